@@ -1,0 +1,94 @@
+"""The one interface between the pipeline and a way to fill.
+
+A method sees an image, its gaps and a context; never a file, a terminal or another method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Band, Filled, Gaps
+
+
+@dataclass(frozen=True, slots=True)
+class MethodInfo:
+    """What a method is called, where it comes from, and what the pipeline must know to run it.
+
+    Attributes:
+        name: Its name on the command line: lower case, words joined by hyphens.
+        summary: One line.
+        source: Authors, year, title, DOI.
+        halo_px: Margin around a tile that a fill of its inner part depends on, in pixels.
+        tile_px: Side of the tiles it is given, in pixels, without the halo.
+        gives_std: Whether it returns a standard deviation.
+        needs_references: Whether it needs other acquisitions of the place.
+        size_multiple_px: What the sides of a tile with its halo must be a multiple of.
+        devices: The kinds of device it runs on.
+    """
+
+    name: str
+    summary: str
+    source: str
+    halo_px: int
+    tile_px: int = 512
+    gives_std: bool = False
+    needs_references: bool = False
+    size_multiple_px: int = 1
+    devices: tuple[str, ...] = ("cpu",)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a method may need beside the pixels. No result depends on `threads`.
+
+    Attributes:
+        bands: The sensor's band behind each band of the image, or None where it isn't known.
+        pixel_size_m: Pixel size in metres, or None.
+        threads: How many threads the method may use.
+        device: `cpu`, or `cuda:0` and the like.
+        generators: One random generator a tile, or empty for a method that draws nothing.
+    """
+
+    bands: tuple[Band | None, ...] = ()
+    pixel_size_m: float | None = None
+    threads: int = 1
+    device: str = "cpu"
+    generators: tuple[np.random.Generator, ...] = field(default=())
+
+
+@runtime_checkable
+class FillMethod(Protocol):
+    """A way to fill, as a frozen dataclass whose fields are its options.
+
+    Each option is a dataclass field with a default and `metadata=option(help, …)`; the command line, the
+    help table and the provenance are made from the fields. `__post_init__` raises UsageError for a value
+    out of its range.
+    """
+
+    info: ClassVar[MethodInfo]
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image of a batch of tiles.
+
+        Args:
+            image: Float32 or float64 array `(tile, band, row, col)` in stored numbers. What it holds
+                outside `gaps.usable` is undefined and must not influence the result. Not written to.
+            gaps: Cubes of the image's shape.
+            context: What else there is to know.
+
+        Returns:
+            A mean (and a standard deviation, where `info.gives_std`) of the image's shape: finite at every
+            missing pixel of a tile's band that has a usable pixel in that tile, NaN at the missing pixels
+            of one that has none.
+        """
+        ...
+
+
+def option(help: str, *, low: float | None = None, high: float | None = None) -> dict[str, object]:  # noqa: A002
+    """Return the metadata of an option field: its help text, and its bounds (both allowed)."""
+    return {"help": help, "low": low, "high": high}

@@ -1,0 +1,54 @@
+"""GDAL's fillnodata: inverse-distance weights of the nearest observed pixel in each direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from landsat_fill.methods.interface import Context, MethodInfo, option
+from landsat_fill.methods.lifting import fill_each_band
+from landsat_fill.scene import Filled, Gaps
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class InverseDistance:
+    """Inverse-distance weighting of the nearest observed pixels, smoothed.
+
+    Source: GDAL, `GDALFillNodata` (alg/rasterfill.cpp), through rasterio.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="inverse-distance",
+        summary="inverse-distance weights of the nearest observed pixels, smoothed (GDAL's fillnodata)",
+        source="GDAL, GDALFillNodata, alg/rasterfill.cpp, https://gdal.org/programs/gdal_fillnodata.html",
+        halo_px=128,
+    )
+
+    max_distance_px: float = field(
+        default=100.0,
+        metadata=option("how far an observed pixel may lie, in pixels", low=1, high=120),
+    )
+    smoothing: int = field(
+        default=3, metadata=option("3 × 3 averaging passes over the filled pixels", low=0, high=8)
+    )
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`."""
+        from rasterio.fill import fillnodata
+
+        def fill_band(
+            values: NDArray[np.floating], _missing: NDArray[np.bool_], usable: NDArray[np.bool_]
+        ) -> NDArray[np.floating]:
+            filled: NDArray[np.floating] = fillnodata(
+                values,
+                mask=usable,
+                max_search_distance=self.max_distance_px,
+                smoothing_iterations=self.smoothing,
+            )
+            return filled
+
+        return Filled(fill_each_band(fill_band, image, gaps, context.threads))
