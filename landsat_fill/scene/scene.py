@@ -27,6 +27,7 @@ class SceneBand:
         valid_range: Smallest and largest number a filled pixel may have, in stored numbers.
         band: The sensor's band, where it is known.
         gap_mask: The USGS gap_mask file of this band (0 is missing), or None.
+        file_name: The name of the band's own file in its product, however `dataset` spells the way there.
     """
 
     dataset: str
@@ -37,6 +38,7 @@ class SceneBand:
     valid_range: tuple[float, float]
     band: Band | None = None
     gap_mask: str | None = None
+    file_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,82 @@
+"""The Typer app: its commands, and `fill` as the one meant when none is named."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from landsat_fill.cli import fill, info, methods
+from landsat_fill.cli import mask as mask_command
+
+if TYPE_CHECKING:
+    from typer import Context
+
+DEFAULT_COMMAND = "fill"
+EPILOG = """
+[bold]Examples[/bold]
+
+landsat-fill scene.tif                       writes scene_filled.tif beside it
+
+landsat-fill scenes/ -o filled/ -m harmonic  a folder of scenes and products
+
+landsat-fill info LE07_L1TP_….tar            what it is, and how much is missing
+
+landsat-fill COMMAND --help                  the options of a command
+"""
+
+
+class FillByDefault(TyperGroup):
+    """A group whose arguments are those of `fill` where they don't begin with a command's name."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Return the arguments left over, after putting `fill` before them where no command is named."""
+        own = {flag for parameter in self.params for flag in parameter.opts} | {"--help"}
+        if args and args[0] not in self.commands and args[0].split("=")[0] not in own:
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in the order they are used, not of the alphabet."""
+        return list(self.commands)
+
+
+app = typer.Typer(
+    cls=FillByDefault,
+    name="landsat-fill",
+    help="Fill the SLC-off gaps of Landsat 7 scenes: every observed pixel kept, every filled one recorded.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from landsat_fill import __version__
+
+        typer.echo(f"landsat-fill {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Fill the SLC-off gaps of Landsat 7 scenes."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
+
+
+fill.register(app)
+info.register(app)
+mask_command.register(app)
+methods.register(app)

@@ -1,0 +1,109 @@
+"""Runs a batch and says how it goes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from landsat_fill import __version__
+from landsat_fill.cli.terminal import reporter
+from landsat_fill.pipeline import Action, Outcome, Status, append_report, failed_input, report_path, run_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from landsat_fill.errors import InputError
+    from landsat_fill.pipeline import FillRequest, Job, OutputRequest
+
+Bad = tuple[str, "InputError"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How much a batch says: the terminal options of the command."""
+
+    quiet: bool
+    verbose: bool
+    debug: bool
+    as_json: bool
+
+
+def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> None:
+    """Print what a batch would do."""
+    console = Console(highlight=False, soft_wrap=True)
+    if as_json:
+        for job in jobs:
+            row = {"source": job.input.source, "target": str(job.target), "action": job.action.value}
+            console.print(json.dumps(row), markup=False)
+        for source, error in bad:
+            row = {"source": source, "action": "fail", "error": error.message}
+            console.print(json.dumps(row), markup=False)
+        return
+    console.print(plan_line(jobs, bad))
+    for job in jobs:
+        console.print(f"{job.action.value:7} {job.input.source} → {job.target}", markup=False)
+    for source, error in bad:
+        console.print(f"fail    {source}: {error.message}", markup=False)
+
+
+def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
+    """Return the plan in one line."""
+    total = len(jobs) + len(bad)
+    fill = sum(job.action is Action.FILL for job in jobs)
+    done = sum(job.action is Action.SKIP for job in jobs)
+    parts = [f"{fill} to fill"]
+    if done:
+        parts.append(f"{done} already done (--overwrite to redo)")
+    if total - fill - done:
+        parts.append(f"{total - fill - done} can't be filled")
+    return f"{total} scene{'s' * (total != 1)}: {', '.join(parts)}"
+
+
+def run_batch(
+    jobs: Sequence[Job],
+    bad: Sequence[Bad],
+    request: FillRequest,
+    outputs: OutputRequest,
+    *,
+    processes: int,
+    said: Said,
+) -> bool:
+    """Return whether every scene was filled, skipped or had nothing to fill, after working through all."""
+    screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
+    ended: list[Outcome] = []
+
+    def end(outcome: Outcome) -> None:
+        ended.append(outcome)
+        screen.outcome(outcome)
+        if said.debug and outcome.trace:
+            sys.stderr.write(outcome.trace)
+        append_report(report_path(outcome, outputs, jobs), outcome, request)
+
+    with screen:
+        info = request.method.info
+        screen.say(f"landsat-fill {__version__} · {info.name} · {request.device} · {request.threads} threads")
+        screen.say(plan_line(jobs, bad))
+        for source, error in bad:
+            end(failed_input(source, error))
+        run_jobs(jobs, request, outputs, processes=processes, on_outcome=end, on_progress=screen.progress)
+        screen.say(summary_line(ended))
+        reports = sorted({str(report_path(o, outputs, jobs)) for o in ended if o.status is not Status.SKIPPED})
+        if reports:
+            screen.say(f"report: {', '.join(reports)}")
+    return not any(outcome.status is Status.FAILED for outcome in ended)
+
+
+def summary_line(ended: Sequence[Outcome]) -> str:
+    """Return how many scenes ended how."""
+    words = {
+        Status.FILLED: "filled",
+        Status.NO_GAPS: "without gaps",
+        Status.SKIPPED: "skipped",
+        Status.FAILED: "failed",
+    }
+    counts = {status: sum(outcome.status is status for outcome in ended) for status in words}
+    return " · ".join(f"{n} {words[s]}" for s, n in counts.items() if n) or "nothing to do"

@@ -1,0 +1,253 @@
+"""`landsat-fill fill`: fill scenes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from landsat_fill.cli.errors import EXIT_FAILED, reports_errors
+from landsat_fill.cli.method_flags import MethodFlags
+from landsat_fill.cli.options import (
+    GAPS,
+    OUTPUT,
+    TERMINAL,
+    Bands,
+    Debug,
+    Json,
+    Nodata,
+    Overwrite,
+    Quiet,
+    Verbose,
+    band_list,
+)
+
+METHOD = "Method"
+INPUT = "Input"
+
+EPILOG = """
+[bold]Examples[/bold]
+
+landsat-fill scene.tif                                writes scene_filled.tif beside it
+
+landsat-fill scene.tif -o out.tif --preview           and a picture of before and after
+
+landsat-fill scenes/ more/*.tar -o filled/ --jobs 2   a batch; report in filled/report.jsonl
+
+landsat-fill scene.tif -m inverse-distance --smoothing 0    an option of a method
+
+landsat-fill scene.tif --distrust cloud,shadow        clouds are no evidence for what lies beside them
+
+[bold]Exit codes[/bold]  0 all filled, done already or without gaps · 1 some scene failed · 2 usage · 130 interrupted
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(
+        "fill",
+        cls=MethodFlags,
+        epilog=EPILOG,
+        no_args_is_help=True,
+        short_help="Fill scenes: GeoTIFFs, products, folders. The command meant when none is named.",
+    )(fill)
+
+
+@reports_errors
+def fill(
+    inputs: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="SCENE…",
+            help="GeoTIFFs, USGS or ESPA products (folder, .tar, .tar.gz, .zip), folders of them, globs, URLs.",
+            show_default=False,
+        ),
+    ] = None,
+    from_file: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--from-file", metavar="LIST", help="A text file with one input a line.", rich_help_panel=INPUT),
+    ] = None,
+    bands: Bands = None,
+    nodata: Nodata = None,
+    method: Annotated[
+        str,
+        typer.Option("-m", "--method", help="How to fill; `landsat-fill methods` lists them.", rich_help_panel=METHOD),
+    ] = "auto",
+    option: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "-O",
+            "--option",
+            metavar="NAME=VALUE",
+            help="An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, or cuda.", rich_help_panel=METHOD)
+    ] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of methods that draw.", rich_help_panel=METHOD)] = 0,
+    holes: Annotated[
+        str,
+        typer.Option(
+            "--holes",
+            metavar="narrow|every|stripes",
+            help="What to fill inside the footprint: holes no wider than the largest gap, every hole, "
+            "or SLC stripes only.",
+            rich_help_panel=GAPS,
+        ),
+    ] = "narrow",
+    largest_gap: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--largest-gap",
+            metavar="PIXELS",
+            min=1,
+            help="The widest hole to fill; wider parts stay as they are. "
+            "Without it one scan period (990 m), which no SLC gap exceeds.",
+            rich_help_panel=GAPS,
+        ),
+    ] = None,
+    distrust: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--distrust",
+            metavar="FLAGS",
+            help="Observed pixels to leave out of the evidence: cloud, dilated-cloud, shadow, saturated "
+            "(from the quality bands), interpolated (from the gap masks).",
+            rich_help_panel=GAPS,
+        ),
+    ] = None,
+    refill: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--refill",
+            metavar="FLAGS",
+            help="Observed pixels to treat as missing; same flags. The only option that replaces observations.",
+            rich_help_panel=GAPS,
+        ),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="A file (.tif) for one GeoTIFF, a folder else. Without it, beside each input.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--name", metavar="TEMPLATE", help="Name of each output.", rich_help_panel=OUTPUT)
+    ] = "{name}_filled",
+    stack: Annotated[
+        bool,
+        typer.Option(
+            "--stack", help="Write a product as one GeoTIFF a grid, not a folder of bands.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    fill_layer: Annotated[
+        str,
+        typer.Option(
+            "--fill-layer",
+            metavar="scene|bands|none",
+            help="The record of what was filled (…_fill.tif): one layer, one a band, or none.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "scene",
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty", help="Write the standard deviation (…_std.tif).", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Write a picture of before and after (….png).", rich_help_panel=OUTPUT),
+    ] = False,
+    creation_option: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--co", metavar="NAME=VALUE", help="GDAL creation option instead of the input's.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    cog: Annotated[
+        bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs.", rich_help_panel=OUTPUT)
+    ] = False,
+    overwrite: Overwrite = False,
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Append a JSON line a scene here instead of to report.jsonl beside the outputs.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Scenes worked on at once.", rich_help_panel=TERMINAL)
+    ] = 1,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", "-n", help="Print what would be done, and do nothing.", rich_help_panel=TERMINAL),
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+    as_json: Json = False,
+) -> None:
+    """Fill the gaps of scenes and write them beside their inputs, or to -o.
+
+    Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
+    footprint, and a fill layer records every pixel that was filled.
+    """
+    from landsat_fill.cli.batch import Said, print_plan, run_batch
+    from landsat_fill.cli.choices import choice, flags, pairs
+    from landsat_fill.errors import UsageError
+    from landsat_fill.gaps.selection import Holes
+    from landsat_fill.io import find_inputs
+    from landsat_fill.methods import create_method
+    from landsat_fill.pipeline import FillLayer, FillRequest, OutputRequest, choose_device, plan_jobs
+
+    if not inputs and not from_file:
+        raise UsageError("expected at least one scene, but got none", hint="landsat-fill fill --help")
+    chosen = create_method(method, pairs("-O", option))
+    request = FillRequest(
+        method=chosen,
+        holes=choice("--holes", holes, Holes),
+        largest_gap_px=largest_gap,
+        distrusted=flags("--distrust", distrust),
+        refilled=flags("--refill", refill),
+        nodata=nodata,
+        bands=band_list(bands),
+        seed=seed,
+        threads=max(1, (os.cpu_count() or 1) // jobs),
+        device=choose_device(device, chosen.info),
+    )
+    outputs = OutputRequest(
+        target=output,
+        name=name,
+        stack=stack,
+        fill_layer=choice("--fill-layer", fill_layer, FillLayer),
+        uncertainty=uncertainty,
+        preview=preview,
+        overwrite=overwrite,
+        cog=cog,
+        creation_options=pairs("--co", creation_option),
+        report=report,
+    )
+    if uncertainty and not chosen.info.gives_std:
+        raise UsageError(
+            f"expected a method with a standard deviation for --uncertainty, but {chosen.info.name} has none",
+            hint="`landsat-fill methods` says which do",
+        )
+    found, bad = find_inputs(inputs or [], from_file or [])
+    planned = plan_jobs(found, outputs)
+    if dry_run:
+        print_plan(planned, bad, as_json=as_json)
+        raise typer.Exit(EXIT_FAILED if bad else 0)
+    said = Said(quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    if not run_batch(planned, bad, request, outputs, processes=jobs, said=said):
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,102 @@
+"""`landsat-fill info`: what a file or product is, and how much of it is missing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from landsat_fill.cli.errors import EXIT_FAILED, reports_errors
+from landsat_fill.cli.options import Bands, Debug, Json, Nodata, band_list
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from landsat_fill.pipeline.description import Description
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("info", no_args_is_help=True, short_help="Tell what a scene is, and its gaps.")(info)
+
+
+@reports_errors
+def info(
+    inputs: Annotated[list[str], typer.Argument(metavar="SCENE…", help="GeoTIFFs, products, folders of them.")],
+    bands: Bands = None,
+    nodata: Nodata = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell what a scene is: sensor, day, bands, scan line corrector, and its gaps.
+
+    Gaps are given as the share of the footprint that is missing, and the period, tilt and width of the stripes.
+    """
+    from rich.console import Console
+
+    from landsat_fill.cli.terminal import print_error
+    from landsat_fill.errors import LandsatFillError
+    from landsat_fill.io import find_inputs, open_input
+    from landsat_fill.pipeline.description import describe
+
+    console = Console(highlight=False, soft_wrap=True)
+    found, bad = find_inputs(inputs)
+    failed = bool(bad)
+    for source, error in bad:
+        print_error(f"{source}: {error.message}", error.hint)
+    for one in found:
+        try:
+            for scene in open_input(one, nodata=nodata, bands=band_list(bands)):
+                description = describe(scene)
+                if as_json:
+                    typer.echo(json.dumps(description.as_dict()))
+                else:
+                    _print(console, description)
+        except LandsatFillError as error:
+            if debug:
+                raise
+            failed = True
+            print_error(f"{one.name}: {error.message}", error.hint)
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print(console: Console, told: Description) -> None:
+    """Print a description for people."""
+    from rich.table import Table
+
+    scene, grid = told.scene, told.scene.grid
+    console.print(f"[bold]{scene.name}[/bold]", markup=True)
+    facts = [scene.sensor or "sensor unknown", str(scene.acquired or "day unknown"), told.corrector]
+    console.print("  " + " · ".join(facts), markup=False)
+    pixel = f"{grid.pixel_size_m:g} m" if grid.pixel_size_m else "pixel size unknown"
+    crs = grid.crs.to_string() if grid.crs else "no CRS"
+    if len(crs) > 40:
+        crs = crs[:37] + "…"
+    console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}", markup=False)
+    table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
+    for band, missing, outside in zip(scene.bands, told.missing_shares, told.outside_shares, strict=True):
+        table.add_row(
+            band.name,
+            band.band.colour if band.band else "",
+            band.dtype,
+            "none" if band.nodata is None else f"{band.nodata:g}",
+            f"{100 * missing:.2f} %",
+            f"{100 * outside:.2f} %",
+        )
+    console.print(table)
+    stripes = told.survey.geometry
+    if stripes is None:
+        console.print("  no stripes", markup=False)
+    else:
+        console.print(
+            f"  stripes: period {stripes.period_px:.1f} px · tilt {stripes.tilt_deg:.1f}° · "
+            f"width {stripes.median_width_px:.0f} px (widest {stripes.largest_width_px:.0f})",
+            markup=False,
+        )
+    extra = [q.kind for q in scene.quality] + (["gap_mask"] if any(b.gap_mask for b in scene.bands) else [])
+    if extra:
+        console.print(f"  quality: {', '.join(extra)}", markup=False)
+    for note in told.notes:
+        console.print(f"  note: {note}", markup=False)

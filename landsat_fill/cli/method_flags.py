@@ -1,0 +1,75 @@
+"""Lets the options of a method be given as flags of their own: `-m inverse-distance --smoothing 0`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from typer import Context
+
+    from landsat_fill.methods import MethodOption
+
+METHOD_FLAGS = ("-m", "--method")
+
+
+class MethodFlags(TyperCommand):
+    """A command that reads `--NAME VALUE` as `-O NAME=VALUE` where NAME is an option of the method asked for."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Return the arguments left over, after rewriting those that belong to the method."""
+        own = {flag for parameter in self.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+        if any(arg.startswith("--") and arg.split("=")[0] not in own for arg in args):
+            args = rewritten(args, own, _options_of(asked_method(args)))
+        return super().parse_args(ctx, args)
+
+
+def asked_method(args: list[str]) -> str:
+    """Return the method that the arguments name, or `auto`."""
+    for number, arg in enumerate(args):
+        if arg in METHOD_FLAGS and number + 1 < len(args):
+            return args[number + 1]
+        if arg.startswith("--method="):
+            return arg.partition("=")[2]
+        if arg.startswith("-m") and not arg.startswith("--") and len(arg) > 2:
+            return arg[2:]
+    return "auto"
+
+
+def _options_of(method: str) -> dict[str, MethodOption]:
+    """Return the method's options by flag; none for an unknown method, which is reported later."""
+    from landsat_fill.errors import UsageError
+    from landsat_fill.methods import method_class, method_options
+
+    try:
+        return {option.flag: option for option in method_options(method_class(method))}
+    except UsageError:
+        return {}
+
+
+def rewritten(args: list[str], own: set[str], options: dict[str, MethodOption]) -> list[str]:
+    """Return the arguments with the method's flags turned into `-O NAME=VALUE`.
+
+    Args:
+        args: As typed.
+        own: The command's own flags, which always win.
+        options: The method's options by flag. A yes-or-no option takes no value; `--no-NAME` is its no.
+    """
+    result: list[str] = []
+    waiting = iter(args)
+    for arg in waiting:
+        if arg == "--":
+            return [*result, arg, *waiting]
+        flag, equals, value = arg.partition("=")
+        negated = "--" + flag.removeprefix("--no-")
+        if flag in own or (flag not in options and negated not in options):
+            result.append(arg)
+        elif flag not in options:
+            result += ["-O", f"{options[negated].name}=false"]
+        elif options[flag].kind is bool and not equals:
+            result += ["-O", f"{options[flag].name}=true"]
+        else:
+            given = value if equals else next(waiting, None)
+            result += [arg] if given is None else ["-O", f"{options[flag].name}={given}"]
+    return result

@@ -1,0 +1,111 @@
+"""Reads the pixels that are to be hidden: the one place here that touches files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.errors import InputError
+from landsat_fill.io.reading import SceneReader
+from landsat_fill.scene import Window
+from landsat_fill.tiling import tile_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Scene
+
+_SHUFFLE_SEED = 0
+_LEAST_OBSERVED_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How much of a large scene is read: a few square windows instead of 59 million pixels a band.
+
+    A scene with no more pixels than these windows have together is read whole.
+
+    Attributes:
+        window_px: Side of a window.
+        windows: How many windows of a scene are scored, spread at random but always the same ones.
+    """
+
+    window_px: int = 1024
+    windows: int = 4
+
+    def images_of(self, scene: Scene) -> int:
+        """Return how many images a scene gives, at most."""
+        whole = scene.grid.height * scene.grid.width <= self.windows * self.window_px**2
+        return 1 if whole else self.windows
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedImage:
+    """Some pixels of a scene.
+
+    Attributes:
+        name: The scene's name, with the corner of the window if it isn't the whole scene.
+        scene: Where they come from.
+        values: `(band, row, col)` in stored numbers.
+        observed: Which of them are observations.
+        scales: What each band's stored numbers are multiplied with to get its physical unit, 1 if nothing is
+            said.
+    """
+
+    name: str
+    scene: Scene
+    values: NDArray[np.generic]
+    observed: NDArray[np.bool_]
+    scales: tuple[float, ...]
+
+
+def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
+    """Yield the scene as one image, or windows of a large one that are at least half observed.
+
+    Raises:
+        InputError: If it can't be read, or no window is observed well enough.
+    """
+    whole = Window(0, 0, scene.grid.height, scene.grid.width)
+    with SceneReader(scene) as reader:
+        scales = _scales(scene)
+        if sampling.images_of(scene) == 1:
+            yield ObservedImage(scene.name, scene, *reader.read(whole), scales)
+            return
+        found = 0
+        for window in _candidates(whole, sampling):
+            values, observed = reader.read(window)
+            if np.mean(observed) < _LEAST_OBSERVED_SHARE:
+                continue
+            found += 1
+            name = f"{scene.name}@{window.row},{window.col}"
+            yield ObservedImage(name, scene, values, observed, scales)
+            if found == sampling.windows:
+                return
+    if not found:
+        raise InputError(
+            f"expected a window of {sampling.window_px} px in {scene.name} that is at least half observed, "
+            "but found none",
+            hint="give smaller windows, or another scene",
+        )
+
+
+def _candidates(whole: Window, sampling: Sampling) -> list[Window]:
+    """Return the windows of full size in an order that is random, but always the same."""
+    height, width = min(sampling.window_px, whole.height), min(sampling.window_px, whole.width)
+    full = [w for w in tile_windows(whole, sampling.window_px) if (w.height, w.width) == (height, width)]
+    order = np.random.default_rng(_SHUFFLE_SEED).permutation(len(full))
+    return [full[i] for i in order]
+
+
+def _scales(scene: Scene) -> tuple[float, ...]:
+    from landsat_fill.io.gdal_session import open_dataset
+
+    scales: dict[str, tuple[float, ...]] = {}
+    for dataset in {band.dataset for band in scene.bands}:
+        with open_dataset(dataset) as source:
+            scales[dataset] = source.scales
+    return tuple(scales[band.dataset][band.index - 1] for band in scene.bands)

@@ -1,0 +1,180 @@
+"""Scores methods on the same hidden pixels: every scene × pattern × seed × method, in one run."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.errors import LandsatFillError, MissingPackageError, UsageError
+from landsat_fill.evaluation.example import crop_example
+from landsat_fill.evaluation.hiding import hide
+from landsat_fill.evaluation.images import Sampling, read_images
+from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results
+from landsat_fill.evaluation.scoring import score_bands, score_together
+from landsat_fill.evaluation.similarity import require_multi_scale
+from landsat_fill.methods import Context
+from landsat_fill.methods.inverse_distance import InverseDistance
+from landsat_fill.pipeline.arrays import fill_array
+from landsat_fill.pipeline.compose import compose
+from landsat_fill.scene import Filled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from landsat_fill.evaluation.example import Example
+    from landsat_fill.evaluation.hiding import Trial
+    from landsat_fill.evaluation.images import ObservedImage
+    from landsat_fill.evaluation.patterns import Pattern
+    from landsat_fill.evaluation.scoring import Scores
+    from landsat_fill.methods import FillMethod
+    from landsat_fill.scene import Scene
+
+    OnProgress = Callable[[float, str], None]
+
+REFERENCE: FillMethod = InverseDistance(smoothing=3)
+"""The method all others are measured against: what `gdal_fillnodata -si 3` does."""
+
+
+def evaluate(
+    scenes: Sequence[Scene],
+    methods: Sequence[FillMethod],
+    patterns: Sequence[Pattern],
+    *,
+    seeds: Sequence[int] = (0,),
+    context: Context | None = None,
+    sampling: Sampling | None = None,
+    on_progress: OnProgress | None = None,
+) -> Results:
+    """Return how well methods find numbers that were hidden from them.
+
+    `REFERENCE` is scored whether it is among `methods` or not. What is scored are the numbers that would be
+    stored: rounded, and within the band's valid range.
+
+    Args:
+        scenes: Opened scenes with observed pixels; what they lack themselves is neither hidden nor filled.
+        methods: The methods to compare.
+        patterns: How to hide pixels.
+        seeds: Each places every pattern once more.
+        context: Threads and device; all cores and the CPU if not given.
+        sampling: How much of a large scene to read.
+        on_progress: Told the share done, 0 to 1, and what is being worked on.
+
+    Raises:
+        UsageError: If there is no scene, no pattern or no seed.
+    """
+    for what, given in (("scene", scenes), ("pattern", patterns), ("seed", seeds)):
+        if not given:
+            raise UsageError(f"expected at least one {what}, but got none")
+    sampling = sampling or Sampling()
+    contenders = (REFERENCE, *(method for method in methods if method != REFERENCE))
+    labels = tuple(method_label(method) for method in contenders)
+    multi_scale, notes = _multi_scale()
+    shown = patterns[len(patterns) // 2]
+    steps = sum(sampling.images_of(scene) for scene in scenes) * len(patterns) * len(seeds) * len(contenders)
+
+    records: list[Record] = []
+    failures: list[Failure] = []
+    example: Example | None = None
+    done = 0
+    for image in _read_all(scenes, sampling, failures):
+        image_context = _context_of(image, context or Context(threads=os.cpu_count() or 1))
+        for pattern, seed, trial in _trials(image, patterns, seeds, failures):
+            fills: dict[str, Filled] = {}
+            for method, label in zip(contenders, labels, strict=True):
+                if on_progress is not None:
+                    on_progress(min(done / steps, 1.0), f"{image.name} · {pattern.label} · {label}")
+                done += 1
+                try:
+                    filled, seconds = _fill(image, trial, method, image_context, seed)
+                except Exception as error:  # whatever a method raises, the other rows are still wanted
+                    failures.append(Failure(image.name, pattern.label, seed, label, error))
+                    continue
+                fills[label] = filled
+                bands = score_bands(trial, filled, multi_scale=multi_scale)
+                together = score_together(trial, filled, bands, seconds=seconds)
+                key = (image.name, pattern.label, seed, label)
+                records += _records(key, image, (*bands, together))
+            if example is None and pattern is shown and fills:
+                example = crop_example(image, pattern.label, trial, fills)
+    if on_progress is not None:
+        on_progress(1.0, "")
+    return Results(labels, tuple(records), tuple(failures), notes, example)
+
+
+def method_label(method: FillMethod) -> str:
+    """Return the method's name, with the options that aren't at their defaults."""
+    changed = [
+        f"{f.name.replace('_', '-')}={getattr(method, f.name)}"
+        for f in fields(method)  # type: ignore[arg-type]  # every method is a dataclass; the registry checks it
+        if getattr(method, f.name) != f.default
+    ]
+    return " ".join([method.info.name, *changed])
+
+
+def _multi_scale() -> tuple[bool, tuple[str, ...]]:
+    """Return whether MS-SSIM can be had, and a note if not."""
+    try:
+        require_multi_scale()
+    except MissingPackageError as error:
+        return False, (f"MS-SSIM is left out: {error.message} ({error.hint})",)
+    return True, ()
+
+
+def _read_all(
+    scenes: Sequence[Scene], sampling: Sampling, failures: list[Failure]
+) -> Iterator[ObservedImage]:
+    """Yield the images of all scenes, noting the scenes that can't be read."""
+    for scene in scenes:
+        try:
+            yield from read_images(scene, sampling)
+        except LandsatFillError as error:
+            failures.append(Failure(scene.name, "", None, "", error))
+
+
+def _trials(
+    image: ObservedImage, patterns: Sequence[Pattern], seeds: Sequence[int], failures: list[Failure]
+) -> Iterator[tuple[Pattern, int, Trial]]:
+    """Yield the trials of an image, noting the patterns that don't fit it."""
+    for pattern in patterns:
+        for seed in seeds:
+            try:
+                lost = pattern.draw(image.values.shape, np.random.default_rng(seed))
+                trial = hide(image.values, image.observed, lost)
+            except LandsatFillError as error:
+                failures.append(Failure(image.name, pattern.label, seed, "", error))
+                continue
+            yield pattern, seed, trial
+
+
+def _context_of(image: ObservedImage, context: Context) -> Context:
+    bands = tuple(band.band for band in image.scene.bands)
+    return replace(context, bands=bands, pixel_size_m=image.scene.grid.pixel_size_m)
+
+
+def _fill(
+    image: ObservedImage, trial: Trial, method: FillMethod, context: Context, seed: int
+) -> tuple[Filled, float]:
+    """Return what would be stored at the hidden pixels, NaN where nothing would, and the seconds it took."""
+    start = time.perf_counter()
+    filled = fill_array(trial.image, trial.gaps, method, context=context, seed=seed)
+    seconds = time.perf_counter() - start
+    stored, done = compose(image.values, trial.hidden, filled, image.scene.bands)
+    mean = np.where(done, stored.astype(trial.truth.dtype), np.nan)
+    return Filled(mean, filled.std), seconds
+
+
+def _records(
+    key: tuple[str, str, int, str], image: ObservedImage, scores: Sequence[Scores | None]
+) -> Iterator[Record]:
+    """Yield a record for each band that has scores, and for all together, whose scores come last."""
+    names = (*(band.name for band in image.scene.bands), ALL_BANDS)
+    counts = np.count_nonzero(image.observed, axis=(1, 2))
+    observed = (*counts.tolist(), int(counts.sum()))
+    common = image.scales[0] if len(set(image.scales)) == 1 else 1.0
+    for name, of, scale, found in zip(names, observed, (*image.scales, common), scores, strict=True):
+        if found is not None:
+            yield Record(*key, name, 100 * found.hidden / of, scale, found)

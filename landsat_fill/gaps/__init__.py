@@ -1,0 +1,1 @@
+"""Finding gaps and the footprint, reading quality bits, simulating SLC-off stripes."""

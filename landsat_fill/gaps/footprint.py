@@ -1,0 +1,271 @@
+"""The footprint: where the sensor could have seen the ground, told from the gaps it left there.
+
+Connectivity can't tell a gap from the outside, because the gaps open into the border at the swath's edges.
+What tells them apart is that a gap has observed pixels close by on both sides along the flight direction:
+
+1. A pixel without observation is *bridged*, hence inside, if it lies between two observed pixels on a short
+   line in about the flight direction. Such a line never leaves a convex footprint.
+2. What isn't bridged falls into connected components. One that touches the image's edge and is somewhere
+   taller than any gap is outside. The rest are inside: lakes and clouds cut out of the scene, and gaps cut
+   off by the edge of a crop.
+
+The scene is surveyed strip by strip; only run lengths of what isn't bridged are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.errors import UsageError
+from landsat_fill.gaps.runs import Runs, find_runs, joined, label_runs, runs_holding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Window
+
+LARGEST_GAP_SHARE = 2 / 3
+"""Share of a scan period that a gap may take. SLC-off gaps reach 0.45 at the swath's edge; the simulated ones
+that hide 55 % of a scene reach 0.55. It must stay below 1, or the teeth of the ragged swath edge, which
+are a period apart, would be bridged."""
+
+FLIGHT_TILTS_DEG = (0.0, 10.0, -10.0)
+"""Directions of the bridging lines, in degrees from the columns. The flight direction is about 10° off a
+north-up column, to the one side on a descending pass and to the other on an ascending one (98.2° orbital
+inclination: Landsat 7 Data Users Handbook, USGS LSDS-1927, section 2). Neither a wrong sign nor a few degrees
+matter: lines in another direction only bridge less at the very edge of the swath."""
+
+
+def reach_for_period(period_px: float) -> int:
+    """Return the bridging reach in rows that suits a scan period in rows."""
+    return max(math.ceil(LARGEST_GAP_SHARE * period_px), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Where the sensor could have seen the ground, for each band of a scene.
+
+    Attributes:
+        height: Rows of the scene.
+        width: Columns of the scene.
+        outside: For each band, the runs of pixels outside.
+        observed_px: For each band, how many pixels are observed.
+    """
+
+    height: int
+    width: int
+    outside: tuple[Runs, ...]
+    observed_px: tuple[int, ...]
+
+    @property
+    def outside_px(self) -> tuple[int, ...]:
+        """For each band, how many pixels lie outside."""
+        return tuple(runs.pixel_count() for runs in self.outside)
+
+    @property
+    def missing_px(self) -> tuple[int, ...]:
+        """For each band, how many pixels lie inside without an observation."""
+        area = self.height * self.width
+        return tuple(
+            area - outside - observed
+            for outside, observed in zip(self.outside_px, self.observed_px, strict=True)
+        )
+
+    def inside(self, window: Window) -> NDArray[np.bool_]:
+        """Return whether each pixel of a window lies inside, as a `(band, row, col)` cube."""
+        painted: dict[int, NDArray[np.bool_]] = {}  # Bands with the same gaps share their runs.
+        for runs in self.outside:
+            if id(runs) not in painted:
+                painted[id(runs)] = ~runs.paint(window)
+        return np.stack([painted[id(runs)] for runs in self.outside])
+
+
+class FootprintSurvey:
+    """Finds the footprint of a scene from its observed pixels, given in strips from top to bottom.
+
+    Attributes:
+        halo_px: Rows that each strip needs above and below, as far as the scene has them.
+    """
+
+    def __init__(self, bands: int, height: int, width: int, reach_px: int, threads: int = 1) -> None:
+        """Start a survey.
+
+        Args:
+            bands: Bands of the scene.
+            height: Rows of the scene.
+            width: Columns of the scene.
+            reach_px: The tallest gap there can be, in rows, counted along a column.
+            threads: Bands worked on at once.
+        """
+        if reach_px < 1:
+            raise UsageError(
+                f"expected a reach of at least 1 pixel, but got {reach_px}",
+                hint="Give the height of the tallest gap in rows; 22 suits Landsat 7 at 30 m.",
+            )
+        self.halo_px = reach_px
+        self._height, self._width = height, width
+        self._threads = threads
+        self._next_row = 0
+        self._bands = [_BandSurvey(reach_px, width) for _ in range(bands)]
+
+    def add(self, row: int, observed: NDArray[np.bool_], halo_top: int, halo_bottom: int) -> None:
+        """Survey the next strip.
+
+        Args:
+            row: The scene row of the strip's first row, without halo.
+            observed: `(band, row, col)`, with the halo rows.
+            halo_top: Rows of `observed` above the strip.
+            halo_bottom: Rows of `observed` below the strip.
+
+        Raises:
+            UsageError: The strip doesn't follow the last one, or its shape or halo isn't what is needed.
+        """
+        end = row + observed.shape[1] - halo_top - halo_bottom
+        self._check(row, end, observed.shape, halo_top, halo_bottom)
+        # Bands whose gaps are the same to the pixel are surveyed once.
+        twins = [
+            next((first for first in range(band) if np.array_equal(observed[first], observed[band])), band)
+            for band in range(len(self._bands))
+        ]
+        firsts = sorted(set(twins))
+
+        def bridge(band: int) -> NDArray[np.bool_]:
+            return unbridged(observed[band], self.halo_px)[halo_top : halo_top + end - row]
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            residuals = dict(zip(firsts, pool.map(bridge, firsts), strict=True))
+            list(
+                pool.map(
+                    lambda band: self._bands[band].add(
+                        row, observed[band, halo_top : halo_top + end - row], residuals[twins[band]]
+                    ),
+                    range(len(self._bands)),
+                )
+            )
+        self._next_row = end
+
+    def finish(self) -> Footprint:
+        """Return the footprint, once all strips have been added.
+
+        Raises:
+            UsageError: Strips are lacking.
+        """
+        if self._next_row != self._height:
+            raise UsageError(
+                f"expected strips down to row {self._height}, but got them down to row {self._next_row}",
+                hint="Add every strip of the scene before finishing the survey.",
+            )
+        return Footprint(
+            self._height,
+            self._width,
+            tuple(band.outside(self._height) for band in self._bands),
+            tuple(band.observed_px for band in self._bands),
+        )
+
+    def _check(self, row: int, end: int, shape: tuple[int, ...], halo_top: int, halo_bottom: int) -> None:
+        wanted_halo = (min(self.halo_px, row), min(self.halo_px, self._height - end))
+        found = (shape[0], shape[2], row)
+        wanted = (len(self._bands), self._width, self._next_row)
+        if found != wanted:
+            raise UsageError(
+                f"expected a strip of (bands, width, first row) {wanted}, but got {found}",
+                hint="Add the strips of one scene from top to bottom, each once.",
+            )
+        if not row < end <= self._height or halo_top < wanted_halo[0] or halo_bottom < wanted_halo[1]:
+            raise UsageError(
+                f"expected at least {wanted_halo} halo rows above and below rows {row} to {end}, "
+                f"but got {(halo_top, halo_bottom)}",
+                hint="Read each strip with `halo_px` more rows on both sides, as far as the scene has them.",
+            )
+
+
+def unbridged(observed: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
+    """Return the pixels that no line of `reach_px` pixels in about the flight direction bridges.
+
+    Nothing is observed beyond the image, so what it cuts off there isn't bridged.
+
+    Args:
+        observed: `(row, col)`.
+        reach_px: The longest run of unobserved pixels along such a line that is bridged.
+    """
+    import cv2
+
+    seen = observed.view(np.uint8)
+    height, width = seen.shape
+    if not seen.any():
+        return np.ones(seen.shape, dtype=bool)
+    if seen.all():
+        return np.zeros(seen.shape, dtype=bool)
+    kernels = [_line(reach_px, tilt) for tilt in FLIGHT_TILTS_DEG]
+    margin = reach_px // 2 + 1
+    side = max(kernel.shape[1] for kernel in kernels) // 2 + 1
+    padded = cv2.copyMakeBorder(seen, margin, margin, side, side, cv2.BORDER_CONSTANT, value=0)
+    bridged = padded
+    for kernel in kernels:
+        bridged = cv2.bitwise_or(bridged, cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel))
+    return np.equal(bridged[margin : margin + height, side : side + width], 0)
+
+
+def _line(reach_px: int, tilt_deg: float) -> NDArray[np.uint8]:
+    """Return a line as a kernel, its length odd and the same after half a turn, as OpenCV's closing needs."""
+    half = (reach_px + 1) // 2
+    steps = np.arange(-half, half + 1)
+    columns = np.rint(steps * math.tan(math.radians(tilt_deg))).astype(int)
+    side = int(np.abs(columns).max())
+    kernel = np.zeros((2 * half + 1, 2 * side + 1), dtype=np.uint8)
+    kernel[steps + half, columns + side] = 1
+    return kernel
+
+
+class _BandSurvey:
+    """What a survey gathers about one band."""
+
+    def __init__(self, reach_px: int, width: int) -> None:
+        self.observed_px = 0
+        self._reach_px = reach_px
+        self._width = width
+        self._residual: list[Runs] = []
+        self._tall: list[Runs] = []
+        self._rows_above = np.zeros((0, width), dtype=np.uint8)
+
+    def add(self, row: int, observed: NDArray[np.bool_], residual: NDArray[np.bool_]) -> None:
+        """Take in a strip without halo: its observed pixels, and those that aren't bridged."""
+        self.observed_px += int(np.count_nonzero(observed))
+        self._residual.append(find_runs(residual, row))
+        self._tall.append(find_runs(self._ends_tall_run(residual), row))
+
+    def outside(self, height: int) -> Runs:
+        """Return the runs that are outside, once every strip is in."""
+        residual, tall = joined(self._residual), joined(self._tall)
+        if self.observed_px == 0 or len(residual) == 0:
+            return residual
+        at_edge = (residual.row == 0) | (residual.row == height - 1)
+        at_edge |= (residual.start == 0) | (residual.stop == self._width)
+        count, component = label_runs(residual, self._width)
+        is_tall = runs_holding(residual, tall, self._width)
+        reaches_edge, has_tall = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        reaches_edge[component[at_edge]] = True
+        has_tall[component[is_tall]] = True
+        return residual.chosen((reaches_edge & has_tall)[component])
+
+    def _ends_tall_run(self, residual: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the pixels with more than `reach_px` residual pixels up to them in their column."""
+        import cv2
+
+        stacked = np.concatenate([self._rows_above, residual.view(np.uint8)])
+        known = len(self._rows_above)
+        self._rows_above = stacked[-self._reach_px :].copy()
+        if not residual.any():
+            return np.zeros(residual.shape, dtype=bool)
+        length = self._reach_px + 1
+        column = np.ones((length, 1), dtype=np.uint8)
+        # The anchor at the column's lower end, and nothing residual beyond the image.
+        eroded = cv2.erode(
+            stacked, column, anchor=(0, length - 1), borderType=cv2.BORDER_CONSTANT, borderValue=0
+        )
+        return eroded[known:].view(np.bool_)

@@ -1,0 +1,108 @@
+"""Horizontal runs of pixels: what a scene-wide set of pixels is kept as, instead of an image of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs of pixels, none touching another of its row, sorted by row and then by column.
+
+    Attributes:
+        row: The row of each run.
+        start: Its first column.
+        stop: The column after its last.
+    """
+
+    row: NDArray[np.intp]
+    start: NDArray[np.intp]
+    stop: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return self.row.size
+
+    def chosen(self, choice: NDArray[np.bool_]) -> Runs:
+        """Return the runs where `choice` is true."""
+        return Runs(self.row[choice], self.start[choice], self.stop[choice])
+
+    def pixel_count(self) -> int:
+        """Return how many pixels the runs cover."""
+        return int((self.stop - self.start).sum())
+
+    def paint(self, window: Window) -> NDArray[np.bool_]:
+        """Return the `(row, col)` image of the runs in a window."""
+        image = np.zeros((window.height, window.width), dtype=bool)
+        first, last = np.searchsorted(self.row, (window.row, window.row + window.height))
+        rows = self.row[first:last] - window.row
+        starts = np.clip(self.start[first:last] - window.col, 0, window.width)
+        stops = np.clip(self.stop[first:last] - window.col, 0, window.width)
+        for row, start, stop in zip(rows.tolist(), starts.tolist(), stops.tolist(), strict=True):
+            image[row, start:stop] = True
+        return image
+
+
+def find_runs(pixels: NDArray[np.bool_], first_row: int) -> Runs:
+    """Return the runs of true pixels of a `(row, col)` image whose first row is `first_row` of the scene."""
+    # A column of False after each row keeps a run from going on into the next row.
+    flat = np.zeros((pixels.shape[0], pixels.shape[1] + 1), dtype=bool)
+    flat[:, :-1] = pixels
+    line = flat.reshape(-1)
+    changes = np.flatnonzero(line[1:] != line[:-1]) + 1
+    if line.size and line[0]:
+        changes = np.concatenate([[0], changes])
+    rows, columns = np.divmod(changes, pixels.shape[1] + 1)
+    return Runs(rows[::2] + first_row, columns[::2], columns[1::2])
+
+
+def joined(parts: Sequence[Runs]) -> Runs:
+    """Return the runs of successive strips, from top to bottom, as one."""
+    return Runs(
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.start for part in parts]),
+        np.concatenate([part.stop for part in parts]),
+    )
+
+
+def runs_holding(outer: Runs, inner: Runs, width: int) -> NDArray[np.bool_]:
+    """Return which runs of `outer` hold a run of `inner`, each of which lies within one of `outer`."""
+    pitch = width + 2
+    holds = np.zeros(len(outer), dtype=bool)
+    places = np.searchsorted(outer.row * pitch + outer.start, inner.row * pitch + inner.start, side="right")
+    holds[places - 1] = True
+    return holds
+
+
+def label_runs(runs: Runs, width: int) -> tuple[int, NDArray[np.intp]]:
+    """Return the number of connected components, and the component of each run.
+
+    Runs of successive rows are connected where their pixels touch by a side or a corner.
+
+    Args:
+        runs: The runs of an image.
+        width: The width of the image.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    # One number per pixel, with room between the rows, turns "touches in the row above" into two look-ups.
+    pitch = width + 2
+    above = (runs.row - 1) * pitch
+    first = np.searchsorted(runs.row * pitch + runs.stop, above + runs.start, side="left")
+    last = np.searchsorted(runs.row * pitch + runs.start, above + runs.stop, side="right")
+    touching = np.maximum(last - first, 0)
+    lower = np.repeat(np.arange(len(runs)), touching)
+    upper = np.arange(touching.sum()) - np.repeat(np.cumsum(touching) - touching - first, touching)
+    edges = coo_array((np.ones(lower.size, dtype=bool), (lower, upper)), shape=(len(runs), len(runs)))
+    count, labels = connected_components(edges, directed=False)
+    return int(count), labels.astype(np.intp)

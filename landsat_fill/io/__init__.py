@@ -1,0 +1,21 @@
+"""Files: what is a product, reading windows, writing atomically, and the metadata a raster carries."""
+
+from landsat_fill.io.inputs import PARTIAL_MARK, Input, InputKind, find_inputs, open_input
+from landsat_fill.io.layout import Layout
+from landsat_fill.io.reading import SceneReader
+from landsat_fill.io.text_files import append_line, write_bytes_atomically, write_text_atomically
+from landsat_fill.io.writing import RasterWriter
+
+__all__ = [
+    "PARTIAL_MARK",
+    "Input",
+    "InputKind",
+    "Layout",
+    "RasterWriter",
+    "SceneReader",
+    "append_line",
+    "find_inputs",
+    "open_input",
+    "write_bytes_atomically",
+    "write_text_atomically",
+]

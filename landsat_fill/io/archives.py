@@ -1,0 +1,152 @@
+"""The files of a product, whether it is a folder or an archive: listed in place, never unpacked.
+
+GDAL reads inside archives through its virtual file systems; what it is to open is written down here.
+Source: GDAL documentation, "Virtual File Systems", /vsizip/, /vsitar/, /vsigzip/ and /vsisubfile/.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+from landsat_fill.errors import InputError
+from landsat_fill.io.naming import GZIP_SUFFIX, FileKind, read_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+"""How the names of archives end that GDAL reads in place."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_LARGEST_TEXT_BYTES = 4 * 2**20
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, RuntimeError)
+"""What the standard library raises for an archive that is cut short, encrypted, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a product.
+
+    Attributes:
+        name: Its path inside the folder or archive, with `/`, and without the `.gz` of a gzipped raster.
+        dataset: What GDAL opens.
+        text: Its content, of an MTL file, else None.
+    """
+
+    name: str
+    dataset: str
+    text: str | None = None
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is named as an archive that can be read in place."""
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def archive_stem(path: Path) -> str:
+    """Return an archive's name without the suffix that makes it one."""
+    lower = path.name.lower()
+    ending = next((suffix for suffix in ARCHIVE_SUFFIXES if lower.endswith(suffix)), "")
+    return path.name[: len(path.name) - len(ending)]
+
+
+def list_members(source: Path) -> list[Member]:
+    """Return the files of a folder (its own, and those of a gap_mask folder in it) or of an archive.
+
+    Raises:
+        InputError: If the source is missing, can't be read, or is no archive.
+    """
+    if source.is_dir():
+        return list(_in_folder(source))
+    if not source.exists():
+        raise InputError(f"expected a product at {source}, but got nothing there", hint="check the path")
+    try:
+        members = _in_zip(source) if zipfile.is_zipfile(source) else _in_tar(source)
+        return sorted(members, key=lambda member: member.name)
+    except _BROKEN as error:
+        raise InputError(
+            f"expected a whole .tar, .tar.gz or .zip archive, but got {source}: {error}",
+            hint="it may be cut short, or no archive at all: download it again",
+        ) from error
+
+
+def _in_folder(folder: Path) -> Iterator[Member]:
+    gap_folders = (
+        sub for sub in folder.iterdir() if sub.is_dir() and sub.name.lower().startswith("gap_mask")
+    )
+    for place in (folder, *sorted(gap_folders)):
+        for path in sorted(place.iterdir()):
+            if path.is_file() and not path.name.startswith("."):
+                yield _member(
+                    path.relative_to(folder).as_posix(), str(path.absolute()), partial(_opened, path)
+                )
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _in_zip(source: Path) -> list[Member]:
+    prefix = f"/vsizip/{_quoted(source, '.zip')}/"
+    with zipfile.ZipFile(source) as archive:
+        return [
+            _member(_plain(info.filename), prefix + _plain(info.filename), partial(archive.open, info))
+            for info in archive.infolist()
+            if not info.is_dir()
+        ]
+
+
+def _in_tar(source: Path) -> list[Member]:
+    with source.open("rb") as file:
+        gzipped = file.read(2) == _GZIP_MAGIC
+    named_gzipped = source.name.lower().endswith((".tar.gz", ".tgz"))
+    members = []
+    with tarfile.open(source, "r:gz" if gzipped else "r:") as archive:
+        for info in archive:
+            if not info.isfile():
+                continue
+            name = _plain(info.name)
+            if gzipped == named_gzipped:
+                dataset = f"/vsitar/{_quoted(source, '.tar', '.tar.gz', '.tgz')}/{name}"
+            elif gzipped:
+                dataset = f"/vsitar//vsigzip/{source.absolute()}/{name}"
+            else:
+                # A plain tar that is called .tar.gz: /vsitar/ would insist on gunzipping it.
+                dataset = f"/vsisubfile/{info.offset_data}_{info.size},{source.absolute()}"
+            members.append(_member(name, dataset, partial(_extracted, archive, info)))
+    return members
+
+
+def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    content = archive.extractfile(info)
+    if content is None:
+        raise tarfile.ReadError(f"{info.name} is not a plain file")
+    return content
+
+
+def _member(name: str, dataset: str, opened: Callable[[], IO[bytes]]) -> Member:
+    """Return the member; only an MTL file is opened, for its text."""
+    facts = read_name(name)
+    if facts is not None and facts.kind is FileKind.METADATA:
+        with opened() as file:
+            return Member(name, dataset, file.read(_LARGEST_TEXT_BYTES).decode("utf-8", errors="replace"))
+    if facts is not None and name.lower().endswith(GZIP_SUFFIX):
+        return Member(name[: -len(GZIP_SUFFIX)], f"/vsigzip/{dataset}")
+    return Member(name, dataset)
+
+
+def _plain(name: str) -> str:
+    """Return a member's path without the `./` that some tars put before it."""
+    return PurePosixPath(name.replace("\\", "/")).as_posix()
+
+
+def _quoted(source: Path, *suffixes: str) -> str:
+    """Return an archive's path as GDAL takes it: in braces where its name doesn't end as GDAL expects."""
+    path = str(source.absolute())
+    return path if path.lower().endswith(suffixes) else f"{{{path}}}"

@@ -1,0 +1,171 @@
+"""Files that appear whole or not at all: written under another name beside the target, then moved into place."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from typing import TYPE_CHECKING
+
+from landsat_fill.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+PARTIAL_SUFFIX = ".partial.tif"
+
+
+class PartialFile:
+    """A file in the making: beside its target, hidden, and locked for as long as its writer lives.
+
+    The lock is how a later run tells the leavings of a killed run from the work of another one that goes on.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+        self._lock: int | None = None
+
+    def create(self) -> None:
+        """Create the target's folder and the empty file, after removing what killed runs left of the target.
+
+        Raises:
+            OutputError: If the folder can't be written to.
+        """
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            remove_stale_partials(self.target)
+            self.path.touch()
+        except OSError as error:
+            raise cannot_write(self.target, error) from error
+
+    def lock(self) -> None:
+        """Lock the file. To be called once its final inode is there: GDAL deletes a file that it creates anew."""
+        if sys.platform == "win32":
+            return  # an open file can't be deleted there
+        import fcntl
+
+        self._lock = os.open(self.path, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def move_into_place(self) -> None:
+        """Make sure of the bytes, then let the file be the target.
+
+        Raises:
+            OutputError: If the disk refuses.
+        """
+        try:
+            _flush_to_disk(self.path)
+            self.path.replace(self.target)
+            _flush_to_disk(self.target.parent)
+        except OSError as error:
+            raise cannot_write(self.target, error) from error
+        finally:
+            self._unlock()
+
+    def discard(self) -> None:
+        """Remove the file, and whatever GDAL put beside it under its name. Never raises."""
+        self._unlock()
+        for leaving in [self.path, *self.path.parent.glob(f"{_literal(self.path.name)}.*")]:
+            try:
+                leaving.unlink(missing_ok=True)
+            except OSError:
+                continue
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def remove_stale_partials(target: Path) -> list[Path]:
+    """Return the partial files of `target` that killed runs left behind, after removing them."""
+    removed = []
+    for path in sorted(target.parent.glob(f".{_literal(target.name)}.????????{PARTIAL_SUFFIX}*")):
+        if not _is_locked(path):
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -> None:
+    """Raise OutputError if `target` must not be written.
+
+    Args:
+        target: The file to be written.
+        overwrite: Whether an existing file may be replaced.
+        protected: Files that must not be, whatever name or link leads to them.
+    """
+    if target.is_dir():
+        raise OutputError(
+            f"expected a file to write, but {target} is a folder", hint="Name a file inside it."
+        )
+    for path in protected:
+        if (
+            target == path
+            or target.resolve() == path.resolve()
+            or (target.exists() and path.exists() and target.samefile(path))
+        ):
+            raise OutputError(
+                f"expected an output apart from the input, but {target} is the input itself",
+                hint="Choose another name with --output.",
+            )
+    if target.exists() and not overwrite:
+        raise OutputError(
+            f"expected a new file to write, but {target} is there already",
+            hint="Add --overwrite to replace it.",
+        )
+
+
+def cannot_write(target: Path, error: object) -> OutputError:
+    """Return the error for a write that failed, with the likeliest reason as its hint."""
+    import errno
+    import shutil
+
+    number = getattr(error, "errno", None)
+    reason = os.strerror(number) if number else str(error) or "the write failed"
+    folder = next(parent for parent in target.absolute().parents if parent.exists())
+    hint = "Check that the folder can be written to, and that the disk and your quota have room."
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "Choose a folder that you may write to, with --output."
+    elif shutil.disk_usage(folder).free < 64 << 20:
+        hint = f"The disk of {folder} is full: make room, or choose another folder with --output."
+    return OutputError(f"expected to write {target}, but got an error: {reason}", hint=hint)
+
+
+def _literal(name: str) -> str:
+    """Return a glob pattern that matches `name` only."""
+    import glob
+
+    return glob.escape(name)
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether a living process holds the file."""
+    if sys.platform == "win32":
+        return False  # unlinking an open file fails there instead
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,304 @@
+"""What a user names on the command line, as inputs to open: files, folders, archives, globs, lists, URLs."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from landsat_fill.errors import InputError, UsageError
+from landsat_fill.io.archives import ARCHIVE_SUFFIXES, archive_stem, is_archive
+from landsat_fill.io.mtl import slc_was_off
+from landsat_fill.io.naming import GZIP_SUFFIX, RASTER_SUFFIXES, FileKind, is_landsat_name, read_name
+from landsat_fill.io.products import find_products, open_band_file, product_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from landsat_fill.scene import Scene
+
+OUTPUT_ENDINGS = ("_filled", "_fill", "_std")
+"""How the names of our own outputs end, before the suffix; a folder that is searched may hold them."""
+PARTIAL_MARK = ".partial"
+"""What a file that is still being written, or was left by a killed run, has in its name."""
+
+_NEVER_FILLED = (FileKind.QUALITY, FileKind.GAP_MASK, FileKind.METADATA)
+
+_ELSEWHERE = re.compile(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+://|[A-Z][A-Z0-9_]+:")
+"""What only GDAL can find: `/vsicurl/…`, `https://…`, `s3://…`, `NETCDF:"file.nc":band`."""
+
+
+class InputKind(Enum):
+    """How an input is opened."""
+
+    PRODUCT = "product"
+    RASTER = "raster"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing to fill.
+
+    Attributes:
+        source: What was named or found: a path, a URL or a `/vsi…` path.
+        name: What it is called in reports and file names: a file's stem, or a product's identifier.
+        kind: How it is opened.
+        root: The folder it was found in or below, so that outputs can mirror the folders between; or None.
+        product: The identifier of the product meant in a folder; None of an archive, whose products all are.
+    """
+
+    source: str
+    name: str
+    kind: InputKind
+    root: Path | None = None
+    product: str | None = None
+
+
+def find_inputs(
+    arguments: Sequence[str], lists: Sequence[Path] = ()
+) -> tuple[list[Input], list[tuple[str, InputError]]]:
+    """Return the inputs, each once, in the order they were named; and the arguments that name none, with why.
+
+    Args:
+        arguments: Files, folders (searched with all their sub-folders), globs that no shell expanded, URLs
+            and `/vsi…` paths. A file that is named is taken whatever its name; in folders rasters, archives
+            and products are known by their names, hidden files and our own outputs are passed over.
+        lists: Text files with one argument a line. Relative paths count from the working directory, as xargs
+            has it; empty lines and lines that begin with # are passed over.
+    """
+    found: dict[tuple[str, str | None], Input] = {}
+    bad: list[tuple[str, InputError]] = []
+    listed, bad_lists = _read_lists(lists)
+    for argument in (*arguments, *listed):
+        for name in _matches(argument):
+            try:
+                for given in _resolve(name):
+                    found.setdefault((_identity(given.source), given.product), given)
+            except InputError as error:
+                bad.append((name, error))
+    return list(found.values()), bad + bad_lists
+
+
+def open_input(
+    given: Input, *, nodata: float | None = None, bands: Sequence[str] | None = None
+) -> tuple[Scene, ...]:
+    """Return the scenes of an input: opened, not read.
+
+    Args:
+        given: The input.
+        nodata: The number that means "no observation", in place of what the file says.
+        bands: The bands wanted, all where None: numbers or names as the file has them, `4`, `nir`, `SR_B4`.
+
+    Raises:
+        InputError: If it can't be opened.
+        UsageError: If it has none of a band that is wanted.
+    """
+    if given.kind is InputKind.PRODUCT:
+        products = find_products(given.source, bands=bands, nodata=nodata, only=given.product)
+        return tuple(scene for product in products for scene in product.scenes)
+    scene = _open_raster(given.source, nodata)
+    if bands is not None:
+        scene = _with_bands(scene, bands)
+    return (replace(scene, name=given.name, source=given.source),)
+
+
+def _open_raster(source: str, nodata: float | None) -> Scene:
+    from landsat_fill.io.geotiff import open_geotiff
+
+    path = Path(source)
+    is_here = _exists(path)
+    scene = open_band_file(path, nodata=nodata) if is_here else None
+    if scene is not None:
+        return scene
+    is_gzipped = is_here and source.lower().endswith(GZIP_SUFFIX)
+    scene = open_geotiff(
+        f"/vsigzip/{path.absolute()}" if is_gzipped else source,
+        nodata=nodata,
+        landsat=is_landsat_name(source) or None,
+    )
+    return _with_facts(scene, source)
+
+
+def _read_lists(lists: Sequence[Path]) -> tuple[list[str], list[tuple[str, InputError]]]:
+    arguments: list[str] = []
+    bad: list[tuple[str, InputError]] = []
+    for path in lists:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            bad.append(
+                (
+                    str(path),
+                    InputError(
+                        f"expected a list of inputs in {path}, but got none: {reason}",
+                        hint="a list is a text file with one path a line",
+                    ),
+                )
+            )
+            continue
+        stripped = (line.strip() for line in lines)
+        arguments.extend(line for line in stripped if line and not line.startswith("#"))
+    return arguments, bad
+
+
+def _matches(argument: str) -> list[str]:
+    """Return the paths that a glob matches, or the argument itself where it is none or matches nothing."""
+    if not glob.has_magic(argument) or _exists(Path(argument)) or _ELSEWHERE.match(argument):
+        return [argument]
+    matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute ones)
+    return [match for match in matches if not _is_passed_over(Path(match).name)] or [argument]
+
+
+def _resolve(argument: str) -> Iterator[Input]:
+    """Yield the inputs that one argument names.
+
+    Raises:
+        InputError: If it names none.
+    """
+    path = Path(argument)
+    if _exists(path):
+        yield from _in_folder(path) if path.is_dir() else (_named_file(path),)
+    elif _ELSEWHERE.match(argument):
+        yield _elsewhere(argument)
+    elif glob.has_magic(argument):
+        raise InputError(
+            f"expected files that match {argument!r}, but got none",
+            hint="check the pattern; in quotes, ** stands for any folders",
+        )
+    else:
+        raise InputError(
+            f"expected a file or folder at {argument}, but got nothing there", hint="check the path"
+        )
+
+
+def _elsewhere(argument: str) -> Input:
+    name = re.split(r"[?#]", argument)[0].rstrip("/\"'")
+    if "://" in argument and is_archive(Path(name)):
+        raise InputError(
+            f"expected an archive on this machine, but got {argument}",
+            hint="download it first, or name one GeoTIFF in it: /vsitar//vsicurl/https://…/product.tar/band.TIF",
+        )
+    return Input(argument, PurePosixPath(name).stem or argument, InputKind.RASTER)
+
+
+def _in_folder(folder: Path) -> Iterator[Input]:
+    """Yield what a folder and its sub-folders hold, in the order of their names.
+
+    Raises:
+        InputError: If that is nothing.
+    """
+    is_empty = True
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_passed_over(name))
+        for given in _in_one_folder(Path(place), sorted(names), folder):
+            is_empty = False
+            yield given
+    if is_empty:
+        endings = ", ".join((*RASTER_SUFFIXES, *ARCHIVE_SUFFIXES))
+        raise InputError(
+            f"expected GeoTIFFs, archives or product folders in {folder}, but got none",
+            hint=f"names are looked for that end in {endings}; name a file itself if it is called otherwise",
+        )
+
+
+def _in_one_folder(here: Path, names: Sequence[str], root: Path) -> Iterator[Input]:
+    products = product_names(here) if any(read_name(name) is not None for name in names) else []
+    for product in products:
+        yield Input(str(here), product, InputKind.PRODUCT, root, product)
+    for name in names:
+        facts = read_name(name)
+        if _is_passed_over(name) or (facts is not None and facts.scene_id in products):
+            continue
+        path = here / name
+        if name.lower().endswith(RASTER_SUFFIXES) or (is_archive(path) and _may_hold_product(path)):
+            yield _file(path, root)
+
+
+def _may_hold_product(archive: Path) -> bool:
+    """Return whether an archive found in a folder is worth opening; a broken one is, to be reported."""
+    if is_landsat_name(archive.name):
+        return True
+    try:
+        return bool(product_names(archive))
+    except InputError:
+        return True
+
+
+def _named_file(path: Path) -> Input:
+    """Return the input of a file that was named: a product's MTL file stands for the product.
+
+    Raises:
+        InputError: If it is a quality band or a gap_mask, which there is no sense in filling.
+    """
+    facts = read_name(path.name)
+    if facts is None or facts.kind not in _NEVER_FILLED:
+        return _file(path, None)
+    if facts.kind is FileKind.METADATA:
+        return Input(str(path.parent), facts.scene_id, InputKind.PRODUCT, None, facts.scene_id)
+    raise InputError(
+        f"expected a band to fill, but got the {facts.kind.value} file {path}",
+        hint="name the product's folder: its bands are filled together, with the help of such files",
+    )
+
+
+def _file(path: Path, root: Path | None) -> Input:
+    if is_archive(path):
+        return Input(str(path), archive_stem(path), InputKind.PRODUCT, root)
+    name = path.name[: -len(GZIP_SUFFIX)] if path.name.lower().endswith(GZIP_SUFFIX) else path.name
+    return Input(str(path), Path(name).stem, InputKind.RASTER, root)
+
+
+def _is_passed_over(name: str) -> bool:
+    """Return whether a name found in a folder is hidden, half written, our own output, or never filled."""
+    if name.startswith(".") or PARTIAL_MARK in name or Path(name).stem.lower().endswith(OUTPUT_ENDINGS):
+        return True
+    facts = read_name(name)
+    return name.lower().startswith("gap_mask") or (facts is not None and facts.kind in _NEVER_FILLED)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long or not possible here: a URL, say
+        return False
+
+
+def _identity(source: str) -> str:
+    return source if _ELSEWHERE.match(source) and not _exists(Path(source)) else os.path.realpath(source)
+
+
+def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
+    """Return the scene with the bands wanted, by number or name, in the order they are stored.
+
+    Raises:
+        UsageError: If it has none of one of them.
+    """
+    chosen = []
+    for name in wanted:
+        matching = [
+            band
+            for band in scene.bands
+            if name.lower() in {str(band.index), band.name.lower(), band.band.colour if band.band else ""}
+        ]
+        if not matching:
+            raise UsageError(
+                f"expected bands of {scene.name}, but got {name!r}",
+                hint="it has " + ", ".join(f"{band.index} ({band.name})" for band in scene.bands),
+            )
+        chosen.extend(matching)
+    return replace(scene, bands=tuple(band for band in scene.bands if band in chosen))
+
+
+def _with_facts(scene: Scene, source: str) -> Scene:
+    """Return the scene with the sensor and day that its file's name tells, where the file doesn't."""
+    facts = read_name(source)
+    if facts is None:
+        return scene
+    sensor, acquired = scene.sensor or facts.sensor, scene.acquired or facts.acquired
+    slc_off = slc_was_off(None, sensor, acquired) if scene.slc_off is None else scene.slc_off
+    return replace(scene, sensor=sensor, acquired=acquired, slc_off=slc_off)

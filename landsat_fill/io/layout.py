@@ -1,0 +1,359 @@
+"""How a raster file stores its bands: everything that has to be the same in the file written from it.
+
+rasterio's `profile` keeps the size, the data type and the georeferencing and drops most of the rest; a Layout
+keeps it all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from landsat_fill.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from affine import Affine
+    from rasterio.crs import CRS
+    from rasterio.rpc import RPC
+
+    from landsat_fill.scene import Grid, Window
+
+Tags = dict[str, dict[str, str]]
+"""Tags by domain; the default domain is the empty string."""
+
+ColourTable = dict[int, tuple[int, int, int, int]]
+"""Red, green, blue and opacity, 0 to 255, by pixel value."""
+
+LOSSY = ("JPEG", "YCBCR JPEG", "JXL", "JPEG2000", "WEBP")
+"""Compressions that may change a pixel value. WEBP and JXL count only where they aren't in lossless mode."""
+
+PREDICTING = ("DEFLATE", "LZW", "ZSTD")
+"""The compressions of GDAL's GTiff driver that know the PREDICTOR option."""
+
+PLAIN_BLOCK_PX = 256
+"""Block side of files that follow no example: GDAL's own choice for tiled files."""
+
+
+@dataclass(frozen=True, slots=True)
+class BandLayout:
+    """What a file says about one band.
+
+    Attributes:
+        description: Its description, or None.
+        scale: Factor from stored to physical numbers.
+        offset: What is added after it.
+        unit: Unit of the physical numbers, or None.
+        colour: Its colour interpretation, by rasterio's name: `red`, `gray`, `alpha`, `undefined`.
+        colour_table: Its colour table, or None.
+        tags: Its tags by domain.
+    """
+
+    description: str | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str | None = None
+    colour: str = "undefined"
+    colour_table: ColourTable | None = None
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GroundControlPoint:
+    """A pixel position and the map position it belongs to."""
+
+    row: float
+    col: float
+    x: float
+    y: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a GeoTIFF stores its bands. Two files with equal layouts differ in their pixels alone.
+
+    Attributes:
+        height: Rows.
+        width: Columns.
+        dtype: numpy name of the data type of all bands.
+        bands: What is said of each band, alpha included.
+        nodata: The nodata tag (NaN for NaN), or None.
+        crs: Coordinate reference system, or None.
+        transform: Pixel corner to map coordinates, or None where the file gives none.
+        gcps: Ground control points.
+        gcp_crs: Their coordinate reference system, or None.
+        rpcs: Rational polynomial coefficients, or None.
+        tags: Tags of the dataset by domain.
+        masked: Whether the file has a dataset mask.
+        photometric: GDAL's PHOTOMETRIC: MINISBLACK, MINISWHITE, RGB, PALETTE, CMYK.
+        colour_profile: The ICC profile and the like, by the names of GDAL's creation options.
+        compression: GDAL's COMPRESS, or None.
+        compression_options: Creation options that belong to that compression.
+        predictor: TIFF predictor: 1 none, 2 horizontal differences, 3 floating point.
+        interleave: `PIXEL` or `BAND`.
+        tiled: Whether blocks are tiles; strips else.
+        block_height: Rows of a block.
+        block_width: Columns of a block.
+        big: Whether it is a BigTIFF whatever its size.
+        sparse: Whether blocks without data are left out of the file.
+        bits: Bits a pixel where they are fewer than the data type's, or None.
+        overviews: Reduction factors of the overviews.
+        overview_resampling: How they were computed, by rasterio's name: `nearest`, `average`.
+        cloud_optimized: Whether the file is a cloud optimized GeoTIFF.
+        notes: What a file written from this layout can't have as its example had it, for people.
+    """
+
+    height: int
+    width: int
+    dtype: str
+    bands: tuple[BandLayout, ...]
+    nodata: float | None = None
+    crs: CRS | None = None
+    transform: Affine | None = None
+    gcps: tuple[GroundControlPoint, ...] = ()
+    gcp_crs: CRS | None = None
+    rpcs: RPC | None = None
+    tags: Tags = field(default_factory=dict)
+    masked: bool = False
+    photometric: str = "MINISBLACK"
+    colour_profile: dict[str, str] = field(default_factory=dict)
+    compression: str | None = "DEFLATE"
+    compression_options: dict[str, str] = field(default_factory=dict)
+    predictor: int = 1
+    interleave: str = "BAND"
+    tiled: bool = True
+    block_height: int = PLAIN_BLOCK_PX
+    block_width: int = PLAIN_BLOCK_PX
+    big: bool = False
+    sparse: bool = False
+    bits: int | None = None
+    overviews: tuple[int, ...] = ()
+    overview_resampling: str = "nearest"
+    cloud_optimized: bool = False
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(cls, source: str | Path) -> Layout:
+        """Return the layout of the raster that GDAL opens by `source`, as a GeoTIFF would keep it.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        from landsat_fill.io.gdal_session import gdal_session, open_dataset
+        from landsat_fill.io.layout_reading import layout_of
+
+        with open_dataset(str(source)) as dataset, gdal_session():
+            return layout_of(dataset)
+
+    @classmethod
+    def plain(
+        cls,
+        grid: Grid,
+        dtype: str,
+        *,
+        count: int = 1,
+        nodata: float | None = None,
+        descriptions: Sequence[str] = (),
+    ) -> Layout:
+        """Return the layout of a new file that follows no example: tiled, DEFLATE, with a predictor.
+
+        Args:
+            grid: Its grid.
+            dtype: numpy name of its data type.
+            count: Number of bands.
+            nodata: Its nodata tag.
+            descriptions: One description a band, or nothing.
+        """
+        names: Sequence[str | None] = descriptions or (None,) * count
+        return cls(
+            height=grid.height,
+            width=grid.width,
+            dtype=dtype,
+            bands=_undescribed(names),
+            nodata=nodata,
+            crs=grid.crs,
+            transform=None if grid.transform.is_identity else grid.transform,
+            predictor=best_predictor(dtype),
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of bands, alpha included."""
+        return len(self.bands)
+
+    @property
+    def alpha(self) -> int | None:
+        """Number of the alpha band, from 1, or None."""
+        return next((i for i, band in enumerate(self.bands, 1) if band.colour == "alpha"), None)
+
+    def for_bands(self, indexes: Sequence[int]) -> Layout:
+        """Return the layout with the bands of these numbers (from 1) only, and the alpha band where there is one."""
+        kept = [*indexes, self.alpha] if self.alpha is not None and self.alpha not in indexes else indexes
+        bands = tuple(self.bands[index - 1] for index in kept if index is not None)
+        return replace(self, bands=bands, photometric=photometric_of(bands, self.photometric))._storable()
+
+    def for_window(self, window: Window) -> Layout:
+        """Return the layout of a file with the pixels of `window` only; its overviews are dropped."""
+        from affine import Affine
+
+        transform = self.transform
+        if transform is not None:
+            transform = transform * Affine.translation(window.col, window.row)
+        rpcs = self.rpcs
+        if rpcs is not None:
+            from attrs import evolve
+
+            rpcs = evolve(rpcs, line_off=rpcs.line_off - window.row, samp_off=rpcs.samp_off - window.col)
+        return replace(
+            self,
+            height=window.height,
+            width=window.width,
+            transform=transform,
+            gcps=tuple(replace(p, row=p.row - window.row, col=p.col - window.col) for p in self.gcps),
+            rpcs=rpcs,
+            overviews=(),
+            cloud_optimized=False,
+            block_width=self.block_width if self.tiled else window.width,
+            block_height=self.block_height if self.tiled else min(self.block_height, window.height),
+        )
+
+    def layer(
+        self,
+        dtype: str,
+        *,
+        nodata: float | None = None,
+        descriptions: Sequence[str | None] = (None,),
+        colour_table: ColourTable | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Layout:
+        """Return the layout of another file on the same grid and in the same blocks, with bands of its own.
+
+        Args:
+            dtype: numpy name of its data type.
+            nodata: Its nodata tag.
+            descriptions: One description, or None, for each of its bands.
+            colour_table: The colour table of a one-band uint8 or uint16 layer.
+            tags: Its dataset tags, which take the place of this layout's but for AREA_OR_POINT.
+        """
+        default = self.tags.get("", {})
+        kept = {key: default[key] for key in ("AREA_OR_POINT",) if key in default}
+        bands = _undescribed(descriptions)
+        if colour_table is not None:
+            bands = (replace(bands[0], colour="palette", colour_table=colour_table),)
+        return replace(
+            self,
+            dtype=dtype,
+            bands=bands,
+            nodata=nodata,
+            tags={"": {**kept, **(tags or {})}} if kept or tags else {},
+            masked=False,
+            photometric="MINISBLACK" if colour_table is None else "PALETTE",
+            colour_profile={},
+            predictor=best_predictor(dtype) if self.predictor > 1 else 1,
+            bits=None,
+            # Averages of codes mean nothing.
+            overview_resampling="nearest" if colour_table is not None else self.overview_resampling,
+            notes=(),
+        )._storable()
+
+    def without_statistics(self) -> Layout:
+        """Return the layout without the STATISTICS_… tags, which are wrong once pixels have been filled."""
+        return replace(self, bands=tuple(replace(b, tags=_without_statistics(b.tags)) for b in self.bands))
+
+    def _storable(self) -> Layout:
+        """Return the layout with DEFLATE in place of a compression that can't hold these bands."""
+        lossless_webp = self.compression == "WEBP" and self.dtype == "uint8" and self.count in (3, 4)
+        fax = (self.compression or "").startswith("CCITT") and self.bits != 1
+        if (self.compression == "WEBP" and not lossless_webp) or fax:
+            return replace(
+                self, compression="DEFLATE", compression_options={}, predictor=best_predictor(self.dtype)
+            )
+        return self
+
+    def creation_options(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the options with which GDAL's GTiff driver creates such a file.
+
+        Args:
+            extra: The user's own options, which win.
+
+        Raises:
+            UsageError: If they ask for a compression that may change observed pixels.
+        """
+        options = {
+            "INTERLEAVE": self.interleave,
+            "TILED": "YES" if self.tiled else "NO",
+            "BLOCKYSIZE": str(self.block_height),
+            "BIGTIFF": "YES" if self.big else "IF_SAFER",
+            "PHOTOMETRIC": self.photometric,
+            "NUM_THREADS": "ALL_CPUS",
+        }
+        if self.tiled:
+            options["BLOCKXSIZE"] = str(self.block_width)
+        if self.compression:
+            options |= {"COMPRESS": self.compression, **self.compression_options}
+        if self.predictor > 1:
+            options["PREDICTOR"] = str(self.predictor)
+        if self.sparse:
+            options["SPARSE_OK"] = "TRUE"
+        if self.bits:
+            options["NBITS"] = str(self.bits)
+        options |= self.colour_profile
+        chosen = {key.upper(): str(value) for key, value in (extra or {}).items()}
+        _refuse_lossy(chosen)
+        if "COMPRESS" in chosen:
+            for key in self.compression_options:
+                options.pop(key, None)
+            if chosen["COMPRESS"].upper() not in PREDICTING:
+                options.pop("PREDICTOR", None)
+        return options | chosen
+
+
+def best_predictor(dtype: str) -> int:
+    """Return the TIFF predictor that suits images of this data type: 3 for floats, else 2."""
+    return 3 if dtype.startswith("float") else 2
+
+
+def photometric_of(bands: Sequence[BandLayout], fallback: str = "MINISBLACK") -> str:
+    """Return GDAL's PHOTOMETRIC for these bands' colours; `fallback` counts if it is MINISWHITE."""
+    colours = tuple(band.colour for band in bands)
+    if any(band.colour_table is not None for band in bands[:1]):
+        return "PALETTE"
+    if colours[:3] == ("red", "green", "blue"):
+        return "RGB"
+    if colours[:4] == ("cyan", "magenta", "yellow", "black"):
+        return "CMYK"
+    return "MINISWHITE" if fallback == "MINISWHITE" else "MINISBLACK"
+
+
+def _undescribed(descriptions: Sequence[str | None]) -> tuple[BandLayout, ...]:
+    """Return plain bands with these descriptions, coloured as a TIFF that says nothing of colours."""
+    return tuple(
+        BandLayout(description=text, colour="undefined" if i else "gray")
+        for i, text in enumerate(descriptions)
+    )
+
+
+def _without_statistics(tags: Tags) -> Tags:
+    kept = {
+        domain: {key: value for key, value in items.items() if not key.startswith("STATISTICS_")}
+        for domain, items in tags.items()
+    }
+    return {domain: items for domain, items in kept.items() if items}
+
+
+def _refuse_lossy(options: Mapping[str, str]) -> None:
+    """Raise UsageError for creation options that may change observed pixels."""
+    compression = options.get("COMPRESS", "").upper()
+    lossless = (
+        (compression == "WEBP" and options.get("WEBP_LOSSLESS", "").upper() in ("YES", "TRUE", "ON"))
+        or (compression == "JXL" and options.get("JXL_LOSSLESS", "YES").upper() in ("YES", "TRUE", "ON"))
+        or compression not in LOSSY
+    )
+    if not lossless or float(options.get("MAX_Z_ERROR", 0)) > 0:
+        raise UsageError(
+            f"expected a lossless compression, but got {compression or 'MAX_Z_ERROR'}, which changes observed pixels",
+            hint="Use COMPRESS=DEFLATE, ZSTD or LZW.",
+        )

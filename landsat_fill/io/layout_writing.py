@@ -1,0 +1,138 @@
+"""Creates a GeoTIFF that follows a layout."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rasterio.io import DatasetWriter
+
+    from landsat_fill.io.layout import Layout
+
+OVERVIEW_BLOCKS_PX = (64, 128, 256, 512, 1024, 2048, 4096)
+"""Block sides that GDAL_TIFF_OVR_BLOCKSIZE takes."""
+
+COG_BLOCK_PX = 512
+"""Block side of cloud optimized files, the COG driver's own default."""
+
+
+def create_dataset(path: Path, layout: Layout, options: Mapping[str, str]) -> DatasetWriter:
+    """Return a new GeoTIFF, open for writing, with everything the layout says but overviews and mask.
+
+    All of it is said before the first pixel is written, so that the file's directory is written once.
+
+    Args:
+        path: The file to create.
+        layout: What it is to be like.
+        options: GDAL's creation options.
+
+    Raises:
+        rasterio.errors.RasterioError: If the file can't be created.
+    """
+    import rasterio
+    from rasterio.control import GroundControlPoint
+    from rasterio.errors import NotGeoreferencedWarning
+
+    gcps = [GroundControlPoint(row=p.row, col=p.col, x=p.x, y=p.y, z=p.z) for p in layout.gcps]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            height=layout.height,
+            width=layout.width,
+            count=layout.count,
+            dtype=layout.dtype,
+            nodata=layout.nodata,
+            crs=layout.gcp_crs if gcps else layout.crs,
+            transform=layout.transform,
+            gcps=gcps or None,
+            rpcs=layout.rpcs,
+            **options,
+        )
+    try:
+        _describe(dataset, layout)
+    except BaseException:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _describe(dataset: DatasetWriter, layout: Layout) -> None:
+    from rasterio.enums import ColorInterp
+
+    bands = layout.bands
+    colours = tuple(ColorInterp[band.colour] for band in bands)
+    if dataset.colorinterp != colours:
+        dataset.colorinterp = colours
+    for domain, items in layout.tags.items():
+        dataset.update_tags(ns=domain or None, **items)
+    if any(band.description for band in bands):
+        dataset.descriptions = tuple(band.description or "" for band in bands)
+    if any(band.scale != 1.0 for band in bands):
+        dataset.scales = tuple(band.scale for band in bands)
+    if any(band.offset != 0.0 for band in bands):
+        dataset.offsets = tuple(band.offset for band in bands)
+    if any(band.unit for band in bands):
+        dataset.units = tuple(band.unit or "" for band in bands)
+    for index, band in enumerate(bands, 1):
+        if band.colour_table is not None:
+            dataset.write_colormap(index, band.colour_table)
+        for domain, items in band.tags.items():
+            dataset.update_tags(index, ns=domain or None, **items)
+
+
+def build_overviews(path: Path, layout: Layout) -> None:
+    """Add overviews to a finished file, as the layout has them.
+
+    Raises:
+        rasterio.errors.RasterioError: If they can't be written.
+    """
+    import rasterio
+    from rasterio.enums import Resampling
+
+    block = layout.block_height if layout.tiled and layout.block_height == layout.block_width else 0
+    options = {"GDAL_TIFF_OVR_BLOCKSIZE": str(block)} if block in OVERVIEW_BLOCKS_PX else {}
+    with (
+        rasterio.Env(**options),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        with rasterio.open(path, "r+") as dataset:
+            dataset.build_overviews(list(layout.overviews), Resampling[layout.overview_resampling])
+
+
+def copy_cloud_optimized(source: Path, target: Path, layout: Layout, extra: Mapping[str, str]) -> None:
+    """Copy a finished file into a cloud optimized one.
+
+    Args:
+        source: The file.
+        target: The file to create.
+        layout: Whose compression, predictor and overview resampling it is to have.
+        extra: The user's creation options for GDAL's COG driver, which win.
+
+    Raises:
+        UsageError: If they ask for a compression that may change observed pixels.
+        rasterio.errors.RasterioError: If the copy can't be written.
+    """
+    from rasterio.shutil import copy
+
+    given = layout.creation_options(extra)
+    options = {
+        "COMPRESS": given.get("COMPRESS", "NONE"),
+        "OVERVIEW_RESAMPLING": layout.overview_resampling.upper().replace("_", ""),
+        "BIGTIFF": given["BIGTIFF"],
+        "NUM_THREADS": "ALL_CPUS",
+        "BLOCKSIZE": str(layout.block_width if layout.cloud_optimized else COG_BLOCK_PX),
+    }
+    if "PREDICTOR" in given:
+        options["PREDICTOR"] = "YES"
+    if "SPARSE_OK" in given:
+        options["SPARSE_OK"] = "TRUE"
+    options |= {key.upper(): value for key, value in extra.items()}
+    copy(str(source), str(target), driver="COG", **options)

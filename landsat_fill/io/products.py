@@ -1,0 +1,275 @@
+"""A product as USGS and ESPA ship it, opened as scenes: a folder or an archive, read in place.
+
+The bands of a product that are of one kind (reflective, thermal, panchromatic), count the same quantity and
+lie on one grid make one scene. Nothing but headers and the MTL text is read here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from landsat_fill.errors import InputError, UsageError
+from landsat_fill.io.archives import Member, list_members
+from landsat_fill.io.gdal_session import open_dataset
+from landsat_fill.io.mtl import Mtl, document_text, parse_mtl, slc_was_off
+from landsat_fill.io.naming import FileFacts, FileKind, Quantity, read_name, sensor_bands
+from landsat_fill.io.stored_numbers import stored_numbers
+from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One acquisition as it was shipped.
+
+    Attributes:
+        name: The product's identifier.
+        source: The folder or archive it lies in.
+        scenes: Its bands, by kind and grid; never empty.
+    """
+
+    name: str
+    source: Path
+    scenes: tuple[Scene, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of a product: where it is, and what its name says."""
+
+    member: Member
+    facts: FileFacts
+
+    @property
+    def name(self) -> str:
+        """Its name, without the folders before it."""
+        return PurePosixPath(self.member.name).name
+
+
+@dataclass(frozen=True, slots=True)
+class _Raster:
+    """A raster of a product, with what its header says."""
+
+    file: _File
+    grid: Grid
+    dtype: str
+    nodata_tag: float | None
+    count: int
+
+
+def find_products(
+    source: str | Path,
+    *,
+    bands: Sequence[str] | None = None,
+    nodata: float | None = None,
+    only: str | None = None,
+) -> list[Product]:
+    """Return the products in a folder or an archive, by name.
+
+    Args:
+        source: A folder (its own files and those of gap_mask in it), a `.tar`, `.tar.gz`, `.tgz` or `.zip`.
+        bands: The bands wanted: `B4`, `4`, `nir`, or a file's own ending such as `SR_B4`; all where None.
+        nodata: The number that means "no observation", in place of what product and header say.
+        only: The identifier of the one product wanted, where several lie together.
+
+    Raises:
+        InputError: If the source can't be read, holds no Landsat band, or a band's header is broken.
+        UsageError: If a product has none of a band that is wanted.
+    """
+    place = Path(source)
+    groups = _files_by_product(place)
+    if only is not None:
+        groups = {name: files for name, files in groups.items() if name == only.upper()}
+    if not groups:
+        raise InputError(
+            f"expected Landsat bands in {place}, but got no file that is named as one",
+            hint="a product's bands are known by the names that USGS and ESPA give them (…_B1.TIF, "
+            "…_SR_B1.TIF, …_sr_band1.tif); name GeoTIFFs one by one to fill them as they are",
+        )
+    return [_open_product(name, place, files, bands, nodata) for name, files in groups.items()]
+
+
+def open_band_file(path: Path, *, nodata: float | None = None) -> Scene | None:
+    """Return the scene of one band of a product, with the gap_mask, quality bands and MTL that lie beside it.
+
+    None comes out where the file isn't named as a product's band, or holds several.
+
+    Args:
+        path: The band's file.
+        nodata: The number that means "no observation", in place of what product and header say.
+
+    Raises:
+        InputError: If the file, or one that lies beside it, can't be read.
+    """
+    facts = read_name(path.name)
+    if facts is None or facts.kind is not FileKind.BAND:
+        return None
+    files = _files_by_product(path.parent)[facts.scene_id]
+    own = next(file for file in files if file.facts == facts)
+    if _header(own, path.parent).count != 1:
+        return None
+    beside = [file for file in files if file is own or file.facts.kind is not FileKind.BAND]
+    return _open_product(facts.scene_id, path.parent, beside, None, nodata).scenes[0]
+
+
+def product_names(place: Path) -> list[str]:
+    """Return the identifiers of the products that have bands in a folder or an archive, in upper case.
+
+    Raises:
+        InputError: If it can't be listed.
+    """
+    return list(_files_by_product(place))
+
+
+def _files_by_product(place: Path) -> dict[str, list[_File]]:
+    """Return the files of each product that has a band in a folder or archive, by the product's identifier.
+
+    Of two files of one name, a band and its gzipped twin say, the first counts.
+    """
+    groups: dict[str, dict[str, _File]] = {}
+    for member in list_members(place):
+        facts = read_name(member.name)
+        if facts is not None:
+            file = _File(member, facts)
+            groups.setdefault(facts.scene_id, {}).setdefault(file.name, file)
+    files = {name: list(groups[name].values()) for name in sorted(groups)}
+    return {name: group for name, group in files.items() if _of_kind(group, FileKind.BAND)}
+
+
+def _of_kind(files: Iterable[_File], kind: FileKind) -> list[_File]:
+    return [file for file in files if file.facts.kind is kind]
+
+
+def _open_product(
+    name: str, place: Path, files: list[_File], wanted: Sequence[str] | None, nodata: float | None
+) -> Product:
+    documents = {
+        file.name: document_text(file.member.text)
+        for file in _of_kind(files, FileKind.METADATA)
+        if file.member.text is not None
+    }
+    mtl = parse_mtl(next(iter(documents.values()))) if documents else None
+    band_files = sorted(_of_kind(files, FileKind.BAND), key=_order)
+    if wanted is not None:
+        band_files = _chosen(band_files, wanted, name)
+    gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
+    quality = [_header(file, place) for file in _of_kind(files, FileKind.QUALITY)]
+    facts = band_files[0].facts
+    acquired = facts.acquired or (mtl.acquired if mtl is not None else None)
+    scenes = tuple(
+        Scene(
+            name=name,
+            source=place,
+            bands=tuple(_scene_band(raster, mtl, nodata, gap_masks) for raster in rasters),
+            grid=rasters[0].grid,
+            quality=tuple(_quality_band(raster) for raster in quality if raster.grid == rasters[0].grid),
+            sensor=facts.sensor,
+            acquired=acquired,
+            slc_off=slc_was_off(mtl, facts.sensor, acquired),
+            documents=documents,
+        )
+        for rasters in _that_belong_together(_header(file, place) for file in band_files)
+    )
+    return Product(name, place, scenes)
+
+
+def _order(file: _File) -> tuple[str, int, str]:
+    """Return what sorts a product's bands: reflective, thermal and pan, each in the sensor's order."""
+    band = file.facts.band
+    bands = sensor_bands(file.facts.sensor)
+    return file.facts.quantity.value, bands.index(band) if band in bands else len(bands), file.name
+
+
+def _that_belong_together(rasters: Iterable[_Raster]) -> list[list[_Raster]]:
+    """Return the bands in groups of one kind, quantity, data type and grid, in the order of their first."""
+    groups: list[list[_Raster]] = []
+    for raster in rasters:
+        for group in groups:
+            if _kind(group[0]) == _kind(raster) and group[0].grid == raster.grid:
+                group.append(raster)
+                break
+        else:
+            groups.append([raster])
+    return groups
+
+
+def _kind(raster: _Raster) -> tuple[BandRole | None, Quantity, str]:
+    band = raster.file.facts.band
+    return (None if band is None else band.role), raster.file.facts.quantity, raster.dtype
+
+
+def _scene_band(
+    raster: _Raster, mtl: Mtl | None, nodata: float | None, gap_masks: dict[Band | None, str]
+) -> SceneBand:
+    facts = raster.file.facts
+    numbers = stored_numbers(facts, raster.dtype, raster.nodata_tag, mtl, nodata)
+    return SceneBand(
+        dataset=raster.file.member.dataset,
+        index=1,
+        name=_band_name(facts),
+        dtype=raster.dtype,
+        nodata=numbers.nodata,
+        valid_range=numbers.valid_range,
+        band=facts.band,
+        gap_mask=gap_masks.get(facts.band),
+        file_name=raster.file.name,
+    )
+
+
+def _quality_band(raster: _Raster) -> QualityBand:
+    return QualityBand(raster.file.facts.quality or "", raster.file.member.dataset)
+
+
+def _band_name(facts: FileFacts) -> str:
+    return "" if facts.band is None else facts.band.name
+
+
+def _header(file: _File, place: Path) -> _Raster:
+    """Return a raster with what its header says: the grid is taken from here, never from the MTL file.
+
+    Raises:
+        InputError: If GDAL can't open it.
+    """
+    try:
+        with open_dataset(file.member.dataset) as raster:
+            grid = Grid(raster.height, raster.width, raster.transform, raster.crs)
+            return _Raster(file, grid, raster.dtypes[0], raster.nodata, raster.count)
+    except InputError as error:
+        raise InputError(
+            f"expected a raster, but got {file.member.name} of {place}: {error.message}", hint=error.hint
+        ) from error
+
+
+def _chosen(files: list[_File], wanted: Sequence[str], product: str) -> list[_File]:
+    """Return the files of the bands wanted, in the product's order.
+
+    Raises:
+        UsageError: If there is no file for one of them; the hint names what there is.
+    """
+    chosen: set[str] = set()
+    names = {name: file.name for file in reversed(files) for name in _names_of(file.facts, file.name)}
+    for name in wanted:
+        matching = [file.name for file in files if name.lower() in _names_of(file.facts, file.name)]
+        if not matching:
+            there = ", ".join(dict.fromkeys(_band_name(file.facts) for file in files))
+            near = difflib.get_close_matches(name.lower(), names, n=1)
+            raise UsageError(
+                f"expected bands of {product}, but got {name!r}",
+                hint=f"it has {there}" + (f"; did you mean {near[0]}?" if near else ""),
+            )
+        chosen.update(matching)
+    return [file for file in files if file.name in chosen]
+
+
+def _names_of(facts: FileFacts, file_name: str) -> set[str]:
+    """Return what a band may be called, in lower case: `b4`, `4`, `nir`, `sr_b4`."""
+    if facts.band is None:
+        return set()
+    name = facts.band.name.lower()
+    ending = file_name.lower().rpartition(".")[0][len(facts.scene_id) + 1 :]
+    return {name, name.removeprefix("b"), facts.band.colour, ending}

@@ -1,0 +1,255 @@
+"""Reads windows of a scene: the stored numbers, and which of them are observations."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from landsat_fill.errors import InputError
+from landsat_fill.io.gdal_session import gdal_session, open_dataset
+from landsat_fill.io.geotiff import has_alpha
+from landsat_fill.io.layout_reading import has_dataset_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+    from rasterio.crs import CRS
+    from rasterio.io import DatasetReader
+
+    from landsat_fill.scene import Scene, SceneBand, Window
+
+
+class SceneReader:
+    """An open scene. A context manager; to be used by one thread at a time, but by any thread.
+
+    Bands may lie in one dataset or in one each; each dataset is opened once, and the bands of one are read in
+    one call, so that no block is decompressed twice.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._datasets: dict[str, DatasetReader] = {}
+        self._closing = ExitStack()
+        self._dtype = np.result_type(*(band.dtype for band in scene.bands))
+
+    def __enter__(self) -> Self:
+        """Open every dataset of the scene.
+
+        Raises:
+            InputError: If one can't be read or hasn't the scene's size, or a gap_mask hasn't its CRS.
+        """
+        try:
+            for band in self._scene.bands:
+                self._open(band.dataset, f"band {band.name}")
+            for band in self._scene.bands:
+                if band.gap_mask is not None:
+                    self._open(band.gap_mask, f"the gap_mask of band {band.name}")
+            for quality in self._scene.quality:
+                self._open(quality.dataset, quality.kind)
+        except BaseException:
+            self._closing.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with gdal_session():
+            self._closing.close()
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The data type of the values that `read` returns: the one that holds those of all bands."""
+        return self._dtype
+
+    @property
+    def tells_missing(self) -> bool:
+        """Whether anything can say that a pixel wasn't observed: nodata, a mask, alpha, gap_mask, NaN.
+
+        Where nothing can, every pixel counts as observed and there is nothing to fill: the user has to name
+        the number that means "no observation".
+        """
+        return any(
+            band.nodata is not None
+            or band.gap_mask is not None
+            or band.dtype.startswith("float")
+            or _is_masked(self._datasets[band.dataset])
+            for band in self._scene.bands
+        )
+
+    def read(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Return the stored numbers of a window, and which of them are observations, `(band, row, col)`.
+
+        A number is an observation unless it is its band's nodata number, isn't finite, or a dataset mask or
+        an alpha band says otherwise.
+
+        Raises:
+            InputError: If the file can't be read there.
+        """
+        return self._read(window, (window.height, window.width))
+
+    def read_overview(self, max_px: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Return the whole scene as `read` does, thinned out so that no side is longer than `max_px`.
+
+        Raises:
+            InputError: If the file can't be read.
+        """
+        from landsat_fill.scene import Window
+
+        grid = self._scene.grid
+        step = max(grid.height, grid.width, max_px) / max_px
+        shape = max(round(grid.height / step), 1), max(round(grid.width / step), 1)
+        return self._read(Window(0, 0, grid.height, grid.width), shape)
+
+    def read_gap_masks(self, window: Window) -> NDArray[np.bool_] | None:
+        """Return where the USGS gap_mask files say that there is no observation, `(band, row, col)`.
+
+        False throughout for a band without such a file; None for a scene without any. True in the gaps and
+        outside the footprint alike.
+
+        Raises:
+            InputError: If a file can't be read there.
+        """
+        bands = self._scene.bands
+        if all(band.gap_mask is None for band in bands):
+            return None
+        missing = np.zeros((len(bands), window.height, window.width), dtype=bool)
+        for gaps, band in zip(missing, bands, strict=True):
+            if band.gap_mask is not None:
+                # In these files 1 is observed and 0 missing.
+                np.equal(self._read_band(band.gap_mask, window), 0, out=gaps)
+        return missing
+
+    def read_quality(self, window: Window) -> dict[str, NDArray[np.generic]]:
+        """Return the numbers of each quality band, `(row, col)`, by kind.
+
+        Raises:
+            InputError: If a file can't be read there.
+        """
+        return {quality.kind: self._read_band(quality.dataset, window) for quality in self._scene.quality}
+
+    def _open(self, source: str, role: str) -> None:
+        if source in self._datasets:
+            return
+        with gdal_session():
+            dataset = self._closing.enter_context(open_dataset(source))
+        self._datasets[source] = dataset
+        grid = self._scene.grid
+        if dataset.shape != (grid.height, grid.width):
+            raise InputError(
+                f"expected {role} to have the scene's {grid.height} × {grid.width} pixels, "
+                f"but {source} has {dataset.height} × {dataset.width}",
+                hint="Use a file of the same product.",
+            )
+        if dataset.crs and grid.crs and dataset.crs != grid.crs:
+            raise InputError(
+                f"expected {role} to have the scene's CRS {_named(grid.crs)}, "
+                f"but {source} has {_named(dataset.crs)}",
+                hint="Use a file of the same product, or warp it onto the scene's grid.",
+            )
+
+    def _read(self, window: Window, shape: tuple[int, int]) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        bands = self._scene.bands
+        values = np.empty((len(bands), *shape), dtype=self._dtype)
+        observed = np.empty(values.shape, dtype=bool)
+        for source, dataset in self._datasets.items():
+            places = [place for place, band in enumerate(bands) if band.dataset == source]
+            if not places:
+                continue
+            with gdal_session(), _reading(source, window):
+                stored = dataset.read(
+                    [bands[place].index for place in places],
+                    window=_rasterio_window(window),
+                    out_shape=(len(places), *shape),
+                    out_dtype=self._dtype,
+                )
+                masked = _masked_out(dataset, [bands[place].index for place in places], window, shape)
+            if len(places) == len(bands):
+                values = stored
+            else:
+                values[places] = stored
+            for place in places:
+                observed[place] = _is_observation(values[place], bands[place])
+            if masked is not None:
+                observed[places] &= ~masked
+        return values, observed
+
+    def _read_band(self, source: str, window: Window) -> NDArray[np.generic]:
+        with gdal_session(), _reading(source, window):
+            values: NDArray[np.generic] = self._datasets[source].read(1, window=_rasterio_window(window))
+        return values
+
+
+def _is_observation(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.bool_]:
+    """Return which stored numbers aren't the band's nodata number, compared as its data type stores it."""
+    kind = np.dtype(band.dtype)
+    if kind.kind == "f":
+        observed: NDArray[np.bool_] = np.isfinite(stored)
+        if band.nodata is not None and np.isfinite(band.nodata):
+            with np.errstate(over="ignore"):
+                observed &= stored != kind.type(band.nodata)
+        return observed
+    limits = np.iinfo(kind)
+    whole = band.nodata is not None and float(band.nodata).is_integer()
+    if band.nodata is None or not whole or not limits.min <= band.nodata <= limits.max:
+        return np.ones(stored.shape, dtype=bool)
+    unequal: NDArray[np.bool_] = stored != kind.type(int(band.nodata))
+    return unequal
+
+
+def _is_masked(dataset: DatasetReader) -> bool:
+    """Return whether a mask or an alpha band, rather than a number, can say what is missing."""
+    return has_dataset_mask(dataset) or has_alpha(dataset) or _has_band_masks(dataset)
+
+
+def _has_band_masks(dataset: DatasetReader) -> bool:
+    """Return whether each band has a mask of its own, as bands of HDF or VRT files may: GDAL sets no flag."""
+    return any(not flags for flags in dataset.mask_flag_enums)
+
+
+def _masked_out(
+    dataset: DatasetReader, indexes: list[int], window: Window, shape: tuple[int, int]
+) -> NDArray[np.bool_] | None:
+    """Return where a mask or alpha says that there is nothing, `(band or 1, row, col)`, or None without one."""
+    where = _rasterio_window(window)
+    out: NDArray[np.bool_] | None = None
+    if _has_band_masks(dataset):
+        out = dataset.read_masks(indexes, window=where, out_shape=(len(indexes), *shape)) == 0
+    elif has_dataset_mask(dataset):
+        out = dataset.read_masks([1], window=where, out_shape=(1, *shape)) == 0
+    if has_alpha(dataset):
+        alpha = next(i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha")
+        transparent = dataset.read([alpha], window=where, out_shape=(1, *shape)) == 0
+        out = transparent if out is None else out | transparent
+    return out
+
+
+def _rasterio_window(window: Window) -> object:
+    from rasterio.windows import Window as RasterioWindow
+
+    return RasterioWindow(window.col, window.row, window.width, window.height)
+
+
+@contextmanager
+def _reading(source: str, window: Window) -> Iterator[None]:
+    """Turn what GDAL raises into an InputError that names the file and the rows."""
+    from rasterio.errors import RasterioError
+
+    try:
+        yield
+    except (RasterioError, OSError) as error:
+        cause = error.__cause__ or error
+        raise InputError(
+            f"expected to read rows {window.row} to {window.row + window.height - 1} of {source}, "
+            f"but got an error: {cause}",
+            hint="The file may be cut off or damaged: download or copy it again.",
+        ) from error
+
+
+def _named(crs: CRS) -> str:
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs.to_wkt())[:60]

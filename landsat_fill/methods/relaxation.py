@@ -1,0 +1,95 @@
+"""Solves for the missing pixels of a band, from coarse to fine, by sweeps over the whole tile.
+
+A sweep of a 3 × 3 or 5 × 5 stencil over every pixel costs less than gathering the missing ones of stripes
+that cover a fifth of a tile, because OpenCV does several pixels at once and lets other threads run.
+
+Source: Golub and Varga 1961, Chebyshev semi-iterative methods, doi:10.1007/BF01386013; Bornemann and
+Deuflhard 1996, The cascadic multigrid method for elliptic problems, doi:10.1007/s002110050234.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Image = NDArray[np.floating]
+    Flags = NDArray[np.bool_]
+    Sweep = Callable[[Image, Image], None]
+    Solve = Callable[[Image, Flags, Flags], Image]
+
+_SMALLEST_LEVEL_PX = 4
+"""Where halving stops: whatever is missing on a level this small starts from its mean."""
+
+
+def accelerated(sweep: Sweep, start: Image, radius: float, reduction: float) -> Image:
+    """Return the fixed point of a linear iteration, by Chebyshev's three-term recurrence.
+
+    Args:
+        sweep: Writes one step of the iteration from its first argument into its second; pixels that are
+            given come out as they are.
+        start: `(row, col)`, the given pixels and a first guess of the others. Not written to.
+        radius: The iteration's spectral radius, below 1. A larger value than the true one costs sweeps; a
+            smaller one leaves some of the slowest error.
+        reduction: By what factor the error of the guess shrinks.
+    """
+    import cv2
+
+    old, new, swept = start.copy(), start.copy(), np.empty_like(start)
+    omega = 1.0
+    for count in range(math.ceil(math.acosh(reduction) / math.acosh(1 / radius))):
+        sweep(new, swept)
+        cv2.addWeighted(swept, omega, old, 1 - omega, 0, dst=old)
+        old, new = new, old
+        omega = 1 / (1 - radius**2 / 2) if count == 0 else 1 / (1 - radius**2 * omega / 4)
+    return new
+
+
+def widest_gap_px(missing: Flags, usable: Flags) -> float:
+    """Return the width of the widest gap: twice the farthest way from a missing pixel to a usable one."""
+    import cv2
+
+    distance_px = cv2.distanceTransform((~usable).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+    return 2 * cv2.minMaxLoc(distance_px, missing.view(np.uint8))[1]
+
+
+def guessed_from_coarser(values: Image, usable: Flags, solve: Solve) -> Image:
+    """Return the values with a guess wherever they aren't usable: the solution at half the resolution.
+
+    Args:
+        values: `(row, col)`, 0 outside `usable`.
+        usable: Observed pixels; at least one.
+        solve: Takes `(guess, missing, usable)` of a coarser level and returns its solution. There, every
+            pixel that isn't usable is missing.
+    """
+    import cv2
+
+    if usable.all():
+        return values
+    height, width = values.shape
+    if max(height, width) <= _SMALLEST_LEVEL_PX:
+        return np.where(usable, values, values[usable].mean(dtype=values.dtype))
+    share = _halved(usable.astype(values.dtype))
+    seen = share > 0
+    coarse = np.divide(_halved(values), share, out=np.zeros_like(share), where=seen)
+    coarse = solve(guessed_from_coarser(coarse, seen, solve), ~seen, seen)
+    doubled = cv2.resize(coarse, (2 * coarse.shape[1], 2 * coarse.shape[0]), interpolation=cv2.INTER_LINEAR)
+    guess = np.ascontiguousarray(doubled[:height, :width])
+    cv2.copyTo(values, usable.view(np.uint8), guess)
+    return guess
+
+
+def _halved(values: Image) -> Image:
+    """Return the means of blocks of 2 × 2 pixels, with zeros beyond an odd side."""
+    import cv2
+
+    height, width = values.shape
+    even = cv2.copyMakeBorder(values, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT, value=0)
+    halved: Image = cv2.resize(even, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    return halved

@@ -1,0 +1,108 @@
+"""From what is observed to `Gaps`: what is missing, and what may serve as evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.errors import InputError
+from landsat_fill.gaps.quality import untrusted
+from landsat_fill.gaps.selection import select, selection_halo_px
+from landsat_fill.pipeline.request import Flag
+from landsat_fill.scene import Gaps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from landsat_fill.io import SceneReader
+    from landsat_fill.pipeline.blocks import Block
+    from landsat_fill.pipeline.request import FillRequest
+    from landsat_fill.pipeline.survey import Survey
+    from landsat_fill.scene import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a block holds, all cubes `(band, row, col)`.
+
+    Attributes:
+        inside: What lies in the footprint.
+        gaps: What is to be filled, and from what.
+    """
+
+    inside: NDArray[np.bool_]
+    gaps: Gaps
+
+
+class EvidenceFinder:
+    """Decides for each block of a scene what is missing and what is usable."""
+
+    def __init__(self, scene: Scene, reader: SceneReader, survey: Survey, request: FillRequest) -> None:
+        """Prepare for a scene.
+
+        Raises:
+            InputError: If the request names a flag that the scene has no quality band or gap mask for.
+        """
+        self._scene, self._reader, self._survey, self._request = scene, reader, survey, request
+        self._largest_gap_px = request.largest_gap_px or survey.period_px
+        self._flags = request.distrusted | request.refilled
+        _require_flags(scene, self._flags)
+
+    @property
+    def halo_px(self) -> int:
+        """Rows and columns around a strip that decide upon its pixels."""
+        return selection_halo_px(self._largest_gap_px, self._survey.geometry)
+
+    def find(self, block: Block) -> Evidence:
+        """Return what is missing and usable in a block, with its halo."""
+        inside = self._survey.footprint.inside(block.window)
+        missing = select(
+            inside & ~block.observed, self._request.holes, self._largest_gap_px, self._survey.geometry
+        )
+        usable = block.observed
+        for flag, doubtful in self._doubtful(block).items():
+            usable = usable & ~doubtful
+            if flag in self._request.refilled:
+                missing = missing | (doubtful & block.observed)
+        return Evidence(inside, Gaps(missing, usable))
+
+    def _doubtful(self, block: Block) -> dict[Flag, NDArray[np.bool_]]:
+        """Return the doubtful pixels of a block for each flag that was asked for."""
+        if not self._flags:
+            return {}
+        bands = tuple(band.band for band in self._scene.bands)
+        found: dict[Flag, NDArray[np.bool_]] = {}
+        if self._flags - {Flag.INTERPOLATED}:
+            quality = self._reader.read_quality(block.window)
+            for flag in self._flags - {Flag.INTERPOLATED}:
+                found[flag] = untrusted(
+                    quality,
+                    bands,
+                    clouds=flag is Flag.CLOUD,
+                    dilated=flag is Flag.DILATED_CLOUD,
+                    shadows=flag is Flag.SHADOW,
+                    saturated=flag is Flag.SATURATED,
+                )
+        if Flag.INTERPOLATED in self._flags:
+            masked = self._reader.read_gap_masks(block.window)
+            if masked is not None:
+                found[Flag.INTERPOLATED] = masked & block.observed
+        return found
+
+
+def _require_flags(scene: Scene, flags: frozenset[Flag]) -> None:
+    """Raise if the scene can't answer for a flag."""
+    kinds = {quality.kind for quality in scene.quality}
+    if flags - {Flag.INTERPOLATED} and not kinds:
+        raise InputError(
+            f"expected a quality band for {', '.join(sorted(f.value for f in flags))}, but {scene.name} has none",
+            hint="give the whole product (folder or archive), or leave --distrust and --refill out",
+        )
+    if Flag.INTERPOLATED in flags and not all(band.gap_mask for band in scene.bands):
+        raise InputError(
+            f"expected a gap_mask file for every band of {scene.name}, but "
+            f"{sum(band.gap_mask is None for band in scene.bands)} of {len(scene.bands)} have none",
+            hint="gap masks come with Level 1 products; leave 'interpolated' out",
+        )

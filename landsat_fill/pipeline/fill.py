@@ -1,0 +1,185 @@
+"""The way of a scene: opened, surveyed, filled strip by strip, composed and written.
+
+Reading, filling and writing overlap. Memory depends on the strip, never on the height of the scene.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.io import SceneReader, open_input
+from landsat_fill.methods import Context
+from landsat_fill.pipeline.blocks import Block, read_blocks
+from landsat_fill.pipeline.compose import compose
+from landsat_fill.pipeline.evidence import EvidenceFinder
+from landsat_fill.pipeline.fill_layer import fill_codes
+from landsat_fill.pipeline.notes import fill_notes, survey_notes
+from landsat_fill.pipeline.outcome import Outcome, Status, Tally
+from landsat_fill.pipeline.outputs import FilledStrip, JobOutputs, SceneOutputs
+from landsat_fill.pipeline.survey import survey_scene
+from landsat_fill.pipeline.tiles import fill_tiles
+from landsat_fill.scene import Filled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from landsat_fill.pipeline.plan import Job
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.scene import Scene
+
+SURVEY_SHARE = 0.2
+"""Share of a scene's time that the survey takes, for the progress bar."""
+
+STD_SAMPLES_A_STRIP = 4096
+
+
+def run_job(
+    job: Job, request: FillRequest, outputs: OutputRequest, on_progress: Callable[[float], None]
+) -> Outcome:
+    """Fill one input, write its outputs, and return what became of it.
+
+    Args:
+        job: What is read and where it goes.
+        request: How it is filled.
+        outputs: The form of the outputs.
+        on_progress: Told the share done, 0 to 1.
+
+    Raises:
+        LandsatFillError: If it can't be read, filled or written. Then nothing is left behind.
+    """
+    began = time.perf_counter()
+    scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
+    tallies: list[_SceneTally] = []
+    with JobOutputs(job, request, outputs, scenes) as written:
+        for number, scene in enumerate(scenes):
+
+            def report(share: float, number: int = number) -> None:
+                on_progress((number + share) / len(scenes))
+
+            with SceneReader(scene) as reader, written.open(scene) as files:
+                tallies.append(_fill_scene(scene, reader, files, request, report))
+    tally = sum((t.tally for t in tallies), Tally())
+    samples = np.concatenate([s for t in tallies for s in t.std_samples] or [np.empty(0)])
+    return Outcome(
+        name=job.input.name,
+        source=job.input.source,
+        target=job.target,
+        status=Status.FILLED if tally.filled or tally.left else Status.NO_GAPS,
+        tally=tally,
+        seconds=time.perf_counter() - began,
+        method=request.method.info.name,
+        median_std=float(np.median(samples)) if samples.size else None,
+        notes=_once(note for t in tallies for note in t.notes) + written.notes,
+        files=written.files,
+    )
+
+
+@dataclass(slots=True)
+class _SceneTally:
+    """What is counted while a scene is filled."""
+
+    tally: Tally = Tally()
+    std_samples: list[np.ndarray[tuple[int], np.dtype[np.floating]]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+def _fill_scene(
+    scene: Scene,
+    reader: SceneReader,
+    files: SceneOutputs,
+    request: FillRequest,
+    on_progress: Callable[[float], None],
+) -> _SceneTally:
+    """Fill a scene into its open outputs."""
+    survey = survey_scene(
+        reader,
+        scene,
+        threads=request.threads,
+        on_progress=lambda share: on_progress(SURVEY_SHARE * share),
+    )
+    counted = _SceneTally()
+    finder = EvidenceFinder(scene, reader, survey, request)
+    context = Context(
+        bands=tuple(band.band for band in scene.bands),
+        pixel_size_m=scene.grid.pixel_size_m,
+        threads=request.threads,
+        device=request.device,
+    )
+    info = request.method.info
+    halo_px = max(info.halo_px, finder.halo_px)
+    height, width = scene.grid.height, scene.grid.width
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
+        writing: Future[None] | None = None
+        for block in read_blocks(reader, height, width, info.tile_px, halo_px):
+            strip = _fill_strip(scene, block, finder, request, context, counted)
+            if writing is not None:
+                writing.result()
+            writing = pool.submit(files.write, strip)
+            on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * (block.strip.row + block.strip.height) / height)
+        if writing is not None:
+            writing.result()
+    counted.notes = survey_notes(scene, survey, tells_missing=reader.tells_missing)
+    counted.notes += fill_notes(survey, request, counted.tally)
+    return counted
+
+
+def _fill_strip(
+    scene: Scene,
+    block: Block,
+    finder: EvidenceFinder,
+    request: FillRequest,
+    context: Context,
+    counted: _SceneTally,
+) -> FilledStrip:
+    """Return a strip filled and composed, and add it to what is counted."""
+    evidence = finder.find(block)
+    filled = fill_tiles(
+        block.values,
+        evidence.gaps,
+        block.inner,
+        request.method,
+        context,
+        origin=(block.window.row, block.window.col),
+        seed=request.seed,
+    )
+    inner = block.inner.slices
+    stored, observed = block.values[:, *inner], block.observed[:, *inner]
+    inside, missing = evidence.inside[:, *inner], evidence.gaps.missing[:, *inner]
+    values, done = compose(stored, missing, filled, scene.bands)
+    left = inside & ~observed & ~done
+    counted.tally += Tally(
+        observed=int(np.count_nonzero(observed & ~done)),
+        filled=int(np.count_nonzero(done)),
+        left=int(np.count_nonzero(left)),
+        outside=int(np.count_nonzero(~inside & ~observed)),
+    )
+    std = _std(filled, done)
+    if std is not None and done.any():
+        samples = std[done]
+        counted.std_samples.append(samples[:: max(1, samples.size // STD_SAMPLES_A_STRIP)])
+    return FilledStrip(
+        window=block.strip,
+        stored=stored,
+        observed=observed,
+        values=values,
+        codes=fill_codes(observed, inside, done),
+        std=std,
+        known=observed | done,
+    )
+
+
+def _std(filled: Filled, done: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> np.ndarray[
+    tuple[int, ...], np.dtype[np.float32]
+] | None:
+    """Return the standard deviation of what was filled, 0 where nothing was; None without one."""
+    return None if filled.std is None else np.where(done, filled.std, np.float32(0)).astype(np.float32)
+
+
+def _once(notes: Sequence[str] | object) -> tuple[str, ...]:
+    """Return each note once, in order."""
+    return tuple(dict.fromkeys(notes))  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,295 @@
+"""The files a scene is written to: its bands, the fill layer and the standard deviation, each atomic."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from landsat_fill.errors import OutputError
+from landsat_fill.io import PARTIAL_MARK, Layout, RasterWriter, write_text_atomically
+from landsat_fill.pipeline.fill_layer import COLOURS, MEANINGS
+from landsat_fill.pipeline.preview import Preview
+from landsat_fill.pipeline.provenance import is_ours, provenance_tags
+from landsat_fill.pipeline.request import FillLayer, OutputRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.pipeline.plan import Job
+    from landsat_fill.pipeline.request import FillRequest
+    from landsat_fill.scene import Scene, SceneBand, Window
+
+
+@dataclass(frozen=True, slots=True)
+class FilledStrip:
+    """A strip of a scene, ready to be written. All cubes are `(band, row, col)`.
+
+    Attributes:
+        window: Where it lies in the scene.
+        stored: Stored numbers before.
+        observed: Where these are observations.
+        values: Stored numbers after.
+        codes: What the fill layer says.
+        std: Standard deviation in stored numbers, or None.
+        known: Where the values are observed or filled.
+    """
+
+    window: Window
+    stored: NDArray[np.generic]
+    observed: NDArray[np.bool_]
+    values: NDArray[np.generic]
+    codes: NDArray[np.uint8]
+    std: NDArray[np.floating] | None
+    known: NDArray[np.bool_]
+
+
+class JobOutputs:
+    """All files of a job. A product's new folder appears complete, or not at all."""
+
+    def __init__(
+        self,
+        job: Job,
+        request: FillRequest,
+        outputs: OutputRequest,
+        scenes: Sequence[Scene],
+    ) -> None:
+        self._job, self._outputs, self._scenes = job, outputs, scenes
+        self._tags = provenance_tags(request, job.input.source)
+        self._folder = job.folder
+        self._files: list[Path] = []
+        self._notes: list[str] = []
+
+    def __enter__(self) -> Self:
+        """Make the folder the files are written to.
+
+        Raises:
+            OutputError: If it can't be made.
+        """
+        final = self._job.folder
+        try:
+            (final.parent if self._job.is_folder else final).mkdir(parents=True, exist_ok=True)
+            if self._job.is_folder and not final.exists():
+                for stale in final.parent.glob(f".{final.name}.*{PARTIAL_MARK}"):
+                    shutil.rmtree(stale, ignore_errors=True)
+                self._folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=PARTIAL_MARK, dir=final.parent))
+                self._folder.chmod(0o777 & ~_umask())
+        except OSError as error:
+            raise OutputError(
+                f"expected to write into {final}, but got: {error.strerror}",
+                hint="choose another folder with -o",
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Move a new folder into place, or take it away after an error."""
+        if self._folder == self._job.folder:
+            return
+        if kind is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return
+        for scene in self._scenes:
+            for name, text in scene.documents.items():
+                write_text_atomically(self._folder / Path(name).name, text)
+        self._folder.rename(self._job.folder)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files written, where they ended up."""
+        return tuple(self._job.folder / file.relative_to(self._folder) for file in self._files)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the files can't have as their inputs had it."""
+        return tuple(dict.fromkeys(self._notes))
+
+    def open(self, scene: Scene) -> SceneOutputs:
+        """Return the outputs of one scene of the job, to be used in a `with` statement."""
+        files = SceneOutputs(scene, self._data_files(scene), self._beside(scene), self._outputs, self._tags)
+        self._files += files.paths
+        self._notes += files.notes
+        return files
+
+    def _data_files(self, scene: Scene) -> list[DataFile]:
+        """Return the files the bands of a scene are written to."""
+        if self._job.is_folder:
+            return [
+                DataFile(self._folder / _band_file_name(band), (number,), Layout.of(band.dataset))
+                for number, band in enumerate(scene.bands)
+            ]
+        target = self._job.target
+        if scene is not self._scenes[0]:
+            target = target.with_name(f"{target.stem}_{role_of(scene)}{target.suffix}")
+        return [DataFile(target, tuple(range(len(scene.bands))), _stacked_layout(scene))]
+
+    def _beside(self, scene: Scene) -> Path:
+        """Return what the names of the layers and the picture begin with."""
+        if self._job.is_folder:
+            stem = self._job.input.name
+        else:
+            stem = self._job.target.stem.removesuffix("_filled")
+        if scene is not self._scenes[0]:
+            stem += f"_{role_of(scene)}"
+        return self._folder / stem
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file that bands of a scene are written to: where, which (from 0), and how it is laid out."""
+
+    path: Path
+    bands: tuple[int, ...]
+    layout: Layout
+
+
+class SceneOutputs:
+    """The open files of one scene."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        data: Sequence[DataFile],
+        beside: Path,
+        outputs: OutputRequest,
+        tags: Mapping[str, str],
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            scene: The scene.
+            data: The files its bands go to.
+            beside: What the names of the layers and the picture begin with.
+            outputs: What is wanted.
+            tags: Provenance.
+        """
+        self._scene, self._data, self._outputs, self._tags = scene, data, outputs, tags
+        self._protected = [Path(band.dataset) for band in scene.bands if not band.dataset.startswith("/vsi")]
+        self._stack = ExitStack()
+        self._writers: list[tuple[DataFile, RasterWriter]] = []
+        self._fill_writer: RasterWriter | None = None
+        self._std_writer: RasterWriter | None = None
+        self._preview = Preview(scene) if outputs.preview else None
+        self._preview_path = beside.with_name(beside.name + ".png")
+        self._fill_path = beside.with_name(beside.name + "_fill.tif")
+        self._std_path = beside.with_name(beside.name + "_std.tif")
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that will be written."""
+        paths = [file.path for file in self._data]
+        if self._outputs.fill_layer is not FillLayer.NONE:
+            paths.append(self._fill_path)
+        if self._outputs.uncertainty:
+            paths.append(self._std_path)
+        return [*paths, self._preview_path] if self._preview else paths
+
+    @property
+    def notes(self) -> list[str]:
+        """What the files can't have as their inputs had it."""
+        return [note for file in self._data for note in file.layout.notes]
+
+    def __enter__(self) -> Self:
+        """Open the writers: the bands first, so that they are moved into place last."""
+        self._stack.__enter__()
+        try:
+            for file in self._data:
+                self._writers.append((file, self._writer(file.path, file.layout.without_statistics())))
+            layout = self._data[0].layout
+            names = [band.name for band in self._scene.bands]
+            if self._outputs.fill_layer is not FillLayer.NONE:
+                self._fill_writer = self._writer(self._fill_path, self._fill_layout(layout, names))
+            if self._outputs.uncertainty:
+                std = layout.layer("float32", nodata=float("nan"), descriptions=[f"{n} std" for n in names])
+                self._std_writer = self._writer(self._std_path, std)
+        except BaseException:
+            self._stack.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the files, the bands last; after an error leave nothing."""
+        if kind is None and self._preview is not None:
+            self._preview.write(self._preview_path)
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, strip: FilledStrip) -> None:
+        """Write a strip to all files."""
+        valid = strip.known.any(axis=0)
+        for file, writer in self._writers:
+            writer.write(strip.values[list(file.bands)], strip.window, valid=valid)
+        if self._fill_writer is not None:
+            codes = strip.codes
+            if self._outputs.fill_layer is FillLayer.SCENE:
+                codes = codes.max(axis=0, keepdims=True)
+            self._fill_writer.write(codes, strip.window)
+        if self._std_writer is not None and strip.std is not None:
+            std = np.where(strip.known, strip.std, np.float32(np.nan))
+            self._std_writer.write(std, strip.window)
+        if self._preview is not None:
+            self._preview.add(strip.window, strip.stored, strip.observed, strip.values, strip.known)
+
+    def _writer(self, path: Path, layout: Layout) -> RasterWriter:
+        writer = RasterWriter(
+            path,
+            layout,
+            overwrite=self._outputs.overwrite or (path.exists() and is_ours(path)),
+            creation_options=self._outputs.creation_options,
+            protected=self._protected,
+            cog=self._outputs.cog or None,
+            tags=self._tags,
+        )
+        return self._stack.enter_context(writer)
+
+    def _fill_layout(self, layout: Layout, names: Sequence[str]) -> Layout:
+        meanings = {f"CODE_{code.value}": text for code, text in MEANINGS.items()}
+        if self._outputs.fill_layer is FillLayer.BANDS:
+            return layout.layer("uint8", nodata=0, descriptions=[f"{n} fill" for n in names], tags=meanings)
+        colours = {code.value: colour for code, colour in COLOURS.items()}
+        return layout.layer("uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags=meanings)
+
+
+def role_of(scene: Scene) -> str:
+    """Return the word that tells the scenes of a product apart: `thermal`, `panchromatic`."""
+    band = scene.bands[0].band
+    return band.role.value if band is not None else scene.bands[0].name
+
+
+def _band_file_name(band: SceneBand) -> str:
+    """Return the product's own name of a band file, as a GeoTIFF."""
+    name = Path(band.dataset).name
+    return name[:-3] if name.lower().endswith(".gz") else name
+
+
+def _stacked_layout(scene: Scene) -> Layout:
+    """Return the layout of one file with all bands of a scene."""
+    first = scene.bands[0]
+    layout = Layout.of(first.dataset)
+    if all(band.dataset == first.dataset for band in scene.bands):
+        return layout.for_bands([band.index for band in scene.bands])
+    bands = tuple(
+        replace(Layout.of(band.dataset).bands[band.index - 1], description=band.name, colour=colour)
+        for band, colour in zip(
+            scene.bands, ["gray", *["undefined"] * (len(scene.bands) - 1)], strict=True
+        )
+    )
+    return replace(layout, bands=bands)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,136 @@
+"""From inputs to jobs: what will be read, where it goes, and what is done already. Reads no pixel."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landsat_fill.errors import OutputError, UsageError
+from landsat_fill.io import Input, InputKind
+from landsat_fill.pipeline.provenance import is_ours
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from landsat_fill.pipeline.request import OutputRequest
+
+GEOTIFF_SUFFIXES = (".tif", ".tiff")
+
+
+class Action(Enum):
+    """What a job will do."""
+
+    FILL = "fill"
+    SKIP = "skip"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One input and its output.
+
+    Attributes:
+        input: What is read.
+        target: The file written, or the folder for a product that stays a folder of bands.
+        is_folder: Whether the target is a folder.
+        action: Fill it, skip it because it is done, or refuse because a file is in the way.
+    """
+
+    input: Input
+    target: Path
+    is_folder: bool
+    action: Action = Action.FILL
+
+    @property
+    def folder(self) -> Path:
+        """The folder all outputs of the job end up in."""
+        return self.target if self.is_folder else self.target.parent
+
+    def refusal(self) -> OutputError:
+        """Return the error of a job that is refused."""
+        return OutputError(
+            f"expected no file at {self.target}, but there is one that landsat-fill didn't write",
+            hint="give another -o or --name, or replace it with --overwrite",
+        )
+
+
+def plan_jobs(inputs: Sequence[Input], request: OutputRequest) -> list[Job]:
+    """Return a job for each input, in their order.
+
+    Raises:
+        UsageError: If two inputs would be written to one output, an output is an input, or a single file
+            is asked for although there are several.
+    """
+    if "{name}" not in request.name and len(inputs) > 1:
+        raise UsageError(
+            f"expected --name to contain {{name}} for {len(inputs)} inputs, but got {request.name!r}",
+            hint="for example --name '{name}_filled'",
+        )
+    jobs = [_job(one, request, alone=len(inputs) == 1) for one in inputs]
+    _refuse_shared_targets(jobs)
+    return jobs
+
+
+def _job(one: Input, request: OutputRequest, *, alone: bool) -> Job:
+    is_folder = one.kind is InputKind.PRODUCT and not request.stack
+    target = _target(one, request, is_folder=is_folder, alone=alone)
+    action = Action.FILL
+    if target.exists() and not request.overwrite:
+        action = Action.SKIP if is_ours(target) else Action.REFUSE
+    return Job(one, target, is_folder, action)
+
+
+def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool) -> Path:
+    """Return where the output of an input goes."""
+    try:
+        name = request.name.format(name=one.name)
+    except (KeyError, IndexError, ValueError):
+        raise UsageError(
+            f"expected --name to be text with {{name}} in it, but got {request.name!r}",
+            hint="for example --name '{name}_filled'",
+        ) from None
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        raise UsageError(f"expected --name to make a file name, but it makes {name!r}")
+    if not is_folder:
+        name += ".tif"
+    asked = request.target
+    if asked is not None and asked.suffix.lower() in GEOTIFF_SUFFIXES and not asked.is_dir():
+        if not alone or is_folder:
+            what = "a product, which stays a folder of bands" if alone else "several inputs"
+            raise UsageError(
+                f"expected -o to be a folder for {what}, but got the file name {asked}",
+                hint="give a folder" + (", or --stack for one file" if alone else ""),
+            )
+        return asked
+    source = Path(one.source)
+    local = not one.source.startswith("/vsi") and "://" not in one.source
+    if one.root is not None and local and source != one.root:
+        below = source.parent.relative_to(one.root)
+        root = asked if asked is not None else one.root.with_name(one.root.name + "_filled")
+        return root / below / name
+    if asked is not None:
+        return asked / name
+    return (source.parent if local else Path()) / name
+
+
+def _refuse_shared_targets(jobs: Sequence[Job]) -> None:
+    """Raise if two jobs share a target, or one writes onto any input."""
+    by_target: dict[Path, list[str]] = defaultdict(list)
+    for job in jobs:
+        by_target[job.target.resolve()].append(job.input.source)
+    for target, sources in by_target.items():
+        if len(sources) > 1:
+            raise UsageError(
+                f"expected every input to have an output of its own, but {sources[0]} and {sources[1]} "
+                f"would both be written to {target}",
+                hint="fill them in two calls with different -o, or give the folder that holds both",
+            )
+    for job in jobs:
+        if Path(job.input.source).resolve() in by_target:
+            raise UsageError(
+                f"expected an output beside the input, but {job.input.source} would be written onto itself",
+                hint="give another -o or --name; an input is never overwritten",
+            )

@@ -1,0 +1,53 @@
+"""Which tool, method and options made a file: written into its tags, and read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landsat_fill import __version__
+
+if TYPE_CHECKING:
+    from landsat_fill.pipeline.request import FillRequest
+
+VERSION_TAG = "LANDSAT_FILL_VERSION"
+
+
+def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
+    """Return the tags that say how a file was made, as text by tag name."""
+    options = {
+        "holes": request.holes.value,
+        "largest_gap_px": request.largest_gap_px,
+        "distrusted": sorted(flag.value for flag in request.distrusted),
+        "refilled": sorted(flag.value for flag in request.refilled),
+        "nodata": request.nodata,
+        "seed": request.seed,
+    }
+    return {
+        VERSION_TAG: __version__,
+        "LANDSAT_FILL_METHOD": request.method.info.name,
+        "LANDSAT_FILL_METHOD_OPTIONS": json.dumps(method_options_of(request), sort_keys=True),
+        "LANDSAT_FILL_OPTIONS": json.dumps(options, sort_keys=True),
+        "LANDSAT_FILL_SOURCE": Path(source).name,
+    }
+
+
+def method_options_of(request: FillRequest) -> dict[str, object]:
+    """Return the options of the request's method by name."""
+    return asdict(request.method)  # type: ignore[call-overload, no-any-return]
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether landsat-fill wrote the file, or the GeoTIFFs in the folder."""
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    if path.is_dir():
+        return any(is_ours(file) for file in sorted(path.iterdir()) if file.suffix.lower() in (".tif", ".tiff"))
+    try:
+        with rasterio.open(path) as dataset:
+            return VERSION_TAG in dataset.tags()
+    except RasterioError:
+        return False

@@ -1,0 +1,91 @@
+"""What a user asks of a fill, as one plain value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from landsat_fill.gaps.selection import Holes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from landsat_fill.methods import FillMethod
+
+
+class Flag(Enum):
+    """Something that makes an observed pixel doubtful."""
+
+    CLOUD = "cloud"
+    DILATED_CLOUD = "dilated-cloud"
+    SHADOW = "shadow"
+    SATURATED = "saturated"
+    INTERPOLATED = "interpolated"
+
+
+class FillLayer(Enum):
+    """How the record of what was filled is written: one band for the scene, one a band, or not at all."""
+
+    SCENE = "scene"
+    BANDS = "bands"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class FillRequest:
+    """How scenes are to be filled.
+
+    Attributes:
+        method: The method with its options.
+        holes: Which missing pixels are to be filled.
+        largest_gap_px: The widest gap to fill in pixels; None for one scan period (990 m on the ground).
+        distrusted: Observed pixels left out of the evidence.
+        refilled: Observed pixels treated as missing.
+        nodata: The stored number that means "no observation", where the file doesn't say.
+        bands: Names or numbers of the bands to work on; None for all.
+        seed: Seed of methods that draw.
+        threads: Threads a scene may use.
+        device: `cpu`, or the accelerator a method runs on.
+    """
+
+    method: FillMethod
+    holes: Holes = Holes.NARROW
+    largest_gap_px: int | None = None
+    distrusted: frozenset[Flag] = frozenset()
+    refilled: frozenset[Flag] = frozenset()
+    nodata: float | None = None
+    bands: tuple[str, ...] | None = None
+    seed: int = 0
+    threads: int = 1
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRequest:
+    """Where results go, and in which form.
+
+    Attributes:
+        target: A file for one GeoTIFF, a folder else; None for beside each input.
+        name: Template of output names; `{name}` is the input's.
+        stack: Write a product as one file a grid instead of a folder of bands.
+        fill_layer: How the record of what was filled is written.
+        uncertainty: Write the standard deviation beside each output.
+        preview: Write a PNG of before and after beside each output.
+        overwrite: Replace outputs that exist.
+        cog: Write cloud-optimised GeoTIFFs.
+        creation_options: GDAL creation options that replace the input's.
+        report: File that gets a row a scene; None for `report.jsonl` beside the outputs.
+    """
+
+    target: Path | None = None
+    name: str = "{name}_filled"
+    stack: bool = False
+    fill_layer: FillLayer = FillLayer.SCENE
+    uncertainty: bool = False
+    preview: bool = False
+    overwrite: bool = False
+    cog: bool = False
+    creation_options: Mapping[str, str] = field(default_factory=dict)
+    report: Path | None = None

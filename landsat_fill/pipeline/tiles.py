@@ -1,0 +1,85 @@
+"""Fills an area of an image tile by tile: only tiles that touch a gap, in batches, with a halo."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.tiling import tile_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.methods import Context, FillMethod
+
+BATCH_VALUES = 16_000_000
+"""Pixels times bands that a batch may hold: 64 MB of float32, a few tiles of 512 with their halo."""
+
+
+def fill_tiles(
+    image: NDArray[np.generic],
+    gaps: Gaps,
+    area: Window,
+    method: FillMethod,
+    context: Context,
+    *,
+    origin: tuple[int, int] = (0, 0),
+    seed: int = 0,
+) -> Filled:
+    """Return the fill of `area`: the method's values at its missing pixels, NaN at all others.
+
+    Args:
+        image: `(band, row, col)` in stored numbers, `area` and the margin around it.
+        gaps: Cubes of the same shape.
+        area: The part of the image to fill.
+        method: Fills a tile with the halo it declares.
+        context: Handed to the method, with one random generator a tile.
+        origin: Row and column of the image's corner in the scene; with `seed` it decides the generators,
+            so that no result depends on how a scene was cut.
+        seed: Seed of the random generators.
+    """
+    bands, height, width = image.shape
+    dtype = np.float64 if image.dtype in (np.float64, np.int32, np.uint32) else np.float32
+    shape = (bands, area.height, area.width)
+    mean = np.full(shape, np.nan, dtype=dtype)
+    std = np.full(shape, np.nan, dtype=np.float32) if method.info.gives_std else None
+
+    wanted = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
+    for batch in _batches(wanted, method.info.halo_px, height, width, bands):
+        haloed = [w.expanded(method.info.halo_px, height, width) for w in batch]
+        tiles = np.stack([image[:, *w.slices] for w in haloed]).astype(dtype)  # (T, B, h, w)
+        tile_gaps = Gaps(
+            missing=np.stack([gaps.missing[:, *w.slices] for w in haloed]),
+            usable=np.stack([gaps.usable[:, *w.slices] for w in haloed]),
+        )
+        generators = tuple(np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch)
+        filled = method.fill(tiles, tile_gaps, replace(context, generators=generators))
+        for number, (tile, outer) in enumerate(zip(batch, haloed, strict=True)):
+            inner, target = tile.within(outer).slices, tile.within(area).slices
+            missing = gaps.missing[:, *tile.slices]
+            mean[:, *target][missing] = filled.mean[number][:, *inner][missing]
+            if std is not None and filled.std is not None:
+                std[:, *target][missing] = filled.std[number][:, *inner][missing]
+    return Filled(mean, std)
+
+
+def _batches(
+    tiles: Sequence[Window], halo_px: int, height: int, width: int, bands: int
+) -> Iterator[list[Window]]:
+    """Yield runs of tiles that have one shape with their halo, and one place in it, as large as allowed."""
+
+    def shape(tile: Window) -> tuple[int, int]:
+        outer = tile.expanded(halo_px, height, width)
+        return outer.height, outer.width
+
+    for (rows, cols), alike in groupby(tiles, key=shape):
+        group = list(alike)
+        size = max(1, BATCH_VALUES // (rows * cols * bands))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]

@@ -1,0 +1,325 @@
+"""Products opened as scenes, from folders and archives."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import warnings
+import zipfile
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+
+from landsat_fill.errors import InputError, UsageError
+from landsat_fill.io.products import find_products, open_band_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+L1 = "LE07_L1TP_007059_20161209_20170130_01_T1"
+L2 = "LE07_L2SP_013031_20010624_20200904_02_T1"
+MTL = """\
+GROUP = L1_METADATA_FILE
+  GROUP = MIN_MAX_PIXEL_VALUE
+    QUANTIZE_CAL_MAX_BAND_1 = 250
+    QUANTIZE_CAL_MIN_BAND_1 = 3
+  END_GROUP = MIN_MAX_PIXEL_VALUE
+END_GROUP = L1_METADATA_FILE
+END
+"""
+
+
+def write_band(path: Path, dtype: str = "uint8", pixel_m: float = 30.0, nodata: float | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = round(30 * 20 / pixel_m)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=size, width=size, count=1, dtype=dtype, nodata=nodata,
+        crs="EPSG:32618", transform=Affine(pixel_m, 0, 561015, 0, -pixel_m, 176355),
+    ) as file:  # fmt: skip
+        file.write(np.full((1, size, size), sum(path.name.encode()) % 100 + 1, dtype=dtype))
+
+
+def level_1(folder: Path) -> Path:
+    """Write a Level 1 product: all bands, gap_mask (one gzipped), BQA, MTL, and what else USGS ships."""
+    for band in ("B1", "B2", "B3", "B4", "B5", "B7", "B6_VCID_1", "B6_VCID_2"):
+        write_band(folder / f"{L1}_{band}.TIF")
+        write_band(folder / "gap_mask" / f"{L1}_GM_{band}.TIF")
+    write_band(folder / f"{L1}_B8.TIF", pixel_m=15)
+    write_band(folder / f"{L1}_BQA.TIF", "uint16")
+    (folder / f"{L1}_MTL.txt").write_text(MTL)
+    (folder / "README.GTF").write_text("read me")
+    plain = folder / "gap_mask" / f"{L1}_GM_B1.TIF"
+    plain.with_name(plain.name + ".gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    return folder
+
+
+def packed(folder: Path, target: Path, prefix: str = "") -> Path:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if target.name.endswith(".zip"):
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in files:
+                archive.write(path, prefix + path.relative_to(folder).as_posix())
+    else:
+        mode = "w:gz" if target.name.endswith("gz") else "w"
+        with tarfile.open(target, mode) as archive:  # type: ignore[call-overload]
+            for path in files:
+                archive.add(path, prefix + path.relative_to(folder).as_posix())
+    return target
+
+
+def read(dataset: str) -> np.ndarray:
+    with rasterio.open(dataset) as file:
+        return file.read(1)
+
+
+@pytest.fixture(scope="module")
+def product_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return level_1(tmp_path_factory.mktemp("product") / L1)
+
+
+def test_a_level_1_folder(product_folder: Path):
+    (product,) = find_products(product_folder)
+    reflective, thermal, pan = product.scenes
+    assert product.name == reflective.name == thermal.name == pan.name == L1
+    assert [band.name for band in reflective.bands] == ["B1", "B2", "B3", "B4", "B5", "B7"]
+    assert [band.name for band in thermal.bands] == ["B6_VCID_1", "B6_VCID_2"]
+    assert [band.name for band in pan.bands] == ["B8"]
+    assert (reflective.grid.height, pan.grid.height) == (20, 40)
+    assert [[band.kind for band in scene.quality] for scene in product.scenes] == [["BQA"], ["BQA"], []]
+    assert all(band.nodata == 0 for scene in product.scenes for band in scene.bands)
+    assert [band.valid_range for band in reflective.bands[:2]] == [(3, 250), (1, 255)]
+    assert reflective.documents == {f"{L1}_MTL.txt": MTL}
+    assert (reflective.sensor, reflective.acquired, reflective.slc_off) == ("LE07", date(2016, 12, 9), True)
+    assert [band.gap_mask is not None for band in (*reflective.bands, *pan.bands)] == [True] * 6 + [False]
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tgz", ".zip"])
+@pytest.mark.parametrize("prefix", ["", "./", f"{L1}/"])
+def test_an_archive_is_the_folder(product_folder: Path, tmp_path: Path, ending: str, prefix: str):
+    archive = packed(product_folder, tmp_path / f"some name{ending}", prefix)
+    (product,), (expected,) = find_products(archive), find_products(product_folder)
+    assert product.source == archive
+    assert len(product.scenes) == len(expected.scenes)
+    for scene, scene_expected in zip(product.scenes, expected.scenes, strict=True):
+        assert scene.documents == scene_expected.documents
+        assert scene.grid == scene_expected.grid
+        for band, band_expected in zip(scene.bands, scene_expected.bands, strict=True):
+            assert band.file_name == band_expected.file_name
+            assert np.array_equal(read(band.dataset), read(band_expected.dataset))
+            assert (band.gap_mask is None) == (band_expected.gap_mask is None)
+            if band.gap_mask and band_expected.gap_mask:
+                assert np.array_equal(read(band.gap_mask), read(band_expected.gap_mask))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [archive.name]
+
+
+@pytest.mark.parametrize(
+    ("packed_as", "called"), [(".tar", ".tar.gz"), (".tar.gz", ".tar"), (".zip", ".dat")]
+)
+def test_an_archive_that_is_called_otherwise(
+    product_folder: Path, tmp_path: Path, packed_as: str, called: str
+):
+    archive = packed(product_folder, tmp_path / f"a{packed_as}").rename(tmp_path / f"b{called}")
+    (product,) = find_products(archive)
+    band = product.scenes[0].bands[3]
+    assert band.file_name == f"{L1}_B4.TIF"
+    assert np.array_equal(read(band.dataset), read(str(product_folder / f"{L1}_B4.TIF")))
+
+
+def test_gzipped_bands(tmp_path: Path):
+    path = tmp_path / f"{L1}_B1.TIF"
+    write_band(path)
+    (tmp_path / f"{L1}_B2.TIF.gz").write_bytes(gzip.compress(path.read_bytes()))
+    (tmp_path / f"{L1}_B1.TIF.gz").write_bytes(gzip.compress(path.read_bytes()))
+    (product,) = find_products(tmp_path)
+    names = [band.file_name for band in product.scenes[0].bands]
+    assert names == [f"{L1}_B1.TIF", f"{L1}_B2.TIF"]
+    assert np.array_equal(read(product.scenes[0].bands[1].dataset), read(str(path)))
+
+
+def test_collection_2_level_2(tmp_path: Path):
+    for ending in ("SR_B1", "SR_B4", "ST_B6"):
+        write_band(tmp_path / f"{L2}_{ending}.TIF", "uint16")
+    for ending in ("QA_PIXEL", "QA_RADSAT"):
+        write_band(tmp_path / f"{L2}_{ending}.TIF", "uint16")
+    write_band(tmp_path / f"{L2}_ST_ATRAN.TIF", "int16")
+    (product,) = find_products(tmp_path)
+    assert [[band.name for band in scene.bands] for scene in product.scenes] == [["B1", "B4"], ["B6"]]
+    first = product.scenes[0]
+    assert {(band.nodata, band.valid_range) for band in first.bands} == {(0.0, (1.0, 65535.0))}
+    assert [band.kind for band in first.quality] == ["QA_PIXEL", "QA_RADSAT"]
+    assert first.slc_off is False
+
+
+def test_espa(tmp_path: Path):
+    scene_id = "LE70130312015175EDC00"
+    for ending in ("sr_band1", "sr_band2", "toa_band1", "toa_band6"):
+        write_band(tmp_path / f"{scene_id}_{ending}.tif", "int16", nodata=-9999)
+    write_band(tmp_path / f"{scene_id}_cfmask.tif")
+    (tmp_path / f"{scene_id}_MTL.txt").write_text(MTL)  # of the Level 1 product: its range isn't ESPA's
+    (product,) = find_products(tmp_path)
+    names = [[band.file_name for band in scene.bands] for scene in product.scenes]
+    assert names == [
+        [f"{scene_id}_sr_band1.tif", f"{scene_id}_sr_band2.tif"],
+        [f"{scene_id}_toa_band1.tif"],
+        [f"{scene_id}_toa_band6.tif"],
+    ]
+    assert product.scenes[0].bands[0].valid_range == (-2000, 16000)
+    assert all(band.nodata == -9999 for scene in product.scenes for band in scene.bands)
+    assert all([band.kind for band in scene.quality] == ["cfmask"] for scene in product.scenes)
+
+
+def test_bands_of_another_size_make_a_scene_of_their_own(tmp_path: Path):
+    for band, pixel_m in (("B1", 30), ("B2", 60), ("B3", 30)):
+        write_band(tmp_path / f"{L1}_{band}.TIF", pixel_m=pixel_m)
+    (product,) = find_products(tmp_path)
+    assert [[band.name for band in scene.bands] for scene in product.scenes] == [["B1", "B3"], ["B2"]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tag", "given", "nodata", "valid_range"),
+    [
+        ("uint8", None, None, 0, (1, 255)),
+        ("uint8", 255, None, 0, (1, 254)),  # 0 is Landsat's fill all the same, and 255 would read as nodata
+        ("uint8", None, 255, 255, (0, 254)),
+        ("uint16", 65535, None, 0, (1, 65534)),
+        ("int16", None, None, -9999, (-32768, 32767)),
+        ("float64", -1.7e308, None, -1.7e308, None),
+        ("float32", None, None, 0, None),
+    ],
+)
+def test_fill_and_valid_range(tmp_path: Path, dtype, tag, given, nodata, valid_range):
+    write_band(tmp_path / f"{L1}_B4.TIF", dtype, nodata=tag)
+    (product,) = find_products(tmp_path, nodata=given)
+    band = product.scenes[0].bands[0]
+    assert band.nodata == nodata
+    assert valid_range is None or band.valid_range == valid_range
+
+
+def test_two_products_in_one_place(tmp_path: Path):
+    write_band(tmp_path / f"{L2}_SR_B1.TIF", "uint16")
+    write_band(tmp_path / f"{L1}_B1.TIF")
+    assert [product.name for product in find_products(tmp_path)] == [L1, L2]
+    assert [product.name for product in find_products(tmp_path, only=L2)] == [L2]
+    archive = packed(tmp_path, tmp_path / "both.tar")
+    assert [product.name for product in find_products(archive)] == [L1, L2]
+
+
+@pytest.mark.parametrize("wanted", [["B4", "b3"], ["nir", "3"], [f"{L1}_b3"[len(L1) + 1 :], "4"]])
+def test_chosen_bands(product_folder: Path, wanted: list[str]):
+    (product,) = find_products(product_folder, bands=wanted)
+    assert [band.name for scene in product.scenes for band in scene.bands] == ["B3", "B4"]
+
+
+def test_a_band_that_is_not_there(product_folder: Path):
+    with pytest.raises(UsageError, match="'B9'") as caught:
+        find_products(product_folder, bands=["B1", "B9"])
+    assert "B8" in (caught.value.hint or "")
+
+
+def test_one_band_file_knows_its_product(product_folder: Path):
+    scene = open_band_file(product_folder / f"{L1}_B1.TIF")
+    assert scene is not None
+    assert [band.name for band in scene.bands] == ["B1"]
+    assert scene.bands[0].gap_mask is not None
+    assert scene.slc_off is True
+    assert [band.kind for band in scene.quality] == ["BQA"]
+    assert open_band_file(product_folder / "README.GTF") is None
+
+
+def test_a_folder_without_bands(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(InputError, match="no file that is named as one") as caught:
+        find_products(tmp_path)
+    assert "_B1.TIF" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".zip"])
+def test_an_archive_cut_short(product_folder: Path, tmp_path: Path, ending: str):
+    archive = packed(product_folder, tmp_path / f"a{ending}")
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size * 2 // 3])
+    with pytest.raises(InputError, match="whole") as caught:
+        find_products(archive)
+    assert "download it again" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("content", [b"", b"only text", b"\x1f\x8b\x08 not gzip", b"PK\x03\x04 not zip"])
+def test_no_archive_at_all(tmp_path: Path, content: bytes):
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(InputError):
+        find_products(tmp_path / "a.tar")
+
+
+def test_nothing_there(tmp_path: Path):
+    with pytest.raises(InputError, match="nothing there"):
+        find_products(tmp_path / "missing.tar")
+
+
+def test_a_band_that_is_no_raster_is_named(tmp_path: Path):
+    write_band(tmp_path / f"{L1}_B1.TIF")
+    (tmp_path / f"{L1}_B2.TIF").write_text("<html>not found</html>")
+    with pytest.raises(InputError, match="_B2.TIF"):
+        find_products(tmp_path)
+
+
+def test_a_product_without_georeferencing_opens_without_a_warning(tmp_path: Path):
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(buffer, "w", driver="GTiff", height=4, width=5, count=1, dtype="uint8") as file:
+            file.write(np.ones((1, 4, 5), dtype=np.uint8))
+    (tmp_path / f"{L1}_B1.TIF").write_bytes(buffer.getvalue())
+    (product,) = find_products(tmp_path)
+    assert product.scenes[0].grid.crs is None
+    assert (product.scenes[0].grid.height, product.scenes[0].grid.width) == (4, 5)
+
+
+REAL = {
+    # name: (bands a scene, sensor, day, SLC off, band of the first scene with a gap_mask)
+    "LE07_L1TP_092084_20110809_20161206_01_T1_RR.tar": ([6, 2, 1], "LE07", date(2011, 8, 9), True, True),
+    "LE07_L1GT_091080_20080114_20161231_01_T2.tar.gz": ([6, 2, 1], "LE07", date(2008, 1, 14), True, True),
+    "LE07_L1TP_104078_20130429_20161124_01_T1.tar": ([6, 2, 1], "LE07", date(2013, 4, 29), True, False),
+    "LC08_L2SP_204023_20200927_20201006_02_T1-cropped.tar.gz": (
+        [7, 1],
+        "LC08",
+        date(2020, 9, 27),
+        False,
+        False,
+    ),  # fmt: skip
+    "L71129046_04620080329": ([6, 2, 1], "LE07", date(2008, 3, 29), True, False),
+    "LC08_L1TP_167055_20170308_20170317_01_T1": ([8, 2, 1], "LC08", date(2017, 3, 8), False, False),
+    "LE07_L1TP_007059_20161209_20170130_01_T1": ([6, 2, 1], "LE07", date(2016, 12, 9), True, False),
+    "LE07_L1TP_167055_20170316_20170411_01_T1": ([6, 2, 1], "LE07", date(2017, 3, 16), True, False),
+    "LE70130312015175-SC20151019173810": ([6, 1], "LE07", date(2015, 6, 24), True, False),
+    "LE70280312001161EDC00": ([6, 1], "LE07", date(2001, 6, 10), False, False),
+    "LE70280312001225EDC00": ([6, 1], "LE07", date(2001, 8, 13), False, False),
+    "LE70280312001273EDC01": ([6, 1], "LE07", date(2001, 9, 30), False, False),
+    "LT05_L1TP_167055_20000309_20161214_01_T1": ([6, 1], "LT05", date(2000, 3, 9), False, False),
+}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", REAL)
+def test_real_products(real_data: Path, name: str):
+    (product,) = find_products(real_data / "products" / name)
+    counts, sensor, day, slc_off, has_gap_mask = REAL[name]
+    first = product.scenes[0]
+    assert [len(scene.bands) for scene in product.scenes] == counts
+    assert (first.sensor, first.acquired, first.slc_off) == (sensor, day, slc_off)
+    for scene in product.scenes:
+        for band in scene.bands:
+            assert read(band.dataset).shape == (scene.grid.height, scene.grid.width)
+            assert (band.gap_mask is not None) == has_gap_mask
+            if band.gap_mask is not None:
+                assert set(np.unique(read(band.gap_mask))) <= {0, 1, 255}
+
+
+@pytest.mark.real_data
+def test_every_real_product_is_in_the_table(real_data: Path):
+    there = {path.name for path in (real_data / "products").iterdir() if path.suffix != ".properties"}
+    assert there == set(REAL)

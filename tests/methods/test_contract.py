@@ -1,0 +1,208 @@
+"""What every registered method promises, whatever it does in between (see `FillMethod.fill`)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from landsat_fill.methods import Context, create_method, method_classes
+from landsat_fill.scene import Filled, Gaps
+
+METHODS = [name for name, cls in method_classes().items() if not cls.info.needs_references]
+RANGES = {
+    "8-bit": (1.0, 255.0),
+    "16-bit": (7_000.0, 45_000.0),
+    "reflectance": (0.0, 0.6),
+    "16-bit, large offset": (60_000.0, 60_400.0),
+}
+
+
+def side_px(name: str, wanted_px: int) -> int:
+    """The size a method accepts that is nearest above the wanted one."""
+    multiple_px = method_classes()[name].info.size_multiple_px
+    return -(-wanted_px // multiple_px) * multiple_px
+
+
+def landscape(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
+    """Smooth hills with texture, different in every tile and band, between `low` and `high`."""
+    tiles, bands, height, width = shape
+    rows, cols = np.mgrid[:height, :width]
+    generator = np.random.default_rng(7)
+    image = np.empty(shape, np.float32)
+    for tile in range(tiles):
+        for band in range(bands):
+            phase, slope = generator.uniform(0, 6), generator.uniform(0.5, 2)
+            hills = np.sin(rows / 9 + phase) + np.cos(slope * cols / 7 + phase)
+            image[tile, band] = hills + 0.2 * generator.standard_normal((height, width))
+    image = (image - image.min()) / (image.max() - image.min())
+    return (low + (high - low) * image).astype(np.float32)
+
+
+def striped_gaps(shape: tuple[int, ...]) -> Gaps:
+    """Tilted stripes that differ by a row from band to band; the last band has none.
+
+    A corner of the first band is missing where nothing usable touches it, and a block is neither.
+    """
+    rows, cols = np.mgrid[: shape[2], : shape[3]]
+    missing = np.zeros(shape, bool)
+    for band in range(shape[1] - 1):
+        missing[:, band] = (rows + cols // 6 + band) % 17 < 6
+    usable = ~missing
+    missing[:, 0, :4, :4], usable[:, 0, :8, :8] = True, False
+    missing[:, 0, 4:8, 4:8] = False
+    usable[:, :, -9:-5, -12:-6] = False
+    return Gaps(missing, usable)
+
+
+def context(tiles: int, threads: int = 1) -> Context:
+    return Context(threads=threads, generators=tuple(np.random.default_rng(tile) for tile in range(tiles)))
+
+
+def small_case(name: str, low: float = 1.0, high: float = 255.0) -> tuple[np.ndarray, Gaps]:
+    shape = (2, 3, side_px(name, 48), side_px(name, 40))
+    gaps = striped_gaps(shape)
+    image = landscape(shape, low, high)
+    image[~gaps.usable] = np.nan
+    return image, gaps
+
+
+@pytest.mark.parametrize("limits", RANGES.values(), ids=RANGES.keys())
+@pytest.mark.parametrize("name", METHODS)
+def test_missing_pixels_become_values_of_the_band(name: str, limits: tuple[float, float]) -> None:
+    image, gaps = small_case(name, *limits)
+    filled = create_method(name).fill(image, gaps, context(2))
+    assert filled.mean.shape == image.shape
+    at_missing = filled.mean[gaps.missing]
+    assert np.isfinite(at_missing).all()
+    span = limits[1] - limits[0]
+    assert at_missing.min() > limits[0] - 0.5 * span
+    assert at_missing.max() < limits[1] + 0.5 * span
+    truth = landscape(image.shape, *limits)
+    naive = np.nanmean(image)
+    error = np.sqrt(np.mean((at_missing - truth[gaps.missing]) ** 2))
+    assert error < 0.9 * np.sqrt(np.mean((naive - truth[gaps.missing]) ** 2))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_standard_deviation_is_given_where_promised_and_never_negative(name: str) -> None:
+    image, gaps = small_case(name)
+    filled = create_method(name).fill(image, gaps, context(2))
+    assert (filled.std is not None) == method_classes()[name].info.gives_std
+    if filled.std is not None:
+        assert filled.std.shape == image.shape
+        assert (filled.std[gaps.missing] >= 0).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_input_is_not_written_to(name: str) -> None:
+    image, gaps = small_case(name)
+    before, missing, usable = image.copy(), gaps.missing.copy(), gaps.usable.copy()
+    for array in (image, gaps.missing, gaps.usable):
+        array.flags.writeable = False
+    create_method(name).fill(image, gaps, context(2))
+    np.testing.assert_array_equal(image, before)
+    np.testing.assert_array_equal(gaps.missing, missing)
+    np.testing.assert_array_equal(gaps.usable, usable)
+
+
+@pytest.mark.parametrize("garbage", [0.0, 1e30, -np.inf])
+@pytest.mark.parametrize("name", METHODS)
+def test_values_outside_usable_never_influence_the_result(name: str, garbage: float) -> None:
+    image, gaps = small_case(name)
+    spoilt = np.where(gaps.usable, image, np.float32(garbage))
+    expected = create_method(name).fill(image, gaps, context(2)).mean
+    found = create_method(name).fill(spoilt, gaps, context(2)).mean
+    np.testing.assert_array_equal(found[gaps.missing], expected[gaps.missing])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_result_does_not_depend_on_threads(name: str) -> None:
+    image, gaps = small_case(name)
+    one = create_method(name).fill(image, gaps, context(2, threads=1))
+    four = create_method(name).fill(image, gaps, context(2, threads=4))
+    assert_same(one, four, gaps)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_result_does_not_depend_on_the_place_in_the_batch(name: str) -> None:
+    image, gaps = small_case(name)
+    together = create_method(name).fill(image, gaps, context(2)).mean
+    alone_context = Context(generators=(np.random.default_rng(1),))
+    alone_gaps = Gaps(gaps.missing[1:], gaps.usable[1:])
+    alone = create_method(name).fill(image[1:], alone_gaps, alone_context).mean
+    span = 254.0
+    np.testing.assert_allclose(alone[alone_gaps.missing], together[1:][alone_gaps.missing], atol=1e-5 * span)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_band_without_a_usable_pixel_stays_unfilled(name: str) -> None:
+    image, gaps = small_case(name)
+    gaps.usable[0, 1] = False
+    image[0, 1] = np.nan
+    filled = create_method(name).fill(image, gaps, context(2)).mean
+    assert np.isnan(filled[0, 1][gaps.missing[0, 1]]).all()
+    assert np.isfinite(filled[0, 0][gaps.missing[0, 0]]).all()
+    assert np.isfinite(filled[1][gaps.missing[1]]).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_usable_pixel_is_evidence_enough(name: str) -> None:
+    image, gaps = small_case(name)
+    gaps.missing[0, 1], gaps.usable[0, 1] = True, False
+    gaps.missing[0, 1, 30, 20], gaps.usable[0, 1, 30, 20] = False, True
+    image[0, 1], image[0, 1, 30, 20] = np.nan, 77
+    filled = create_method(name).fill(image, gaps, context(2)).mean
+    assert np.isfinite(filled[gaps.missing]).all()
+
+
+@pytest.mark.parametrize("value", [1.0, 0.37, 20_000.0])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_constant_band_stays_constant(name: str, value: float) -> None:
+    image, gaps = small_case(name)
+    image[gaps.usable] = value
+    filled = create_method(name).fill(image, gaps, context(2)).mean
+    np.testing.assert_allclose(filled[gaps.missing], value, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_units_do_not_matter(name: str) -> None:
+    image, gaps = small_case(name)
+    gain, offset = np.float32(2.75e-3), np.float32(-0.2)
+    expected = create_method(name).fill(image, gaps, context(2)).mean[gaps.missing]
+    found = create_method(name).fill(image * gain + offset, gaps, context(2)).mean[gaps.missing]
+    np.testing.assert_allclose((found - offset) / gain, expected, atol=1e-3 * 254)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3), (5, 64)])
+@pytest.mark.parametrize("name", METHODS)
+def test_thin_and_tiny_tiles_are_filled(name: str, size: tuple[int, int], dtype: type) -> None:
+    shape = (1, 2, side_px(name, size[0]), side_px(name, size[1]))
+    missing = np.zeros(shape, bool)
+    missing[:, 0, :, 3:9], missing[:, 0, 3:9] = True, True
+    image = landscape(shape, 1, 255).astype(dtype) if shape[-1] * shape[-2] > 1 else np.ones(shape, dtype)
+    filled = create_method(name).fill(image, Gaps(missing, ~missing), context(1)).mean
+    assert filled.shape == shape
+    assert np.isfinite(filled[missing]).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_inside_its_halo_a_tile_agrees_with_the_whole(name: str) -> None:
+    halo_px = method_classes()[name].info.halo_px
+    left = side_px(name, 40)
+    shape = (1, 1, side_px(name, 120), left + side_px(name, halo_px + 64))
+    rows, cols = np.mgrid[: shape[2], : shape[3]]
+    missing = ((rows + np.tan(np.radians(9.7)) * cols) % 33 < 18)[None, None]
+    image = landscape(shape, 1, 255)
+    whole = create_method(name).fill(image, Gaps(missing, ~missing), context(1)).mean
+    tile_gaps = Gaps(missing[..., left:], ~missing[..., left:])
+    tile = create_method(name).fill(image[..., left:], tile_gaps, context(1)).mean
+    inside = tile_gaps.missing[..., halo_px:]
+    difference = tile[..., halo_px:] - whole[..., left + halo_px :]
+    assert np.abs(difference[inside]).max() < 0.5
+
+
+def assert_same(one: Filled, other: Filled, gaps: Gaps) -> None:
+    np.testing.assert_array_equal(one.mean[gaps.missing], other.mean[gaps.missing])
+    if one.std is not None and other.std is not None:
+        np.testing.assert_array_equal(one.std[gaps.missing], other.std[gaps.missing])
