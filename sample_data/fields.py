@@ -86,7 +86,9 @@ def paint_fields(
     land = np.where(dry, pivots, land)
     track = (1 - smooth_step(boundary_px, 0.3, 0.7)) * 0.7
     land = land + (TRACK[:, None, None] - land) * track
-    mottle = 0.045 * fractal(len(x), generator, roughness=2.2) + 0.02 * fractal(len(x), generator, roughness=0.8)
+    mottle = 0.045 * fractal(len(x), generator, roughness=2.2) + 0.02 * fractal(
+        len(x), generator, roughness=0.8
+    )
     return (land * (1 + mottle)).astype(np.float32)
 
 

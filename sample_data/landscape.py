@@ -7,6 +7,7 @@ bands 1, 2, 3, 4, 5 and 7. Lengths are in pixels of 30 m, whatever the resolutio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import cv2
@@ -77,7 +78,7 @@ def paint_landscape(side_px: int, seed: int, *, oversampling: int = 1) -> Landsc
     ground = paint_fields(x, y, generator)
     wildness = fractal(fine, generator, roughness=2.6)
     ground = _mix(ground, _wild(height, fine, generator), smooth_step(hills + 0.10 * wildness, 0.30, 0.34))
-    woods = smooth_step(fractal(fine, generator, roughness=2.4), 1.25, 1.45) * (1 - hills)
+    woods = smooth_step(fractal(fine, generator, roughness=2.7), 1.25, 1.4) * (1 - hills)
     ground = _mix(ground, _woods("broadleaf", fine, generator), woods)
     ground *= _shade(height * hills, oversampling)
 
@@ -112,14 +113,12 @@ def _mix(below: NDArray[np.float32], above: NDArray[np.float32], opacity: Image)
     return below + (above - below) * opacity
 
 
-def _relief(
-    x: Image, y: Image, side_px: int, generator: np.random.Generator
-) -> tuple[Image, Image]:
+def _relief(x: Image, y: Image, side_px: int, generator: np.random.Generator) -> tuple[Image, Image]:
     """Return the height (about unit variance) and how hilly each place is, 0 to 1."""
     # Valleys where a smooth surface changes its sign: ridges stand sharp between them.
-    ridged = 1 - np.abs(fractal(len(x), generator, roughness=3.9))
-    height = 0.7 * fractal(len(x), generator, roughness=4.1) - 1.1 * ridged + 1
-    height += 0.035 * fractal(len(x), generator, roughness=2.8)
+    valleys = np.abs(fractal(len(x), generator, roughness=3.5))
+    gullies = np.abs(fractal(len(x), generator, roughness=2.9))
+    height = 0.6 * fractal(len(x), generator, roughness=4.1) + 0.8 * valleys + 0.16 * gullies
     lay = (x - y) / side_px + 0.22 * fractal(len(x), generator, roughness=3.4)
     return height.astype(np.float32), smooth_step(lay, 0.0, 0.45)
 
@@ -127,13 +126,15 @@ def _relief(
 def _wild(height: Image, fine: int, generator: np.random.Generator) -> NDArray[np.float32]:
     """Return the hills' cover: pasture and scrub low, woods between, rock on top."""
     patches = fractal(fine, generator, roughness=2.7)
-    cover = _mix(np.broadcast_to(_flat("scrub"), (6, fine, fine)), _flat("pasture"), smooth_step(patches, -0.4, 0.5))
-    wooded = smooth_step(fractal(fine, generator, roughness=2.5) - 0.5 * np.abs(height - 0.4), -0.55, -0.35)
-    conifers = smooth_step(height + 0.5 * patches, 0.4, 1.0)
+    cover = _mix(
+        np.broadcast_to(_flat("scrub"), (6, fine, fine)), _flat("pasture"), smooth_step(patches, -0.4, 0.5)
+    )
+    wooded = smooth_step(fractal(fine, generator, roughness=2.7) - 0.5 * np.abs(height - 0.8), -0.5, -0.3)
+    conifers = smooth_step(height + 0.5 * patches, 0.9, 1.6)
     trees = _mix(_woods("broadleaf", fine, generator), _woods("conifer", fine, generator), conifers)
     cover = _mix(cover, trees, wooded)
-    bare = smooth_step(height + 0.3 * patches, 1.7, 2.1)
-    return _mix(cover, _flat("rock") * (1 + 0.12 * patches), bare)
+    bare = smooth_step(height + 0.3 * patches, 1.9, 2.6)
+    return _mix(cover, _flat("rock") * (0.85 + 0.10 * patches), bare)
 
 
 def _woods(kind: str, fine: int, generator: np.random.Generator) -> NDArray[np.float32]:
@@ -144,7 +145,7 @@ def _woods(kind: str, fine: int, generator: np.random.Generator) -> NDArray[np.f
 
 def _shade(height: Image, oversampling: int) -> Image:
     """Return how much brighter than flat ground the slopes are."""
-    down, right = np.gradient(height * 14.0 * oversampling)
+    down, right = np.gradient(height * 16.0 * oversampling)
     azimuth, elevation = np.deg2rad(SUN_AZIMUTH_DEG), np.deg2rad(SUN_ELEVATION_DEG)
     towards_sun = -(right * np.sin(azimuth) - down * np.cos(azimuth)) * 0.35
     steepness = np.sqrt(1 + 0.35**2 * (right**2 + down**2))
@@ -157,10 +158,12 @@ def _lake_depth(height: Image, x: Image, y: Image, side_px: int) -> Image:
     across, down = x / side_px - 0.70, y / side_px - 0.30
     # A valley floor that runs along the river, from north-east to south-west, and rises to its sides.
     along, aside = (across - down) / 2**0.5, (across + down) / 2**0.5
-    return (12 * np.hypot(0.55 * along, aside) + 0.35 * height - 0.62).astype(np.float32)
+    return (9 * np.hypot(0.6 * along, aside) + 0.9 * height - 1.45).astype(np.float32)
 
 
-def _curve(points: list[tuple[float, float]], side_px: int, swing_px: float, generator: np.random.Generator) -> NDArray[np.float64]:
+def _curve(
+    points: list[tuple[float, float]], side_px: int, swing_px: float, generator: np.random.Generator
+) -> NDArray[np.float64]:
     """Return a meandering line through some points (shares of the side), `(point, xy)` in pixels."""
     from scipy.interpolate import CubicSpline
 
@@ -191,7 +194,19 @@ def _rivers(side_px: int, oversampling: int, generator: np.random.Generator) -> 
     """Return the coverage of the rivers, and of the wooded land along them."""
     fine = side_px * oversampling
     courses = (
-        ([(1.05, -0.05), (0.82, 0.17), (0.68, 0.32), (0.56, 0.47), (0.46, 0.60), (0.30, 0.80), (0.22, 1.05)], 9.0, 3.2),
+        (
+            [
+                (1.05, -0.05),
+                (0.82, 0.17),
+                (0.68, 0.32),
+                (0.56, 0.47),
+                (0.46, 0.60),
+                (0.30, 0.80),
+                (0.22, 1.05),
+            ],
+            9.0,
+            3.2,
+        ),
         ([(0.50, -0.05), (0.44, 0.18), (0.36, 0.40), (0.42, 0.53), (0.46, 0.60)], 5.0, 1.4),
         ([(1.05, 0.66), (0.86, 0.68), (0.68, 0.78), (0.50, 0.80), (0.30, 0.80)], 6.0, 1.6),
         ([(0.0, 0.52), (0.12, 0.60), (0.20, 0.70), (0.27, 0.84)], 4.0, 1.0),
@@ -206,7 +221,12 @@ def _rivers(side_px: int, oversampling: int, generator: np.random.Generator) -> 
 
 
 def _towns(
-    ground: NDArray[np.float32], x: Image, y: Image, side_px: int, oversampling: int, generator: np.random.Generator
+    ground: NDArray[np.float32],
+    x: Image,
+    y: Image,
+    side_px: int,
+    oversampling: int,
+    generator: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Return the ground with towns at some crossings and roads between them."""
     fine = len(x)
@@ -214,9 +234,15 @@ def _towns(
     sizes_px = np.array([26.0, 13.0, 9.0, 8.0, 7.0]) * side_px / 512
     roads = np.zeros((fine, fine), np.float32)
     ends = np.array([(-0.05, 0.42), (1.05, 0.95), (0.55, 1.05), (0.10, -0.05)]) * side_px
-    routes = ((places[0], places[3], ends[0]), (places[0], places[1], ends[1]), (places[0], places[2], ends[3]), (places[1], ends[2]), (places[0], places[4]))
+    routes = (
+        (places[0], places[3], ends[0]),
+        (places[0], places[1], ends[1]),
+        (places[0], places[2], ends[3]),
+        (places[1], ends[2]),
+        (places[0], places[4]),
+    )
     for route in routes:
-        for start, end in zip(route, route[1:], strict=False):
+        for start, end in pairwise(route):
             middle = (start + end) / 2 + generator.normal(0, 0.03 * side_px, 2)
             roads = np.maximum(roads, _stroke(np.array([start, middle, end]), fine, oversampling, 0.8))
     ground = _mix(ground, _flat("road"), 0.75 * roads)
@@ -245,9 +271,9 @@ def _clouds(
     gathering = np.full((fine, fine), -3.0, np.float32)
     for _ in range(max(side_px**2 // 11000, 1)):
         centre = generator.uniform(0.05, 0.95, 2) * side_px
-        size_px = generator.uniform(4.0, 13.0)
+        size_px = 3.0 + 10.0 * generator.uniform() ** 2
         gathering = np.maximum(gathering, 1 - ((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / size_px**2)
-    opacity = smooth_step(gathering + 0.75 * field, 0.35, 1.5)
+    opacity = smooth_step(gathering + 0.9 * field, 0.3, 1.6)
     # The sun stands in the south-east: shadows fall to the north-west.
     azimuth = np.deg2rad(SUN_AZIMUTH_DEG)
     fall_px = 21.0 * oversampling

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from landsat_fill.cli import fill, info, methods
+from landsat_fill.cli import evaluate, fill, info, methods, simulate
 from landsat_fill.cli import mask as mask_command
 
 if TYPE_CHECKING:
@@ -79,4 +79,6 @@ def root(
 fill.register(app)
 info.register(app)
 mask_command.register(app)
+simulate.register(app)
+evaluate.register(app)
 methods.register(app)

@@ -53,3 +53,30 @@ def pairs(flag: str, texts: Sequence[str] | None) -> dict[str, str]:
             raise UsageError(f"expected {flag} NAME=VALUE, but got {flag} {text!r}")
         found[name.strip()] = value.strip()
     return found
+
+
+def share(flag: str, text: str) -> float:
+    """Return the share that a percentage means, 0 to 1: `55%` and `55` are 0.55.
+
+    Raises:
+        UsageError: If it isn't a percentage above 0 and below 100.
+    """
+    try:
+        percent = float(text.strip().removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 < percent < 100:
+        raise UsageError(f"expected {flag} to be a percentage between 0 and 100, but got {text!r}")
+    return percent / 100
+
+
+def numbers(flag: str, text: str) -> list[float]:
+    """Return the numbers of a comma-separated list; percent signs are passed over.
+
+    Raises:
+        UsageError: If something else is in it.
+    """
+    try:
+        return [float(item.strip().removesuffix("%")) for item in text.split(",") if item.strip()]
+    except ValueError:
+        raise UsageError(f"expected {flag} to be numbers with commas between them, but got {text!r}") from None

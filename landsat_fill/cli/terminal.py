@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -22,6 +23,7 @@ from rich.progress import (
 from landsat_fill.pipeline.outcome import Outcome, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 MARKS = {
@@ -110,7 +112,7 @@ class Screen:
 
     def outcome(self, outcome: Outcome) -> None:
         """Show the line of a scene and move the bar of the batch."""
-        task = self._tasks.pop(scene_name(outcome), None)
+        task = self._tasks.pop(outcome.name, None)
         if task is not None:
             self._progress.remove_task(task)
         if self._batch is not None:
@@ -196,9 +198,17 @@ def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Repor
     return Log(quiet=quiet, verbose=verbose)
 
 
-def scene_name(outcome: Outcome) -> str:
-    """Return what a scene is called on the terminal."""
-    return outcome.name
+@contextmanager
+def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """Yield a function that shows the share done, 0 to 1, and what is being worked on."""
+    console = Console(stderr=True, highlight=False)
+    if quiet or not console.is_terminal:
+        yield lambda _share, _text: None
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=1.0)
+        yield lambda share, text: bars.update(task, completed=share, description=escape(text))
 
 
 def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:

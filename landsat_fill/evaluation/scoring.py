@@ -32,7 +32,7 @@ class Scores:
     method leaves unfilled counts as the mean of the usable pixels, so that all methods are scored on the
     same pixels and giving up never pays.
 
-    Of all bands together, RMSE, MAE and bias are those of all hidden pixels in one heap, and the rest are
+    Of all bands together, RMSE, MAE, bias and CRPS are those of all hidden pixels in one heap, and the rest
     means over the bands: an r² of the heap would count the differences between the bands as explained.
 
     Attributes:
@@ -78,7 +78,7 @@ class Scores:
 SCORE_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Scores))
 """The scores in the order of their columns."""
 
-_POOLED = frozenset({"rmse", "mae", "bias", "unfilled_pct"})
+_POOLED = frozenset({"mae", "bias", "crps", "unfilled_pct"})
 
 
 def score_bands(trial: Trial, filled: Filled, *, multi_scale: bool = True) -> tuple[Scores | None, ...]:
@@ -112,8 +112,8 @@ def score_together(
     def over_bands(name: str) -> float:
         values = np.array([getattr(scores, name) for scores in scored], dtype=np.float64)
         if name == "rmse":
-            return float(np.sqrt(np.average(values**2, weights=weights)))
-        return float(np.average(values, weights=weights)) if name in _POOLED else mean_of_known(values)
+            return float(np.sqrt(mean_of_known(values**2, weights)))
+        return mean_of_known(values, weights if name in _POOLED else None)
 
     composite = np.stack([_composite(trial, filled, band) for band in range(trial.truth.shape[0])])
     together = {name: over_bands(name) for name in SCORE_NAMES}
@@ -123,10 +123,12 @@ def score_together(
     return Scores(hidden=int(weights.sum()), **together)
 
 
-def mean_of_known(values: NDArray[np.floating]) -> float:
-    """Return the mean of the values that aren't NaN; NaN if all are."""
-    known = values[~np.isnan(values)]
-    return float(np.mean(known)) if known.size else NOTHING
+def mean_of_known(values: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> float:
+    """Return the mean, by weight if given, of the values that aren't NaN; NaN if all are."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return NOTHING
+    return float(np.average(values[known], weights=None if weights is None else weights[known]))
 
 
 def _score_band(trial: Trial, filled: Filled, band: int, multi_scale: bool) -> Scores | None:

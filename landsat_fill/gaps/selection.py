@@ -113,7 +113,7 @@ def striped_parts(missing: NDArray[np.bool_], geometry: StripeGeometry) -> NDArr
     import cv2
 
     tallest = math.ceil(geometry.largest_width_px) + WIDTH_TOLERANCE_PX
-    line = _scan_line(STRIPE_LENGTH_PERIODS * geometry.period_px, geometry.tilt_deg)
+    line = scan_line(STRIPE_LENGTH_PERIODS * geometry.period_px, geometry.tilt_deg)
     margin = max(tallest, *line.shape) // 2 + 1
     own = (slice(margin, -margin), slice(margin, -margin))
 
@@ -128,7 +128,7 @@ def striped_parts(missing: NDArray[np.bool_], geometry: StripeGeometry) -> NDArr
     return np.not_equal(cv2.bitwise_and(low[own], long[own]), 0)
 
 
-def _scan_line(length_px: float, tilt_deg: float) -> NDArray[np.uint8]:
+def scan_line(length_px: float, tilt_deg: float) -> NDArray[np.uint8]:
     """Return a line along the scan as a kernel that is the same after half a turn."""
     half = int(length_px // 2)
     steps = np.arange(-half, half + 1)

@@ -24,6 +24,7 @@ ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 """How the names of archives end that GDAL reads in place."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_LONG_NAME_BYTES = 100
 _LARGEST_TEXT_BYTES = 4 * 2**20
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, RuntimeError)
 """What the standard library raises for an archive that is cut short, encrypted, or none."""
@@ -104,23 +105,39 @@ def _in_zip(source: Path) -> list[Member]:
 
 def _in_tar(source: Path) -> list[Member]:
     with source.open("rb") as file:
-        gzipped = file.read(2) == _GZIP_MAGIC
-    named_gzipped = source.name.lower().endswith((".tar.gz", ".tgz"))
-    members = []
-    with tarfile.open(source, "r:gz" if gzipped else "r:") as archive:
-        for info in archive:
-            if not info.isfile():
-                continue
-            name = _plain(info.name)
-            if gzipped == named_gzipped:
-                dataset = f"/vsitar/{_quoted(source, '.tar', '.tar.gz', '.tgz')}/{name}"
-            elif gzipped:
-                dataset = f"/vsitar//vsigzip/{source.absolute()}/{name}"
-            else:
-                # A plain tar that is called .tar.gz: /vsitar/ would insist on gunzipping it.
-                dataset = f"/vsisubfile/{info.offset_data}_{info.size},{source.absolute()}"
-            members.append(_member(name, dataset, partial(_extracted, archive, info)))
+        is_gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    with tarfile.open(source, "r:gz" if is_gzipped else "r:") as archive:
+        members = [
+            _member(
+                _plain(info.name),
+                _in_tar_for_gdal(source, info, is_gzipped),
+                partial(_extracted, archive, info),
+            )
+            for info in archive
+            if info.isfile()
+        ]
+        if not is_gzipped:
+            _refuse_cut_off(source, archive.offset)
     return members
+
+
+def _in_tar_for_gdal(source: Path, info: tarfile.TarInfo, is_gzipped: bool) -> str:
+    """Return what GDAL opens for a member of a tar.
+
+    /vsitar/ goes by the archive's name, and doesn't know the members whose long or non-ASCII names stand in a
+    pax header. They are stretches of bytes of the archive all the same.
+    """
+    path, name = str(source.absolute()), _plain(info.name)
+    is_named_gzipped = path.lower().endswith((".tar.gz", ".tgz"))
+    if is_gzipped == is_named_gzipped and len(name) < _LONG_NAME_BYTES and name.isascii():
+        return f"/vsitar/{_quoted(source, '.tar', '.tar.gz', '.tgz')}/{name}"
+    return f"/vsisubfile/{info.offset_data}_{info.size},{'/vsigzip/' if is_gzipped else ''}{path}"
+
+
+def _refuse_cut_off(source: Path, read_bytes: int) -> None:
+    """Raise ReadError where a tar has no block of zeros at its end: tarfile doesn't miss it."""
+    if source.stat().st_size - read_bytes < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it breaks off between two files")
 
 
 def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

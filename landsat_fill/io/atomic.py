@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written under another name beside the target, then moved into place."""
+"""Files that appear whole or not at all: written under another name beside the target, then moved."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PartialFile:
             raise cannot_write(self.target, error) from error
 
     def lock(self) -> None:
-        """Lock the file. To be called once its final inode is there: GDAL deletes a file that it creates anew."""
+        """Lock the file. To be called once GDAL has created it, which deletes what was there before."""
         if sys.platform == "win32":
             return  # an open file can't be deleted there
         import fcntl

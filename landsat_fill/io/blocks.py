@@ -1,7 +1,7 @@
 """Where the blocks of a TIFF lie in its file, to tell a whole file from one that was cut off.
 
-GDAL defers writes and rasterio closes a dataset without a word about those that failed, so a file just written
-is checked here, and so is a file about to be read: a download cut off opens like a whole one.
+GDAL defers writes, and rasterio closes a dataset without a word about those that failed, so a file just
+written is checked here. So is a file about to be read: a download that was cut off opens like a whole one.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class TiffBlocks(NamedTuple):
 
 
 def tiff_blocks(path: Path) -> TiffBlocks | None:
-    """Return the blocks of a TIFF on a disk, or None where the file isn't a TIFF or its directories are broken."""
+    """Return the blocks of a TIFF on a disk, or None where it is none or its directories are broken."""
     try:
         with path.open("rb") as file:
             return _read_directories(file)

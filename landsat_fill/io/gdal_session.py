@@ -39,12 +39,14 @@ def gdal_session(**options: str) -> Iterator[None]:
     logger = logging.getLogger("rasterio")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
+    # GDAL would leave a `.properties` file beside every .tar.gz, on closing too, so outside of sessions.
+    os.environ.setdefault("CPL_VSIL_GZIP_WRITE_PROPERTIES", "NO")
     with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", **options):
         yield
 
 
 def is_local(source: str) -> bool:
-    """Return whether `source` names something on a disk of this machine, rather than a URL or `/vsi…` path."""
+    """Return whether `source` is a path on this machine, rather than a URL or a `/vsi…` path."""
     return "://" not in source and not source.startswith("/vsi") and Path(source).exists()
 
 

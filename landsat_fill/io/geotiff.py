@@ -83,7 +83,8 @@ def _chosen_bands(dataset: DatasetReader, source: str, bands: Sequence[int] | No
     unknown = [index for index in bands or () if index not in fillable]
     if unknown:
         raise UsageError(
-            f"expected band numbers out of {_span(fillable)}, but got {', '.join(map(str, unknown))} for {source}"
+            f"expected band numbers out of {_span(fillable)} for {source}, "
+            f"but got {', '.join(map(str, unknown))}"
         )
     chosen = list(bands) if bands else fillable
     for index in chosen:

@@ -168,6 +168,7 @@ class Layout:
             descriptions: One description a band, or nothing.
         """
         names: Sequence[str | None] = descriptions or (None,) * count
+        transform = None if grid.transform.is_identity else grid.transform
         return cls(
             height=grid.height,
             width=grid.width,
@@ -175,7 +176,9 @@ class Layout:
             bands=_undescribed(names),
             nodata=nodata,
             crs=grid.crs,
-            transform=None if grid.transform.is_identity else grid.transform,
+            transform=transform,
+            # GDAL says as much of every file with a transform or a CRS.
+            tags={"": {"AREA_OR_POINT": "Area"}} if transform or grid.crs else {},
             predictor=best_predictor(dtype),
         )
 
@@ -190,18 +193,14 @@ class Layout:
         return next((i for i, band in enumerate(self.bands, 1) if band.colour == "alpha"), None)
 
     def for_bands(self, indexes: Sequence[int]) -> Layout:
-        """Return the layout with the bands of these numbers (from 1) only, and the alpha band where there is one."""
+        """Return the layout with the bands of these numbers (from 1), and the alpha band if there is one."""
         kept = [*indexes, self.alpha] if self.alpha is not None and self.alpha not in indexes else indexes
         bands = tuple(self.bands[index - 1] for index in kept if index is not None)
         return replace(self, bands=bands, photometric=photometric_of(bands, self.photometric))._storable()
 
     def for_window(self, window: Window) -> Layout:
         """Return the layout of a file with the pixels of `window` only; its overviews are dropped."""
-        from affine import Affine
-
-        transform = self.transform
-        if transform is not None:
-            transform = transform * Affine.translation(window.col, window.row)
+        transform = None if self.transform is None else _moved(self.transform, window)
         rpcs = self.rpcs
         if rpcs is not None:
             from attrs import evolve
@@ -328,6 +327,16 @@ def photometric_of(bands: Sequence[BandLayout], fallback: str = "MINISBLACK") ->
     return "MINISWHITE" if fallback == "MINISWHITE" else "MINISBLACK"
 
 
+def _moved(transform: Affine, window: Window) -> Affine:
+    """Return the transform of a file that begins at the corner of `window`."""
+    from affine import Affine
+
+    # Written out, since affine 2 and 3 disagree about the operator that multiplies two transforms.
+    x = transform.c + transform.a * window.col + transform.b * window.row
+    y = transform.f + transform.d * window.col + transform.e * window.row
+    return Affine(transform.a, transform.b, x, transform.d, transform.e, y)
+
+
 def _undescribed(descriptions: Sequence[str | None]) -> tuple[BandLayout, ...]:
     """Return plain bands with these descriptions, coloured as a TIFF that says nothing of colours."""
     return tuple(
@@ -354,6 +363,7 @@ def _refuse_lossy(options: Mapping[str, str]) -> None:
     )
     if not lossless or float(options.get("MAX_Z_ERROR", 0)) > 0:
         raise UsageError(
-            f"expected a lossless compression, but got {compression or 'MAX_Z_ERROR'}, which changes observed pixels",
+            f"expected a lossless compression, but got {compression or 'MAX_Z_ERROR'}, "
+            "which changes observed pixels",
             hint="Use COMPRESS=DEFLATE, ZSTD or LZW.",
         )

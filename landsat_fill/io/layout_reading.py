@@ -35,8 +35,8 @@ DERIVED_DOMAINS = frozenset(
         "IMAGERY",
     )
 )
-"""Domains that GDAL makes up, that have a field of their own in Layout, or that GDAL read from a sensor's side
-file (IMD and IMAGERY: written back, they would become a side file of the temporary file's name)."""
+"""Domains that GDAL makes up, that have a field of their own in Layout, or that it read from a sensor's side
+file (IMD and IMAGERY): those aren't the raster's own, and written back would become side files again."""
 
 STRIP_BYTES = 16 << 20
 """Largest strip, over all bands, that is copied from an example: a file in a single strip would have to be
@@ -168,11 +168,6 @@ def _nodata(dataset: DatasetReader, dtype: str, notes: list[str]) -> float | Non
     if math.isnan(value):
         # One object, so that two layouts with NaN compare equal.
         return math.nan if dtype.startswith("float") else None
-    if not dtype.startswith("float"):
-        limits = np.iinfo(dtype)
-        if not limits.min <= value <= limits.max:
-            notes.append(f"the nodata value {value:g} can't occur in {dtype} pixels and is dropped")
-            return None
     return value
 
 

@@ -214,7 +214,7 @@ def _has_band_masks(dataset: DatasetReader) -> bool:
 def _masked_out(
     dataset: DatasetReader, indexes: list[int], window: Window, shape: tuple[int, int]
 ) -> NDArray[np.bool_] | None:
-    """Return where a mask or alpha says that there is nothing, `(band or 1, row, col)`, or None without one."""
+    """Return where a mask or alpha says there is nothing, `(band or 1, row, col)`, or None without one."""
     where = _rasterio_window(window)
     out: NDArray[np.bool_] | None = None
     if _has_band_masks(dataset):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from landsat_fill.scene import Window
 
 WRITING_OPTIONS = {
-    # Else the mask goes to a file of its own, named after the temporary file and orphaned when that is renamed.
+    # Else the mask goes to a file beside the temporary one, and is orphaned when that is renamed.
     "GDAL_TIFF_INTERNAL_MASK": "YES",
     # Else what a GeoTIFF can't hold goes to such an orphan, too.
     "GDAL_PAM_ENABLED": "NO",
@@ -177,7 +177,7 @@ class RasterWriter:
             plain.discard()
 
     def _refuse_unfinished(self, partial: PartialFile) -> None:
-        """Raise OutputError where writes that GDAL deferred didn't reach the disk, of which it says nothing."""
+        """Raise OutputError where writes that GDAL deferred failed, of which rasterio says nothing."""
         blocks = tiff_blocks(partial.path)
         there = partial.path.stat().st_size
         if blocks is None or blocks.end > there or not blocks.disjoint:

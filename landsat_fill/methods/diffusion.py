@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CORNER, _SIDE = 0.073235, 0.176765
-_KERNEL = np.array(
-    [[_CORNER, _SIDE, _CORNER], [_SIDE, 0, _SIDE], [_CORNER, _SIDE, _CORNER]], np.float32
-)
+_KERNEL = np.array([[_CORNER, _SIDE, _CORNER], [_SIDE, 0, _SIDE], [_CORNER, _SIDE, _CORNER]], np.float32)
 """The first of the two kernels of Oliveira et al. 2001, figure 2; it sums to 1."""
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from landsat_fill.methods.interface import Context, MethodInfo, option
 from landsat_fill.methods.lifting import fill_each_band
-from landsat_fill.methods.relaxation import accelerated, guessed_from_coarser, widest_gap_px
+from landsat_fill.methods.relaxation import accelerated, solved_from_coarse_to_fine, widest_gap_px
 from landsat_fill.scene import Filled, Gaps
 
 if TYPE_CHECKING:
@@ -47,15 +48,14 @@ class Harmonic:
         """Return the filled image; see `FillMethod.fill`."""
 
         def solve(
-            guess: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_]
+            guess: NDArray[np.floating],
+            missing: NDArray[np.bool_],
+            usable: NDArray[np.bool_],
+            _spacing_px: float,
         ) -> NDArray[np.floating]:
             return membrane(guess, missing, usable, self.reduction)
 
-        def fill_band(
-            values: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_]
-        ) -> NDArray[np.floating]:
-            return solve(guessed_from_coarser(values, usable, solve), missing, usable)
-
+        fill_band = partial(solved_from_coarse_to_fine, solve)
         return Filled(fill_each_band(fill_band, image, gaps, context.threads))
 
 

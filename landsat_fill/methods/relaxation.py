@@ -10,7 +10,7 @@ Deuflhard 1996, The cascadic multigrid method for elliptic problems, doi:10.1007
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Image = NDArray[np.floating]
     Flags = NDArray[np.bool_]
     Sweep = Callable[[Image, Image], None]
-    Solve = Callable[[Image, Flags, Flags], Image]
+    Solve = Callable[[Image, Flags, Flags, float], Image]
 
 _SMALLEST_LEVEL_PX = 4
 """Where halving stops: whatever is missing on a level this small starts from its mean."""
@@ -56,29 +56,36 @@ def widest_gap_px(missing: Flags, usable: Flags) -> float:
     import cv2
 
     distance_px = cv2.distanceTransform((~usable).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-    return 2 * cv2.minMaxLoc(distance_px, missing.view(np.uint8))[1]
+    return 2.0 * cv2.minMaxLoc(distance_px, missing.view(np.uint8))[1]
 
 
-def guessed_from_coarser(values: Image, usable: Flags, solve: Solve) -> Image:
-    """Return the values with a guess wherever they aren't usable: the solution at half the resolution.
+def solved_from_coarse_to_fine(solve: Solve, values: Image, missing: Flags, usable: Flags) -> Image:
+    """Return the solution at full resolution; its guess is the solution at half of it, and so on down.
 
     Args:
+        solve: Takes `(guess, missing, usable, spacing_px)` and returns the solution where pixels are
+            `spacing_px` apart. Below full resolution every pixel that isn't usable is missing.
         values: `(row, col)`, 0 outside `usable`.
+        missing: Pixels asked for.
         usable: Observed pixels; at least one.
-        solve: Takes `(guess, missing, usable)` of a coarser level and returns its solution. There, every
-            pixel that isn't usable is missing.
     """
+    return solve(_guessed(solve, values, usable, 1.0), missing, usable, 1.0)
+
+
+def _guessed(solve: Solve, values: Image, usable: Flags, spacing_px: float) -> Image:
+    """Return the values with a guess wherever they aren't usable, by solving at twice the spacing."""
     import cv2
 
     if usable.all():
         return values
     height, width = values.shape
     if max(height, width) <= _SMALLEST_LEVEL_PX:
-        return np.where(usable, values, values[usable].mean(dtype=values.dtype))
+        mean = values.dtype.type(values[usable].mean())
+        return np.where(usable, values, mean)
     share = _halved(usable.astype(values.dtype))
     seen = share > 0
-    coarse = np.divide(_halved(values), share, out=np.zeros_like(share), where=seen)
-    coarse = solve(guessed_from_coarser(coarse, seen, solve), ~seen, seen)
+    coarse: Image = np.divide(_halved(values), share, out=np.zeros_like(share), where=seen)
+    coarse = solve(_guessed(solve, coarse, seen, 2 * spacing_px), ~seen, seen, 2 * spacing_px)
     doubled = cv2.resize(coarse, (2 * coarse.shape[1], 2 * coarse.shape[0]), interpolation=cv2.INTER_LINEAR)
     guess = np.ascontiguousarray(doubled[:height, :width])
     cv2.copyTo(values, usable.view(np.uint8), guess)
@@ -91,5 +98,5 @@ def _halved(values: Image) -> Image:
 
     height, width = values.shape
     even = cv2.copyMakeBorder(values, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT, value=0)
-    halved: Image = cv2.resize(even, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    return halved
+    size = ((width + 1) // 2, (height + 1) // 2)
+    return cast("Image", cv2.resize(even, size, interpolation=cv2.INTER_AREA))

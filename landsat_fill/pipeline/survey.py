@@ -10,9 +10,9 @@ import numpy as np
 
 from landsat_fill.errors import InputError
 from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_period
-from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes
-from landsat_fill.pipeline.blocks import read_blocks
-from landsat_fill.scene import SCAN_PERIOD_M, Scene, Window
+from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes, stripe_windows
+from landsat_fill.pipeline.blocks import Block, read_blocks
+from landsat_fill.scene import SCAN_PERIOD_M, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,6 @@ NOMINAL_PERIOD_PX = 33
 """One scan period in pixels where the pixel size isn't known: that of a 30 m band."""
 PERIOD_RANGE_PX = (8, 200)
 """Scan periods that are believed: pixels of 5 to 120 m."""
-SAMPLE_SIDE_PX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,12 @@ def survey_scene(
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)
     survey = FootprintSurvey(len(scene.bands), height, width, reach_for_period(period_px), threads)
+    samples = _Samples(height, width)
     for block in read_blocks(reader, height, width, STRIP_PX, survey.halo_px):
         inner = block.inner
         below = block.window.height - inner.row - inner.height
         survey.add(block.strip.row, block.observed, inner.row, below)
+        samples.add(block)
         on_progress((block.strip.row + block.strip.height) / height)
     footprint = survey.finish()
     for band, observed_px in zip(scene.bands, footprint.observed_px, strict=True):
@@ -79,7 +80,7 @@ def survey_scene(
                 f"expected observed pixels in {band.name}, but it has no usable pixels",
                 hint="check that the file is complete, or leave the band out with --bands",
             )
-    return Survey(footprint, period_px, _geometry(reader, footprint))
+    return Survey(footprint, period_px, estimate_stripes(samples.missing))
 
 
 def scan_period_px(scene: Scene) -> int:
@@ -91,18 +92,19 @@ def scan_period_px(scene: Scene) -> int:
     return period_px if PERIOD_RANGE_PX[0] <= period_px <= PERIOD_RANGE_PX[1] else NOMINAL_PERIOD_PX
 
 
-def _geometry(reader: SceneReader, footprint: Footprint) -> StripeGeometry | None:
-    """Return the stripes of the sample with most missing pixels, among samples across the scene."""
-    height, width = footprint.height, footprint.width
-    if not any(footprint.missing_px):
-        return None
-    rows, cols = min(height, SAMPLE_SIDE_PX), min(width, SAMPLE_SIDE_PX)
-    best: StripeGeometry | None = None
-    for share in (0.5, 0.15, 0.85) if width > cols else (0.5,):
-        window = Window(int((height - rows) / 2), int((width - cols) * share), rows, cols)
-        _, observed = reader.read(window)
-        missing = np.any(footprint.inside(window) & ~observed, axis=0)
-        found = estimate_stripes(missing)
-        if found is not None and (best is None or found.missing_share > best.missing_share):
-            best = found
-    return best
+class _Samples:
+    """Windows of a scene, filled with what is missing in any band as its rows go by."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._windows = stripe_windows(height, width)
+        self.missing = [np.zeros((window.height, window.width), dtype=bool) for window in self._windows]
+
+    def add(self, block: Block) -> None:
+        """Take the rows of a block's strip."""
+        top, bottom = block.strip.row, block.strip.row + block.strip.height
+        for window, missing in zip(self._windows, self.missing, strict=True):
+            first, end = max(top, window.row), min(bottom, window.row + window.height)
+            if first < end:
+                rows = slice(first - block.window.row, end - block.window.row)
+                seen = block.observed[:, rows, window.col : window.col + window.width]
+                missing[first - window.row : end - window.row] = ~seen.all(axis=0)

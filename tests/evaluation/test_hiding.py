@@ -51,7 +51,7 @@ def test_stored_numbers_survive_as_floats(dtype):
     trial = hide(values, np.ones((1, 1, 3), dtype=bool), np.array([[[False, False, True]]]))
     assert trial.image.dtype in (np.float32, np.float64)
     assert trial.image[0, 0, 1] == largest
-    assert trial.image.astype(dtype)[0, 0, 1] == largest
+    assert trial.image[0, 0, 1].astype(dtype) == largest
 
 
 def test_input_stays_as_it_was():

@@ -109,7 +109,7 @@ def test_duplicates_are_dropped(tree: Path, monkeypatch: pytest.MonkeyPatch):
 def test_globs_that_no_shell_expanded(tree: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tree)
     assert names(find_inputs(["*.tif"])[0]) == ["stack"]
-    assert names(find_inputs([str(tree / "**" / "*.tif*")])[0]) == ["Scene", "ndvi", "stack"]
+    assert names(find_inputs([str(tree / "**" / "*.tif*")])[0]) == ["ndvi", "stack"]
     found, bad = find_inputs(["nothing*.tif", "stack.tif"])
     assert names(found) == ["stack"]
     assert bad[0][0] == "nothing*.tif"
@@ -207,11 +207,12 @@ def test_a_gzipped_raster(tmp_path: Path):
 
 def test_chosen_bands_of_a_raster(tree: Path):
     (given,), _ = find_inputs([str(tree / "stack.tif")])
-    (scene,) = open_input(given, bands=["3", "band 1"])
+    (whole,) = open_input(given)
+    (scene,) = open_input(given, bands=["3", whole.bands[0].name.lower()])
     assert [band.index for band in scene.bands] == [1, 3]
     with pytest.raises(UsageError, match="'nir'") as caught:
         open_input(given, bands=["nir"])
-    assert "band 2" in (caught.value.hint or "")
+    assert whole.bands[1].name in (caught.value.hint or "")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")

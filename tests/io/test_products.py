@@ -16,6 +16,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError, UsageError
+from landsat_fill.io.gdal_session import gdal_session, open_dataset
 from landsat_fill.io.products import find_products, open_band_file
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def packed(folder: Path, target: Path, prefix: str = "") -> Path:
 
 
 def read(dataset: str) -> np.ndarray:
-    with rasterio.open(dataset) as file:
+    with open_dataset(dataset) as file, gdal_session():
         return file.read(1)
 
 
@@ -240,12 +241,23 @@ def test_a_folder_without_bands(tmp_path: Path):
 
 
 @pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".zip"])
-def test_an_archive_cut_short(product_folder: Path, tmp_path: Path, ending: str):
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.6, 0.75])
+def test_an_archive_cut_short(product_folder: Path, tmp_path: Path, ending: str, share: float):
     archive = packed(product_folder, tmp_path / f"a{ending}")
-    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size * 2 // 3])
+    archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * share)])
     with pytest.raises(InputError, match="whole") as caught:
         find_products(archive)
     assert "download it again" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("extra_bytes", [0, 1, 511, 513])
+def test_a_tar_cut_short_between_two_files(product_folder: Path, tmp_path: Path, extra_bytes: int):
+    archive = packed(product_folder, tmp_path / "a.tar")
+    with tarfile.open(archive) as whole:
+        end = whole.getmembers()[5].offset
+    archive.write_bytes(archive.read_bytes()[: end + extra_bytes])
+    with pytest.raises(InputError, match="whole"):
+        find_products(archive)
 
 
 @pytest.mark.parametrize("content", [b"", b"only text", b"\x1f\x8b\x08 not gzip", b"PK\x03\x04 not zip"])
@@ -263,7 +275,7 @@ def test_nothing_there(tmp_path: Path):
 def test_a_band_that_is_no_raster_is_named(tmp_path: Path):
     write_band(tmp_path / f"{L1}_B1.TIF")
     (tmp_path / f"{L1}_B2.TIF").write_text("<html>not found</html>")
-    with pytest.raises(InputError, match="_B2.TIF"):
+    with pytest.raises(InputError, match=r"_B2\.TIF"):
         find_products(tmp_path)
 
 
@@ -279,18 +291,13 @@ def test_a_product_without_georeferencing_opens_without_a_warning(tmp_path: Path
     assert (product.scenes[0].grid.height, product.scenes[0].grid.width) == (4, 5)
 
 
+OLI_L2 = "LC08_L2SP_204023_20200927_20201006_02_T1"
 REAL = {
-    # name: (bands a scene, sensor, day, SLC off, band of the first scene with a gap_mask)
+    # name: (bands of each scene, sensor, day, SLC off, has gap_mask files)
     "LE07_L1TP_092084_20110809_20161206_01_T1_RR.tar": ([6, 2, 1], "LE07", date(2011, 8, 9), True, True),
     "LE07_L1GT_091080_20080114_20161231_01_T2.tar.gz": ([6, 2, 1], "LE07", date(2008, 1, 14), True, True),
     "LE07_L1TP_104078_20130429_20161124_01_T1.tar": ([6, 2, 1], "LE07", date(2013, 4, 29), True, False),
-    "LC08_L2SP_204023_20200927_20201006_02_T1-cropped.tar.gz": (
-        [7, 1],
-        "LC08",
-        date(2020, 9, 27),
-        False,
-        False,
-    ),  # fmt: skip
+    f"{OLI_L2}-cropped.tar.gz": ([7, 1], "LC08", date(2020, 9, 27), False, False),
     "L71129046_04620080329": ([6, 2, 1], "LE07", date(2008, 3, 29), True, False),
     "LC08_L1TP_167055_20170308_20170317_01_T1": ([8, 2, 1], "LC08", date(2017, 3, 8), False, False),
     "LE07_L1TP_007059_20161209_20170130_01_T1": ([6, 2, 1], "LE07", date(2016, 12, 9), True, False),

@@ -1,0 +1,79 @@
+"""A thin elastic plate, bent and stretched, that passes through the observed pixels."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.methods.relaxation import accelerated, solved_from_coarse_to_fine, widest_gap_px
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_STRETCHING = np.array(
+    [[0, 0, 0, 0, 0], [0, 0, -1, 0, 0], [0, -1, 4, -1, 0], [0, 0, -1, 0, 0], [0, 0, 0, 0, 0]], np.float32
+)
+"""Laplace's five-point stencil, positive in the middle; its largest eigenvalue is 8 (a chessboard of ±1)."""
+
+_BENDING = np.array(
+    [[0, 0, 1, 0, 0], [0, 2, -8, 2, 0], [1, -8, 20, -8, 1], [0, 2, -8, 2, 0], [0, 0, 1, 0, 0]], np.float32
+)
+"""The same stencil applied twice; its largest eigenvalue is 64."""
+
+_CLAMPED = 4.730
+"""First root of cos(x)·cosh(x) = 1: a clamped strip of length l bends with the eigenvalue (x / l)⁴."""
+
+_WIDEST_MODE_PX = 48.0
+"""Errors longer than this are left to the coarser levels: here they would take too many sweeps."""
+
+
+def plate(
+    values: NDArray[np.floating],
+    missing: NDArray[np.bool_],
+    usable: NDArray[np.bool_],
+    *,
+    tension: float,
+    reduction: float,
+) -> NDArray[np.floating]:
+    """Return the values, with (1 - tension)·∇⁴u = tension·∇²u solved wherever they aren't usable.
+
+    Pixels that are neither missing nor usable are bridged like missing ones; the edge of the tile mirrors
+    the surface. Gaps wider than 48 px come out stiffer than the equation has them.
+
+    Args:
+        values: `(row, col)`, 0 outside `usable`.
+        missing: Pixels asked for.
+        usable: Observed pixels; at least one.
+        tension: 0 bends only (a thin plate), 1 stretches only (a membrane); per pixel of spacing.
+        reduction: By what factor each resolution reduces the error it starts with.
+    """
+    import cv2
+
+    def solve(
+        guess: NDArray[np.floating],
+        missing: NDArray[np.bool_],
+        usable: NDArray[np.bool_],
+        spacing_px: float,
+    ) -> NDArray[np.floating]:
+        if not missing.any():
+            return guess
+        bending, stretching = (1 - tension) / spacing_px**4, tension / spacing_px**2
+        # Bounds of the eigenvalues in an endless stripe; a closed hole's lie between them.
+        length_px = min(widest_gap_px(missing, usable), _WIDEST_MODE_PX) + 1
+        smallest = bending * (_CLAMPED / length_px) ** 4
+        smallest += stretching * 2 * (1 - math.cos(math.pi / length_px))
+        largest = 64 * bending + 8 * stretching
+        smallest = min(smallest, largest / 2)
+        stencil = (bending * _BENDING + stretching * _STRETCHING) * np.float32(-2 / (smallest + largest))
+        moved = (~usable).astype(guess.dtype)
+
+        def sweep(values: NDArray[np.floating], swept: NDArray[np.floating]) -> None:
+            cv2.filter2D(values, -1, stencil, dst=swept, borderType=cv2.BORDER_REFLECT)
+            cv2.multiply(swept, moved, dst=swept)
+            cv2.add(swept, values, dst=swept)
+
+        return accelerated(sweep, guess, (largest - smallest) / (largest + smallest), reduction)
+
+    return solved_from_coarse_to_fine(solve, values, missing, usable)
