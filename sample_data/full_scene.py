@@ -13,7 +13,7 @@ import numpy as np
 import rasterio
 from geotiff import CRS, grid_transform
 from landscape import paint_landscape
-from sensor import HIGHEST, LOWEST, NOISE_DN, REFLECTANCE, coarsened
+from sensor import HIGHEST, LOWEST, NOISE_DN, REFLECTANCE
 
 from landsat_fill.gaps.outline import fit_swath
 from landsat_fill.gaps.simulation import StripeModel, lay_stripes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK_PX = 512
-MOTIF_PX = 1024
+LARGEST_MOTIF_PX = 1024
 DRIFT_PX = 350
 DRIFT = 0.10
 _CACHE_MB = 256
@@ -47,9 +47,9 @@ def write_full_scene(path: Path, rows: int, cols: int, seed: int, truth: Path | 
     shape = (len(bands), rows, cols)
     model, outline = fit_swath(shape, StripeModel(), generator)
     stripes = lay_stripes(shape, model, generator)
-    motif = _motif(seed)
+    motif = _motif(min(LARGEST_MOTIF_PX, max(rows, cols) // 2), seed)
     drift = _drift(rows, cols, generator)
-    mirrored = _mirrored(np.arange(cols))
+    mirrored = _mirrored(np.arange(cols), motif.shape[2])
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB), _create(path, shape) as scene:
         scene.update_tags(AREA_OR_POINT="Point", SYNTHETIC="YES")
         footprint = None if truth is None else _create(truth, shape)
@@ -62,7 +62,7 @@ def write_full_scene(path: Path, rows: int, cols: int, seed: int, truth: Path | 
             brightness = _drift_at(drift, strip_rows)
             strip = np.empty(observed.shape, np.uint8)
             for band_index in range(len(bands)):
-                values = np.take(motif[band_index][_mirrored(strip_rows)], mirrored, axis=1)
+                values = np.take(motif[band_index][_mirrored(strip_rows, motif.shape[1])], mirrored, axis=1)
                 values *= brightness
                 values += NOISE_DN * generator.standard_normal(values.shape, np.float32)
                 np.clip(values, LOWEST, HIGHEST, out=values)
@@ -97,22 +97,22 @@ def _create(path: Path, shape: tuple[int, int, int]) -> rasterio.io.DatasetWrite
     )
 
 
-def _motif(seed: int) -> NDArray[np.float32]:
-    """Return a landscape in stored numbers, not yet rounded, `(band, row, col)`."""
-    landscape = paint_landscape(MOTIF_PX, seed)
+def _motif(side_px: int, seed: int) -> NDArray[np.float32]:
+    """Return a square landscape in stored numbers, not yet rounded, `(band, row, col)`."""
+    landscape = paint_landscape(side_px, seed)
     names = ("1", "2", "3", "4", "5", "7")
     return np.stack(
         [
-            (coarsened(band, MOTIF_PX) - REFLECTANCE[name].add) / REFLECTANCE[name].mult
+            (band - REFLECTANCE[name].add) / REFLECTANCE[name].mult
             for name, band in zip(names, landscape.reflectance, strict=True)
         ]
     ).astype(np.float32)
 
 
-def _mirrored(places: NDArray[np.int64]) -> NDArray[np.int64]:
+def _mirrored(places: NDArray[np.int64], side_px: int) -> NDArray[np.int64]:
     """Return the motif's row or column at each row or column of the scene, back and forth."""
-    there = places % (2 * MOTIF_PX)
-    return np.minimum(there, 2 * MOTIF_PX - 1 - there)
+    there = places % (2 * side_px)
+    return np.minimum(there, 2 * side_px - 1 - there)
 
 
 def _drift(rows: int, cols: int, generator: np.random.Generator) -> NDArray[np.float32]:

@@ -43,6 +43,19 @@ HAZE = np.array([0.013, 0.010, 0.007, 0.003, 0.001, 0.0005], np.float32)
 """Reflectance that thick haze adds, by band."""
 
 
+RIVERS = (
+    (
+        ((1.05, -0.05), (0.82, 0.17), (0.68, 0.32), (0.56, 0.47), (0.46, 0.6), (0.3, 0.8), (0.22, 1.05)),
+        9.0,
+        3.2,
+    ),
+    (((0.50, -0.05), (0.44, 0.18), (0.36, 0.40), (0.42, 0.53), (0.46, 0.60)), 5.0, 1.4),
+    (((1.05, 0.66), (0.86, 0.68), (0.68, 0.78), (0.50, 0.80), (0.30, 0.80)), 6.0, 1.6),
+    (((0.0, 0.52), (0.12, 0.60), (0.20, 0.70), (0.27, 0.84)), 4.0, 1.0),
+)
+"""Rivers: places they flow through, as shares of the side `(x, y)`; how far they swing; how wide they are."""
+
+
 @dataclass(frozen=True)
 class Landscape:
     """A painted landscape.
@@ -162,7 +175,7 @@ def _lake_depth(height: Image, x: Image, y: Image, side_px: int) -> Image:
 
 
 def _curve(
-    points: list[tuple[float, float]], side_px: int, swing_px: float, generator: np.random.Generator
+    points: tuple[tuple[float, float], ...], side_px: int, swing_px: float, generator: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return a meandering line through some points (shares of the side), `(point, xy)` in pixels."""
     from scipy.interpolate import CubicSpline
@@ -193,27 +206,9 @@ def _stroke(line: NDArray[np.float64], fine: int, oversampling: int, width_px: f
 def _rivers(side_px: int, oversampling: int, generator: np.random.Generator) -> tuple[Image, Image]:
     """Return the coverage of the rivers, and of the wooded land along them."""
     fine = side_px * oversampling
-    courses = (
-        (
-            [
-                (1.05, -0.05),
-                (0.82, 0.17),
-                (0.68, 0.32),
-                (0.56, 0.47),
-                (0.46, 0.60),
-                (0.30, 0.80),
-                (0.22, 1.05),
-            ],
-            9.0,
-            3.2,
-        ),
-        ([(0.50, -0.05), (0.44, 0.18), (0.36, 0.40), (0.42, 0.53), (0.46, 0.60)], 5.0, 1.4),
-        ([(1.05, 0.66), (0.86, 0.68), (0.68, 0.78), (0.50, 0.80), (0.30, 0.80)], 6.0, 1.6),
-        ([(0.0, 0.52), (0.12, 0.60), (0.20, 0.70), (0.27, 0.84)], 4.0, 1.0),
-    )
     rivers = np.zeros((fine, fine), np.float32)
     banks = np.zeros((fine, fine), np.float32)
-    for points, swing_px, width_px in courses:
+    for points, swing_px, width_px in RIVERS:
         line = _curve(points, side_px, swing_px, generator)
         rivers = np.maximum(rivers, _stroke(line, fine, oversampling, width_px))
         banks = np.maximum(banks, _stroke(line, fine, oversampling, 3 * width_px + 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,11 @@ SIDE_PX = 512
 PRODUCT_WINDOW = Window(176, 40, 256, 256)
 """The part of the scene that becomes the product: it holds the swath's edge, a river and fields."""
 
-SWATH_ROWS_PX, SWATH_COLS_PX = 2400, 2100
+SWATH_ROWS_PX, SWATH_COLS_PX = 2000, 1800
 """The sample is cut from a swath smaller than a real one, so that it shows most of the taper."""
+
+SLIDE_PX = 3.0
+"""How far the sides of the bands lie off each other: less than in a real scene, for a picture's sake."""
 
 OUTSIDE_PX = 6
 """Columns left of the swath where it reaches farthest to the left."""
@@ -117,6 +120,8 @@ def _geometry(
     """Return the footprint, and the missing pixels in it, at the left edge of a small swath."""
     shape = (bands, SWATH_ROWS_PX, SWATH_COLS_PX)
     model, outline = fit_swath(shape, StripeModel(), generator)
+    slides_px = tuple(generator.uniform(-SLIDE_PX, SLIDE_PX, bands).tolist())
+    outline = replace(outline, slides_px=slides_px)
     stripes = lay_stripes(shape, model, generator)
     first_row = (SWATH_ROWS_PX - side_px) // 2
     left, _ = outline.columns(0, np.arange(first_row, first_row + side_px))

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from landsat_fill.cli import evaluate, fill, info, methods, simulate
-from landsat_fill.cli import mask as mask_command
+from landsat_fill.cli.evaluate import register as register_evaluate
+from landsat_fill.cli.fill import register as register_fill
+from landsat_fill.cli.info import register as register_info
+from landsat_fill.cli.mask import register as register_mask
+from landsat_fill.cli.methods import register as register_methods
+from landsat_fill.cli.simulate import register as register_simulate
+from landsat_fill.cli.tile import register as register_tile
 
 if TYPE_CHECKING:
     from typer import Context
@@ -76,9 +81,13 @@ def root(
             reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
 
 
-fill.register(app)
-info.register(app)
-mask_command.register(app)
-simulate.register(app)
-evaluate.register(app)
-methods.register(app)
+for register in (
+    register_fill,
+    register_info,
+    register_mask,
+    register_tile,
+    register_simulate,
+    register_evaluate,
+    register_methods,
+):
+    register(app)

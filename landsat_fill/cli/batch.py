@@ -91,7 +91,9 @@ def run_batch(
             end(failed_input(source, error))
         run_jobs(jobs, request, outputs, processes=processes, on_outcome=end, on_progress=screen.progress)
         screen.say(summary_line(ended))
-        reports = sorted({str(report_path(o, outputs, jobs)) for o in ended if o.status is not Status.SKIPPED})
+        reports = sorted(
+            {str(report_path(o, outputs, jobs)) for o in ended if o.status is not Status.SKIPPED}
+        )
         if reports:
             screen.say(f"report: {', '.join(reports)}")
     return not any(outcome.status is Status.FAILED for outcome in ended)

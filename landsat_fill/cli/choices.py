@@ -79,4 +79,6 @@ def numbers(flag: str, text: str) -> list[float]:
     try:
         return [float(item.strip().removesuffix("%")) for item in text.split(",") if item.strip()]
     except ValueError:
-        raise UsageError(f"expected {flag} to be numbers with commas between them, but got {text!r}") from None
+        raise UsageError(
+            f"expected {flag} to be numbers with commas between them, but got {text!r}"
+        ) from None

@@ -21,12 +21,16 @@ DEFAULT_WIDTHS = "4,8,14"
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("evaluate", no_args_is_help=True, short_help="Measure methods on pixels hidden from them.")(evaluate)
+    app.command("evaluate", no_args_is_help=True, short_help="Measure methods on pixels hidden from them.")(
+        evaluate
+    )
 
 
 @reports_errors
 def evaluate(
-    clean: Annotated[list[str], typer.Argument(metavar="CLEAN…", help="Scenes with observed pixels to hide.")],
+    clean: Annotated[
+        list[str], typer.Argument(metavar="CLEAN…", help="Scenes with observed pixels to hide.")
+    ],
     methods: Annotated[
         str,
         typer.Option("-m", "--methods", metavar="LIST", help="Methods with commas between them, or all."),
@@ -42,12 +46,17 @@ def evaluate(
     ] = None,
     missing: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--missing", metavar="LIST", help="Shares to hide: 3,6,15,35,55.", rich_help_panel=STRIPES),
+        typer.Option(
+            "--missing", metavar="LIST", help="Shares to hide: 3,6,15,35,55.", rich_help_panel=STRIPES
+        ),
     ] = None,
     gaps_from: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--gaps-from", metavar="SCENE", help="A real SLC-off scene whose gaps to use.", rich_help_panel=STRIPES
+            "--gaps-from",
+            metavar="SCENE",
+            help="A real SLC-off scene whose gaps to use.",
+            rich_help_panel=STRIPES,
         ),
     ] = None,
     seeds: Annotated[
@@ -57,7 +66,12 @@ def evaluate(
     nodata: Nodata = None,
     csv: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--csv", metavar="FILE", help="Write a row a scene, pattern, method and band.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write a row a scene, pattern, method and band.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     json_file: Annotated[
         Optional[Path],  # noqa: UP045
@@ -65,7 +79,9 @@ def evaluate(
     ] = None,
     figure: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--figure", metavar="FILE", help="Draw crops and curves (PNG, PDF, SVG).", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--figure", metavar="FILE", help="Draw crops and curves (PNG, PDF, SVG).", rich_help_panel=OUTPUT
+        ),
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -78,8 +94,8 @@ def evaluate(
     """
     from landsat_fill.cli.terminal import print_error, shares_shown
     from landsat_fill.errors import InputError
-    from landsat_fill.evaluation import evaluate as score
     from landsat_fill.evaluation import as_json as json_of
+    from landsat_fill.evaluation import evaluate as score
     from landsat_fill.evaluation import record_rows, write_csv, write_figure, write_json
     from landsat_fill.io import find_inputs, open_input
     from landsat_fill.methods import Context, create_method, method_classes

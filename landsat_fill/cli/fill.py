@@ -67,13 +67,17 @@ def fill(
     ] = None,
     from_file: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Option("--from-file", metavar="LIST", help="A text file with one input a line.", rich_help_panel=INPUT),
+        typer.Option(
+            "--from-file", metavar="LIST", help="A text file with one input a line.", rich_help_panel=INPUT
+        ),
     ] = None,
     bands: Bands = None,
     nodata: Nodata = None,
     method: Annotated[
         str,
-        typer.Option("-m", "--method", help="How to fill; `landsat-fill methods` lists them.", rich_help_panel=METHOD),
+        typer.Option(
+            "-m", "--method", help="How to fill; `landsat-fill methods` lists them.", rich_help_panel=METHOD
+        ),
     ] = "auto",
     option: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -88,7 +92,9 @@ def fill(
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu, or cuda.", rich_help_panel=METHOD)
     ] = "auto",
-    seed: Annotated[int, typer.Option("--seed", help="Seed of methods that draw.", rich_help_panel=METHOD)] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of methods that draw.", rich_help_panel=METHOD)
+    ] = 0,
     holes: Annotated[
         str,
         typer.Option(
@@ -145,7 +151,9 @@ def fill(
     stack: Annotated[
         bool,
         typer.Option(
-            "--stack", help="Write a product as one GeoTIFF a grid, not a folder of bands.", rich_help_panel=OUTPUT
+            "--stack",
+            help="Write a product as one GeoTIFF a grid, not a folder of bands.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     fill_layer: Annotated[
@@ -165,12 +173,17 @@ def fill(
     ] = False,
     preview: Annotated[
         bool,
-        typer.Option("--preview", help="Write a picture of before and after (….png).", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--preview", help="Write a picture of before and after (….png).", rich_help_panel=OUTPUT
+        ),
     ] = False,
     creation_option: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--co", metavar="NAME=VALUE", help="GDAL creation option instead of the input's.", rich_help_panel=OUTPUT
+            "--co",
+            metavar="NAME=VALUE",
+            help="GDAL creation option instead of the input's.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     cog: Annotated[
@@ -191,7 +204,9 @@ def fill(
     ] = 1,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", "-n", help="Print what would be done, and do nothing.", rich_help_panel=TERMINAL),
+        typer.Option(
+            "--dry-run", "-n", help="Print what would be done, and do nothing.", rich_help_panel=TERMINAL
+        ),
     ] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

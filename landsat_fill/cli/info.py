@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 @reports_errors
 def info(
-    inputs: Annotated[list[str], typer.Argument(metavar="SCENE…", help="GeoTIFFs, products, folders of them.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="SCENE…", help="GeoTIFFs, products, folders of them.")
+    ],
     bands: Bands = None,
     nodata: Nodata = None,
     as_json: Json = False,

@@ -24,6 +24,7 @@ def one_input(argument: str) -> Input:
         raise bad[0][1]
     if len(found) != 1:
         raise UsageError(
-            f"expected one scene, but {argument} holds {len(found)}", hint=f"name one of them: {found[0].source}, …"
+            f"expected one scene, but {argument} holds {len(found)}",
+            hint=f"name one of them: {found[0].source}, …",
         )
     return found[0]

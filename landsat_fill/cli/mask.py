@@ -44,4 +44,3 @@ def mask(
         share = write_gap_layer(part, target, any_band=any_band, overwrite=overwrite)
         if not quiet:
             typer.echo(f"{target}  {100 * share:.2f} % missing")
-

@@ -51,12 +51,16 @@ def methods(
     info = cls.info
     console.print(f"[bold]{info.name}[/bold]  {info.summary}")
     console.print(f"source: {info.source}", soft_wrap=True, markup=False)
-    console.print(f"tiles of {info.tile_px} px with a halo of {info.halo_px} px; runs on {', '.join(info.devices)}")
+    console.print(
+        f"tiles of {info.tile_px} px with a halo of {info.halo_px} px; runs on {', '.join(info.devices)}"
+    )
     options = method_options(cls)
     if not options:
         console.print("It has no options.")
         return
-    table = Table("option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        "option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold"
+    )
     for option in options:
         kind = option.kind.__name__
         table.add_row(option.flag, str(option.default), f"{kind} {option.range_text}".strip(), option.help)

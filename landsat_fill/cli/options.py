@@ -15,9 +15,7 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.",
 Verbose = Annotated[
     bool, typer.Option("-v", "--verbose", help="Print the details of each scene.", rich_help_panel=TERMINAL)
 ]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=TERMINAL)
-]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=TERMINAL)]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print machine-readable JSON instead of text.", rich_help_panel=TERMINAL),

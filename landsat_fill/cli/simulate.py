@@ -14,7 +14,9 @@ STRIPES = "Stripes"
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("simulate", no_args_is_help=True, short_help="Lay SLC-off stripes over a clean scene.")(simulate)
+    app.command("simulate", no_args_is_help=True, short_help="Lay SLC-off stripes over a clean scene.")(
+        simulate
+    )
 
 
 @reports_errors
@@ -24,7 +26,10 @@ def simulate(
     gaps_from: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            "--gaps-from", metavar="SCENE", help="A real SLC-off scene whose gaps to use.", rich_help_panel=STRIPES
+            "--gaps-from",
+            metavar="SCENE",
+            help="A real SLC-off scene whose gaps to use.",
+            rich_help_panel=STRIPES,
         ),
     ] = None,
     width: Annotated[
@@ -40,7 +45,9 @@ def simulate(
     ] = 33.0,
     tilt: Annotated[
         float,
-        typer.Option("--tilt", metavar="DEGREES", help="How far gaps dip to the right.", rich_help_panel=STRIPES),
+        typer.Option(
+            "--tilt", metavar="DEGREES", help="How far gaps dip to the right.", rich_help_panel=STRIPES
+        ),
     ] = 9.7,
     seed: Annotated[int, typer.Option("--seed", help="Places the gaps.", rich_help_panel=STRIPES)] = 0,
     nodata: Nodata = None,

@@ -49,7 +49,9 @@ class Reporter(Protocol):
         """Begin."""
         ...
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
         """End."""
         ...
 

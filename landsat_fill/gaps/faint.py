@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.gaps.selection import scan_line
+from landsat_fill.gaps.lines import scan_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ LEAST_DEPTH = 0.15
 
 HEIGHTS_PX = (6, 18)
 """Rows that a faint stripe may take: few near nadir, where the lower limit keeps dark fields out, many at the
-swath's edge. What either finds counts."""
+swath's edge. The higher limit counts only for stripes that the lower one is too low for."""
 
 LINE_PX = 41
 """Columns that a stripe must run along the scan to be taken for one. Of the clean scenes, hardly one shows a
@@ -79,6 +79,7 @@ def find_faint_stripes(
         fill_value: What was mixed into the stripes; not above any observed value.
     """
     found = np.zeros(observed.shape, dtype=bool)
+    least_height_px = 0
     for height_px in HEIGHTS_PX:
         shares, darks = zip(
             *(
@@ -87,12 +88,14 @@ def find_faint_stripes(
             ),
             strict=True,
         )
-        lattices = [lattice for dark in darks if (lattice := _find_lattice(dark)) is not None]
-        if not lattices:
+        lattices = [_find_lattice(dark) for dark in darks]
+        high = [each for each in lattices if each is not None and each.height_px >= least_height_px]
+        least_height_px = height_px
+        if not high:
             continue
-        lattice = max(lattices, key=lambda each: each.line_count)
+        lattice = max(high, key=lambda each: each.line_count)
         for band, (share, dark) in enumerate(zip(shares, darks, strict=True)):
-            near = lattice.near(dark.shape, height_px / 2 + BAND_OFFSET_PX)
+            near = lattice.near(dark.shape, lattice.height_px / 2 + BAND_OFFSET_PX)
             lines = _along(dark & near, SHORT_LINE_PX, lattice.tilt_deg)
             found[band] |= lines | (_neighbours(lines) & observed[band] & (share >= MIXED_SHARE))
     return found if found.any() else None
@@ -136,13 +139,15 @@ class _Lattice:
     tilt_deg: float
     period_px: float
     first_px: float
+    height_px: float
     line_count: int
 
     def near(self, shape: tuple[int, ...], distance_px: float) -> NDArray[np.bool_]:
         """Return the pixels of an image of `(row, col)` shape at most so many rows off a stripe."""
         rows, cols = np.ogrid[: shape[0], : shape[1]]
         places = (rows - cols * math.tan(math.radians(self.tilt_deg)) - self.first_px) / self.period_px
-        near: NDArray[np.bool_] = np.abs(places - np.rint(places)) * self.period_px <= distance_px
+        off_px: NDArray[np.floating] = np.abs(places - np.rint(places)) * self.period_px
+        near: NDArray[np.bool_] = off_px <= distance_px
         return near
 
 
@@ -177,7 +182,7 @@ def _along(pixels: NDArray[np.bool_], length_px: int, tilt_deg: float) -> NDArra
 
     thick = cv2.dilate(pixels.view(np.uint8), np.ones((3, 1), dtype=np.uint8))
     lines = cv2.morphologyEx(thick, cv2.MORPH_OPEN, scan_line(length_px, tilt_deg))
-    return pixels & (lines != 0)
+    return np.logical_and(pixels, lines)
 
 
 def _neighbours(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -200,7 +205,7 @@ def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
     crossings = [rows - cols * math.tan(math.radians(tilt)) for tilt in tilts]
     gathered = [float((np.bincount((each - each.min()).astype(int)) ** 2.0).sum()) for each in crossings]
     tilt_deg = float(tilts[np.argmax(gathered)])
-    places = _line_places(crossings[int(np.argmax(gathered))])
+    places, heights = _line_places(crossings[int(np.argmax(gathered))], cols)
     if places.size < LEAST_LINES:
         return None
     distances = np.diff(places)
@@ -212,18 +217,29 @@ def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
     if agrees.mean() < LEAST_AGREEING:
         return None
     period_px = float(distances[agrees].sum() / numbers[agrees].sum())
-    on_lattice = places[np.concatenate([[agrees[0]], agrees])]
-    return _Lattice(tilt_deg, period_px, _phase(on_lattice, period_px), on_lattice.size)
+    regular = np.concatenate([agrees[:1], agrees])
+    first_px = _phase(places[regular], period_px)
+    return _Lattice(tilt_deg, period_px, first_px, float(np.median(heights[regular])), int(regular.sum()))
 
 
-def _line_places(crossing: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return where lines cross column 0, from where each of their pixels' scan lines does."""
-    ordered = np.sort(crossing)
+def _line_places(
+    crossing: NDArray[np.floating], cols: NDArray[np.intp]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Return where lines cross column 0, and their heights in rows.
+
+    Args:
+        crossing: Where the scan line of each pixel crosses column 0.
+        cols: The column of each pixel.
+    """
+    order = np.argsort(crossing)
     # Pixels of one line follow each other without a step of more than a row.
-    numbers = np.concatenate([[0], np.cumsum(np.diff(ordered) > DISTANCE_TOLERANCE_PX)])
+    numbers = np.concatenate([[0], np.cumsum(np.diff(crossing[order]) > DISTANCE_TOLERANCE_PX)])
     sizes = np.bincount(numbers)
-    places: NDArray[np.floating] = np.bincount(numbers, weights=ordered) / sizes
-    return places[sizes >= LINE_PX]
+    places = np.bincount(numbers, weights=crossing[order]) / sizes
+    columns = np.unique(np.stack([numbers, cols[order]]), axis=1)[0]
+    heights = sizes / np.bincount(columns)
+    long = sizes >= LINE_PX
+    return places[long], heights[long]
 
 
 def _phase(places: NDArray[np.floating], period_px: float) -> float:

@@ -1,10 +1,11 @@
 """The footprint: where the sensor could have seen the ground, told from the gaps it left there.
 
 Connectivity can't tell a gap from the outside, because the gaps open into the border at the swath's edges.
-What tells them apart is that a gap has observed pixels close by on both sides along the flight direction:
+What tells them apart is that a gap has observed pixels close by above and below:
 
-1. A pixel without observation is *bridged*, hence inside, if it lies between two observed pixels on a short
-   line in about the flight direction. Such a line never leaves a convex footprint.
+1. A pixel without observation is *bridged*, hence inside, if it lies between two observed pixels of its
+   column that are no further apart than a gap is tall. That never leaves a convex footprint; the notches that
+   it fills between the scans of a ragged edge are taken out again.
 2. What isn't bridged falls into connected components. One that touches the image's edge and is somewhere
    taller than any gap is outside. The rest are inside: lakes and clouds cut out of the scene, and gaps cut
    off by the edge of a crop.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import UsageError
+from landsat_fill.gaps.lines import scan_line
 from landsat_fill.gaps.runs import Runs, find_runs, joined, label_runs, runs_holding
 
 if TYPE_CHECKING:
@@ -34,11 +36,13 @@ LARGEST_GAP_SHARE = 2 / 3
 that hide 55 % of a scene reach 0.55. It must stay below 1, or the teeth of the ragged swath edge, which
 are a period apart, would be bridged."""
 
-FLIGHT_TILTS_DEG = (0.0, 10.0, -10.0)
-"""Directions of the bridging lines, in degrees from the columns. The flight direction is about 10° off a
-north-up column, to the one side on a descending pass and to the other on an ascending one (98.2° orbital
-inclination: Landsat 7 Data Users Handbook, USGS LSDS-1927, section 2). Neither a wrong sign nor a few degrees
-matter: lines in another direction only bridge less at the very edge of the swath."""
+NOTCH_PX = 13
+"""Columns up to which a hole at the swath's ragged edge is a notch in it, not the mouth of a gap. Scans end up to
+about 10 pixels apart, measured on real scenes; gaps run on for hundreds."""
+
+SCAN_TILTS_DEG = (-10.0, 0.0, 10.0)
+"""Directions in which a gap runs on from its mouth, from the rows. Lines of `NOTCH_PX` tolerate a few degrees, so
+these serve descending and ascending passes, and scenes turned by their map projection."""
 
 
 def reach_for_period(period_px: float) -> int:
@@ -107,7 +111,8 @@ class FootprintSurvey:
                 f"expected a reach of at least 1 pixel, but got {reach_px}",
                 hint="Give the height of the tallest gap in rows; 22 suits Landsat 7 at 30 m.",
             )
-        self.halo_px = reach_px
+        self.halo_px = reach_px + NOTCH_PX
+        self._reach_px = reach_px
         self._height, self._width = height, width
         self._threads = threads
         self._next_row = 0
@@ -135,7 +140,7 @@ class FootprintSurvey:
         firsts = sorted(set(twins))
 
         def bridge(band: int) -> NDArray[np.bool_]:
-            return unbridged(observed[band], self.halo_px)[halo_top : halo_top + end - row]
+            return unbridged(observed[band], self._reach_px)[halo_top : halo_top + end - row]
 
         with ThreadPoolExecutor(self._threads) as pool:
             residuals = dict(zip(firsts, pool.map(bridge, firsts), strict=True))
@@ -185,41 +190,44 @@ class FootprintSurvey:
 
 
 def unbridged(observed: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
-    """Return the pixels that no line of `reach_px` pixels in about the flight direction bridges.
+    """Return the pixels that aren't observed, and that no observed ones above and below bridge.
 
     Nothing is observed beyond the image, so what it cuts off there isn't bridged.
 
     Args:
         observed: `(row, col)`.
-        reach_px: The longest run of unobserved pixels along such a line that is bridged.
+        reach_px: The tallest run of unobserved pixels in a column that is bridged.
     """
     import cv2
 
-    seen = observed.view(np.uint8)
-    height, width = seen.shape
-    if not seen.any():
-        return np.ones(seen.shape, dtype=bool)
-    if seen.all():
-        return np.zeros(seen.shape, dtype=bool)
-    kernels = [_line(reach_px, tilt) for tilt in FLIGHT_TILTS_DEG]
-    margin = reach_px // 2 + 1
-    side = max(kernel.shape[1] for kernel in kernels) // 2 + 1
-    padded = cv2.copyMakeBorder(seen, margin, margin, side, side, cv2.BORDER_CONSTANT, value=0)
-    bridged = padded
-    for kernel in kernels:
-        bridged = cv2.bitwise_or(bridged, cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel))
-    return np.equal(bridged[margin : margin + height, side : side + width], 0)
+    if not observed.any():
+        return np.ones(observed.shape, dtype=bool)
+    if observed.all():
+        return np.zeros(observed.shape, dtype=bool)
+    margin = reach_px // 2 + 2
+    framed = cv2.copyMakeBorder(observed.view(np.uint8), margin, margin, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    # OpenCV closes as it should only with a kernel that has a middle.
+    column = np.ones((2 * ((reach_px + 1) // 2) + 1, 1), dtype=np.uint8)
+    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, column)[margin:-margin]
+    residual = cv2.bitwise_xor(closed, 1)
+    if not residual.any():
+        return np.zeros(observed.shape, dtype=bool)
+    notches = _notches(cv2.bitwise_and(closed, cv2.bitwise_not(observed.view(np.uint8))), residual)
+    return np.not_equal(cv2.bitwise_or(residual, notches), 0)
 
 
-def _line(reach_px: int, tilt_deg: float) -> NDArray[np.uint8]:
-    """Return a line as a kernel, its length odd and the same after half a turn, as OpenCV's closing needs."""
-    half = (reach_px + 1) // 2
-    steps = np.arange(-half, half + 1)
-    columns = np.rint(steps * math.tan(math.radians(tilt_deg))).astype(int)
-    side = int(np.abs(columns).max())
-    kernel = np.zeros((2 * half + 1, 2 * side + 1), dtype=np.uint8)
-    kernel[steps + half, columns + side] = 1
-    return kernel
+def _notches(bridged: NDArray[np.uint8], residual: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the bridged pixels beside residual ones that don't go on along the scan."""
+    import cv2
+
+    beside = cv2.dilate(residual, np.ones((1, 2 * NOTCH_PX + 1), dtype=np.uint8))
+    notches = cv2.bitwise_and(bridged, beside)
+    for tilt_deg in SCAN_TILTS_DEG:
+        line = scan_line(NOTCH_PX, tilt_deg)
+        framed = cv2.copyMakeBorder(bridged, *[NOTCH_PX] * 4, cv2.BORDER_REPLICATE)
+        going_on = cv2.morphologyEx(framed, cv2.MORPH_OPEN, line)[NOTCH_PX:-NOTCH_PX, NOTCH_PX:-NOTCH_PX]
+        notches = cv2.bitwise_and(notches, cv2.bitwise_not(going_on))
+    return notches
 
 
 class _BandSurvey:

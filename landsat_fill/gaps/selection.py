@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import UsageError
+from landsat_fill.gaps.lines import scan_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,14 +127,3 @@ def striped_parts(missing: NDArray[np.bool_], geometry: StripeGeometry) -> NDArr
     endless = cv2.copyMakeBorder(thick[own], margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     long = cv2.morphologyEx(endless, cv2.MORPH_OPEN, line)
     return np.not_equal(cv2.bitwise_and(low[own], long[own]), 0)
-
-
-def scan_line(length_px: float, tilt_deg: float) -> NDArray[np.uint8]:
-    """Return a line along the scan as a kernel that is the same after half a turn."""
-    half = int(length_px // 2)
-    steps = np.arange(-half, half + 1)
-    rows = np.rint(steps * math.tan(math.radians(tilt_deg))).astype(int)
-    side = int(np.abs(rows).max())
-    kernel = np.zeros((2 * side + 1, 2 * half + 1), dtype=np.uint8)
-    kernel[rows + side, steps + half] = 1
-    return kernel

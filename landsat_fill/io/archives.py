@@ -6,6 +6,7 @@ Source: GDAL documentation, "Virtual File Systems", /vsizip/, /vsitar/, /vsigzip
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from landsat_fill.errors import InputError
-from landsat_fill.io.naming import GZIP_SUFFIX, FileKind, read_name
+from landsat_fill.io.naming import GZIP_SUFFIX, FileKind, read_name, without_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 _GZIP_MAGIC = b"\x1f\x8b"
 _LONG_NAME_BYTES = 100
 _LARGEST_TEXT_BYTES = 4 * 2**20
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, RuntimeError)
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
 """What the standard library raises for an archive that is cut short, encrypted, or none."""
 
 
@@ -63,18 +64,23 @@ def list_members(source: Path) -> list[Member]:
     Raises:
         InputError: If the source is missing, can't be read, or is no archive.
     """
-    if source.is_dir():
-        return list(_in_folder(source))
     if not source.exists():
         raise InputError(f"expected a product at {source}, but got nothing there", hint="check the path")
     try:
+        if source.is_dir():
+            return list(_in_folder(source))
         members = _in_zip(source) if zipfile.is_zipfile(source) else _in_tar(source)
-        return sorted(members, key=lambda member: member.name)
     except _BROKEN as error:
         raise InputError(
             f"expected a whole .tar, .tar.gz or .zip archive, but got {source}: {error}",
             hint="it may be cut short, or no archive at all: download it again",
         ) from error
+    except OSError as error:
+        raise InputError(
+            f"expected to be let read {error.filename or source}, but got: {error.strerror or error}",
+            hint="check its permissions",
+        ) from error
+    return sorted(members, key=lambda member: member.name)
 
 
 def _in_folder(folder: Path) -> Iterator[Member]:
@@ -154,7 +160,7 @@ def _member(name: str, dataset: str, opened: Callable[[], IO[bytes]]) -> Member:
         with opened() as file:
             return Member(name, dataset, file.read(_LARGEST_TEXT_BYTES).decode("utf-8", errors="replace"))
     if facts is not None and name.lower().endswith(GZIP_SUFFIX):
-        return Member(name[: -len(GZIP_SUFFIX)], f"/vsigzip/{dataset}")
+        return Member(without_gzip(name), f"/vsigzip/{dataset}")
     return Member(name, dataset)
 
 

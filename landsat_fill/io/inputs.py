@@ -1,25 +1,28 @@
-"""What a user names on the command line, as inputs to open: files, folders, archives, globs, lists, URLs."""
+"""What a user names, as inputs to open: files, folders, archives, globs, lists, URLs."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import InputError, UsageError
+from landsat_fill.errors import InputError
 from landsat_fill.io.archives import ARCHIVE_SUFFIXES, archive_stem, is_archive
-from landsat_fill.io.mtl import slc_was_off
-from landsat_fill.io.naming import GZIP_SUFFIX, RASTER_SUFFIXES, FileKind, is_landsat_name, read_name
-from landsat_fill.io.products import find_products, open_band_file, product_names
+from landsat_fill.io.naming import (
+    RASTER_SUFFIXES,
+    FileKind,
+    is_landsat_name,
+    read_name,
+    without_gzip,
+)
+from landsat_fill.io.products import product_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from landsat_fill.scene import Scene
 
 OUTPUT_ENDINGS = ("_filled", "_fill", "_std")
 """How the names of our own outputs end, before the suffix; a folder that is searched may hold them."""
@@ -83,46 +86,6 @@ def find_inputs(
     return list(found.values()), bad + bad_lists
 
 
-def open_input(
-    given: Input, *, nodata: float | None = None, bands: Sequence[str] | None = None
-) -> tuple[Scene, ...]:
-    """Return the scenes of an input: opened, not read.
-
-    Args:
-        given: The input.
-        nodata: The number that means "no observation", in place of what the file says.
-        bands: The bands wanted, all where None: numbers or names as the file has them, `4`, `nir`, `SR_B4`.
-
-    Raises:
-        InputError: If it can't be opened.
-        UsageError: If it has none of a band that is wanted.
-    """
-    if given.kind is InputKind.PRODUCT:
-        products = find_products(given.source, bands=bands, nodata=nodata, only=given.product)
-        return tuple(scene for product in products for scene in product.scenes)
-    scene = _open_raster(given.source, nodata)
-    if bands is not None:
-        scene = _with_bands(scene, bands)
-    return (replace(scene, name=given.name, source=given.source),)
-
-
-def _open_raster(source: str, nodata: float | None) -> Scene:
-    from landsat_fill.io.geotiff import open_geotiff
-
-    path = Path(source)
-    is_here = _exists(path)
-    scene = open_band_file(path, nodata=nodata) if is_here else None
-    if scene is not None:
-        return scene
-    is_gzipped = is_here and source.lower().endswith(GZIP_SUFFIX)
-    scene = open_geotiff(
-        f"/vsigzip/{path.absolute()}" if is_gzipped else source,
-        nodata=nodata,
-        landsat=is_landsat_name(source) or None,
-    )
-    return _with_facts(scene, source)
-
-
 def _read_lists(lists: Sequence[Path]) -> tuple[list[str], list[tuple[str, InputError]]]:
     arguments: list[str] = []
     bad: list[tuple[str, InputError]] = []
@@ -183,27 +146,38 @@ def _elsewhere(argument: str) -> Input:
             f"expected an archive on this machine, but got {argument}",
             hint="download it first, or name one GeoTIFF in it: /vsitar//vsicurl/https://…/product.tar/band.TIF",
         )
-    return Input(argument, PurePosixPath(name).stem or argument, InputKind.RASTER)
+    return Input(argument, PurePosixPath(without_gzip(name)).stem or argument, InputKind.RASTER)
 
 
-def _in_folder(folder: Path) -> Iterator[Input]:
-    """Yield what a folder and its sub-folders hold, in the order of their names.
+def _in_folder(folder: Path) -> list[Input]:
+    """Return what a folder and its sub-folders hold, in the order of their names.
+
+    Of an archive and the folder of its name that lies beside it, unpacked, the folder counts.
 
     Raises:
         InputError: If that is nothing.
     """
-    is_empty = True
+    found: list[Input] = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _is_passed_over(name))
-        for given in _in_one_folder(Path(place), sorted(names), folder):
-            is_empty = False
-            yield given
-    if is_empty:
+        found.extend(_in_one_folder(Path(place), sorted(names), folder))
+    if not found:
         endings = ", ".join((*RASTER_SUFFIXES, *ARCHIVE_SUFFIXES))
         raise InputError(
             f"expected GeoTIFFs, archives or product folders in {folder}, but got none",
             hint=f"names are looked for that end in {endings}; name a file itself if it is called otherwise",
         )
+    unpacked = {Path(given.source) for given in found if given.product is not None}
+    return [given for given in found if not (_is_archived(given) and _beside(given) in unpacked)]
+
+
+def _is_archived(given: Input) -> bool:
+    return given.kind is InputKind.PRODUCT and given.product is None
+
+
+def _beside(given: Input) -> Path:
+    """Return the folder that an archive would be unpacked to."""
+    return Path(given.source).with_name(given.name)
 
 
 def _in_one_folder(here: Path, names: Sequence[str], root: Path) -> Iterator[Input]:
@@ -249,8 +223,7 @@ def _named_file(path: Path) -> Input:
 def _file(path: Path, root: Path | None) -> Input:
     if is_archive(path):
         return Input(str(path), archive_stem(path), InputKind.PRODUCT, root)
-    name = path.name[: -len(GZIP_SUFFIX)] if path.name.lower().endswith(GZIP_SUFFIX) else path.name
-    return Input(str(path), Path(name).stem, InputKind.RASTER, root)
+    return Input(str(path), Path(without_gzip(path.name)).stem, InputKind.RASTER, root)
 
 
 def _is_passed_over(name: str) -> bool:
@@ -270,35 +243,3 @@ def _exists(path: Path) -> bool:
 
 def _identity(source: str) -> str:
     return source if _ELSEWHERE.match(source) and not _exists(Path(source)) else os.path.realpath(source)
-
-
-def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
-    """Return the scene with the bands wanted, by number or name, in the order they are stored.
-
-    Raises:
-        UsageError: If it has none of one of them.
-    """
-    chosen = []
-    for name in wanted:
-        matching = [
-            band
-            for band in scene.bands
-            if name.lower() in {str(band.index), band.name.lower(), band.band.colour if band.band else ""}
-        ]
-        if not matching:
-            raise UsageError(
-                f"expected bands of {scene.name}, but got {name!r}",
-                hint="it has " + ", ".join(f"{band.index} ({band.name})" for band in scene.bands),
-            )
-        chosen.extend(matching)
-    return replace(scene, bands=tuple(band for band in scene.bands if band in chosen))
-
-
-def _with_facts(scene: Scene, source: str) -> Scene:
-    """Return the scene with the sensor and day that its file's name tells, where the file doesn't."""
-    facts = read_name(source)
-    if facts is None:
-        return scene
-    sensor, acquired = scene.sensor or facts.sensor, scene.acquired or facts.acquired
-    slc_off = slc_was_off(None, sensor, acquired) if scene.slc_off is None else scene.slc_off
-    return replace(scene, sensor=sensor, acquired=acquired, slc_off=slc_off)

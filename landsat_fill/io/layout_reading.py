@@ -156,7 +156,6 @@ def _tags(dataset: DatasetReader, index: int, notes: list[str]) -> Tags:
 
 
 def _nodata(dataset: DatasetReader, dtype: str, notes: list[str]) -> float | None:
-    import numpy as np
 
     stated = [value for value in dataset.nodatavals if value is not None]
     if not stated:

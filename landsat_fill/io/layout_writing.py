@@ -98,6 +98,9 @@ def build_overviews(path: Path, layout: Layout) -> None:
 
     block = layout.block_height if layout.tiled and layout.block_height == layout.block_width else 0
     options = {"GDAL_TIFF_OVR_BLOCKSIZE": str(block)} if block in OVERVIEW_BLOCKS_PX else {}
+    if layout.interleave == "BAND":
+        # With several threads, GDAL 3.10 prints errors about ExtraSamples for band-interleaved overviews.
+        options["GDAL_NUM_THREADS"] = "1"
     with (
         rasterio.Env(**options),
         warnings.catch_warnings(),

@@ -78,7 +78,7 @@ _SCENE_IDS = (
     # L71129046_04620080329, L5131035_03520090728
     r"(?P<sensor>L[457])[12]?\d{6}_\d{3}(?P<day>\d{8})",
 )
-_SCENE_ID = tuple(re.compile(pattern + r"(?![0-9])", re.IGNORECASE) for pattern in _SCENE_IDS)
+_SCENE_ID = tuple(re.compile(pattern + r"(?![0-9])", re.IGNORECASE | re.ASCII) for pattern in _SCENE_IDS)
 
 _LANDSAT_NAME = re.compile(
     "|".join(
@@ -89,10 +89,10 @@ _LANDSAT_NAME = re.compile(
             r"L[COTEM]0[1-9]_\d{6}_\d{8}",  # how Earth Engine names an image
         )
     ),
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
-_BAND = re.compile(r"(?:(SR|ST|TOA|BT|GM)_)?(?:B|BAND)_?(\d{1,2})(?:_?VCID_?([12]))?")
+_BAND = re.compile(r"(?:(SR|ST|TOA|BT|GM)_)?(?:B|BAND)_?(\d{1,2})(?:_?VCID_?([12]))?", re.ASCII)
 _QUANTITIES = {
     "SR": Quantity.SURFACE,
     "ST": Quantity.SURFACE,
@@ -121,10 +121,7 @@ def read_name(path: str) -> FileFacts | None:
     Args:
         path: The file's name, with or without folders before it; `.gz` at its end is passed over.
     """
-    name = PurePosixPath(path).name
-    if name.lower().endswith(GZIP_SUFFIX):
-        name = name[: -len(GZIP_SUFFIX)]
-    stem, dot, extension = name.rpartition(".")
+    stem, dot, extension = without_gzip(PurePosixPath(path).name).rpartition(".")
     if not dot:
         return None
     found = next((match for pattern in _SCENE_ID if (match := pattern.match(stem))), None)
@@ -143,6 +140,11 @@ def read_name(path: str) -> FileFacts | None:
     if not rest.startswith("_"):
         return facts
     return _with_purpose(facts, rest[1:], f".{extension.lower()}", from_nlaps)
+
+
+def without_gzip(name: str) -> str:
+    """Return a file's name without the `.gz` that it may end in."""
+    return name[: -len(GZIP_SUFFIX)] if name.lower().endswith(GZIP_SUFFIX) else name
 
 
 def is_landsat_name(path: str) -> bool:

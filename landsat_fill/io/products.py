@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.archives import Member, list_members
 from landsat_fill.io.gdal_session import open_dataset
+from landsat_fill.io.geotiff import DTYPES
 from landsat_fill.io.mtl import Mtl, document_text, parse_mtl, slc_was_off
-from landsat_fill.io.naming import FileFacts, FileKind, Quantity, read_name, sensor_bands
+from landsat_fill.io.naming import FileFacts, FileKind, Quantity, read_name, sensor_bands, without_gzip
 from landsat_fill.io.stored_numbers import stored_numbers
 from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand
 
@@ -110,8 +111,8 @@ def open_band_file(path: Path, *, nodata: float | None = None) -> Scene | None:
     if facts is None or facts.kind is not FileKind.BAND:
         return None
     files = _files_by_product(path.parent)[facts.scene_id]
-    own = next(file for file in files if file.facts == facts)
-    if _header(own, path.parent).count != 1:
+    own = next(file for file in files if file.name == without_gzip(path.name))
+    if _header(own).count != 1:
         return None
     beside = [file for file in files if file is own or file.facts.kind is not FileKind.BAND]
     return _open_product(facts.scene_id, path.parent, beside, None, nodata).scenes[0]
@@ -158,7 +159,9 @@ def _open_product(
     if wanted is not None:
         band_files = _chosen(band_files, wanted, name)
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
-    quality = [_header(file, place) for file in _of_kind(files, FileKind.QUALITY)]
+    # Bands first: they lie before the quality bands in a .tar.gz, where going back costs a second passage.
+    groups = _that_belong_together(_refuse_several_bands(_header(file)) for file in band_files)
+    quality = [_header(file) for file in _of_kind(files, FileKind.QUALITY)]
     facts = band_files[0].facts
     acquired = facts.acquired or (mtl.acquired if mtl is not None else None)
     scenes = tuple(
@@ -173,7 +176,7 @@ def _open_product(
             slc_off=slc_was_off(mtl, facts.sensor, acquired),
             documents=documents,
         )
-        for rasters in _that_belong_together(_header(file, place) for file in band_files)
+        for rasters in groups
     )
     return Product(name, place, scenes)
 
@@ -229,20 +232,40 @@ def _band_name(facts: FileFacts) -> str:
     return "" if facts.band is None else facts.band.name
 
 
-def _header(file: _File, place: Path) -> _Raster:
+def _header(file: _File) -> _Raster:
     """Return a raster with what its header says: the grid is taken from here, never from the MTL file.
 
     Raises:
-        InputError: If GDAL can't open it.
+        InputError: If GDAL can't open it, or it isn't one band of numbers that can be filled.
     """
-    try:
-        with open_dataset(file.member.dataset) as raster:
-            grid = Grid(raster.height, raster.width, raster.transform, raster.crs)
-            return _Raster(file, grid, raster.dtypes[0], raster.nodata, raster.count)
-    except InputError as error:
+    with open_dataset(file.member.dataset) as raster:
+        header = _Raster(
+            file,
+            Grid(raster.height, raster.width, raster.transform, raster.crs or None),
+            raster.dtypes[0],
+            raster.nodata,
+            raster.count,
+        )
+    if header.dtype not in DTYPES:
         raise InputError(
-            f"expected a raster, but got {file.member.name} of {place}: {error.message}", hint=error.hint
-        ) from error
+            f"expected numbers of {', '.join(DTYPES)}, but {file.member.name} holds {header.dtype}",
+            hint="convert it first, for example with gdal_translate -ot Float32",
+        )
+    return header
+
+
+def _refuse_several_bands(raster: _Raster) -> _Raster:
+    """Return the raster as it is.
+
+    Raises:
+        InputError: If it holds more than one band.
+    """
+    if raster.count > 1:
+        raise InputError(
+            f"expected one band in {raster.file.member.name}, but got {raster.count}",
+            hint="name that file by itself: it is then filled as it is",
+        )
+    return raster
 
 
 def _chosen(files: list[_File], wanted: Sequence[str], product: str) -> list[_File]:
@@ -251,25 +274,26 @@ def _chosen(files: list[_File], wanted: Sequence[str], product: str) -> list[_Fi
     Raises:
         UsageError: If there is no file for one of them; the hint names what there is.
     """
+    names = {file.name: _names_of(file) for file in files}
     chosen: set[str] = set()
-    names = {name: file.name for file in reversed(files) for name in _names_of(file.facts, file.name)}
     for name in wanted:
-        matching = [file.name for file in files if name.lower() in _names_of(file.facts, file.name)]
+        matching = {file_name for file_name, called in names.items() if name.lower() in called}
         if not matching:
             there = ", ".join(dict.fromkeys(_band_name(file.facts) for file in files))
-            near = difflib.get_close_matches(name.lower(), names, n=1)
+            near = difflib.get_close_matches(name.lower(), sorted(set().union(*names.values())), n=1)
             raise UsageError(
                 f"expected bands of {product}, but got {name!r}",
                 hint=f"it has {there}" + (f"; did you mean {near[0]}?" if near else ""),
             )
-        chosen.update(matching)
+        chosen |= matching
     return [file for file in files if file.name in chosen]
 
 
-def _names_of(facts: FileFacts, file_name: str) -> set[str]:
+def _names_of(file: _File) -> set[str]:
     """Return what a band may be called, in lower case: `b4`, `4`, `nir`, `sr_b4`."""
-    if facts.band is None:
+    band = file.facts.band
+    if band is None:
         return set()
-    name = facts.band.name.lower()
-    ending = file_name.lower().rpartition(".")[0][len(facts.scene_id) + 1 :]
-    return {name, name.removeprefix("b"), facts.band.colour, ending}
+    name = band.name.lower()
+    ending = file.name.lower().rpartition(".")[0][len(file.facts.scene_id) + 1 :]
+    return {name, name.removeprefix("b"), band.colour, ending}

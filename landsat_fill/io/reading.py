@@ -11,6 +11,7 @@ from landsat_fill.errors import InputError
 from landsat_fill.io.gdal_session import gdal_session, open_dataset
 from landsat_fill.io.geotiff import has_alpha
 from landsat_fill.io.layout_reading import has_dataset_mask
+from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
     from rasterio.io import DatasetReader
 
-    from landsat_fill.scene import Scene, SceneBand, Window
+    from landsat_fill.scene import Scene, SceneBand
+
+OVERVIEW_ROWS = 512
+"""Rows read at once to thin a scene out."""
 
 
 class SceneReader:
@@ -90,20 +94,44 @@ class SceneReader:
         Raises:
             InputError: If the file can't be read there.
         """
-        return self._read(window, (window.height, window.width))
+        bands = self._scene.bands
+        values = np.empty((len(bands), window.height, window.width), dtype=self._dtype)
+        observed = np.empty(values.shape, dtype=bool)
+        for source, dataset in self._datasets.items():
+            places = [place for place, band in enumerate(bands) if band.dataset == source]
+            if not places:
+                continue
+            indexes = [bands[place].index for place in places]
+            with gdal_session(), _reading(source, window):
+                stored = dataset.read(indexes, window=_rasterio_window(window), out_dtype=self._dtype)
+                masked = _masked_out(dataset, indexes, window)
+            if len(places) == len(bands):
+                values = stored
+            else:
+                values[places] = stored
+            for place in places:
+                observed[place] = _is_observation(values[place], bands[place])
+            if masked is not None:
+                observed[places] &= ~masked
+        return values, observed
 
     def read_overview(self, max_px: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        """Return the whole scene as `read` does, thinned out so that no side is longer than `max_px`.
+        """Return every n-th pixel of the scene as `read` does, so that no side is longer than `max_px`.
+
+        The file's own overviews are left alone: they are often averages, in which gaps are narrower.
 
         Raises:
             InputError: If the file can't be read.
         """
-        from landsat_fill.scene import Window
-
         grid = self._scene.grid
-        step = max(grid.height, grid.width, max_px) / max_px
-        shape = max(round(grid.height / step), 1), max(round(grid.width / step), 1)
-        return self._read(Window(0, 0, grid.height, grid.width), shape)
+        step = -(-max(grid.height, grid.width) // max_px)
+        rows = step * max(OVERVIEW_ROWS // step, 1)
+        values, observed = [], []
+        for row in range(0, grid.height, rows):
+            strip = self.read(Window(row, 0, min(rows, grid.height - row), grid.width))
+            values.append(strip[0][:, ::step, ::step].copy())
+            observed.append(strip[1][:, ::step, ::step].copy())
+        return np.concatenate(values, axis=1), np.concatenate(observed, axis=1)
 
     def read_gap_masks(self, window: Window) -> NDArray[np.bool_] | None:
         """Return where the USGS gap_mask files say that there is no observation, `(band, row, col)`.
@@ -152,34 +180,8 @@ class SceneReader:
                 hint="Use a file of the same product, or warp it onto the scene's grid.",
             )
 
-    def _read(self, window: Window, shape: tuple[int, int]) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        bands = self._scene.bands
-        values = np.empty((len(bands), *shape), dtype=self._dtype)
-        observed = np.empty(values.shape, dtype=bool)
-        for source, dataset in self._datasets.items():
-            places = [place for place, band in enumerate(bands) if band.dataset == source]
-            if not places:
-                continue
-            with gdal_session(), _reading(source, window):
-                stored = dataset.read(
-                    [bands[place].index for place in places],
-                    window=_rasterio_window(window),
-                    out_shape=(len(places), *shape),
-                    out_dtype=self._dtype,
-                )
-                masked = _masked_out(dataset, [bands[place].index for place in places], window, shape)
-            if len(places) == len(bands):
-                values = stored
-            else:
-                values[places] = stored
-            for place in places:
-                observed[place] = _is_observation(values[place], bands[place])
-            if masked is not None:
-                observed[places] &= ~masked
-        return values, observed
-
     def _read_band(self, source: str, window: Window) -> NDArray[np.generic]:
-        with gdal_session(), _reading(source, window):
+        with gdal_session(), reading(source, window):
             values: NDArray[np.generic] = self._datasets[source].read(1, window=_rasterio_window(window))
         return values
 
@@ -211,19 +213,17 @@ def _has_band_masks(dataset: DatasetReader) -> bool:
     return any(not flags for flags in dataset.mask_flag_enums)
 
 
-def _masked_out(
-    dataset: DatasetReader, indexes: list[int], window: Window, shape: tuple[int, int]
-) -> NDArray[np.bool_] | None:
+def _masked_out(dataset: DatasetReader, indexes: list[int], window: Window) -> NDArray[np.bool_] | None:
     """Return where a mask or alpha says there is nothing, `(band or 1, row, col)`, or None without one."""
     where = _rasterio_window(window)
     out: NDArray[np.bool_] | None = None
     if _has_band_masks(dataset):
-        out = dataset.read_masks(indexes, window=where, out_shape=(len(indexes), *shape)) == 0
+        out = dataset.read_masks(indexes, window=where) == 0
     elif has_dataset_mask(dataset):
-        out = dataset.read_masks([1], window=where, out_shape=(1, *shape)) == 0
+        out = dataset.read_masks([1], window=where) == 0
     if has_alpha(dataset):
         alpha = next(i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha")
-        transparent = dataset.read([alpha], window=where, out_shape=(1, *shape)) == 0
+        transparent = dataset.read([alpha], window=where) == 0
         out = transparent if out is None else out | transparent
     return out
 
@@ -235,12 +235,12 @@ def _rasterio_window(window: Window) -> object:
 
 
 @contextmanager
-def _reading(source: str, window: Window) -> Iterator[None]:
-    """Turn what GDAL raises into an InputError that names the file and the rows."""
+def reading(source: str, window: Window) -> Iterator[object]:
+    """Yield a window as rasterio has it, and turn what GDAL raises into an InputError that names file and rows."""
     from rasterio.errors import RasterioError
 
     try:
-        yield
+        yield _rasterio_window(window)
     except (RasterioError, OSError) as error:
         cause = error.__cause__ or error
         raise InputError(

@@ -25,8 +25,8 @@ class Diffusion:
     """A gap's pixels, averaged with their eight neighbours a hundred times.
 
     Unlike the paper, which starts from an empty gap, it starts from the nearest observed values: in a gap
-    of 14 px a hundred rounds leave a third of the start behind. Pixels that are neither missing nor usable
-    let nothing through.
+    of 14 px a hundred rounds leave a quarter of the start's error behind. Pixels that are neither missing
+    nor usable let nothing through.
 
     Source: Oliveira, Bowen, McKenna and Chang 2001, Fast digital image inpainting, Proceedings of the
     International Conference on Visualization, Imaging and Image Processing (VIIP 2001), Marbella,

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from landsat_fill.methods.interface import Context, MethodInfo, option
 from landsat_fill.methods.lifting import fill_each_band
+from landsat_fill.methods.relaxation import solved_from_coarse_to_fine, widest_gap_px
 from landsat_fill.scene import Filled, Gaps
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_CHAMFER_LOW = 0.95
+"""A gap's width is measured by a chamfer distance, which may fall short of the true one by a few percent."""
+
 
 @dataclass(frozen=True)
 class InverseDistance:
     """Inverse-distance weighting of the nearest observed pixel in each quadrant, smoothed.
+
+    Pixels that lie farther than the largest distance from anything observed take the mean of the observed
+    pixels around, over as coarse a block as it takes.
 
     rasterio holds the interpreter lock while GDAL works, so threads gain nothing here; GDAL's own loop is
     fast enough that a scene waits for its compression rather than for this.
@@ -50,14 +57,28 @@ class InverseDistance:
         warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.fill")
 
         def fill_band(
-            values: NDArray[np.floating], _missing: NDArray[np.bool_], usable: NDArray[np.bool_]
+            values: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_]
         ) -> NDArray[np.floating]:
-            filled: NDArray[np.floating] = fillnodata(
-                values,
-                mask=usable,
-                max_search_distance=self.max_distance_px,
-                smoothing_iterations=self.smoothing,
+            if widest_gap_px(missing, usable) > _CHAMFER_LOW * 2 * self.max_distance_px:
+                # GDAL leaves what it doesn't reach as it is: let that be a coarse guess.
+                values = solved_from_coarse_to_fine(_as_guessed, values, missing, usable)
+            return cast(
+                "NDArray[np.floating]",
+                fillnodata(
+                    values,
+                    mask=usable,
+                    max_search_distance=self.max_distance_px,
+                    smoothing_iterations=self.smoothing,
+                ),
             )
-            return filled
 
         return Filled(fill_each_band(fill_band, image, gaps, context.threads))
+
+
+def _as_guessed(
+    guess: NDArray[np.floating],
+    _missing: NDArray[np.bool_],
+    _usable: NDArray[np.bool_],
+    _spacing_px: float,
+) -> NDArray[np.floating]:
+    return guess

@@ -23,7 +23,8 @@ _BENDING = np.array(
 """The same stencil applied twice; its largest eigenvalue is 64."""
 
 _CLAMPED = 4.730
-"""First root of cos(x)·cosh(x) = 1: a clamped strip of length l bends with the eigenvalue (x / l)⁴."""
+"""First root of cos(x)·cosh(x) = 1: a clamped strip of length l bends with the eigenvalue (x / l)⁴. On the
+grid, w unknown rows between given ones have l = w + 2 to within a percent."""
 
 _WIDEST_MODE_PX = 48.0
 """Errors longer than this are left to the coarser levels: here they would take too many sweeps."""
@@ -61,9 +62,9 @@ def plate(
             return guess
         bending, stretching = (1 - tension) / spacing_px**4, tension / spacing_px**2
         # Bounds of the eigenvalues in an endless stripe; a closed hole's lie between them.
-        length_px = min(widest_gap_px(missing, usable), _WIDEST_MODE_PX) + 1
-        smallest = bending * (_CLAMPED / length_px) ** 4
-        smallest += stretching * 2 * (1 - math.cos(math.pi / length_px))
+        width_px = min(widest_gap_px(missing, usable), _WIDEST_MODE_PX)
+        smallest = bending * (_CLAMPED / (width_px + 2)) ** 4
+        smallest += stretching * 2 * (1 - math.cos(math.pi / (width_px + 1)))
         largest = 64 * bending + 8 * stretching
         smallest = min(smallest, largest / 2)
         stencil = (bending * _BENDING + stretching * _STRETCHING) * np.float32(-2 / (smallest + largest))

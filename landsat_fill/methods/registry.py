@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 DEFAULT_METHOD = "auto"
-BEST_METHOD = "harmonic"
+BEST_METHOD = "tension-spline"
 """What `auto` stands for: the method that measures best on places it was not chosen by."""
 
 
@@ -132,7 +132,7 @@ class MethodOption:
             parsed = self.kind(value) if not isinstance(value, bool) or self.kind is bool else None
             if self.kind is bool and isinstance(value, str):
                 parsed = _TRUTH[value.lower()]
-            if parsed is None:
+            if parsed is None or (self.kind is int and isinstance(value, float) and parsed != value):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise UsageError(f"expected {self.flag} to be {self.kind.__name__}, but got {value!r}") from None

@@ -55,7 +55,8 @@ def widest_gap_px(missing: Flags, usable: Flags) -> float:
     """Return the width of the widest gap: twice the farthest way from a missing pixel to a usable one."""
     import cv2
 
-    distance_px = cv2.distanceTransform((~usable).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+    # The 5 × 5 chamfer is exact along rows and columns; the 3 × 3 one falls short by 4.5 % there.
+    distance_px = cv2.distanceTransform((~usable).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return 2.0 * cv2.minMaxLoc(distance_px, missing.view(np.uint8))[1]
 
 
@@ -88,8 +89,7 @@ def _guessed(solve: Solve, values: Image, usable: Flags, spacing_px: float) -> I
     coarse = solve(_guessed(solve, coarse, seen, 2 * spacing_px), ~seen, seen, 2 * spacing_px)
     doubled = cv2.resize(coarse, (2 * coarse.shape[1], 2 * coarse.shape[0]), interpolation=cv2.INTER_LINEAR)
     guess = np.ascontiguousarray(doubled[:height, :width])
-    cv2.copyTo(values, usable.view(np.uint8), guess)
-    return guess
+    return cast("Image", cv2.copyTo(values, usable.view(np.uint8), guess))
 
 
 def _halved(values: Image) -> Image:

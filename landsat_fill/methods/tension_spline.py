@@ -40,7 +40,7 @@ class TensionSpline:
         metadata=option("0 is a thin plate (biharmonic), 1 a membrane (harmonic)", low=0, high=1),
     )
     reduction: float = field(
-        default=30.0,
+        default=100.0,
         metadata=option("factor by which each resolution reduces the error it starts with", low=2, high=1e6),
     )
 

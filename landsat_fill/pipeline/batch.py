@@ -9,6 +9,7 @@ import traceback
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def run_jobs(
     to_fill = [job for job in jobs if job.action is Action.FILL]
     if processes <= 1 or len(to_fill) <= 1:
         for job in to_fill:
-            on_outcome(attempt(job, request, outputs, lambda share, job=job: on_progress(job.input.name, share)))
+            on_outcome(attempt(job, request, outputs, partial(on_progress, job.input.name)))
         return
     _run_in_processes(to_fill, request, outputs, processes, on_outcome)
 

@@ -95,7 +95,5 @@ def describe(scene: Scene) -> Description:
         InputError: If it can't be read, or a band has no observed pixel.
     """
     with SceneReader(scene) as reader:
-        survey = survey_scene(
-            reader, scene, threads=os.cpu_count() or 1, on_progress=lambda _share: None
-        )
+        survey = survey_scene(reader, scene, threads=os.cpu_count() or 1, on_progress=lambda _share: None)
         return Description(scene, survey, survey_notes(scene, survey, tells_missing=reader.tells_missing))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from landsat_fill.errors import InputError
 from landsat_fill.gaps.quality import untrusted
 from landsat_fill.gaps.selection import select, selection_halo_px
@@ -14,6 +12,7 @@ from landsat_fill.pipeline.request import Flag
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from landsat_fill.io import SceneReader
@@ -97,7 +96,8 @@ def _require_flags(scene: Scene, flags: frozenset[Flag]) -> None:
     kinds = {quality.kind for quality in scene.quality}
     if flags - {Flag.INTERPOLATED} and not kinds:
         raise InputError(
-            f"expected a quality band for {', '.join(sorted(f.value for f in flags))}, but {scene.name} has none",
+            f"expected a quality band for {', '.join(sorted(f.value for f in flags))}, "
+            f"but {scene.name} has none",
             hint="give the whole product (folder or archive), or leave --distrust and --refill out",
         )
     if Flag.INTERPOLATED in flags and not all(band.gap_mask for band in scene.bands):

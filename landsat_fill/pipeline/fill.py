@@ -23,14 +23,13 @@ from landsat_fill.pipeline.outcome import Outcome, Status, Tally
 from landsat_fill.pipeline.outputs import FilledStrip, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.survey import survey_scene
 from landsat_fill.pipeline.tiles import fill_tiles
-from landsat_fill.scene import Filled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.scene import Scene
+    from landsat_fill.scene import Filled, Scene
 
 SURVEY_SHARE = 0.2
 """Share of a scene's time that the survey takes, for the progress bar."""
@@ -83,7 +82,7 @@ def run_job(
 class _SceneTally:
     """What is counted while a scene is filled."""
 
-    tally: Tally = Tally()
+    tally: Tally = field(default_factory=Tally)
     std_samples: list[np.ndarray[tuple[int], np.dtype[np.floating]]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
@@ -170,16 +169,17 @@ def _fill_strip(
         codes=fill_codes(observed, inside, done),
         std=std,
         known=observed | done,
+        done=done,
     )
 
 
-def _std(filled: Filled, done: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> np.ndarray[
-    tuple[int, ...], np.dtype[np.float32]
-] | None:
+def _std(
+    filled: Filled, done: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
     """Return the standard deviation of what was filled, 0 where nothing was; None without one."""
     return None if filled.std is None else np.where(done, filled.std, np.float32(0)).astype(np.float32)
 
 
-def _once(notes: Sequence[str] | object) -> tuple[str, ...]:
+def _once(notes: Iterable[str]) -> tuple[str, ...]:
     """Return each note once, in order."""
-    return tuple(dict.fromkeys(notes))  # type: ignore[call-overload, no-any-return]
+    return tuple(dict.fromkeys(notes))

@@ -24,13 +24,13 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[
     notes = []
     if not tells_missing:
         notes.append(
-            "nothing in this file says which pixels are missing: no nodata tag, mask or alpha, and no Landsat "
-            "name; give the number that means 'no observation' with --nodata"
+            "nothing in this file says which pixels are missing: no nodata tag, mask or alpha, and no "
+            "Landsat name; give the number that means 'no observation' with --nodata"
         )
     if survey.has_faint_stripes:
         notes.append(
-            "warning: stripes that aren't exactly nodata: the scene was resampled or filled before, and those "
-            "pixels count as observed"
+            "warning: stripes that aren't exactly nodata: the scene was resampled or filled before, and "
+            "those pixels count as observed"
         )
     if scene.slc_off is False and survey.geometry is not None:
         notes.append("stripes found although the scan line corrector was on that day")

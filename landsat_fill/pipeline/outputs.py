@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from landsat_fill.errors import OutputError
-from landsat_fill.io import PARTIAL_MARK, Layout, RasterWriter, write_text_atomically
+from landsat_fill.io import PARTIAL_MARK, Layout, Opacity, RasterWriter, StoredReader, write_text_atomically
 from landsat_fill.pipeline.fill_layer import COLOURS, MEANINGS
 from landsat_fill.pipeline.preview import Preview
 from landsat_fill.pipeline.provenance import is_ours, provenance_tags
@@ -43,6 +43,7 @@ class FilledStrip:
         codes: What the fill layer says.
         std: Standard deviation in stored numbers, or None.
         known: Where the values are observed or filled.
+        done: Where they were filled.
     """
 
     window: Window
@@ -52,6 +53,7 @@ class FilledStrip:
     codes: NDArray[np.uint8]
     std: NDArray[np.floating] | None
     known: NDArray[np.bool_]
+    done: NDArray[np.bool_]
 
 
 class JobOutputs:
@@ -82,7 +84,9 @@ class JobOutputs:
             if self._job.is_folder and not final.exists():
                 for stale in final.parent.glob(f".{final.name}.*{PARTIAL_MARK}"):
                     shutil.rmtree(stale, ignore_errors=True)
-                self._folder = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=PARTIAL_MARK, dir=final.parent))
+                self._folder = Path(
+                    tempfile.mkdtemp(prefix=f".{final.name}.", suffix=PARTIAL_MARK, dir=final.parent)
+                )
                 self._folder.chmod(0o777 & ~_umask())
         except OSError as error:
             raise OutputError(
@@ -132,14 +136,11 @@ class JobOutputs:
         target = self._job.target
         if scene is not self._scenes[0]:
             target = target.with_name(f"{target.stem}_{role_of(scene)}{target.suffix}")
-        return [DataFile(target, tuple(range(len(scene.bands))), _stacked_layout(scene))]
+        return [DataFile(target, tuple(range(len(scene.bands))), stacked_layout(scene))]
 
     def _beside(self, scene: Scene) -> Path:
         """Return what the names of the layers and the picture begin with."""
-        if self._job.is_folder:
-            stem = self._job.input.name
-        else:
-            stem = self._job.target.stem.removesuffix("_filled")
+        stem = self._job.input.name if self._job.is_folder else self._job.target.stem.removesuffix("_filled")
         if scene is not self._scenes[0]:
             stem += f"_{role_of(scene)}"
         return self._folder / stem
@@ -177,7 +178,7 @@ class SceneOutputs:
         self._scene, self._data, self._outputs, self._tags = scene, data, outputs, tags
         self._protected = [Path(band.dataset) for band in scene.bands if not band.dataset.startswith("/vsi")]
         self._stack = ExitStack()
-        self._writers: list[tuple[DataFile, RasterWriter]] = []
+        self._writers: list[tuple[DataFile, RasterWriter, StoredReader]] = []
         self._fill_writer: RasterWriter | None = None
         self._std_writer: RasterWriter | None = None
         self._preview = Preview(scene) if outputs.preview else None
@@ -205,7 +206,9 @@ class SceneOutputs:
         self._stack.__enter__()
         try:
             for file in self._data:
-                self._writers.append((file, self._writer(file.path, file.layout.without_statistics())))
+                stored = self._stack.enter_context(StoredReader(self._scene.bands[file.bands[0]].dataset))
+                writer = self._writer(file.path, file.layout.without_statistics())
+                self._writers.append((file, writer, stored))
             layout = self._data[0].layout
             names = [band.name for band in self._scene.bands]
             if self._outputs.fill_layer is not FillLayer.NONE:
@@ -228,9 +231,12 @@ class SceneOutputs:
 
     def write(self, strip: FilledStrip) -> None:
         """Write a strip to all files."""
-        valid = strip.known.any(axis=0)
-        for file, writer in self._writers:
-            writer.write(strip.values[list(file.bands)], strip.window, valid=valid)
+        for file, writer, stored in self._writers:
+            bands = list(file.bands)
+            opacity = opaque_where(
+                stored.read_opacity(strip.window), np.asarray(strip.done[bands].any(axis=0))
+            )
+            writer.write(strip.values[bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
         if self._fill_writer is not None:
             codes = strip.codes
             if self._outputs.fill_layer is FillLayer.SCENE:
@@ -262,6 +268,20 @@ class SceneOutputs:
         return layout.layer("uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags=meanings)
 
 
+def opaque_where(opacity: Opacity, done: NDArray[np.bool_]) -> Opacity:
+    """Return the opacity of a file with the pixels opaque that were filled.
+
+    Args:
+        opacity: What the input says.
+        done: Pixels filled in any band, `(row, col)`.
+    """
+    alpha, valid = opacity.alpha, opacity.valid
+    if alpha is not None:
+        most = 1 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype.name).max
+        alpha = np.where(done, alpha.dtype.type(most), alpha)
+    return Opacity(alpha, None if valid is None else valid | done)
+
+
 def role_of(scene: Scene) -> str:
     """Return the word that tells the scenes of a product apart: `thermal`, `panchromatic`."""
     band = scene.bands[0].band
@@ -274,7 +294,7 @@ def _band_file_name(band: SceneBand) -> str:
     return name[:-3] if name.lower().endswith(".gz") else name
 
 
-def _stacked_layout(scene: Scene) -> Layout:
+def stacked_layout(scene: Scene) -> Layout:
     """Return the layout of one file with all bands of a scene."""
     first = scene.bands[0]
     layout = Layout.of(first.dataset)
@@ -282,9 +302,7 @@ def _stacked_layout(scene: Scene) -> Layout:
         return layout.for_bands([band.index for band in scene.bands])
     bands = tuple(
         replace(Layout.of(band.dataset).bands[band.index - 1], description=band.name, colour=colour)
-        for band, colour in zip(
-            scene.bands, ["gray", *["undefined"] * (len(scene.bands) - 1)], strict=True
-        )
+        for band, colour in zip(scene.bands, ["gray", *["undefined"] * (len(scene.bands) - 1)], strict=True)
     )
     return replace(layout, bands=bands)
 

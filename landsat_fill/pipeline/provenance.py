@@ -45,7 +45,9 @@ def is_ours(path: Path) -> bool:
     from rasterio.errors import RasterioError
 
     if path.is_dir():
-        return any(is_ours(file) for file in sorted(path.iterdir()) if file.suffix.lower() in (".tif", ".tiff"))
+        return any(
+            is_ours(file) for file in sorted(path.iterdir()) if file.suffix.lower() in (".tif", ".tiff")
+        )
     try:
         with rasterio.open(path) as dataset:
             return VERSION_TAG in dataset.tags()

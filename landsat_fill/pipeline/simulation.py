@@ -40,9 +40,7 @@ class LostCube:
         return self._missing[:, *window.slices]
 
 
-def simulate_scene(
-    scene: Scene, lost: Lost, target: Path, *, nodata: float | None, overwrite: bool
-) -> float:
+def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | None, overwrite: bool) -> float:
     """Write the scene with pixels lost, and return the share of its observed pixels that is.
 
     Args:
@@ -70,7 +68,8 @@ def simulate_scene(
             hint="give one that no pixel has, for example --nodata 0",
         )
     layout = replace(
-        Layout.of(first.dataset).for_bands([band.index for band in scene.bands]).without_statistics(), nodata=number
+        Layout.of(first.dataset).for_bands([band.index for band in scene.bands]).without_statistics(),
+        nodata=number,
     )
     height, width = scene.grid.height, scene.grid.width
     observed_px = lost_px = 0
@@ -79,7 +78,7 @@ def simulate_scene(
             missing = lost.missing_in(block.window)
             values = np.where(missing, np.asarray(number).astype(block.values.dtype), block.values)
             known = block.observed & ~missing
-            writer.write(values, block.window, valid=known.any(axis=0))
+            writer.write(values, block.window, valid=np.asarray(known.any(axis=0)))
             observed_px += int(np.count_nonzero(block.observed))
             lost_px += int(np.count_nonzero(block.observed & missing))
     return lost_px / max(observed_px, 1)

@@ -13,7 +13,8 @@ import rasterio
 from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.inputs import Input, InputKind, find_inputs, open_input
+from landsat_fill.io.inputs import Input, InputKind, find_inputs
+from landsat_fill.io.opening import open_input
 
 L1 = "LE07_L1TP_007059_20161209_20170130_01_T1"
 OTHER = "LE07_L1TP_007059_20020101_20170130_01_T1"
@@ -89,6 +90,17 @@ def test_a_product_folder_by_itself_and_through_its_mtl_is_one_input(tree: Path)
         (L1, InputKind.PRODUCT),
         ("ndvi", InputKind.RASTER),
     ]
+
+
+def test_an_archive_that_lies_unpacked_beside_itself_counts_once(tmp_path: Path):
+    band = write_raster(tmp_path / L1 / f"{L1}_B1.TIF")
+    for ending in (".tar", ".tar.gz"):
+        with tarfile.open(tmp_path / f"{L1}{ending}", "w") as archive:
+            archive.add(band, band.name)
+    found, bad = find_inputs([str(tmp_path)])
+    assert [(given.source, given.name) for given in found] == [(str(tmp_path / L1), L1)]
+    assert bad == []
+    assert names(find_inputs([str(tmp_path / f"{L1}.tar")])[0]) == [L1]
 
 
 def test_several_products_in_one_folder_are_one_input_each(tmp_path: Path):

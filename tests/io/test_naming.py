@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from landsat_fill.io.naming import FileKind, Quantity, is_landsat_name, read_name, sensor_bands
 from landsat_fill.scene import BandRole
@@ -142,3 +144,11 @@ def test_reflective_bands_come_first_and_in_order():
         visible = [band.colour for band in reflective if band.colour in ("blue", "green", "red", "nir")]
         assert visible == ["blue", "green", "red", "nir"]
     assert sensor_bands("LM01") == ()
+
+
+@given(st.text() | st.from_regex(r"L[ETCM]0?[0-9](_L1TP)?[_0-9]{7,30}.{0,12}\.(tif|TIF|txt)(\.gz)?"))
+def test_any_name_is_read(name):
+    facts = read_name(name)
+    assert facts is None or (
+        is_landsat_name(name) and (facts.kind is FileKind.BAND) <= (facts.band is not None)
+    )

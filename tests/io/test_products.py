@@ -120,7 +120,7 @@ def test_an_archive_is_the_folder(product_folder: Path, tmp_path: Path, ending: 
 
 
 @pytest.mark.parametrize(
-    ("packed_as", "called"), [(".tar", ".tar.gz"), (".tar.gz", ".tar"), (".zip", ".dat")]
+    ("packed_as", "called"), [(".tar", ".tar.gz"), (".tar.gz", ".tar"), (".zip", ".dat"), (".tar", ".dat")]
 )
 def test_an_archive_that_is_called_otherwise(
     product_folder: Path, tmp_path: Path, packed_as: str, called: str
@@ -276,6 +276,19 @@ def test_a_band_that_is_no_raster_is_named(tmp_path: Path):
     write_band(tmp_path / f"{L1}_B1.TIF")
     (tmp_path / f"{L1}_B2.TIF").write_text("<html>not found</html>")
     with pytest.raises(InputError, match=r"_B2\.TIF"):
+        find_products(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("count", "dtype", "said"), [(2, "uint8", "one band"), (1, "complex64", "complex64")]
+)
+def test_a_band_file_that_is_not_one_band_of_numbers(tmp_path: Path, count: int, dtype: str, said: str):
+    with rasterio.open(
+        tmp_path / f"{L1}_B1.TIF", "w", driver="GTiff", height=4, width=5, count=count, dtype=dtype,
+        transform=Affine(30, 0, 0, 0, -30, 0),
+    ):  # fmt: skip
+        pass
+    with pytest.raises(InputError, match=said):
         find_products(tmp_path)
 
 

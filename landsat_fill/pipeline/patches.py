@@ -1,0 +1,155 @@
+"""Cuts a scene into patches, GeoTIFFs of their own, and puts patches together again."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from landsat_fill import __version__
+from landsat_fill.errors import InputError
+from landsat_fill.io import Layout, Opacity, RasterWriter, SceneReader, StoredReader, write_text_atomically
+from landsat_fill.pipeline.blocks import read_blocks
+from landsat_fill.pipeline.outputs import stacked_layout
+from landsat_fill.scene import Window
+from landsat_fill.tiling import strip_windows, tile_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from landsat_fill.scene import Scene
+
+MANIFEST_NAME = "patches.json"
+TEMPLATE_NAME = "scene.tif"
+"""A GeoTIFF of the scene's size and metadata without its pixels, in the folder of its patches."""
+
+_KEPT_ASIDE = ("overviews", "overview_resampling", "sparse", "cloud_optimized")
+
+
+def cut_scene(
+    scene: Scene, folder: Path, size_px: int, *, overwrite: bool, on_progress: Callable[[float], None]
+) -> int:
+    """Write the patches of a scene, and return how many.
+
+    Patches are at most `size_px` × `size_px`: those of the last row and column are what is left.
+
+    Args:
+        scene: The scene; bands in several files make patches with all of them.
+        folder: Where the patches go, with a manifest and a template that `join_patches` needs.
+        size_px: Side of a patch in pixels.
+        overwrite: Replace files that exist.
+        on_progress: Told the share done, 0 to 1.
+
+    Raises:
+        InputError: If the scene can't be read.
+        OutputError: If a patch can't be written.
+    """
+    layout = stacked_layout(scene)
+    height, width = scene.grid.height, scene.grid.width
+    entries = []
+    one_file = len({band.dataset for band in scene.bands}) == 1
+    with ExitStack() as opened:
+        reader = opened.enter_context(SceneReader(scene))
+        stored = opened.enter_context(StoredReader(scene.bands[0].dataset) if one_file else nullcontext())
+        for block in read_blocks(reader, height, width, size_px, 0):
+            opacity = Opacity() if stored is None else stored.read_opacity(block.strip)
+            for window in tile_windows(block.strip, size_px):
+                name = f"{scene.name}_r{window.row:05d}_c{window.col:05d}.tif"
+                inner = window.within(block.strip).slices
+                patch = replace(
+                    layout.for_window(window),
+                    tiled=False,
+                    block_height=window.height,
+                    block_width=window.width,
+                )
+                with RasterWriter(folder / name, patch, overwrite=overwrite, cog=False) as writer:
+                    writer.write(
+                        block.values[:, *inner],
+                        replace(window, row=0, col=0),
+                        valid=None if opacity.valid is None else opacity.valid[inner],
+                        alpha=None if opacity.alpha is None else opacity.alpha[inner],
+                    )
+                entries.append({"file": name, "row": window.row, "col": window.col})
+            on_progress((block.strip.row + block.strip.height) / height)
+    bare = replace(layout, overviews=(), sparse=True, cloud_optimized=False)
+    with RasterWriter(folder / TEMPLATE_NAME, bare, overwrite=overwrite, cog=False):
+        pass
+    manifest = {
+        "landsat_fill": __version__,
+        "scene": scene.name,
+        "size_px": size_px,
+        "layout": {name: getattr(layout, name) for name in _KEPT_ASIDE},
+        "patches": entries,
+    }
+    write_text_atomically(folder / MANIFEST_NAME, json.dumps(manifest, indent=1) + "\n")
+    return len(entries)
+
+
+def join_patches(folder: Path, target: Path, *, overwrite: bool, on_progress: Callable[[float], None]) -> int:
+    """Write the scene that patches were cut from, and return how many patches there were.
+
+    Pixels come from the patches, whatever was done to them; size, metadata and the way of storing from the
+    scene.
+
+    Args:
+        folder: The folder that `cut_scene` wrote.
+        target: The GeoTIFF to write.
+        overwrite: Replace a file that exists.
+        on_progress: Told the share done, 0 to 1.
+
+    Raises:
+        InputError: If the manifest or a patch is missing, or a patch has another size or type.
+        OutputError: If the scene can't be written.
+    """
+    manifest = _read_manifest(folder)
+    kept = dict(manifest["layout"])
+    kept["overviews"] = tuple(kept["overviews"])
+    layout = replace(Layout.of(folder / TEMPLATE_NAME), **kept)
+    files = {(entry["row"], entry["col"]): folder / entry["file"] for entry in manifest["patches"]}
+    size_px = manifest["size_px"]
+    with RasterWriter(target, layout, overwrite=overwrite) as writer:
+        for strip in strip_windows(layout.height, layout.width, size_px):
+            for window in tile_windows(strip, size_px):
+                _join_one(writer, layout, files.get((window.row, window.col)), window)
+            on_progress((strip.row + strip.height) / layout.height)
+    return len(files)
+
+
+def _join_one(writer: RasterWriter, layout: Layout, file: Path | None, window: Window) -> None:
+    """Write a patch into its place."""
+    if file is None or not file.exists():
+        raise InputError(
+            f"expected a patch for row {window.row}, column {window.col}, but got none"
+            + (f": there is no {file}" if file else ""),
+            hint="cut the scene again with `landsat-fill tile`",
+        )
+    with StoredReader(str(file)) as patch:
+        found = (patch.layout.count, patch.layout.height, patch.layout.width, patch.layout.dtype)
+        wanted = (layout.count, window.height, window.width, layout.dtype)
+        if found != wanted:
+            raise InputError(
+                f"expected bands, rows, columns and type {wanted} in {file}, but got {found}",
+                hint="a patch may be changed, but not its size, bands or data type",
+            )
+        whole = Window(0, 0, window.height, window.width)
+        opacity = patch.read_opacity(whole)
+        writer.write(patch.read(whole), window, valid=opacity.valid, alpha=opacity.alpha)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST_NAME
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = (
+            manifest["size_px"],
+            manifest["layout"],
+            [(e["row"], e["col"], e["file"]) for e in manifest["patches"]],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"expected a folder of patches with {MANIFEST_NAME}, but {folder} has none that can be read",
+            hint="give the folder that `landsat-fill tile` wrote",
+        ) from error
+    return manifest

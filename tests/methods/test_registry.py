@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from landsat_fill.errors import UsageError
+from landsat_fill.methods import (
+    BEST_METHOD,
+    DEFAULT_METHOD,
+    FillMethod,
+    create_method,
+    method_class,
+    method_classes,
+    method_options,
+)
+
+CLASSICAL = {
+    "biharmonic",
+    "diffusion",
+    "harmonic",
+    "inverse-distance",
+    "navier-stokes",
+    "nearest",
+    "telea",
+    "tension-spline",
+}
+
+
+def test_every_method_file_is_found() -> None:
+    assert set(method_classes()) >= CLASSICAL
+    assert list(method_classes()) == sorted(method_classes())
+
+
+@pytest.mark.parametrize("name", method_classes())
+def test_a_method_tells_what_it_is(name: str) -> None:
+    cls = method_classes()[name]
+    info = cls.info
+    assert info.name == name
+    assert name == name.lower().replace("_", "-")
+    assert "\n" not in info.summary
+    assert 10 < len(info.summary) < 100
+    assert any(year in info.source for year in map(str, range(1950, 2100))) or "http" in info.source
+    assert info.halo_px >= 0
+    assert info.tile_px > 0
+    assert isinstance(create_method(name), FillMethod)
+
+
+@pytest.mark.parametrize("name", method_classes())
+def test_a_method_is_frozen_and_its_options_have_help_and_a_default_in_range(name: str) -> None:
+    cls = method_classes()[name]
+    assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    for option in method_options(cls):
+        assert option.help
+        assert option.default is None or option.parse(option.default) == option.default
+
+
+def test_auto_is_the_best_method() -> None:
+    assert method_class(DEFAULT_METHOD) is method_class(BEST_METHOD)
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match="expected the name of a method, but got 'harmonics'") as caught:
+        create_method("harmonics")
+    assert "did you mean 'harmonic'?" in str(caught.value.hint)
+    assert "telea" in str(caught.value.hint)
+
+
+def test_options_are_converted_from_text() -> None:
+    method = create_method("inverse-distance", {"max-distance-px": "12.5", "smoothing": "0"})
+    assert method == method_class("inverse-distance")(max_distance_px=12.5, smoothing=0)  # type: ignore[call-arg]
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match="expected an option of telea, but got 'radius'") as caught:
+        create_method("telea", {"radius": 3})
+    assert "did you mean 'radius_px'?" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("telea", {"radius_px": 0}, "expected --radius-px to be 1 to 30, but got 0"),
+        ("telea", {"radius_px": "wide"}, "expected --radius-px to be float, but got 'wide'"),
+        ("tension-spline", {"tension": np.nan}, "expected --tension to be 0 to 1, but got nan"),
+        ("diffusion", {"rounds": 1.5}, "expected --rounds to be int, but got 1.5"),
+        ("diffusion", {"rounds": True}, "expected --rounds to be int, but got True"),
+        ("inverse-distance", {"max_distance_px": 0}, "expected --max-distance-px to be >= 1, but got 0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(name: str, options: dict[str, object], expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        create_method(name, options)
