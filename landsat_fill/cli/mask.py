@@ -36,11 +36,11 @@ def mask(
     from landsat_fill.cli.inputs import one_input
     from landsat_fill.io import open_input
     from landsat_fill.pipeline.gap_layer import write_gap_layer
-    from landsat_fill.pipeline.outputs import role_of
+    from landsat_fill.pipeline.outputs import scene_suffixes
 
     scenes = open_input(one_input(scene), nodata=nodata, bands=band_list(bands))
-    for number, part in enumerate(scenes):
-        target = output if number == 0 else output.with_name(f"{output.stem}_{role_of(part)}{output.suffix}")
+    for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
+        target = output.with_name(f"{output.stem}{suffix}{output.suffix}")
         share = write_gap_layer(part, target, any_band=any_band, overwrite=overwrite)
         if not quiet:
             typer.echo(f"{target}  {100 * share:.2f} % missing")

@@ -42,11 +42,12 @@ def tile(
     from landsat_fill.cli.inputs import one_input
     from landsat_fill.cli.terminal import shares_shown
     from landsat_fill.io import open_input
-    from landsat_fill.pipeline.outputs import role_of
+    from landsat_fill.pipeline.outputs import scene_suffixes
     from landsat_fill.pipeline.patches import cut_scene
 
-    for number, part in enumerate(open_input(one_input(scene), nodata=nodata, bands=band_list(bands))):
-        folder = output if number == 0 else output / role_of(part)
+    scenes = open_input(one_input(scene), nodata=nodata, bands=band_list(bands))
+    for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
+        folder = output / suffix.lstrip("_")
         with shares_shown(quiet=quiet) as shown:
             count = cut_scene(
                 part,

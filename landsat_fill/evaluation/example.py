@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landsat_fill.evaluation.accuracy import data_limits
 from landsat_fill.scene import Filled, Window
 from landsat_fill.tiling import tile_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,6 +33,7 @@ class Example:
         scene: The image's name.
         pattern: The pattern's label.
         shown: Indexes of the three bands to show as red, green and blue, or of one to show as grey.
+        detail: How much detail the hidden pixels have, to choose between examples.
         truth: The true numbers, NaN where nothing was observed.
         hidden: The hidden pixels.
         fills: What each method would have stored at them, by label; NaN elsewhere.
@@ -40,6 +42,7 @@ class Example:
     scene: str
     pattern: str
     shown: tuple[int, ...]
+    detail: float
     truth: NDArray[np.floating]
     hidden: NDArray[np.bool_]
     fills: Mapping[str, Filled]
@@ -50,10 +53,12 @@ class Example:
 
 
 def crop_example(image: ObservedImage, pattern: str, trial: Trial, fills: Mapping[str, Filled]) -> Example:
-    """Return the crop of a trial in which there is most to fill: where hidden numbers vary most."""
+    """Return the crop of a trial that has the most detail to fill."""
     shown = _shown_bands(image)
     windows = tile_windows(Window(0, 0, *trial.truth.shape[1:]), EXAMPLE_PX)
-    crop = max(windows, key=lambda window: _detail(trial, shown, window)).slices
+    details = _details(trial, shown, windows)
+    best = int(np.argmax(details))
+    crop = windows[best].slices
 
     def cut(filled: Filled) -> Filled:
         std = None if filled.std is None else filled.std[:, *crop].copy()
@@ -63,6 +68,7 @@ def crop_example(image: ObservedImage, pattern: str, trial: Trial, fills: Mappin
         scene=image.name,
         pattern=pattern,
         shown=shown,
+        detail=details[best],
         truth=trial.truth[:, *crop].copy(),
         hidden=trial.hidden[:, *crop].copy(),
         fills={label: cut(filled) for label, filled in fills.items()},
@@ -77,12 +83,19 @@ def _shown_bands(image: ObservedImage) -> tuple[int, ...]:
     return (2, 1, 0) if len(colours) >= 3 else (0,)
 
 
-def _detail(trial: Trial, shown: tuple[int, ...], window: Window) -> float:
-    """Return the variance of a window's hidden numbers, relative to the image's, times their count."""
-    detail = 0.0
+def _details(trial: Trial, shown: tuple[int, ...], windows: Sequence[Window]) -> list[float]:
+    """Return for each window the sum of steps between hidden neighbours, in units of the bands' ranges.
+
+    Clouds stretch the range and are smooth inside: a cloudy crop is seldom the one to show.
+    """
+    details = [0.0] * len(windows)
     for band in shown:
-        truth, hidden = trial.truth[band][window.slices], trial.hidden[band][window.slices]
-        if hidden.any():
-            spread = float(np.nanvar(trial.truth[band])) or 1.0
-            detail += float(np.var(truth[hidden])) / spread * int(np.count_nonzero(hidden))
-    return detail
+        hidden = trial.hidden[band]
+        if not hidden.any():
+            continue
+        low, high = data_limits(trial.truth[band])
+        steps = np.abs(np.diff(trial.truth[band], axis=1)) / (high - low)
+        steps = np.where(hidden[:, 1:] & hidden[:, :-1], steps, 0)
+        for number, window in enumerate(windows):
+            details[number] += float(np.sum(steps[window.slices]))
+    return details

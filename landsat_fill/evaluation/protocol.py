@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import LandsatFillError, MissingPackageError, UsageError
+from landsat_fill.errors import LandsatFillError, UsageError
 from landsat_fill.evaluation.example import crop_example
 from landsat_fill.evaluation.hiding import hide
 from landsat_fill.evaluation.images import Sampling, read_images
 from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results
 from landsat_fill.evaluation.scoring import score_bands, score_together
-from landsat_fill.evaluation.similarity import require_multi_scale
 from landsat_fill.methods import Context
 from landsat_fill.methods.inverse_distance import InverseDistance
 from landsat_fill.pipeline.arrays import fill_array
@@ -72,7 +71,6 @@ def evaluate(
     sampling = sampling or Sampling()
     contenders = (REFERENCE, *(method for method in methods if method != REFERENCE))
     labels = tuple(method_label(method) for method in contenders)
-    multi_scale, notes = _multi_scale()
     shown = patterns[len(patterns) // 2]
     steps = sum(sampling.images_of(scene) for scene in scenes) * len(patterns) * len(seeds) * len(contenders)
 
@@ -94,15 +92,16 @@ def evaluate(
                     failures.append(Failure(image.name, pattern.label, seed, label, error))
                     continue
                 fills[label] = filled
-                bands = score_bands(trial, filled, multi_scale=multi_scale)
+                bands = score_bands(trial, filled)
                 together = score_together(trial, filled, bands, seconds=seconds)
                 key = (image.name, pattern.label, seed, label)
                 records += _records(key, image, (*bands, together))
-            if example is None and pattern is shown and fills:
-                example = crop_example(image, pattern.label, trial, fills)
+            if pattern is shown and fills:
+                crop = crop_example(image, pattern.label, trial, fills)
+                example = crop if example is None or crop.detail > example.detail else example
     if on_progress is not None:
         on_progress(1.0, "")
-    return Results(labels, tuple(records), tuple(failures), notes, example)
+    return Results(labels, tuple(records), tuple(failures), example)
 
 
 def method_label(method: FillMethod) -> str:
@@ -113,15 +112,6 @@ def method_label(method: FillMethod) -> str:
         if getattr(method, f.name) != f.default
     ]
     return " ".join([method.info.name, *changed])
-
-
-def _multi_scale() -> tuple[bool, tuple[str, ...]]:
-    """Return whether MS-SSIM can be had, and a note if not."""
-    try:
-        require_multi_scale()
-    except MissingPackageError as error:
-        return False, (f"MS-SSIM is left out: {error.message} ({error.hint})",)
-    return True, ()
 
 
 def _read_all(

@@ -65,12 +65,10 @@ class Results:
         methods: The methods' labels, the reference first.
         records: One a scene, pattern, seed, method and band, and one more for all bands together.
         failures: What could not be scored; the rest went on.
-        notes: Sentences for the user: scores that were left out, and what to install for them.
         example: A crop of one trial to draw, or None where nothing was scored.
     """
 
     methods: tuple[str, ...]
     records: tuple[Record, ...]
     failures: tuple[Failure, ...] = ()
-    notes: tuple[str, ...] = ()
     example: Example | None = None

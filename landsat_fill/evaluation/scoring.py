@@ -81,18 +81,14 @@ SCORE_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Scores))
 _POOLED = frozenset({"mae", "bias", "crps", "unfilled_pct"})
 
 
-def score_bands(trial: Trial, filled: Filled, *, multi_scale: bool = True) -> tuple[Scores | None, ...]:
+def score_bands(trial: Trial, filled: Filled) -> tuple[Scores | None, ...]:
     """Return the scores of each band, None for a band without a hidden pixel.
 
     Args:
         trial: What was hidden.
         filled: What a method made of `trial.image`; only its hidden pixels are looked at.
-        multi_scale: Whether to compute MS-SSIM, which needs torch.
-
-    Raises:
-        MissingPackageError: If `multi_scale` and the packages for it aren't installed.
     """
-    return tuple(_score_band(trial, filled, band, multi_scale) for band in range(trial.truth.shape[0]))
+    return tuple(_score_band(trial, filled, band) for band in range(trial.truth.shape[0]))
 
 
 def score_together(
@@ -131,7 +127,7 @@ def mean_of_known(values: NDArray[np.floating], weights: NDArray[np.floating] | 
     return float(np.average(values[known], weights=None if weights is None else weights[known]))
 
 
-def _score_band(trial: Trial, filled: Filled, band: int, multi_scale: bool) -> Scores | None:
+def _score_band(trial: Trial, filled: Filled, band: int) -> Scores | None:
     hidden, usable = trial.hidden[band], trial.gaps.usable[band]
     if not hidden.any():
         return None
@@ -144,7 +140,7 @@ def _score_band(trial: Trial, filled: Filled, band: int, multi_scale: bool) -> S
     truth, fill = trial.truth[band][hidden], composite[hidden]
     limits = accuracy.data_limits(trial.truth[band])
     rmse = accuracy.root_mean_square_error(truth, fill)
-    similarity = _similarity(trial.truth[band], composite, hidden, limits, multi_scale)
+    similarity = _similarity(trial.truth[band], composite, hidden, limits)
     visibility = stripe_visibility(composite, hidden, usable)
     coverage, crps = _forecast(trial, filled, band)
     return Scores(
@@ -182,7 +178,6 @@ def _similarity(
     composite: NDArray[np.floating],
     hidden: NDArray[np.bool_],
     limits: tuple[float, float],
-    multi_scale: bool,
 ) -> tuple[float, float, float]:
     """Return SSIM over the observed pixels, SSIM over the hidden ones, and MS-SSIM."""
     low, high = limits
@@ -195,7 +190,7 @@ def _similarity(
     return (
         float(np.mean(similarity[observed])),
         float(np.mean(similarity[hidden])),
-        multi_scale_similarity(true_unit, fill_unit) if multi_scale else NOTHING,
+        multi_scale_similarity(true_unit, fill_unit),
     )
 
 

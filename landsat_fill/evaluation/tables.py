@@ -122,7 +122,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 
 def write_json(results: Results, path: Path) -> None:
-    """Write summaries, records, failures and notes as one JSON object; null where a score doesn't apply.
+    """Write summaries, records and failures as one JSON object; null where a score doesn't apply.
 
     Raises:
         OutputError: If the file can't be written.
@@ -147,7 +147,6 @@ def as_json(results: Results) -> dict[str, object]:
             }
             for failure in results.failures
         ],
-        "notes": list(results.notes),
     }
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 PARTIAL_SUFFIX = ".partial.tif"
 
+ROOM_BYTES = 1 << 16
+"""What a disk must still have room for to be believed that it took all before."""
+
 
 class PartialFile:
     """A file in the making: beside its target, hidden, and locked for as long as its writer lives.
@@ -63,6 +66,22 @@ class PartialFile:
             raise cannot_write(self.target, error) from error
         finally:
             self._unlock()
+
+    def prove_room(self) -> None:
+        """Let the file grow by a little and shrink again.
+
+        Raises:
+            OutputError: If the disk refuses.
+        """
+        try:
+            with self.path.open("r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.write(bytes(ROOM_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+                file.truncate(size)
+        except OSError as error:
+            raise cannot_write(self.target, error) from error
 
     def discard(self) -> None:
         """Remove the file, and whatever GDAL put beside it under its name. Never raises."""

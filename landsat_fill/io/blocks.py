@@ -49,6 +49,11 @@ class TiffBlocks(NamedTuple):
         return bool(self.extents) and bool((self.extents[0][:, 1] == 0).any())
 
     @property
+    def complete(self) -> bool:
+        """Whether no block of image, mask or overviews was left out."""
+        return all(bool((blocks[:, 1] > 0).all()) for blocks in self.extents)
+
+    @property
     def disjoint(self) -> bool:
         """Whether no block lies over another, as they do where a write failed half-way and GDAL went on."""
         present = np.concatenate(self.extents) if self.extents else np.zeros((0, 2), dtype=np.uint64)

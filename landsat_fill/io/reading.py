@@ -102,9 +102,9 @@ class SceneReader:
             if not places:
                 continue
             indexes = [bands[place].index for place in places]
-            with gdal_session(), _reading(source, window):
-                stored = dataset.read(indexes, window=_rasterio_window(window), out_dtype=self._dtype)
-                masked = _masked_out(dataset, indexes, window)
+            with gdal_session(), reading(source, window) as where:
+                stored = dataset.read(indexes, window=where, out_dtype=self._dtype)
+                masked = _masked_out(dataset, indexes, where)
             if len(places) == len(bands):
                 values = stored
             else:
@@ -181,8 +181,8 @@ class SceneReader:
             )
 
     def _read_band(self, source: str, window: Window) -> NDArray[np.generic]:
-        with gdal_session(), reading(source, window):
-            values: NDArray[np.generic] = self._datasets[source].read(1, window=_rasterio_window(window))
+        with gdal_session(), reading(source, window) as where:
+            values: NDArray[np.generic] = self._datasets[source].read(1, window=where)
         return values
 
 
@@ -213,9 +213,8 @@ def _has_band_masks(dataset: DatasetReader) -> bool:
     return any(not flags for flags in dataset.mask_flag_enums)
 
 
-def _masked_out(dataset: DatasetReader, indexes: list[int], window: Window) -> NDArray[np.bool_] | None:
+def _masked_out(dataset: DatasetReader, indexes: list[int], where: object) -> NDArray[np.bool_] | None:
     """Return where a mask or alpha says there is nothing, `(band or 1, row, col)`, or None without one."""
-    where = _rasterio_window(window)
     out: NDArray[np.bool_] | None = None
     if _has_band_masks(dataset):
         out = dataset.read_masks(indexes, window=where) == 0
@@ -228,19 +227,14 @@ def _masked_out(dataset: DatasetReader, indexes: list[int], window: Window) -> N
     return out
 
 
-def _rasterio_window(window: Window) -> object:
-    from rasterio.windows import Window as RasterioWindow
-
-    return RasterioWindow(window.col, window.row, window.width, window.height)
-
-
 @contextmanager
 def reading(source: str, window: Window) -> Iterator[object]:
-    """Yield a window as rasterio has it, and turn what GDAL raises into an InputError that names file and rows."""
+    """Yield a window as rasterio has it; turn what GDAL raises into an InputError naming file and rows."""
     from rasterio.errors import RasterioError
+    from rasterio.windows import Window as RasterioWindow
 
     try:
-        yield _rasterio_window(window)
+        yield RasterioWindow(window.col, window.row, window.width, window.height)
     except (RasterioError, OSError) as error:
         cause = error.__cause__ or error
         raise InputError(

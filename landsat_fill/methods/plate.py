@@ -67,12 +67,13 @@ def plate(
         smallest += stretching * 2 * (1 - math.cos(math.pi / (width_px + 1)))
         largest = 64 * bending + 8 * stretching
         smallest = min(smallest, largest / 2)
-        stencil = (bending * _BENDING + stretching * _STRETCHING) * np.float32(-2 / (smallest + largest))
-        moved = (~usable).astype(guess.dtype)
+        # The step is kept out of the stencil, whose whole numbers cancel without rounding on a level surface.
+        stencil = bending * _BENDING + stretching * _STRETCHING
+        step = np.where(usable, 0, -2 / (smallest + largest)).astype(guess.dtype)
 
         def sweep(values: NDArray[np.floating], swept: NDArray[np.floating]) -> None:
             cv2.filter2D(values, -1, stencil, dst=swept, borderType=cv2.BORDER_REFLECT)
-            cv2.multiply(swept, moved, dst=swept)
+            cv2.multiply(swept, step, dst=swept)
             cv2.add(swept, values, dst=swept)
 
         return accelerated(sweep, guess, (largest - smallest) / (largest + smallest), reduction)

@@ -18,7 +18,7 @@ from landsat_fill.errors import LandsatFillError
 from landsat_fill.io import append_line
 from landsat_fill.pipeline.fill import run_job
 from landsat_fill.pipeline.outcome import Outcome, Status
-from landsat_fill.pipeline.plan import Action, Job
+from landsat_fill.pipeline.plan import Action, Job, filled_folder
 from landsat_fill.pipeline.provenance import method_options_of
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Sequence[Job]) -
     if job is None:
         return Path(REPORT_NAME)
     root = job.input.root
-    if root is not None and str(root) != job.input.source:
-        return root.with_name(root.name + "_filled") / REPORT_NAME
+    if root is not None and (str(root) != job.input.source or job.input.product is not None):
+        return filled_folder(root) / REPORT_NAME
     return job.target.parent / REPORT_NAME
 
 

@@ -130,20 +130,26 @@ class JobOutputs:
         """Return the files the bands of a scene are written to."""
         if self._job.is_folder:
             return [
-                DataFile(self._folder / _band_file_name(band), (number,), Layout.of(band.dataset))
+                DataFile(
+                    self._folder / (band.file_name or Path(band.dataset).name),
+                    (number,),
+                    Layout.of(band.dataset),
+                )
                 for number, band in enumerate(scene.bands)
             ]
         target = self._job.target
-        if scene is not self._scenes[0]:
-            target = target.with_name(f"{target.stem}_{role_of(scene)}{target.suffix}")
+        target = target.with_name(f"{target.stem}{self._suffix(scene)}{target.suffix}")
         return [DataFile(target, tuple(range(len(scene.bands))), stacked_layout(scene))]
 
     def _beside(self, scene: Scene) -> Path:
         """Return what the names of the layers and the picture begin with."""
         stem = self._job.input.name if self._job.is_folder else self._job.target.stem.removesuffix("_filled")
-        if scene is not self._scenes[0]:
-            stem += f"_{role_of(scene)}"
-        return self._folder / stem
+        return self._folder / (stem + self._suffix(scene))
+
+    def _suffix(self, scene: Scene) -> str:
+        """Return what tells the files of a scene from those of the job's first."""
+        number = next(n for n, one in enumerate(self._scenes) if one is scene)
+        return scene_suffixes(self._scenes)[number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,16 +288,16 @@ def opaque_where(opacity: Opacity, done: NDArray[np.bool_]) -> Opacity:
     return Opacity(alpha, None if valid is None else valid | done)
 
 
-def role_of(scene: Scene) -> str:
-    """Return the word that tells the scenes of a product apart: `thermal`, `panchromatic`."""
-    band = scene.bands[0].band
-    return band.role.value if band is not None else scene.bands[0].name
+def scene_suffixes(scenes: Sequence[Scene]) -> list[str]:
+    """Return what tells the scenes of a product apart in names: none for the first, `_thermal`, `_panchromatic`.
 
-
-def _band_file_name(band: SceneBand) -> str:
-    """Return the product's own name of a band file, as a GeoTIFF."""
-    name = Path(band.dataset).name
-    return name[:-3] if name.lower().endswith(".gz") else name
+    Where two are of one kind, on different grids or in different units, their first band is named too.
+    """
+    roles = [one.bands[0].band.role.value if one.bands[0].band else one.bands[0].name for one in scenes]
+    suffixes = [""]
+    for scene, role in zip(scenes[1:], roles[1:], strict=True):
+        suffixes.append(f"_{role}" if roles.count(role) == 1 else f"_{role}_{scene.bands[0].name}")
+    return [suffix if suffixes.count(suffix) == 1 else f"{suffix}_{n}" for n, suffix in enumerate(suffixes)]
 
 
 def stacked_layout(scene: Scene) -> Layout:

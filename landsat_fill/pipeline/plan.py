@@ -58,7 +58,7 @@ class Job:
 
 
 def plan_jobs(inputs: Sequence[Input], request: OutputRequest) -> list[Job]:
-    """Return a job for each input, in their order.
+    """Return a job for each input, in their order; of several, outputs of landsat-fill are passed over.
 
     Raises:
         UsageError: If two inputs would be written to one output, an output is an input, or a single file
@@ -69,9 +69,20 @@ def plan_jobs(inputs: Sequence[Input], request: OutputRequest) -> list[Job]:
             f"expected --name to contain {{name}} for {len(inputs)} inputs, but got {request.name!r}",
             hint="for example --name '{name}_filled'",
         )
+    if len(inputs) > 1:  # a glob finds yesterday's outputs, too; one that is named alone is meant
+        inputs = [one for one in inputs if not _is_output(one)]
     jobs = [_job(one, request, alone=len(inputs) == 1) for one in inputs]
     _refuse_shared_targets(jobs)
     return jobs
+
+
+def _is_output(one: Input) -> bool:
+    """Return whether an input is a file that landsat-fill wrote."""
+    return one.kind is InputKind.RASTER and _is_local(one) and is_ours(Path(one.source))
+
+
+def _is_local(one: Input) -> bool:
+    return not one.source.startswith("/vsi") and "://" not in one.source
 
 
 def _job(one: Input, request: OutputRequest, *, alone: bool) -> Job:
@@ -106,14 +117,18 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
             )
         return asked
     source = Path(one.source)
-    local = not one.source.startswith("/vsi") and "://" not in one.source
-    if one.root is not None and local and source != one.root:
-        below = source.parent.relative_to(one.root)
-        root = asked if asked is not None else one.root.with_name(one.root.name + "_filled")
-        return root / below / name
+    if one.root is not None and (source != one.root or one.product is not None):
+        below = Path() if source == one.root else source.parent.relative_to(one.root)
+        return (asked or filled_folder(one.root)) / below / name
     if asked is not None:
         return asked / name
-    return (source.parent if local else Path()) / name
+    return (source.parent if _is_local(one) else Path()) / name
+
+
+def filled_folder(root: Path) -> Path:
+    """Return the folder that mirrors a folder of inputs, where no other is asked for."""
+    whole = root.resolve()
+    return root.with_name(root.name + "_filled") if root.name else whole.with_name(whole.name + "_filled")
 
 
 def _refuse_shared_targets(jobs: Sequence[Job]) -> None:

@@ -31,7 +31,7 @@ def make_trial(seed: int = 0, *, unobserved: bool = False) -> Trial:
 
 
 def scores_of(trial: Trial, filled: Filled) -> tuple[Scores, Scores, Scores]:
-    bands = score_bands(trial, filled, multi_scale=False)
+    bands = score_bands(trial, filled)
     first, second = bands
     assert first is not None
     assert second is not None
@@ -128,7 +128,7 @@ def test_a_band_without_hidden_pixels_has_no_scores():
     pattern[1, 5:8] = True
     trial = hide(values, np.ones(SHAPE, dtype=bool), pattern)
     filled = Filled(np.where(trial.hidden, trial.truth + 2, np.nan))
-    bands = score_bands(trial, filled, multi_scale=False)
+    bands = score_bands(trial, filled)
     assert bands[0] is None
     together = score_together(trial, filled, bands, seconds=1.5)
     assert together.rmse == pytest.approx(2)
@@ -167,7 +167,6 @@ def test_similarity_of_hidden_pixels_is_not_diluted_by_the_others():
 
 
 def test_multi_scale_similarity_is_scored_when_asked_for():
-    pytest.importorskip("pytorch_msssim")
     values = np.random.default_rng(0).integers(20, 200, (1, 64, 64)).astype(np.uint8)
     pattern = np.zeros(values.shape, dtype=bool)
     pattern[0, 20:26] = True

@@ -1,0 +1,416 @@
+"""A raster appears whole or not at all, whatever the strips it is written in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+
+from landsat_fill.errors import OutputError, UsageError
+from landsat_fill.io.atomic import PARTIAL_SUFFIX, remove_stale_partials
+from landsat_fill.io.layout import Layout
+from landsat_fill.io.text_files import append_line, write_text_atomically
+from landsat_fill.io.writing import RasterWriter
+from landsat_fill.scene import Grid, Window
+
+GRID = Grid(100, 80, Affine(30.0, 0.0, 5e5, 0.0, -30.0, 1e6), CRS.from_epsg(32637))
+
+
+def plain(*, count=2, dtype="uint8", grid=GRID, **changes):
+    return replace(Layout.plain(grid, dtype, count=count), **changes)
+
+
+def random_pixels(layout, seed=0):
+    shape = layout.count, layout.height, layout.width
+    return np.random.default_rng(seed).integers(0, 100, shape).astype(layout.dtype)
+
+
+def write_whole(target, layout, pixels, **options):
+    with RasterWriter(target, layout, **options) as writer:
+        writer.write(pixels, Window(0, 0, layout.height, layout.width))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    strips=st.lists(st.integers(1, 70), min_size=1, max_size=12),
+    block=st.one_of(st.sampled_from([16, 32, 48]), st.integers(1, 40)),
+    tiled=st.booleans(),
+    interleave=st.sampled_from(["PIXEL", "BAND"]),
+    masked=st.booleans(),
+)
+def test_strips_of_any_height_come_back_bit_by_bit(strips, block, tiled, interleave, masked):
+    block = -(-block // 16) * 16 if tiled else block
+    layout = plain(
+        tiled=tiled, block_height=block, block_width=block, interleave=interleave, masked=masked
+    )  # fmt: skip
+    pixels = random_pixels(layout)
+    valid = np.random.default_rng(1).random(pixels.shape[1:]) > 0.5
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "out.tif"
+        with RasterWriter(target, layout) as writer:
+            row = 0
+            for height in [*strips, layout.height]:
+                height = min(height, layout.height - row)
+                if height:
+                    rows = slice(row, row + height)
+                    writer.write(pixels[:, rows], Window(row, 0, height, 80), valid=valid[rows])
+                    row += height
+        with rasterio.open(target) as dataset:
+            np.testing.assert_array_equal(dataset.read(), pixels)
+            if masked:
+                np.testing.assert_array_equal(dataset.dataset_mask() > 0, valid)
+
+
+def test_windows_in_any_order_come_back_bit_by_bit(tmp_path):
+    layout = plain(block_height=32, block_width=32, masked=True)
+    pixels = random_pixels(layout)
+    windows = [
+        Window(r, c, min(30, 100 - r), min(30, 80 - c)) for r in range(0, 100, 30) for c in range(0, 80, 30)
+    ]
+    np.random.default_rng(4).shuffle(windows)
+
+    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+        for window in windows:
+            writer.write(pixels[:, *window.slices], window)
+
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(), pixels)
+
+
+def test_no_block_is_written_twice(tmp_path):
+    """A block written twice would leave its first version behind as dead bytes."""
+    layout = plain(grid=replace(GRID, height=600, width=300), block_height=64, block_width=64)
+    pixels = random_pixels(layout)
+    write_whole(tmp_path / "whole.tif", layout, pixels)
+
+    with RasterWriter(tmp_path / "strips.tif", layout) as writer:
+        for row in range(0, 600, 50):
+            writer.write(pixels[:, row : row + 50], Window(row, 0, 50, 300))
+
+    whole, strips = ((tmp_path / name).stat().st_size for name in ("whole.tif", "strips.tif"))
+    assert strips == pytest.approx(whole, rel=0.01)
+
+
+def test_what_is_written_may_be_reused_by_the_caller(tmp_path):
+    layout = plain(block_height=64, block_width=64)
+    pixels = random_pixels(layout)
+    buffer = np.empty((2, 10, 80), "uint8")
+
+    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+        for row in range(0, 100, 10):
+            buffer[:] = pixels[:, row : row + 10]
+            writer.write(buffer, Window(row, 0, 10, 80))
+
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(), pixels)
+
+
+def test_the_alpha_band_is_opaque_where_pixels_are_valid(tmp_path):
+    layout = plain(count=2, dtype="uint16")
+    layout = replace(layout, bands=(layout.bands[0], replace(layout.bands[1], colour="alpha")))
+    valid = np.zeros((100, 80), bool)
+    valid[:50] = True
+
+    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+        writer.write(np.full((1, 100, 80), 7, "uint16"), Window(0, 0, 100, 80), valid=valid)
+
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.read(2)[[0, 99], 0].tolist() == [65535, 0]
+
+
+def test_numbers_given_for_the_alpha_band_are_kept(tmp_path):
+    layout = plain(count=2)
+    layout = replace(layout, bands=(replace(layout.bands[0], colour="alpha"), layout.bands[1]))
+    alpha = np.arange(8000, dtype="uint8").reshape(100, 80)
+
+    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+        writer.write(np.full((1, 100, 80), 7, "uint8"), Window(0, 0, 100, 80), alpha=alpha)
+
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(1), alpha)
+        assert (dataset.read(2) == 7).all()
+
+
+def test_tags_can_be_added_until_the_end(tmp_path):
+    layout = plain()
+    with RasterWriter(tmp_path / "out.tif", layout, tags={"FIRST": "1"}) as writer:
+        writer.write(random_pixels(layout), Window(0, 0, 100, 80))
+        writer.add_tags({"LAST": "2"})
+
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.tags() == {"AREA_OR_POINT": "Area", "FIRST": "1", "LAST": "2"}
+
+
+def test_the_target_is_not_there_before_the_end(tmp_path):
+    layout = plain()
+    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+        writer.write(random_pixels(layout), Window(0, 0, 100, 80))
+        assert not (tmp_path / "out.tif").exists()
+        assert all(name.startswith(".") for name in names(tmp_path))
+    assert names(tmp_path) == ["out.tif"]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "out.tif"
+    target.write_bytes(b"old")
+
+    with pytest.raises(ZeroDivisionError), RasterWriter(target, plain(), overwrite=True) as writer:
+        writer.write(random_pixels(plain()), Window(0, 0, 100, 80))
+        raise ZeroDivisionError
+
+    assert names(tmp_path) == ["out.tif"]
+    assert target.read_bytes() == b"old"
+
+
+def test_an_existing_file_is_replaced_only_on_request(tmp_path):
+    target, layout = tmp_path / "out.tif", plain()
+    target.write_bytes(b"old")
+
+    with pytest.raises(OutputError, match="there already") as caught:
+        write_whole(target, layout, random_pixels(layout))
+    assert "--overwrite" in caught.value.hint
+    assert target.read_bytes() == b"old"
+
+    write_whole(target, layout, random_pixels(layout), overwrite=True)
+    assert Layout.of(target) == layout
+
+
+@pytest.mark.parametrize("link", ["same", "symlink", "hardlink", "other spelling"])
+def test_the_input_is_never_written_on(link, tmp_path):
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    source.write_bytes(b"input")
+    if link == "symlink":
+        target.symlink_to(source)
+    elif link == "hardlink":
+        target.hardlink_to(source)
+    elif link == "other spelling":
+        (tmp_path / "sub").mkdir()
+        target = tmp_path / "sub" / ".." / "in.tif"
+    else:
+        target = source
+
+    with pytest.raises(OutputError, match="is the input itself"):
+        write_whole(target, plain(), random_pixels(plain()), overwrite=True, protected=[source])
+
+    assert source.read_bytes() == b"input"
+
+
+def test_a_link_leads_to_the_file_that_is_replaced(tmp_path):
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "data.tif", tmp_path / "out.tif"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+
+    write_whole(link, plain(), random_pixels(plain()), overwrite=True)
+
+    assert link.is_symlink()
+    assert Layout.of(real) == plain()
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path):
+    write_whole(tmp_path / "a" / "b" / "out.tif", plain(), random_pixels(plain()))
+
+    assert names(tmp_path / "a" / "b") == ["out.tif"]
+
+
+def test_a_folder_is_no_target(tmp_path):
+    with pytest.raises(OutputError, match="is a folder"):
+        write_whole(tmp_path, plain(), random_pixels(plain()))
+
+
+def test_a_folder_below_a_file_is_no_place(tmp_path):
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(OutputError, match="expected to write"):
+        write_whole(tmp_path / "file" / "out.tif", plain(), random_pixels(plain()))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_says_so(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="ermission") as caught:
+            write_whole(tmp_path / "out.tif", plain(), random_pixels(plain()))
+        assert "--output" in caught.value.hint
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "options", [{"COMPRESS": "NOSUCH"}, {"BLOCKXSIZE": "17"}, {"NOSUCH": "1"}, {"COMPRESS": "JPEG"}]
+)
+def test_wrong_creation_options_are_a_usage_error(options, tmp_path, capfd):
+    with pytest.raises(UsageError) as caught:
+        write_whole(tmp_path / "out.tif", plain(), random_pixels(plain()), creation_options=options)
+
+    assert next(iter(options)) in str(caught.value) or next(iter(options.values())) in str(caught.value)
+    assert names(tmp_path) == []
+    assert capfd.readouterr().err == ""
+
+
+def test_creation_options_come_through(tmp_path):
+    options = {"compress": "zstd", "zstd_level": "1", "blockysize": "64", "BIGTIFF": "YES"}
+    write_whole(tmp_path / "out.tif", plain(), random_pixels(plain()), creation_options=options)
+
+    layout = Layout.of(tmp_path / "out.tif")
+    assert (layout.compression, layout.block_height, layout.big) == ("ZSTD", 64, True)
+
+
+def test_a_cloud_optimized_file_on_request(tmp_path):
+    layout = plain(count=3, grid=replace(GRID, height=1200, width=1100), masked=True)
+    pixels = random_pixels(layout)
+    options = {"blocksize": "256", "compress": "zstd"}
+
+    write_whole(
+        tmp_path / "out.tif", layout, pixels, cog=True, creation_options=options, tags={"TOOL": "this"}
+    )
+
+    assert names(tmp_path) == ["out.tif"]
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(), pixels)
+        structure = dataset.tags(ns="IMAGE_STRUCTURE")
+        assert (structure["LAYOUT"], structure["COMPRESSION"], structure["PREDICTOR"]) == ("COG", "ZSTD", "2")
+        assert dataset.block_shapes[0] == (256, 256)
+        assert dataset.tags()["TOOL"] == "this"
+        assert dataset.crs == GRID.crs
+
+
+def run_in_python(script, **kwargs):
+    """Run a script with the imports of this file in a process of its own."""
+    header = f"""
+        import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_writing import *
+    """
+    code = textwrap.dedent(header) + textwrap.dedent(script)
+    return subprocess.Popen([sys.executable, "-c", code], text=True, stdout=-1, stderr=-1, **kwargs)
+
+
+# A limit on file size fails a write in the same place as a full disk does: in the middle of it.
+@pytest.mark.parametrize("limit", [0, 2_000, 30_000, 90_000, 115_000])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "{}",
+        "{'interleave': 'PIXEL'}",
+        "{'masked': True}",
+        "{'overviews': (2, 4)}",
+        "{'compression': None, 'predictor': 1}",
+        "{'tiled': False, 'block_height': 1}",
+    ],
+)
+def test_a_full_disk_is_an_error_and_leaves_nothing(changes, limit, tmp_path):
+    # The whole file has about 118,000 bytes.
+    script = f"""
+        import resource
+        layout = plain(grid=replace(GRID, height=300, width=226), **{changes})
+        target = Path({str(tmp_path)!r}) / "out.tif"
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
+        try:
+            with RasterWriter(target, layout) as writer:
+                for row in range(0, 300, 50):
+                    writer.write(random_pixels(layout)[:, row:row+50], Window(row, 0, 50, 226))
+        except OutputError as error:
+            print("OutputError", error.hint)
+    """
+    process = run_in_python(script)
+    out, err = process.communicate(timeout=60)
+
+    assert out.startswith("OutputError"), (out, err)
+    assert names(tmp_path) == []
+
+
+def test_a_killed_run_leaves_what_the_next_one_removes(tmp_path):
+    target = tmp_path / "out.tif"
+    target.write_bytes(b"old")
+    script = f"""
+        layout = plain()
+        writer = RasterWriter(Path({str(target)!r}), layout, overwrite=True).__enter__()
+        writer.write(random_pixels(layout)[:, :50], Window(0, 0, 50, 80))
+        print("written", flush=True)
+        sys.stdin.read()
+    """
+    process = run_in_python(script, stdin=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == "written\n"
+        assert remove_stale_partials(target) == [], "the file of a run that goes on was taken away"
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert target.read_bytes() == b"old"
+    assert [name for name in names(tmp_path) if name.endswith(PARTIAL_SUFFIX)]
+
+    write_whole(target, plain(), random_pixels(plain()), overwrite=True)
+
+    assert names(tmp_path) == ["out.tif"]
+
+
+def test_another_targets_partial_file_is_left_alone(tmp_path):
+    other = tmp_path / f".other.tif.01234567{PARTIAL_SUFFIX}"
+    other.write_bytes(b"")
+
+    write_whole(tmp_path / "out.tif", plain(), random_pixels(plain()))
+
+    assert other.exists()
+
+
+def test_a_writer_works_in_another_thread(tmp_path):
+    layout = plain(masked=True)
+    pixels = random_pixels(layout)
+    thread = threading.Thread(target=write_whole, args=(tmp_path / "out.tif", layout, pixels))
+    thread.start()
+    thread.join()
+
+    assert Layout.of(tmp_path / "out.tif") == layout
+    assert names(tmp_path) == ["out.tif"]
+
+
+def test_a_wrong_shape_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="shape"), RasterWriter(tmp_path / "out.tif", plain()) as writer:
+        writer.write(np.zeros((3, 10, 80), "uint8"), Window(0, 0, 10, 80))
+
+
+def test_text_replaces_text_whole(tmp_path):
+    path = tmp_path / "sub" / "notes.txt"
+    write_text_atomically(path, "one\n")
+    write_text_atomically(path, "zwei ü\n")
+
+    assert path.read_text(encoding="utf-8") == "zwei ü\n"
+    assert names(path.parent) == ["notes.txt"]
+
+
+def test_text_that_cannot_be_written_is_an_output_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for write in (write_text_atomically, append_line):
+        with pytest.raises(OutputError):
+            write(tmp_path / "file" / "notes.txt", "text")
+
+
+def test_lines_of_several_writers_never_mix(tmp_path):
+    path = tmp_path / "report.jsonl"
+    lines = [f"{n}" * 300 for n in range(8)]
+    threads = [threading.Thread(target=append_line, args=(path, line)) for line in lines for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(path.read_text().splitlines()) == sorted(lines * 20)
