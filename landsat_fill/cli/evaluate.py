@@ -192,8 +192,6 @@ def _print(results: Results) -> None:
         "RMSE / GDAL: mean over scenes and bands of the RMSE on hidden pixels, relative to "
         f"{results.methods[0]} (= 1). Scores in stored numbers."
     )
-    for note in results.notes:
-        console.print(f"note: {note}")
 
 
 def _cell(value: float | None) -> str:

@@ -49,12 +49,14 @@ def info(
         print_error(f"{source}: {error.message}", error.hint)
     for one in found:
         try:
-            for scene in open_input(one, nodata=nodata, bands=band_list(bands)):
+            for number, scene in enumerate(open_input(one, nodata=nodata, bands=band_list(bands))):
                 description = describe(scene)
                 if as_json:
                     typer.echo(json.dumps(description.as_dict()))
-                else:
-                    _print(console, description)
+                    continue
+                if number == 0:
+                    _print_acquisition(console, description)
+                _print_bands(console, description)
         except LandsatFillError as error:
             if debug:
                 raise
@@ -64,14 +66,19 @@ def info(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _print(console: Console, told: Description) -> None:
-    """Print a description for people."""
+def _print_acquisition(console: Console, told: Description) -> None:
+    """Print what all scenes of an acquisition share."""
+    scene = told.scene
+    console.print(scene.name, style="bold", markup=False)
+    facts = [scene.sensor or "sensor unknown", str(scene.acquired or "day unknown"), told.corrector]
+    console.print("  " + " · ".join(facts), markup=False)
+
+
+def _print_bands(console: Console, told: Description) -> None:
+    """Print the bands of a scene, their gaps and its stripes."""
     from rich.table import Table
 
     scene, grid = told.scene, told.scene.grid
-    console.print(f"[bold]{scene.name}[/bold]", markup=True)
-    facts = [scene.sensor or "sensor unknown", str(scene.acquired or "day unknown"), told.corrector]
-    console.print("  " + " · ".join(facts), markup=False)
     pixel = f"{grid.pixel_size_m:g} m" if grid.pixel_size_m else "pixel size unknown"
     crs = grid.crs.to_string() if grid.crs else "no CRS"
     if len(crs) > 40:

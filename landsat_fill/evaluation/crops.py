@@ -108,7 +108,8 @@ def _columns(example: Example) -> list[list[Picture]]:
 def _worst_percent(grid: Sequence[Sequence[Picture | None]]) -> float:
     """Return the top of the scale of errors: a few pixels lie above it."""
     percents = [p.pixels for row in grid for p in row if p is not None and not p.is_colour]
-    return max(float(np.nanpercentile(percent, 99)) for percent in percents) or 1.0
+    hidden = [percent[np.isfinite(percent)] for percent in percents]
+    return max((float(np.percentile(percent, 99)) for percent in hidden if percent.size), default=0) or 1.0
 
 
 def _rmse_text(example: Example, label: str) -> str:

@@ -1,11 +1,9 @@
 """The footprint: where the sensor could have seen the ground, told from the gaps it left there.
 
 Connectivity can't tell a gap from the outside, because the gaps open into the border at the swath's edges.
-What tells them apart is that a gap has observed pixels close by above and below:
+What tells them apart is that a gap has observed pixels close by on both sides along the flight direction:
 
-1. A pixel without observation is *bridged*, hence inside, if it lies between two observed pixels of its
-   column that are no further apart than a gap is tall. That never leaves a convex footprint; the notches that
-   it fills between the scans of a ragged edge are taken out again.
+1. A pixel without observation that lies between two such pixels is *bridged*, hence inside (`bridging`).
 2. What isn't bridged falls into connected components. One that touches the image's edge and is somewhere
    taller than any gap is outside. The rest are inside: lakes and clouds cut out of the scene, and gaps cut
    off by the edge of a crop.
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import UsageError
-from landsat_fill.gaps.lines import scan_line
+from landsat_fill.gaps.bridging import bridging_halo_px, unbridged
 from landsat_fill.gaps.runs import Runs, find_runs, joined, label_runs, runs_holding
 
 if TYPE_CHECKING:
@@ -35,14 +33,6 @@ LARGEST_GAP_SHARE = 2 / 3
 """Share of a scan period that a gap may take. SLC-off gaps reach 0.45 at the swath's edge; the simulated ones
 that hide 55 % of a scene reach 0.55. It must stay below 1, or the teeth of the ragged swath edge, which
 are a period apart, would be bridged."""
-
-NOTCH_PX = 13
-"""Columns up to which a hole at the swath's ragged edge is a notch in it, not the mouth of a gap. Scans end
-up to about 10 pixels apart, measured on real scenes; gaps run on for hundreds."""
-
-SCAN_TILTS_DEG = (-10.0, 0.0, 10.0)
-"""Directions in which a gap runs on from its mouth, from the rows. Lines of `NOTCH_PX` tolerate a few
-degrees, so these serve descending and ascending passes, and scenes turned by their map projection."""
 
 
 def reach_for_period(period_px: float) -> int:
@@ -111,7 +101,7 @@ class FootprintSurvey:
                 f"expected a reach of at least 1 pixel, but got {reach_px}",
                 hint="Give the height of the tallest gap in rows; 22 suits Landsat 7 at 30 m.",
             )
-        self.halo_px = reach_px + NOTCH_PX
+        self.halo_px = bridging_halo_px(reach_px)
         self._reach_px = reach_px
         self._height, self._width = height, width
         self._threads = threads
@@ -187,54 +177,6 @@ class FootprintSurvey:
                 f"but got {(halo_top, halo_bottom)}",
                 hint="Read each strip with `halo_px` more rows on both sides, as far as the scene has them.",
             )
-
-
-def unbridged(observed: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
-    """Return the pixels that aren't observed, and that no observed ones above and below bridge.
-
-    Nothing is observed beyond the image, so what it cuts off there isn't bridged.
-
-    Args:
-        observed: `(row, col)`.
-        reach_px: The tallest run of unobserved pixels in a column that is bridged.
-    """
-    import cv2
-
-    if not observed.any():
-        return np.ones(observed.shape, dtype=bool)
-    if observed.all():
-        return np.zeros(observed.shape, dtype=bool)
-    seen = observed.view(np.uint8)
-    margin = reach_px // 2 + 2
-    framed = cv2.copyMakeBorder(seen, margin, margin, 0, 0, cv2.BORDER_CONSTANT, value=0)
-    # OpenCV closes as it should only with a kernel that has a middle.
-    column = np.ones((2 * ((reach_px + 1) // 2) + 1, 1), dtype=np.uint8)
-    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, column)[margin:-margin]
-    residual = np.equal(closed, 0)
-    if residual.any():
-        bridged = np.greater(closed, seen)
-        residual |= _notches(bridged, residual)
-    return residual
-
-
-def _notches(bridged: NDArray[np.bool_], residual: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the bridged pixels beside residual ones that don't go on along the scan."""
-    import cv2
-
-    row = np.ones((1, 2 * NOTCH_PX + 1), dtype=np.uint8)
-    notches = np.logical_and(bridged, cv2.dilate(residual.view(np.uint8), row))
-    doubtful = np.flatnonzero(notches.any(axis=0))
-    # Only the columns about the swath's edges are looked at, a group of them at a time.
-    for columns in np.split(doubtful, np.flatnonzero(np.diff(doubtful) > 2 * NOTCH_PX) + 1):
-        if columns.size == 0:
-            continue
-        first, end = max(columns[0] - NOTCH_PX, 0), columns[-1] + NOTCH_PX + 1
-        around = np.pad(bridged[:, first:end].view(np.uint8), NOTCH_PX, mode="edge")
-        for tilt_deg in SCAN_TILTS_DEG:
-            going_on = cv2.morphologyEx(around, cv2.MORPH_OPEN, scan_line(NOTCH_PX, tilt_deg))
-            going_on = cv2.dilate(going_on, np.ones((3, 1), dtype=np.uint8))  # a gap's own edge is ragged
-            notches[:, first:end] &= going_on[NOTCH_PX:-NOTCH_PX, NOTCH_PX:-NOTCH_PX] == 0
-    return notches
 
 
 class _BandSurvey:

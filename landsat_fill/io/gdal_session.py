@@ -41,7 +41,7 @@ def gdal_session(**options: str) -> Iterator[None]:
         logger.addHandler(logging.NullHandler())
     # GDAL would leave a `.properties` file beside every .tar.gz, on closing too, so outside of sessions.
     os.environ.setdefault("CPL_VSIL_GZIP_WRITE_PROPERTIES", "NO")
-    with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS", **options):
+    with rasterio.Env(**{"GDAL_NUM_THREADS": "ALL_CPUS"} | options):
         yield
 
 

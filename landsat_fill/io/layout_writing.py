@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from landsat_fill.errors import UsageError
+from landsat_fill.io.gdal_session import gdal_session
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from rasterio.io import DatasetWriter
@@ -31,31 +36,38 @@ def create_dataset(path: Path, layout: Layout, options: Mapping[str, str]) -> Da
         options: GDAL's creation options.
 
     Raises:
+        UsageError: If GDAL's driver doesn't take the options.
         rasterio.errors.RasterioError: If the file can't be created.
     """
     import rasterio
     from rasterio.control import GroundControlPoint
-    from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.errors import NotGeoreferencedWarning, RasterBlockError
 
     gcps = [GroundControlPoint(row=p.row, col=p.col, x=p.x, y=p.y, z=p.z) for p in layout.gcps]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            height=layout.height,
-            width=layout.width,
-            count=layout.count,
-            dtype=layout.dtype,
-            nodata=layout.nodata,
-            crs=layout.gcp_crs if gcps else layout.crs,
-            transform=layout.transform,
-            gcps=gcps or None,
-            rpcs=layout.rpcs,
-            **options,
-        )
+        with _option_complaints() as complaints:
+            try:
+                dataset = rasterio.open(
+                    path,
+                    "w",
+                    driver="GTiff",
+                    height=layout.height,
+                    width=layout.width,
+                    count=layout.count,
+                    dtype=layout.dtype,
+                    nodata=layout.nodata,
+                    crs=layout.gcp_crs if gcps else layout.crs,
+                    transform=layout.transform,
+                    gcps=gcps or None,
+                    rpcs=layout.rpcs,
+                    **options,
+                )
+            except RasterBlockError as error:
+                raise _wrong_options(f"{error}, but got {_blocks_of(options)}") from error
     try:
+        if complaints:
+            raise _wrong_options(complaints[0])
         _describe(dataset, layout)
     except BaseException:
         dataset.close()
@@ -95,17 +107,13 @@ def build_overviews(path: Path, layout: Layout) -> None:
     """
     import rasterio
     from rasterio.enums import Resampling
+    from rasterio.errors import NotGeoreferencedWarning
 
     block = layout.block_height if layout.tiled and layout.block_height == layout.block_width else 0
     options = {"GDAL_TIFF_OVR_BLOCKSIZE": str(block)} if block in OVERVIEW_BLOCKS_PX else {}
-    if layout.interleave == "BAND":
-        # With several threads, GDAL 3.10 prints errors about ExtraSamples for band-interleaved overviews.
-        options["GDAL_NUM_THREADS"] = "1"
-    with (
-        rasterio.Env(**options),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")
+    # With several threads, GDAL 3.10 prints errors about ExtraSamples where bands aren't interleaved by pixel.
+    with gdal_session(**options, GDAL_NUM_THREADS="1"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path, "r+") as dataset:
             dataset.build_overviews(list(layout.overviews), Resampling[layout.overview_resampling])
 
@@ -138,4 +146,37 @@ def copy_cloud_optimized(source: Path, target: Path, layout: Layout, extra: Mapp
     if "SPARSE_OK" in given:
         options["SPARSE_OK"] = "TRUE"
     options |= {key.upper(): value for key, value in extra.items()}
-    copy(str(source), str(target), driver="COG", **options)
+    with _option_complaints() as complaints:
+        copy(str(source), str(target), driver="COG", **options)
+    if complaints:
+        raise _wrong_options(complaints[0])
+
+
+@contextmanager
+def _option_complaints() -> Iterator[list[str]]:
+    """Yield a list that gathers what GDAL warns of about creation options; it ignores unknown ones."""
+    complaints: list[str] = []
+
+    def gather(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if "creation option" in text:
+            complaints.append(text.partition(" in ")[2] or text)
+        return True
+
+    logger = logging.getLogger("rasterio._env")
+    logger.addFilter(gather)
+    try:
+        yield complaints
+    finally:
+        logger.removeFilter(gather)
+
+
+def _wrong_options(reason: str) -> UsageError:
+    return UsageError(
+        f"expected creation options that GDAL's driver takes, but it says: {reason}",
+        hint="See the driver's page: https://gdal.org/drivers/raster/gtiff.html#creation-options",
+    )
+
+
+def _blocks_of(options: Mapping[str, str]) -> str:
+    return f"{options.get('BLOCKXSIZE', '-')} × {options.get('BLOCKYSIZE', '-')}"

@@ -66,8 +66,9 @@ class RasterWriter:
         self._layout = layout
         self._overwrite = overwrite
         self._protected = tuple(protected)
-        self._extra_options = dict(creation_options or {})
-        self._sparse = layout.sparse
+        self._extra_options = {key.upper(): value for key, value in (creation_options or {}).items()}
+        sparse_by_layout = "TRUE" if layout.sparse else "FALSE"
+        self._sparse = self._extra_options.get("SPARSE_OK", sparse_by_layout).upper() in ("YES", "TRUE", "ON")
         self._cog = layout.cloud_optimized if cog is None else cog
         self._tags = dict(tags or {})
         self._partial = PartialFile(target.resolve())
@@ -84,8 +85,6 @@ class RasterWriter:
         refuse_target(self._target, overwrite=self._overwrite, protected=self._protected)
         # The options of a cloud optimized file are another driver's; they come into play when it is copied.
         options = self._layout.creation_options(None if self._cog else self._extra_options)
-        sparse = {**options, **{key.upper(): value for key, value in self._extra_options.items()}}.get("SPARSE_OK", "NO")
-        self._sparse = sparse.upper() in ("YES", "TRUE", "ON", "1")
         self._partial.create()
         try:
             with gdal_session(**WRITING_OPTIONS):
@@ -180,14 +179,21 @@ class RasterWriter:
             plain.discard()
 
     def _refuse_unfinished(self, partial: PartialFile) -> None:
-        """Raise OutputError where writes that GDAL deferred failed, of which rasterio says nothing."""
+        """Raise OutputError where writes that GDAL deferred failed, of which rasterio says nothing.
+
+        Two signs are looked for, as neither tells every case: a disk without room for a little more, and
+        blocks that are left out, lie beyond the end of the file, or over others.
+        """
+        partial.prove_room()
         blocks = tiff_blocks(partial.path)
         there = partial.path.stat().st_size
-        if blocks is None or blocks.end > there or not blocks.disjoint or not (self._sparse or blocks.complete):
+        if (
+            blocks is None
+            or blocks.end > there
+            or not blocks.disjoint
+            or not (self._sparse or blocks.complete)
+        ):
             raise cannot_write(self._target, f"only {there:,} bytes of it could be written")
-        if self._sparse:
-            # A block left out looks like one that didn't reach the disk; but a disk that refused a block refuses more.
-            partial.prove_room()
 
     def _store(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, window: Window) -> None:
         """Hand a window to GDAL."""

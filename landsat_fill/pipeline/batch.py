@@ -118,7 +118,7 @@ def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Sequence[Job]) -
     if job is None:
         return Path(REPORT_NAME)
     root = job.input.root
-    if root is not None and (str(root) != job.input.source or job.input.product is not None):
+    if root is not None and str(root) != job.input.source:
         return filled_folder(root) / REPORT_NAME
     return job.target.parent / REPORT_NAME
 

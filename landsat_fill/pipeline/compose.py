@@ -47,11 +47,11 @@ def to_stored(
     """Return finite values as stored numbers of `dtype`: rounded, in the valid range, never nodata."""
     low, high = band.valid_range
     integer = np.issubdtype(dtype, np.integer)
-    stored = np.clip(np.rint(values) if integer else values, low, high).astype(dtype)
+    stored: NDArray[np.generic] = np.clip(np.rint(values) if integer else values, low, high).astype(dtype)
     if band.nodata is None or np.isnan(band.nodata):
         return stored
     nodata = np.asarray(band.nodata).astype(dtype)
-    if nodata != band.nodata:
+    if nodata.item() != band.nodata:
         return stored  # nodata that the type can't hold is never met
     upward = low <= nodata < high
     if integer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from landsat_fill.errors import InputError
 from landsat_fill.gaps.quality import untrusted
@@ -74,7 +74,7 @@ class EvidenceFinder:
         bands = tuple(band.band for band in self._scene.bands)
         found: dict[Flag, NDArray[np.bool_]] = {}
         if self._flags - {Flag.INTERPOLATED}:
-            quality = self._reader.read_quality(block.window)
+            quality = cast("dict[str, NDArray[np.integer]]", self._reader.read_quality(block.window))
             for flag in self._flags - {Flag.INTERPOLATED}:
                 found[flag] = untrusted(
                     quality,

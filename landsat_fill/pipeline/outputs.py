@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest
-    from landsat_fill.scene import Scene, SceneBand, Window
+    from landsat_fill.scene import Scene, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ def opaque_where(opacity: Opacity, done: NDArray[np.bool_]) -> Opacity:
 
 
 def scene_suffixes(scenes: Sequence[Scene]) -> list[str]:
-    """Return what tells the scenes of a product apart in names: none for the first, `_thermal`, `_panchromatic`.
+    """Return what tells the scenes of a product apart in names: nothing for the first, `_thermal` and so on.
 
     Where two are of one kind, on different grids or in different units, their first band is named too.
     """

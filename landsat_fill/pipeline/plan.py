@@ -117,12 +117,13 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
             )
         return asked
     source = Path(one.source)
-    if one.root is not None and (source != one.root or one.product is not None):
-        below = Path() if source == one.root else source.parent.relative_to(one.root)
-        return (asked or filled_folder(one.root)) / below / name
+    if one.root is not None and source != one.root:  # found in a folder that is more than one product
+        return (asked or filled_folder(one.root)) / source.parent.relative_to(one.root) / name
     if asked is not None:
         return asked / name
-    return (source.parent if _is_local(one) else Path()) / name
+    if not _is_local(one):
+        return Path(name)
+    return (source.parent if source.name else source.resolve().parent) / name
 
 
 def filled_folder(root: Path) -> Path:

@@ -45,7 +45,8 @@ def fill_tiles(
         seed: Seed of the random generators.
     """
     bands, height, width = image.shape
-    dtype = np.float64 if image.dtype in (np.float64, np.int32, np.uint32) else np.float32
+    # Double precision for what single precision can't hold exactly.
+    dtype = np.dtype(np.float32 if np.can_cast(image.dtype, np.float32) else np.float64)
     shape = (bands, area.height, area.width)
     mean = np.full(shape, np.nan, dtype=dtype)
     std = np.full(shape, np.nan, dtype=np.float32) if method.info.gives_std else None
@@ -53,7 +54,9 @@ def fill_tiles(
     wanted = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
     for batch in _batches(wanted, method.info.halo_px, height, width, bands):
         haloed = [w.expanded(method.info.halo_px, height, width) for w in batch]
-        tiles = np.stack([image[:, *w.slices] for w in haloed]).astype(dtype)  # (T, B, h, w)
+        tiles: NDArray[np.floating] = np.stack([image[:, *w.slices] for w in haloed]).astype(
+            dtype
+        )  # (T, B, h, w)
         tile_gaps = Gaps(
             missing=np.stack([gaps.missing[:, *w.slices] for w in haloed]),
             usable=np.stack([gaps.usable[:, *w.slices] for w in haloed]),

@@ -1,0 +1,120 @@
+"""The figure of an evaluation."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from landsat_fill.errors import MissingPackageError, UsageError
+from landsat_fill.evaluation.crops import picture_grid
+from landsat_fill.evaluation.example import Example
+from landsat_fill.evaluation.figure import draw_figure, write_figure
+from landsat_fill.evaluation.results import ALL_BANDS, Record, Results
+from landsat_fill.evaluation.scoring import Scores
+from landsat_fill.scene import Filled
+
+
+def make_results(methods: int = 2, *, bands: int = 3, std: bool = False) -> Results:
+    generator = np.random.default_rng(0)
+    labels = tuple(f"method {number}" for number in range(methods))
+    truth = generator.uniform(0, 200, (bands, 60, 60))
+    truth[:, :, :4] = np.nan
+    hidden = np.zeros(truth.shape, dtype=bool)
+    hidden[:, 20:30, 4:] = True
+    spread = np.where(hidden, 5.0, np.nan) if std else None
+    fills = {label: Filled(np.where(hidden, truth + 9, np.nan), None) for label in labels}
+    fills[labels[-1]] = Filled(np.where(hidden, truth - 9, np.nan), spread)
+    example = Example("scene", "8 px", (2, 1, 0) if bands > 2 else (0,), 1.0, truth, hidden, fills)
+    records = tuple(
+        Record("scene", pattern, 0, label, band, 20, 1.0, Scores(10, rmse=rmse, r2=0.5))
+        for pattern in ("4 px", "8 px", "15 %")
+        for label, rmse in zip(labels, range(2, 2 + methods), strict=True)
+        for band in ("red", ALL_BANDS)
+    )
+    return Results(labels, records, example=example)
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_a_picture_is_written(tmp_path, kind):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / f"figure.{kind}"
+    write_figure(make_results(), path)
+    assert path.read_bytes()[:5] in (b"\x89PNG\r", b"%PDF-", b"<?xml")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("methods", "bands", "std"), [(1, 1, False), (2, 3, True), (9, 4, True)])
+def test_any_number_of_methods_and_bands(methods, bands, std):
+    pytest.importorskip("matplotlib")
+    figure = draw_figure(make_results(methods, bands=bands, std=std))
+    above, below = figure.subfigs
+    titles = [axes.get_title() for axes in above.axes]
+    for label in ("truth", "gaps", *(f"method {number}" for number in range(methods))):
+        assert label in titles
+    assert ("standard deviation" in titles) == std
+    assert sum("RMSE 9" in title for title in titles) == methods
+    assert [len(panel.lines) for panel in below.axes] == [methods, methods]
+
+
+def test_curves_break_between_widths_and_shares():
+    pytest.importorskip("matplotlib")
+    _, below = draw_figure(make_results()).subfigs
+    ratios = below.axes[0].lines[1].get_ydata()
+    assert np.array_equal(ratios, [1.5, 1.5, np.nan, 1.5], equal_nan=True)
+
+
+def test_error_is_shown_where_pixels_were_hidden():
+    example = make_results().example
+    assert example is not None
+    grid = picture_grid(example)
+    assert [picture.title if picture else None for picture in grid[0]] == [
+        "truth",
+        "gaps",
+        "method 0",
+        "method 1",
+    ]
+    assert grid[1][:2] == [None, None]
+    error = grid[1][2]
+    assert error is not None
+    assert np.array_equal(np.isfinite(error.pixels), example.hidden[0])
+    assert error.pixels[example.hidden[0]] == pytest.approx(100 * 9 / 200, rel=0.05)
+
+
+def test_gaps_are_dark_and_fills_are_not():
+    example = make_results().example
+    assert example is not None
+    gaps, fill = picture_grid(example)[0][1:3]
+    assert gaps is not None
+    assert fill is not None
+    assert gaps.pixels[25, 10] == pytest.approx((0.13, 0.13, 0.15))
+    assert np.ptp(gaps.pixels[20:30, 4:]) < 0.05
+    assert np.ptp(fill.pixels[20:30, 4:]) > 0.5
+
+
+def test_long_rows_are_broken():
+    example = make_results(9).example
+    assert example is not None
+    grid = picture_grid(example)
+    assert {len(row) for row in grid} == {6}
+    assert len(grid) == 4
+
+
+def test_a_text_file_is_no_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    with pytest.raises(UsageError, match=r"figure\.txt"):
+        write_figure(make_results(), tmp_path / "figure.txt")
+
+
+def test_nothing_scored_is_nothing_to_draw():
+    pytest.importorskip("matplotlib")
+    with pytest.raises(UsageError, match="no method was scored"):
+        draw_figure(Results(("method 0",), ()))
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingPackageError, match="matplotlib") as caught:
+        draw_figure(make_results())
+    assert "landsat-fill[evaluate]" in str(caught.value.hint)

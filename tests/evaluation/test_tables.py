@@ -1,0 +1,142 @@
+"""Averages and files of results made up by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import pytest
+
+from landsat_fill.errors import OutputError
+from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results
+from landsat_fill.evaluation.scoring import SCORE_NAMES, Scores
+from landsat_fill.evaluation.tables import (
+    ALL_PATTERNS,
+    as_json,
+    record_rows,
+    summarise,
+    summary_rows,
+    write_csv,
+    write_json,
+)
+
+
+def record(method: str, rmse: float, *, pattern: str = "4 px", band: str = "red", scene: str = "a", **more):
+    return Record(scene, pattern, 0, method, band, 12.5, 0.5, Scores(10, rmse=rmse, mae=rmse / 2, **more))
+
+
+def results(*, failures: tuple[Failure, ...] = ()) -> Results:
+    records = (
+        record("ref", 4.0, r2=0.5),
+        record("ref", 8.0, r2=0.7, band="nir"),
+        record("ref", 6.0, r2=0.6, band=ALL_BANDS, seconds=2.0),
+        record("new", 2.0, r2=0.9, psnr_db=math.inf),
+        record("new", 8.0, r2=0.7, band="nir", psnr_db=math.inf),
+        record("new", 5.0, r2=0.8, band=ALL_BANDS, seconds=1.0),
+        record("ref", 1.0, pattern="8 px"),
+        record("new", 3.0, pattern="8 px"),
+    )
+    return Results(("ref", "new"), records, failures)
+
+
+def test_ratios_are_means_over_bands_of_the_same_pixels():
+    found = {(s.pattern, s.method): s for s in summarise(results())}
+    assert found["4 px", "new"].ratios["rmse"] == pytest.approx((2 / 4 + 8 / 8) / 2)
+    assert found["8 px", "new"].ratios["rmse"] == pytest.approx(3)
+    assert found[ALL_PATTERNS, "new"].ratios["rmse"] == pytest.approx((0.5 + 1 + 3) / 3)
+    assert all(s.ratios["rmse"] == s.ratios["mae"] == 1 for s in summarise(results()) if s.method == "ref")
+
+
+def test_bands_are_averaged_once_and_seconds_come_from_all_together():
+    found = {(s.pattern, s.method): s for s in summarise(results())}
+    assert found["4 px", "new"].means["r2"] == pytest.approx(0.8)
+    assert found["4 px", "ref"].means["rmse"] == pytest.approx(6)
+    assert found["4 px", "new"].means["seconds"] == 1
+    assert found["4 px", "new"].trials == 1
+    assert math.isnan(found["4 px", "new"].means["crps"])
+
+
+def test_the_best_comes_first():
+    order = [(s.pattern, s.method) for s in summarise(results())]
+    assert order[:4] == [("4 px", "new"), ("4 px", "ref"), ("8 px", "ref"), ("8 px", "new")]
+
+
+def test_one_pattern_needs_no_summary_of_all():
+    one = Results(("ref",), (record("ref", 1.0),))
+    assert [s.pattern for s in summarise(one)] == ["4 px"]
+
+
+def test_without_a_reference_there_is_no_ratio():
+    alone = Results(("ref", "new"), (record("new", 1.0), record("new", 2.0, scene="b")))
+    (new, _) = sorted(summarise(alone), key=lambda s: s.method)
+    assert math.isnan(new.ratios["rmse"])
+    assert record_rows(alone)[0]["rmse_ratio"] is None
+
+
+def test_a_perfect_reference_gives_no_ratio():
+    found = Results(("ref", "new"), (record("ref", 0.0), record("new", 1.0)))
+    assert record_rows(found)[1]["rmse_ratio"] is None
+
+
+def test_failures_are_counted():
+    failure = Failure("b", "4 px", 0, "new", ValueError("no"))
+    found = {(s.pattern, s.method): s for s in summarise(results(failures=(failure,)))}
+    assert found["4 px", "new"].failures == 1
+    assert found["8 px", "new"].failures == 0
+    assert found[ALL_PATTERNS, "new"].failures == 1
+    assert found["4 px", "ref"].failures == 0
+
+
+def test_rows_hold_stored_and_scaled_numbers():
+    row = record_rows(results())[3]
+    assert (row["scene"], row["pattern"], row["method"], row["band"]) == ("a", "4 px", "new", "red")
+    assert (row["rmse"], row["rmse_scaled"], row["rmse_ratio"]) == (2.0, 1.0, 0.5)
+    assert row["crps"] is None
+    assert set(SCORE_NAMES) < set(row)
+
+
+def test_csv_reads_back(tmp_path):
+    path = tmp_path / "deep" / "records.csv"
+    rows = record_rows(results())
+    write_csv(rows, path)
+    with path.open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert len(read) == len(rows)
+    assert list(read[0]) == list(rows[0])
+    assert float(read[3]["rmse"]) == 2.0
+    assert read[3]["crps"] == ""
+    write_csv(summary_rows(summarise(results())), path)
+    assert path.read_text(encoding="utf-8").startswith("pattern,method,")
+    assert [p.name for p in path.parent.iterdir()] == ["records.csv"]
+
+
+def test_json_is_strict_and_whole(tmp_path):
+    path = tmp_path / "results.json"
+    write_json(results(failures=(Failure("b", "", None, "", OutputError("no room")),)), path)
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    read = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    assert read == json.loads(
+        json.dumps(as_json(results(failures=(Failure("b", "", None, "", OutputError("no room")),))))
+    )
+    assert read["reference"] == "ref"
+    assert len(read["records"]) == 8
+    assert read["records"][3]["psnr_db"] is None
+    assert read["failures"] == [
+        {"scene": "b", "pattern": "", "seed": None, "method": "", "error": "OutputError: no room"}
+    ]
+
+
+def test_no_results_make_an_empty_table(tmp_path):
+    nothing = Results(("ref",), ())
+    assert summarise(nothing) == ()
+    write_csv(record_rows(nothing), tmp_path / "none.csv")
+    assert (tmp_path / "none.csv").read_text(encoding="utf-8") == ""
+
+
+def test_a_folder_in_the_way_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError):
+        write_csv(record_rows(results()), tmp_path)
