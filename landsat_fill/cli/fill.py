@@ -122,7 +122,7 @@ def fill(
             "--distrust",
             metavar="FLAGS",
             help="Observed pixels to leave out of the evidence: cloud, dilated-cloud, shadow, saturated "
-            "(from the quality bands), interpolated (from the gap masks).",
+            "(from the quality bands), interpolated (from the gap masks), faint (stripes that aren't exactly nodata).",
             rich_help_panel=GAPS,
         ),
     ] = None,

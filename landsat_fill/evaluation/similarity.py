@@ -82,11 +82,13 @@ def _terms(
     x: NDArray[np.float64], y: NDArray[np.float64], window_px: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the luminance term at each pixel, and the product of contrast and structure."""
-    from scipy.ndimage import gaussian_filter
+    import cv2
 
     def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = gaussian_filter(values, WINDOW_SIGMA_PX, radius=window_px // 2)
-        return result
+        size = (window_px, window_px)
+        return np.asarray(
+            cv2.GaussianBlur(values, size, WINDOW_SIGMA_PX, borderType=cv2.BORDER_REFLECT), np.float64
+        )
 
     mean_x, mean_y = blurred(x), blurred(y)
     variance_x = blurred(x * x) - mean_x**2

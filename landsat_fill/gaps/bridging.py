@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FLIGHT_TILTS_DEG = (-10.0, 10.0)
-"""Directions of bridging lines, from the columns, beside the columns themselves. The flight direction is about
-10° off a north-up column, to the one side on a descending pass and to the other on an ascending one (98.2°
-orbital inclination: Landsat 7 Data Users Handbook, USGS LSDS-1927, section 2). Neither a wrong sign nor a few
-degrees matter: such lines only bridge less at the very edge of the swath."""
+"""Directions of bridging lines, from the columns, beside the columns themselves. The flight direction is
+about 10° off a north-up column, to the one side on a descending pass and to the other on an ascending one
+(98.2° orbital inclination: Landsat 7 Data Users Handbook, USGS LSDS-1927, section 2). Neither a wrong sign
+nor a few degrees matter: such lines only bridge less at the very edge of the swath."""
 
 SCAN_TILTS_DEG = (-10.0, 0.0, 10.0)
 """Directions in which a gap runs on from its mouth, from the rows. Lines of `NOTCH_PX` tolerate a few
@@ -103,5 +103,5 @@ def _closed(seen: NDArray[np.uint8], line: NDArray[np.uint8]) -> NDArray[np.uint
 
     rows, cols = line.shape[0] // 2 + 1, line.shape[1] // 2 + 1
     framed = cv2.copyMakeBorder(seen, rows, rows, cols, cols, cv2.BORDER_CONSTANT, value=0)
-    closed: NDArray[np.uint8] = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, line)[rows:-rows, cols:-cols]
-    return closed
+    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, line)[rows:-rows, cols:-cols]
+    return closed.astype(np.uint8, copy=False)

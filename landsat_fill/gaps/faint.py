@@ -52,6 +52,9 @@ DISTANCE_TOLERANCE_PX = 1.5
 BAND_OFFSET_PX = 3
 """How far a stripe of one band may lie off that of another."""
 
+WIDTH_PX = 512
+"""Columns looked at together: wide ones hold stripes of both sides of the swath."""
+
 PERIODS_PX = (16, 70)
 """Scan periods looked for: 990 m with pixels of 14 to 62 m."""
 
@@ -246,3 +249,23 @@ def _phase(places: NDArray[np.floating], period_px: float) -> float:
     """Return the mean of places on a circle whose circumference is the period."""
     mean = np.exp(2j * math.pi * places / period_px).mean()
     return float(np.angle(mean) / (2 * math.pi) * period_px)
+
+
+def faint_stripes_across(
+    values: NDArray[np.generic], observed: NDArray[np.bool_], fill_value: float = 0.0
+) -> NDArray[np.bool_]:
+    """Return the observed pixels in faint stripes, of an image of any width; see `find_faint_stripes`.
+
+    Args:
+        values: `(band, row, col)`, in stored numbers.
+        observed: Of the same shape.
+        fill_value: What was mixed into the stripes; not above any observed value.
+    """
+    found = np.zeros(observed.shape, dtype=bool)
+    for col in range(0, observed.shape[2], WIDTH_PX):
+        # A line is as well told at a window's side as in its middle if the window reaches over it.
+        first, end = max(col - LINE_PX, 0), col + WIDTH_PX + LINE_PX
+        here = find_faint_stripes(values[..., first:end], observed[..., first:end], fill_value)
+        if here is not None:
+            found[..., col : col + WIDTH_PX] = here[..., col - first : col - first + WIDTH_PX]
+    return found

@@ -287,7 +287,8 @@ class Layout:
             "BLOCKYSIZE": str(self.block_height),
             "BIGTIFF": "YES" if self.big else "IF_SAFER",
             "PHOTOMETRIC": self.photometric,
-            "NUM_THREADS": "ALL_CPUS",
+            # From threads of its own, GDAL 3.10 prints errors about ExtraSamples when it compresses the mask.
+            "NUM_THREADS": "1" if self.masked and self.count > 1 else "ALL_CPUS",
         }
         if self.tiled:
             options["BLOCKXSIZE"] = str(self.block_width)

@@ -111,7 +111,7 @@ def build_overviews(path: Path, layout: Layout) -> None:
 
     block = layout.block_height if layout.tiled and layout.block_height == layout.block_width else 0
     options = {"GDAL_TIFF_OVR_BLOCKSIZE": str(block)} if block in OVERVIEW_BLOCKS_PX else {}
-    # With several threads, GDAL 3.10 prints errors about ExtraSamples where bands aren't interleaved by pixel.
+    # With several threads, GDAL 3.10 prints errors about ExtraSamples when it compresses overviews.
     with gdal_session(**options, GDAL_NUM_THREADS="1"), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path, "r+") as dataset:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from landsat_fill.errors import InputError
+from landsat_fill.gaps.faint import faint_stripes_across
 from landsat_fill.gaps.quality import untrusted
 from landsat_fill.gaps.selection import select, selection_halo_px
 from landsat_fill.pipeline.request import Flag
+from landsat_fill.pipeline.samples import fill_value
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.pipeline.survey import Survey
     from landsat_fill.scene import Scene
+
+
+QUALITY_FLAGS = frozenset({Flag.CLOUD, Flag.DILATED_CLOUD, Flag.SHADOW, Flag.SATURATED})
+"""The flags that quality bands tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,9 @@ class EvidenceFinder:
             return {}
         bands = tuple(band.band for band in self._scene.bands)
         found: dict[Flag, NDArray[np.bool_]] = {}
-        if self._flags - {Flag.INTERPOLATED}:
+        if self._flags & QUALITY_FLAGS:
             quality = cast("dict[str, NDArray[np.integer]]", self._reader.read_quality(block.window))
-            for flag in self._flags - {Flag.INTERPOLATED}:
+            for flag in self._flags & QUALITY_FLAGS:
                 found[flag] = untrusted(
                     quality,
                     bands,
@@ -88,15 +94,17 @@ class EvidenceFinder:
             masked = self._reader.read_gap_masks(block.window)
             if masked is not None:
                 found[Flag.INTERPOLATED] = masked & block.observed
+        if Flag.FAINT in self._flags:
+            found[Flag.FAINT] = faint_stripes_across(block.values, block.observed, fill_value(self._scene))
         return found
 
 
 def _require_flags(scene: Scene, flags: frozenset[Flag]) -> None:
     """Raise if the scene can't answer for a flag."""
     kinds = {quality.kind for quality in scene.quality}
-    if flags - {Flag.INTERPOLATED} and not kinds:
+    if flags & QUALITY_FLAGS and not kinds:
         raise InputError(
-            f"expected a quality band for {', '.join(sorted(f.value for f in flags))}, "
+            f"expected a quality band for {', '.join(sorted(f.value for f in flags & QUALITY_FLAGS))}, "
             f"but {scene.name} has none",
             hint="give the whole product (folder or archive), or leave --distrust and --refill out",
         )

@@ -30,7 +30,7 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[
     if survey.has_faint_stripes:
         notes.append(
             "warning: stripes that aren't exactly nodata: the scene was resampled or filled before, and "
-            "those pixels count as observed"
+            "those pixels count as observed; --refill faint fills them, too"
         )
     if scene.slc_off is False and survey.geometry is not None:
         notes.append("stripes found although the scan line corrector was on that day")

@@ -23,6 +23,7 @@ class Flag(Enum):
     SHADOW = "shadow"
     SATURATED = "saturated"
     INTERPOLATED = "interpolated"
+    FAINT = "faint"
 
 
 class FillLayer(Enum):

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 
 from landsat_fill.errors import InputError
 from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_period
-from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes, stripe_windows
-from landsat_fill.pipeline.blocks import Block, read_blocks
+from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes
+from landsat_fill.pipeline.blocks import read_blocks
+from landsat_fill.pipeline.samples import SampleWindows
 from landsat_fill.scene import SCAN_PERIOD_M, Scene
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Survey:
     footprint: Footprint
     period_px: int
     geometry: StripeGeometry | None
-    has_faint_stripes: bool = False
+    has_faint_stripes: bool
 
     @property
     def missing_share(self) -> float:
@@ -66,7 +66,7 @@ def survey_scene(
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)
     survey = FootprintSurvey(len(scene.bands), height, width, reach_for_period(period_px), threads)
-    samples = _Samples(height, width)
+    samples = SampleWindows(scene)
     for block in read_blocks(reader, height, width, STRIP_PX, survey.halo_px):
         inner = block.inner
         below = block.window.height - inner.row - inner.height
@@ -80,7 +80,12 @@ def survey_scene(
                 f"expected observed pixels in {band.name}, but it has no usable pixels",
                 hint="check that the file is complete, or leave the band out with --bands",
             )
-    return Survey(footprint, period_px, estimate_stripes(samples.missing))
+    return Survey(
+        footprint,
+        period_px,
+        estimate_stripes(samples.missing),
+        has_faint_stripes=samples.show_faint_stripes(),
+    )
 
 
 def scan_period_px(scene: Scene) -> int:
@@ -90,21 +95,3 @@ def scan_period_px(scene: Scene) -> int:
         return NOMINAL_PERIOD_PX
     period_px = math.ceil(SCAN_PERIOD_M / pixel_m)
     return period_px if PERIOD_RANGE_PX[0] <= period_px <= PERIOD_RANGE_PX[1] else NOMINAL_PERIOD_PX
-
-
-class _Samples:
-    """Windows of a scene, filled with what is missing in any band as its rows go by."""
-
-    def __init__(self, height: int, width: int) -> None:
-        self._windows = stripe_windows(height, width)
-        self.missing = [np.zeros((window.height, window.width), dtype=bool) for window in self._windows]
-
-    def add(self, block: Block) -> None:
-        """Take the rows of a block's strip."""
-        top, bottom = block.strip.row, block.strip.row + block.strip.height
-        for window, missing in zip(self._windows, self.missing, strict=True):
-            first, end = max(top, window.row), min(bottom, window.row + window.height)
-            if first < end:
-                rows = slice(first - block.window.row, end - block.window.row)
-                seen = block.observed[:, rows, window.col : window.col + window.width]
-                missing[first - window.row : end - window.row] = ~seen.all(axis=0)

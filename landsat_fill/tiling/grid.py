@@ -7,10 +7,11 @@ from landsat_fill.scene import Window
 
 def tile_windows(area: Window, tile_px: int) -> list[Window]:
     """Return the windows of at most `tile_px` × `tile_px` that cover `area`, row by row, none twice."""
+    end_row, end_col = area.row + area.height, area.col + area.width
     return [
-        Window(row, col, min(tile_px, area.row + area.height - row), min(tile_px, area.col + area.width - col))
-        for row in range(area.row, area.row + area.height, tile_px)
-        for col in range(area.col, area.col + area.width, tile_px)
+        Window(row, col, min(tile_px, end_row - row), min(tile_px, end_col - col))
+        for row in range(area.row, end_row, tile_px)
+        for col in range(area.col, end_col, tile_px)
     ]
 
 

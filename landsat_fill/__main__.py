@@ -1,0 +1,6 @@
+"""`python -m landsat_fill`: the command line without its entry point."""
+
+from landsat_fill.cli import main
+
+if __name__ == "__main__":
+    main()

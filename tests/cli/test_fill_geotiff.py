@@ -1,0 +1,340 @@
+"""A GeoTIFF of any kind comes back with its gaps filled and everything else as it was."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.rpc import RPC
+from rasterio.transform import Affine
+
+FULL_SCENE_NAME = "LE71700542005185ASN00_stack.tif"
+RPCS = RPC(
+    err_bias=1.0, err_rand=0.5, height_off=100.0, height_scale=500.0, lat_off=9.5, lat_scale=0.1,
+    line_off=35.0, line_scale=35.0, long_off=39.0, long_scale=0.1, samp_off=45.0, samp_scale=45.0,
+    line_den_coeff=[1.0] + [0.0] * 19, line_num_coeff=[0.0, 0.0, 1.0] + [0.0] * 17,
+    samp_den_coeff=[1.0] + [0.0] * 19, samp_num_coeff=[0.0, 1.0] + [0.0] * 18,
+)  # fmt: skip
+CORNERS = [
+    GroundControlPoint(row, col, 38.0 + col / 100, 9.0 - row / 100, 5.0)
+    for row, col in ((0, 0), (0, 90), (70, 0), (70, 90))
+]
+
+
+def check_filled(made, after, opened, *, valid_range=None):
+    """Check that observed pixels are bit-identical and missing ones plausible."""
+    count = len(made.clean)
+    with opened(after) as dataset:
+        filled = dataset.read(list(range(1, count + 1)))
+        assert filled.dtype == made.clean.dtype
+        nodata = dataset.nodata
+    with opened(made.path) as dataset:
+        before = dataset.read(list(range(1, count + 1)))
+    np.testing.assert_array_equal(filled[made.observed], before[made.observed])
+    new = filled[made.missing]
+    assert np.isfinite(new).all()
+    assert nodata is None or not (new == nodata).any()
+    low, high = valid_range or (made.clean.min(), made.clean.max())
+    margin = 0.5 * (float(high) - float(low))
+    assert new.min() >= low - margin
+    assert new.max() <= high + margin
+    # Telling a fill from an invention: the painted scene is smooth, so a fill comes close to what was lost.
+    error = np.abs(new.astype(float) - made.clean[made.missing]).mean()
+    assert error < 0.1 * (float(made.clean.max()) - float(made.clean.min()))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+@pytest.mark.parametrize("told_by", ["tag", "mask", "alpha", "nan", "name"])
+def test_a_gap_is_told_by_tag_mask_alpha_nan_or_name(make, run, opened, dtype, told_by):
+    if told_by == "nan" and not dtype.startswith("float"):
+        pytest.skip("integers have no NaN")
+    if told_by == "name" and dtype.startswith("float"):
+        pytest.skip("no Landsat product holds fill numbers in floats")
+    nodata = -9999 if dtype == "int16" and told_by in ("tag", "name") else None
+    name = FULL_SCENE_NAME if told_by == "name" else "scene.tif"
+    made = make(name, dtype=dtype, told_by=told_by, nodata=nodata)
+    after = made.path.with_name(f"{made.path.stem}_filled.tif")
+
+    ended = run(made.path)
+
+    assert ended.code == 0, ended.said
+    assert f"{100 * made.missing.mean():.1f} % missing" in ended.out
+    check_filled(made, after, opened)
+    with opened(made.path) as before, opened(after) as dataset:
+        assert dataset.nodatavals == before.nodatavals or np.isnan(dataset.nodatavals).all()
+        assert dataset.mask_flag_enums == before.mask_flag_enums
+        assert dataset.colorinterp == before.colorinterp
+        if told_by in ("mask", "alpha"):
+            assert (dataset.dataset_mask() == 255).all()
+
+
+SHAPES = {
+    "one band": {"count": 1},
+    "sixty bands": {"count": 60, "height": 40, "width": 48},
+    "no georeference": {"georeferenced": False},
+    "pixel interleaved": {"interleave": "pixel"},
+    "band interleaved": {"interleave": "band"},
+    "strips of a row": {"blockysize": 1},
+    "tiled": {"tiled": True, "blockxsize": 32, "blockysize": 48},
+    "one block": {"tiled": True, "blockxsize": 128, "blockysize": 128},
+    "geographic": {"crs": CRS.from_epsg(4326), "transform": Affine(2.7e-4, 0, 38, 0, -2.7e-4, 9)},
+    "rotated": {"transform": Affine(24.0, 18.0, 500000.0, 18.0, -24.0, 1200000.0)},
+    "south of the equator": {"transform": Affine(30.0, 0.0, 500000.0, 0.0, -30.0, -1200000.0)},
+    "lzw with a predictor": {"compress": "lzw", "predictor": 2},
+    "deflate": {"compress": "deflate", "zlevel": 9},
+    "float predictor": {"compress": "deflate", "predictor": 3, "dtype": "float32", "told_by": "nan"},
+    "big": {"BIGTIFF": "YES"},
+    "narrow": {"width": 20},
+    "nodata 255": {"nodata": 255},
+    "nodata in the middle": {"nodata": 100, "dtype": "int16"},
+}
+
+
+def structure(dataset):
+    return {
+        "interleave": dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE"),
+        "compression": dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION"),
+        "predictor": dataset.tags(ns="IMAGE_STRUCTURE").get("PREDICTOR"),
+        "blocks": dataset.block_shapes,
+        "crs": dataset.crs,
+        "transform": dataset.transform,
+        "dtypes": dataset.dtypes,
+    }
+
+
+@pytest.mark.parametrize("options", SHAPES.values(), ids=SHAPES)
+def test_a_scene_of_any_shape_is_filled_and_stored_as_it_was(make, run, opened, options):
+    made = make(**options)
+    if options.get("nodata") == 100:  # a number that observations have, too, in their range but not their pixels
+        assert not (made.clean[made.observed] == 100).any()
+
+    ended = run(made.path)
+
+    assert ended.code == 0, ended.said
+    after = made.path.with_name("scene_filled.tif")
+    check_filled(made, after, opened)
+    with opened(made.path) as before, opened(after) as dataset:
+        assert structure(dataset) == structure(before)
+    assert b"BIGTIFF" not in after.read_bytes()[:8]
+    assert after.read_bytes()[2:3] == made.path.read_bytes()[2:3]  # 42, or 43 for BigTIFF
+
+
+def describing(**attributes):
+    def describe(dataset):
+        for name, value in attributes.items():
+            setattr(dataset, name, value)
+
+    return describe
+
+
+def tagged(dataset):
+    dataset.update_tags(SENSOR="ETM+", note="ü < & >")
+    dataset.update_tags(2, BAND="green")
+    dataset.update_tags(ns="MINE", key="value")
+
+
+METADATA = {
+    "descriptions": ({"describe": describing(descriptions=("blue", "", "β red"))}, lambda d: d.descriptions),
+    "scales": ({"describe": describing(scales=(2.75e-5, 1.0, 0.00341802))}, lambda d: d.scales),
+    "offsets": ({"describe": describing(offsets=(-0.2, 0.0, 149.0))}, lambda d: d.offsets),
+    "units": ({"describe": describing(units=("m", "", "K"))}, lambda d: d.units),
+    "colours": (
+        {"describe": describing(colorinterp=[ColorInterp.blue, ColorInterp.green, ColorInterp.red])},
+        lambda d: d.colorinterp,
+    ),
+    "rgb": ({"photometric": "RGB"}, lambda d: d.colorinterp),
+    "colour map": (
+        {"count": 1, "describe": lambda d: d.write_colormap(1, {i: (i, 255 - i, 3, 255) for i in range(256)})},
+        lambda d: d.colormap(1),
+    ),
+    "tags": (
+        {"describe": tagged},
+        lambda d: (d.tags()["SENSOR"], d.tags()["note"], d.tags(2)["BAND"], d.tags(ns="MINE")),
+    ),
+    "gcps": (
+        {"gcps": CORNERS, "crs": CRS.from_epsg(4326), "transform": None},
+        lambda d: ([p.asdict() | {"id": None} for p in d.gcps[0]], d.gcps[1]),
+    ),
+    "rpcs": ({"rpcs": RPCS, "georeferenced": False}, lambda d: d.rpcs.to_dict()),
+    "pixel is point": (
+        {"describe": lambda d: d.update_tags(AREA_OR_POINT="Point")},
+        lambda d: d.tags()["AREA_OR_POINT"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "look"), METADATA.values(), ids=METADATA)
+def test_metadata_is_kept(make, run, opened, options, look):
+    made = make(**options)
+    assert run(made.path).code == 0
+    with opened(made.path) as before, opened(made.path.with_name("scene_filled.tif")) as after:
+        assert look(after) == look(before)
+
+
+def test_overviews_are_built_again_from_the_filled_pixels(make, run, opened):
+    made = make(height=256, width=256, tiled=True, blockxsize=64, blockysize=64)
+    with rasterio.open(made.path, "r+") as dataset:
+        dataset.build_overviews([2, 4], Resampling.nearest)
+
+    assert run(made.path).code == 0
+
+    with opened(made.path.with_name("scene_filled.tif")) as dataset:
+        assert [dataset.overviews(band) for band in dataset.indexes] == [[2, 4]] * 3
+    with rasterio.open(made.path.with_name("scene_filled.tif"), overview_level=0) as overview:
+        assert (overview.read() != 0).all()
+
+
+def test_statistics_of_the_gappy_scene_are_not_passed_off_as_the_filled_ones(make, run, opened):
+    made = make(describe=lambda d: d.update_tags(1, STATISTICS_MEAN="1", STATISTICS_MAXIMUM="2"))
+    assert run(made.path).code == 0
+    with opened(made.path.with_name("scene_filled.tif")) as dataset:
+        assert not [tag for tag in dataset.tags(1) if tag.startswith("STATISTICS")]
+
+
+class TestTheSample:
+    """The sample scene has a footprint with a ragged side, and a truth."""
+
+    @pytest.fixture(scope="class")
+    def filled(self, samples, tmp_path_factory):
+        from typer.testing import CliRunner
+
+        from landsat_fill.cli.app import app
+
+        folder = tmp_path_factory.mktemp("sample")
+        arguments = [str(samples / "slc_off.tif"), "-o", str(folder / "out.tif"), "--preview"]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        return folder
+
+    @pytest.fixture(scope="class")
+    def cubes(self, samples, filled):
+        read = {}
+        for name, path in {
+            "clean": samples / "clean.tif",
+            "gappy": samples / "slc_off.tif",
+            "filled": filled / "out.tif",
+            "layer": filled / "out_fill.tif",
+        }.items():
+            with rasterio.open(path) as dataset:
+                read[name] = dataset.read()
+        return read
+
+    def test_observed_pixels_are_bit_identical(self, cubes):
+        observed = cubes["gappy"] != 0
+        np.testing.assert_array_equal(cubes["filled"][observed], cubes["gappy"][observed])
+
+    def test_nothing_is_invented_more_than_a_pixel_outside_any_bands_footprint(self, cubes):
+        for clean, filled in zip(cubes["clean"], cubes["filled"], strict=True):
+            near = cv2.dilate((clean != 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            assert not (filled[~near] != 0).any()
+
+    def test_what_is_missing_inside_the_footprint_is_filled(self, cubes):
+        missing = (cubes["clean"] != 0) & (cubes["gappy"] == 0)
+        assert (cubes["filled"][missing] != 0).mean() >= 0.999
+
+    def test_the_fill_is_close_to_the_truth(self, cubes):
+        missing = (cubes["clean"] != 0) & (cubes["gappy"] == 0) & (cubes["filled"] != 0)
+        truth = cubes["clean"][missing].astype(float)
+        assert np.sqrt(np.mean((cubes["filled"][missing] - truth) ** 2)) < 0.5 * truth.std()
+
+    def test_the_fill_layer_says_of_each_pixel_what_was_done(self, cubes, filled):
+        gappy, after, layer = cubes["gappy"], cubes["filled"], cubes["layer"][0]
+        was_filled = ((gappy == 0) & (after != 0)).any(axis=0)
+        np.testing.assert_array_equal(layer == 4, was_filled)
+        np.testing.assert_array_equal(layer == 0, (after == 0).all(axis=0))
+        np.testing.assert_array_equal(layer == 1, (gappy != 0).any(axis=0) & ~was_filled)
+        with rasterio.open(filled / "out_fill.tif") as dataset:
+            assert dataset.colormap(1)[4] != dataset.colormap(1)[1]
+            assert dataset.colormap(1)[0][3] == 0
+            assert dataset.tags()["CODE_4"] == "missing, filled"
+            assert dataset.nodata == 0
+            assert dataset.count == 1
+
+    def test_the_tags_say_how_it_was_made(self, filled):
+        with rasterio.open(filled / "out.tif") as dataset:
+            tags = dataset.tags()
+        assert tags["LANDSAT_FILL_METHOD"] == "tension-spline"
+        assert tags["LANDSAT_FILL_SOURCE"] == "slc_off.tif"
+        assert "tension" in json.loads(tags["LANDSAT_FILL_METHOD_OPTIONS"])
+        assert json.loads(tags["LANDSAT_FILL_OPTIONS"])["holes"] == "narrow"
+        assert tags["ORIGIN"].startswith("invented by landsat-fill")
+
+    def test_the_report_has_a_row(self, cubes, filled):
+        (row,) = map(json.loads, (filled / "report.jsonl").read_text().splitlines())
+        assert row["status"] == "filled"
+        assert row["tally"]["observed"] == np.count_nonzero(cubes["gappy"])
+        assert row["tally"]["filled"] == np.count_nonzero((cubes["gappy"] == 0) & (cubes["filled"] != 0))
+        assert row["tally"]["left"] == 0
+        assert sum(row["tally"].values()) == cubes["gappy"].size
+        assert {"method", "options", "version", "time", "seconds", "missing_percent"} <= set(row)
+
+    def test_the_picture_shows_before_and_after_side_by_side(self, filled):
+        picture = cv2.imread(str(filled / "out.png"))
+        height, width, _ = picture.shape
+        assert (height, width) == (512, 2 * 512 + 8)
+        before, after = picture[:, :512], picture[:, -512:]
+        black = [(half == 0).all(axis=2).mean() for half in (before, after)]
+        assert black[0] > black[1] + 0.2
+
+    def test_no_other_file_is_left(self, filled):
+        names = sorted(path.name for path in filled.iterdir())
+        assert names == ["out.png", "out.tif", "out_fill.tif", "report.jsonl"]
+
+
+def test_a_fill_layer_a_band(make, run, opened):
+    made = make(height=150)
+    assert run(made.path, "--fill-layer", "bands").code == 0
+    with opened(made.path.with_name("scene_fill.tif")) as dataset:
+        np.testing.assert_array_equal(dataset.read() == 4, made.missing)
+
+
+def test_no_fill_layer(make, run):
+    made = make()
+    assert run(made.path, "--fill-layer", "none").code == 0
+    assert not made.path.with_name("scene_fill.tif").exists()
+
+
+def test_creation_options_replace_those_of_the_input(make, run, opened):
+    made = make(compress="lzw")
+    assert run(made.path, "--co", "COMPRESS=ZSTD", "--co", "TILED=NO").code == 0
+    with opened(made.path.with_name("scene_filled.tif")) as dataset:
+        assert dataset.profile["compress"] == "zstd"
+        assert dataset.block_shapes[0][1] == dataset.width
+
+
+def test_a_cloud_optimized_geotiff(make, run, opened):
+    made = make(height=700, width=600, count=1)
+    assert run(made.path, "--cog").code == 0
+    with opened(made.path.with_name("scene_filled.tif")) as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert dataset.overviews(1)
+    check_filled(made, made.path.with_name("scene_filled.tif"), opened)
+
+
+def test_the_number_of_missing_pixels_may_be_given(make, run, opened):
+    made = make(told_by="name")
+    ended = run(made.path, "--nodata", "0")
+    assert ended.code == 0
+    check_filled(made, made.path.with_name("scene_filled.tif"), opened)
+
+
+def test_a_file_that_cannot_say_what_is_missing_is_copied_and_the_user_told(make, run, opened):
+    made = make(told_by="name")
+    ended = run(made.path)
+    assert ended.code == 0
+    assert "no gaps" in ended.out
+    assert "--nodata" in ended.out
+
+
+def test_some_bands_only(make, run, opened):
+    made = make(count=4, describe=describing(descriptions=("blue", "green", "red", "nir")))
+    assert run(made.path, "--bands", "nir,2").code == 0
+    with opened(made.path.with_name("scene_filled.tif")) as dataset:
+        assert dataset.descriptions == ("green", "nir")
+        assert (dataset.read() != 0).all()

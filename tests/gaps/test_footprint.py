@@ -1,0 +1,223 @@
+"""The footprint: every gap inside, nothing invented outside, whatever the scene's shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from landsat_fill.errors import UsageError
+from landsat_fill.gaps.footprint import FootprintSurvey, reach_for_period
+from landsat_fill.scene import Window
+
+PERIOD_PX = 33
+REACH_PX = reach_for_period(PERIOD_PX)
+
+
+def survey(observed, reach_px=REACH_PX, strip_px=128, threads=1):
+    bands, height, width = observed.shape
+    found = FootprintSurvey(bands, height, width, reach_px, threads)
+    for row in range(0, height, strip_px):
+        end = min(row + strip_px, height)
+        top, bottom = min(found.halo_px, row), min(found.halo_px, height - end)
+        found.add(row, observed[:, row - top : end + bottom], top, bottom)
+    return found.finish()
+
+
+def inside_of(footprint):
+    return footprint.inside(Window(0, 0, footprint.height, footprint.width))
+
+
+def stripes(height, width, *, width_px=10.0, tilt_deg=9.7, period_px=PERIOD_PX, phase_px=5.0):
+    rows, cols = np.mgrid[:height, :width]
+    along = rows - cols * np.tan(np.radians(tilt_deg)) + phase_px
+    return np.mod(along, period_px) < width_px
+
+
+def swath(bands, height, width, *, tilt_deg=9.7, period_px=PERIOD_PX, widest_px=14.0):
+    """Return observed and inside cubes of a leaning footprint with two trains of tapering gaps.
+
+    Its upper and lower edges lie where neither train has a gap, as those of a whole scan do.
+    """
+    tilt = np.radians(tilt_deg)
+    rows, cols = np.mgrid[:height, :width].astype(np.float32)
+    half_swath = width * 0.42
+    half_length = np.floor(height * 0.4 / period_px) * period_px
+    observed = np.empty((bands, height, width), bool)
+    inside = np.empty_like(observed)
+    for band in range(bands):
+        right = (cols - width / 2 - 2 * band) * np.cos(tilt) + (rows - height / 2) * np.sin(tilt)
+        down = (rows - height / 2) - (cols - width / 2) * np.tan(tilt)
+        inside[band] = (np.abs(right) <= half_swath) & (np.abs(down) <= half_length)
+        gap = widest_px * np.abs(right) / half_swath
+        gap[gap <= 2] = 0
+        centre = np.where(right < 0, period_px / 4, 3 * period_px / 4)
+        off = np.mod(down - centre + period_px / 2, period_px) - period_px / 2
+        observed[band] = inside[band] & ~(np.abs(off) < gap / 2)
+    return observed, inside
+
+
+def grown(pixels):
+    out = pixels.copy()
+    for axis in (0, 1):
+        for step in (1, -1):
+            out |= np.roll(pixels, step, axis)
+    return out
+
+
+@pytest.mark.parametrize("tilt_deg", [9.7, -9.7, 14.0])
+def test_a_leaning_swath_is_found_to_the_pixel(tilt_deg):
+    observed, inside = swath(2, 1400, 1300, tilt_deg=tilt_deg)
+    found = inside_of(survey(observed, strip_px=300, threads=2))
+    missing = inside & ~observed
+    for band in range(2):
+        assert not (found[band] & ~grown(inside[band])).any()
+    # The gaps of this small scene are a fifth as long as in a full one, their mouths as wide.
+    assert (found & missing).sum() >= (1 - 5 * 0.001) * missing.sum()
+
+
+def test_counts_add_up():
+    observed, _ = swath(2, 700, 600)
+    footprint = survey(observed)
+    found = inside_of(footprint)
+    for band in range(2):
+        assert footprint.observed_px[band] == observed[band].sum()
+        assert footprint.outside_px[band] == (~found[band]).sum()
+        assert footprint.missing_px[band] == (found[band] & ~observed[band]).sum()
+
+
+@pytest.mark.parametrize("strip_px", [1, 7, 64, 1000])
+def test_the_strips_make_no_difference(strip_px):
+    observed, _ = swath(1, 400, 300)
+    np.testing.assert_array_equal(inside_of(survey(observed, strip_px=strip_px)), inside_of(survey(observed)))
+
+
+def test_threads_make_no_difference():
+    observed, _ = swath(3, 400, 300)
+    observed[1] = observed[0]
+    np.testing.assert_array_equal(inside_of(survey(observed, threads=3)), inside_of(survey(observed)))
+
+
+@pytest.mark.parametrize("window", [Window(0, 0, 50, 60), Window(133, 41, 80, 7), Window(390, 290, 10, 10)])
+def test_a_window_is_cut_out_of_the_whole(window):
+    footprint = survey(swath(2, 400, 300)[0])
+    rows, cols = window.slices
+    np.testing.assert_array_equal(footprint.inside(window), inside_of(footprint)[:, rows, cols])
+
+
+@pytest.mark.parametrize("tilt_deg", [9.7, -9.7, 0.0, 15.0])
+@pytest.mark.parametrize("width_px", [2, 8, 14, 18])
+def test_a_crop_without_border_is_inside_as_a_whole(width_px, tilt_deg):
+    for phase_px in range(0, PERIOD_PX, 4):
+        gaps = stripes(200, 230, width_px=width_px, tilt_deg=tilt_deg, phase_px=phase_px)
+        assert inside_of(survey(~gaps[None])).all()
+
+
+def test_pan_gaps_are_twice_as_tall():
+    gaps = stripes(600, 500, width_px=28, period_px=66)
+    assert inside_of(survey(~gaps[None], reach_for_period(66))).all()
+
+
+def test_no_gaps_and_no_border():
+    footprint = survey(np.ones((2, 90, 80), bool))
+    assert footprint.missing_px == footprint.outside_px == (0, 0)
+
+
+def test_without_an_observation_nothing_is_inside():
+    observed = np.zeros((2, 90, 80), bool)
+    observed[1] = True
+    found = inside_of(survey(observed))
+    assert not found[0].any()
+    assert found[1].all()
+
+
+def test_a_few_observed_pixels_carry_no_footprint_beyond_them():
+    observed = np.zeros((1, 300, 300), bool)
+    observed[0, [50, 120, 250], [40, 200, 90]] = True
+    assert survey(observed).missing_px == (0,)
+
+
+@pytest.mark.parametrize("shape", [(1, 500, 1), (1, 1, 500), (1, 1, 1), (1, 3, 400)])
+def test_thin_images(shape):
+    observed = np.ones(shape, bool)
+    observed[:, 100:110] = False
+    if shape[2] > 1:
+        observed[:, :, ::7] = False
+    footprint = survey(observed)
+    assert footprint.outside_px == (0,)
+
+
+def test_a_column_whose_ends_are_border():
+    observed = np.zeros((1, 500, 1), bool)
+    observed[0, 100:400] = True
+    observed[0, 200:212] = False
+    footprint = survey(observed)
+    assert footprint.missing_px == (12,)
+    assert footprint.outside_px == (200,)
+
+
+def test_an_enclosed_lake_is_inside():
+    observed = ~stripes(300, 400)[None]
+    observed[0, 100:200, 150:260] = False
+    assert inside_of(survey(observed)).all()
+
+
+def test_a_large_hole_at_the_images_edge_is_left_alone():
+    observed = np.ones((1, 300, 400), bool)
+    observed[0, :80, 100:220] = False
+    found = inside_of(survey(observed))
+    np.testing.assert_array_equal(found, observed)
+
+
+def test_the_teeth_of_a_ragged_edge_are_not_joined():
+    # As on real scenes: of each scan, the first rows begin some pixels before the rest.
+    rows, cols = np.mgrid[:400, :300]
+    scan, row_in_scan = np.divmod(rows, PERIOD_PX)
+    begin = 90 - 6 * scan - np.where(row_in_scan < 2, 9, 0)
+    observed = ((cols >= begin) & (row_in_scan < 20))[None]
+    found = inside_of(survey(observed))[0]
+    between_teeth = (cols < begin - 2) & (row_in_scan >= 3) & (row_in_scan < 19)
+    assert not (found & between_teeth).any()
+    gaps = (row_in_scan >= 20) & (rows < 11 * PERIOD_PX) & (cols > 100)
+    assert found[gaps].all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 50), st.floats(0, 1), st.integers(1, 25), st.integers(0, 2**32 - 1))
+def test_any_pattern(height, width, share, reach_px, seed):
+    observed = np.random.default_rng(seed).random((2, height, width)) < share
+    footprint = survey(observed, reach_px, strip_px=13)
+    found = inside_of(footprint)
+    assert found[observed].all()
+    for band in range(2):
+        assert footprint.outside_px[band] == (~found[band]).sum()
+        # What is outside is reached from the image's edge.
+        outside = ~found[band]
+        if outside.any() and observed[band].any():
+            edge = np.zeros_like(outside)
+            edge[[0, -1]] = edge[:, [0, -1]] = True
+            assert (outside & edge).any()
+
+
+def test_strips_out_of_order_are_refused():
+    found = FootprintSurvey(1, 100, 50, REACH_PX)
+    with pytest.raises(UsageError, match="expected a strip"):
+        found.add(50, np.ones((1, 50, 50), bool), 0, 0)
+
+
+def test_too_small_a_halo_is_refused():
+    found = FootprintSurvey(1, 100, 50, REACH_PX)
+    with pytest.raises(UsageError, match="halo"):
+        found.add(0, np.ones((1, 50, 50), bool), 0, 0)
+
+
+def test_a_survey_that_lacks_strips_is_refused():
+    found = FootprintSurvey(1, 100, 50, REACH_PX)
+    with pytest.raises(UsageError, match="down to row 100"):
+        found.finish()
+
+
+def test_a_reach_of_nothing_is_refused():
+    with pytest.raises(UsageError, match="reach"):
+        FootprintSurvey(1, 100, 50, 0)
