@@ -62,7 +62,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from landsat_fill import __version__
+        from landsat_fill.version import __version__
 
         typer.echo(f"landsat-fill {__version__}")
         raise typer.Exit

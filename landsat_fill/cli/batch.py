@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from landsat_fill import __version__
 from landsat_fill.cli.terminal import reporter
 from landsat_fill.pipeline import Action, Outcome, Status, append_report, failed_input, report_path, run_jobs
+from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

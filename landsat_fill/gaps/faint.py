@@ -203,12 +203,10 @@ def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
     rows, cols = np.nonzero(candidates[best])
     if rows.size < LEAST_LINES * LINE_PX:
         return None
-    # The tilt is known to a degree or two: take the one that gathers the pixels on the fewest lines.
-    tilts = TILTS_DEG[best] + np.linspace(-2, 2, 41)
-    crossings = [rows - cols * math.tan(math.radians(tilt)) for tilt in tilts]
-    gathered = [float((np.bincount((each - each.min()).astype(int)) ** 2.0).sum()) for each in crossings]
-    tilt_deg = float(tilts[np.argmax(gathered)])
-    places, heights = _line_places(crossings[int(np.argmax(gathered))], cols)
+    # Through a tall stripe run lines of many tilts: take the tilt that gathers the pixels on the fewest lines.
+    coarse = _gathering_tilt(rows, cols, TILTS_DEG)
+    tilt_deg = _gathering_tilt(rows, cols, coarse + np.linspace(-2, 2, 41))
+    places, heights = _line_places(_crossings(rows, cols, tilt_deg), cols)
     if places.size < LEAST_LINES:
         return None
     distances = np.diff(places)
@@ -223,6 +221,21 @@ def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
     regular = np.concatenate([agrees[:1], agrees])
     first_px = _phase(places[regular], period_px)
     return _Lattice(tilt_deg, period_px, first_px, float(np.median(heights[regular])), int(regular.sum()))
+
+
+def _crossings(rows: NDArray[np.intp], cols: NDArray[np.intp], tilt_deg: float) -> NDArray[np.floating]:
+    """Return where the scan lines of pixels cross column 0."""
+    return rows - cols * math.tan(math.radians(tilt_deg))
+
+
+def _gathering_tilt(rows: NDArray[np.intp], cols: NDArray[np.intp], tilts_deg: NDArray[np.floating]) -> float:
+    """Return the tilt whose scan lines hold the most of pixels each."""
+    gathered = []
+    for tilt_deg in tilts_deg:
+        crossings = _crossings(rows, cols, float(tilt_deg))
+        on_line = np.bincount((crossings - crossings.min()).astype(np.intp))
+        gathered.append(float((on_line.astype(np.float64) ** 2).sum()))
+    return float(tilts_deg[int(np.argmax(gathered))])
 
 
 def _line_places(

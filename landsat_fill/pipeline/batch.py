@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landsat_fill import __version__
 from landsat_fill.errors import LandsatFillError
 from landsat_fill.io import append_line
 from landsat_fill.pipeline.fill import run_job
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, Job, filled_folder
 from landsat_fill.pipeline.provenance import method_options_of
+from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

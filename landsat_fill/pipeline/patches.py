@@ -7,13 +7,13 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from landsat_fill import __version__
 from landsat_fill.errors import InputError
 from landsat_fill.io import Layout, Opacity, RasterWriter, SceneReader, StoredReader, write_text_atomically
 from landsat_fill.pipeline.blocks import read_blocks
 from landsat_fill.pipeline.outputs import stacked_layout
 from landsat_fill.scene import Window
 from landsat_fill.tiling import strip_windows, tile_windows
+from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable

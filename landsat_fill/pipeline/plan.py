@@ -50,9 +50,10 @@ class Job:
         return self.target if self.is_folder else self.target.parent
 
     def refusal(self) -> OutputError:
-        """Return the error of a job that is refused."""
+        """Return the error of a job whose target is there already."""
+        whose = "" if self.action is Action.SKIP else " that landsat-fill didn't write"
         return OutputError(
-            f"expected no file at {self.target}, but there is one that landsat-fill didn't write",
+            f"expected no file at {self.target}, but there is one{whose}",
             hint="give another -o or --name, or replace it with --overwrite",
         )
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landsat_fill import __version__
+from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from landsat_fill.pipeline.request import FillRequest

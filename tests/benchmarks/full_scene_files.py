@@ -55,7 +55,7 @@ def full_scene(folder: Path, rows: int, cols: int) -> FullScene:
     scene = FullScene(folder / f"full_{rows}x{cols}.tif", folder / f"truth_{rows}x{cols}.tif", folder)
     if not (scene.path.exists() and scene.truth.exists()):
         making = [folder / f"making_{file.name}" for file in (scene.path, scene.truth)]
-        files = ["--full-size", making[0], "--truth", making[1]]
+        files = ["--full-size", str(making[0]), "--truth", str(making[1])]
         size = ["--rows", str(rows), "--cols", str(cols)]
         subprocess.run([sys.executable, GENERATOR, *files, *size], check=True)
         # Under their names only once they are whole.

@@ -128,7 +128,7 @@ def make_scene(
         nodata = {"nan": float("nan")}.get(told_by, 0)
     stored = clean.copy()
     stored[missing] = nodata
-    opaque = np.where(missing[0], 0, 255).astype(np.uint8)
+    most = 1 if clean.dtype.kind == "f" else np.iinfo(dtype).max
     if told_by == "tag":
         options["nodata"] = nodata
     if georeferenced:
@@ -139,14 +139,18 @@ def make_scene(
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path, "w", driver="GTiff", dtype=dtype, **shape, **options) as dataset:
             if told_by == "alpha":
-                dataset.colorinterp = [ColorInterp.gray, *[ColorInterp.undefined] * (count - 1), ColorInterp.alpha]
+                dataset.colorinterp = [
+                    ColorInterp.gray,
+                    *[ColorInterp.undefined] * (count - 1),
+                    ColorInterp.alpha,
+                ]
             if describe is not None:
                 describe(dataset)
             dataset.write(stored, list(range(1, count + 1)))
             if told_by == "alpha":
-                dataset.write(opaque.astype(dtype), count + 1)
+                dataset.write(np.where(missing[0], 0, most).astype(dtype), count + 1)
             if told_by == "mask":
-                dataset.write_mask(opaque)
+                dataset.write_mask(~missing[0])
     return Made(path, clean, missing)
 
 
