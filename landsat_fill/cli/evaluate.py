@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -152,47 +153,60 @@ def _patterns(width: str | None, missing: str | None, gaps_from: list[str]) -> l
     return patterns
 
 
+COLUMNS = {
+    "RMSE": "rmse",
+    "MAE": "mae",
+    "bias": "bias",
+    "r²": "r2",
+    "PSNR": "psnr_db",
+    "SSIM": "ssim",
+    "MS-SSIM": "ms_ssim",
+    "angle °": "spectral_angle_deg",
+    "border": "border_step",
+    "inner": "inner_step",
+    "cover 90": "coverage_90",
+    "CRPS": "crps",
+    "s": "seconds",
+}
+"""Headings of the table, and the scores below them."""
+
+WIDTH_WITHOUT_TERMINAL = 160
+
+
 def _print(results: Results) -> None:
-    """Print the summary as a table a pattern."""
+    """Print the summary, a table a pattern."""
     from rich.console import Console
     from rich.table import Table
 
-    from landsat_fill.evaluation import summarise
+    from landsat_fill.evaluation import ALL_PATTERNS, summarise
 
-    columns = {
-        "RMSE": "rmse",
-        "MAE": "mae",
-        "bias": "bias",
-        "r²": "r2",
-        "PSNR": "psnr_db",
-        "SSIM": "ssim",
-        "MS-SSIM": "ms_ssim",
-        "SAM °": "spectral_angle_deg",
-        "border step": "border_step",
-        "inner step": "inner_step",
-        "cover 90": "coverage_90",
-        "CRPS": "crps",
-        "s": "seconds",
-    }
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
     summaries = summarise(results)
+    shown = [h for h, name in COLUMNS.items() if any(_is_known(s.means.get(name)) for s in summaries)]
     for pattern in dict.fromkeys(summary.pattern for summary in summaries):
-        title = "all patterns" if pattern == "all" else f"stripes of {pattern}"
+        title = "all patterns" if pattern == ALL_PATTERNS else f"stripes: {pattern}"
         table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="bold")
-        table.add_column("method")
-        table.add_column("RMSE / GDAL", justify="right")
-        for heading in columns:
-            table.add_column(heading, justify="right")
+        table.add_column("method", no_wrap=True)
+        for heading in ("RMSE/GDAL", *shown):
+            table.add_column(heading, justify="right", no_wrap=True)
         for summary in summaries:
             if summary.pattern == pattern:
-                cells = [_cell(summary.means.get(name)) for name in columns.values()]
+                cells = [_cell(summary.means.get(COLUMNS[heading])) for heading in shown]
                 table.add_row(summary.method, _cell(summary.ratios["rmse"]), *cells)
         console.print(table)
     console.print(
-        "RMSE / GDAL: mean over scenes and bands of the RMSE on hidden pixels, relative to "
-        f"{results.methods[0]} (= 1). Scores in stored numbers."
+        f"RMSE/GDAL: RMSE on hidden pixels relative to {results.methods[0]}, mean over scenes and bands. "
+        "Scores in stored numbers. border, inner: steps across the gaps' borders and inside them, relative "
+        "to steps elsewhere; 1 is invisible.",
+        soft_wrap=True,
     )
 
 
+def _is_known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
+
+
 def _cell(value: float | None) -> str:
-    return "–" if value is None or value != value else f"{value:.4g}"
+    return f"{value:.3g}" if value is not None and _is_known(value) else "–"

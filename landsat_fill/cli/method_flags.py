@@ -19,7 +19,11 @@ class MethodFlags(TyperCommand):
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Return the arguments left over, after rewriting those that belong to the method."""
-        own = {flag for parameter in self.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+        own = {
+            flag
+            for parameter in self.get_params(ctx)
+            for flag in (*parameter.opts, *parameter.secondary_opts)
+        }
         if any(arg.startswith("--") and arg.split("=")[0] not in own for arg in args):
             args = rewritten(args, own, _options_of(asked_method(args)))
         return super().parse_args(ctx, args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -63,13 +64,19 @@ def evaluate(
         on_progress: Told the share done, 0 to 1, and what is being worked on.
 
     Raises:
-        UsageError: If there is no scene, no pattern or no seed.
+        UsageError: If there is no scene, no pattern or no seed, or two patterns share a label.
     """
     for what, given in (("scene", scenes), ("pattern", patterns), ("seed", seeds)):
         if not given:
             raise UsageError(f"expected at least one {what}, but got none")
+    names = [pattern.label for pattern in patterns]
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"expected patterns of different names, but got {', '.join(names)}",
+            hint="give each width, share and SLC-off scene once; more seeds repeat a pattern elsewhere",
+        )
     sampling = sampling or Sampling()
-    contenders = (REFERENCE, *(method for method in methods if method != REFERENCE))
+    contenders = tuple(dict.fromkeys((REFERENCE, *methods)))
     labels = tuple(method_label(method) for method in contenders)
     shown = patterns[len(patterns) // 2]
     steps = sum(sampling.images_of(scene) for scene in scenes) * len(patterns) * len(seeds) * len(contenders)
@@ -78,7 +85,7 @@ def evaluate(
     failures: list[Failure] = []
     example: Example | None = None
     done = 0
-    for image in _read_all(scenes, sampling, failures):
+    for image in _read_all(_told_apart(scenes), sampling, failures):
         image_context = _context_of(image, context or Context(threads=os.cpu_count() or 1))
         for pattern, seed, trial in _trials(image, patterns, seeds, failures):
             fills: dict[str, Filled] = {}
@@ -112,6 +119,17 @@ def method_label(method: FillMethod) -> str:
         if getattr(method, f.name) != f.default
     ]
     return " ".join([method.info.name, *changed])
+
+
+def _told_apart(scenes: Sequence[Scene]) -> list[Scene]:
+    """Return the scenes, each under a name of its own: the grids of one product share the product's."""
+    met: Counter[str] = Counter()
+    renamed = []
+    for scene in scenes:
+        met[scene.name] += 1
+        number = met[scene.name]
+        renamed.append(scene if number == 1 else replace(scene, name=f"{scene.name} ({number})"))
+    return renamed
 
 
 def _read_all(

@@ -203,7 +203,7 @@ def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
     rows, cols = np.nonzero(candidates[best])
     if rows.size < LEAST_LINES * LINE_PX:
         return None
-    # Through a tall stripe run lines of many tilts: take the tilt that gathers the pixels on the fewest lines.
+    # Through a tall stripe run lines of many tilts: take the one that gathers its pixels on the fewest.
     coarse = _gathering_tilt(rows, cols, TILTS_DEG)
     tilt_deg = _gathering_tilt(rows, cols, coarse + np.linspace(-2, 2, 41))
     places, heights = _line_places(_crossings(rows, cols, tilt_deg), cols)
@@ -229,7 +229,7 @@ def _crossings(rows: NDArray[np.intp], cols: NDArray[np.intp], tilt_deg: float) 
 
 
 def _gathering_tilt(rows: NDArray[np.intp], cols: NDArray[np.intp], tilts_deg: NDArray[np.floating]) -> float:
-    """Return the tilt whose scan lines hold the most of pixels each."""
+    """Return the tilt that gathers pixels on the fewest scan lines."""
     gathered = []
     for tilt_deg in tilts_deg:
         crossings = _crossings(rows, cols, float(tilt_deg))

@@ -107,6 +107,6 @@ def _refuse_what_is_no_file(source: str) -> None:
 def _reason(error: Exception, source: str) -> str:
     """Return GDAL's own words, without the file name that it repeats."""
     text = str(error)
-    while text.startswith(f"{source}:"):
-        text = text[len(source) + 1 :].strip()
-    return text.replace(f"'{source}' ", "").rstrip(".") or type(error).__name__
+    for name in (source, Path(source).name):
+        text = text.replace(f"'{name}' ", "").replace(f"{name}:", "")
+    return text.strip().rstrip(".") or type(error).__name__

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from landsat_fill.scene import Scene
+
+STRIP_VALUES = 32_000_000
+"""Pixels times bands that a strip may hold: 760 rows of a full scene of six bands, fewer of a stack of sixty."""
+
+LEAST_STRIP_PX = 128
+"""Rows of a strip at least: with fewer, the halo would be most of the work."""
+
 
 class Reads(Protocol):
     """What a strip is read from."""
@@ -45,6 +53,12 @@ class Block:
     def inner(self) -> Window:
         """The strip in the coordinates of the window."""
         return self.strip.within(self.window)
+
+
+def strip_rows(scene: Scene, most_px: int) -> int:
+    """Return the rows of a strip of a scene: at most `most_px`, and as many as memory allows."""
+    rows = STRIP_VALUES // (len(scene.bands) * scene.grid.width)
+    return min(most_px, max(rows, LEAST_STRIP_PX))
 
 
 def read_blocks(reader: Reads, height: int, width: int, strip_px: int, halo_px: int) -> Iterator[Block]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from landsat_fill.io import SceneReader, open_input
 from landsat_fill.methods import Context
-from landsat_fill.pipeline.blocks import Block, read_blocks
+from landsat_fill.pipeline.blocks import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.compose import compose
 from landsat_fill.pipeline.evidence import EvidenceFinder
 from landsat_fill.pipeline.fill_layer import fill_codes
@@ -114,7 +114,7 @@ def _fill_scene(
     height, width = scene.grid.height, scene.grid.width
     with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
         writing: Future[None] | None = None
-        for block in read_blocks(reader, height, width, info.tile_px, halo_px):
+        for block in read_blocks(reader, height, width, strip_rows(scene, info.tile_px), halo_px):
             strip = _fill_strip(scene, block, finder, request, context, counted)
             if writing is not None:
                 writing.result()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from landsat_fill.errors import InputError
 from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_period
 from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes
-from landsat_fill.pipeline.blocks import read_blocks
+from landsat_fill.pipeline.blocks import read_blocks, strip_rows
 from landsat_fill.pipeline.samples import SampleWindows
 from landsat_fill.scene import SCAN_PERIOD_M, Scene
 
@@ -66,7 +66,7 @@ def survey_scene(
     period_px = scan_period_px(scene)
     survey = FootprintSurvey(len(scene.bands), height, width, reach_for_period(period_px), threads)
     samples = SampleWindows(scene)
-    for block in read_blocks(reader, height, width, STRIP_PX, survey.halo_px):
+    for block in read_blocks(reader, height, width, strip_rows(scene, STRIP_PX), survey.halo_px):
         inner = block.inner
         below = block.window.height - inner.row - inner.height
         survey.add(block.strip.row, block.observed, inner.row, below)

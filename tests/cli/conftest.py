@@ -1,4 +1,4 @@
-"""Scenes whose truth is known, and two ways to run the command line: in this process, or in one of its own."""
+"""Scenes whose truth is known, and two ways to run the command line: in this process, or apart."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ METADATA = {
     ),
     "rgb": ({"photometric": "RGB"}, lambda d: d.colorinterp),
     "colour map": (
-        {"count": 1, "describe": lambda d: d.write_colormap(1, {i: (i, 255 - i, 3, 255) for i in range(256)})},
+        {"count": 1, "describe": lambda d: d.write_colormap(1, {i: (i, 9, 3, 255) for i in range(256)})},
         lambda d: d.colormap(1),
     ),
     "tags": (

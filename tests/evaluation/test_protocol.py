@@ -120,6 +120,16 @@ def test_the_reference_is_not_scored_twice(make_scene):
     assert method_label(REFERENCE) == "inverse-distance"
 
 
+def test_namesakes_are_told_apart(make_scene):
+    scene = make_scene()
+    methods = [Constant(), Constant()]
+    results = evaluate([scene, scene], methods, [STRIPES], context=ONE_THREAD)
+    assert {r.scene for r in results.records} == {"clean", "clean (2)"}
+    assert len(results.records) == 2 * 2 * 4
+    with pytest.raises(UsageError, match="different names"):
+        evaluate([scene], [], [STRIPES, STRIPES])
+
+
 def test_a_method_that_fails_does_not_stop_the_others(make_scene):
     scenes = [make_scene("wide"), make_scene("narrow", (3, 96, 70))]
     results = evaluate(scenes, [Broken(), Constant()], [STRIPES], context=ONE_THREAD)

@@ -376,6 +376,26 @@ def test_another_targets_partial_file_is_left_alone(tmp_path):
     assert other.exists()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"interleave": "PIXEL"},
+        {"masked": True},
+        {"overviews": (2, 4)},
+        {"overviews": (2, 4), "interleave": "PIXEL", "masked": True},
+        {"sparse": True, "nodata": 0},
+        {"cloud_optimized": True, "masked": True, "interleave": "PIXEL"},
+    ],
+)
+def test_gdal_says_nothing_on_the_terminal(changes, tmp_path, capfd):
+    layout = plain(count=3, grid=replace(GRID, height=1000, width=256), **changes)
+
+    write_whole(tmp_path / "out.tif", layout, random_pixels(layout))
+
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_writer_works_in_another_thread(tmp_path):
     layout = plain(masked=True)
     pixels = random_pixels(layout)

@@ -1,0 +1,261 @@
+"""One raster becomes a scene: its bands, what means "no observation", and errors for what isn't one."""
+
+from __future__ import annotations
+
+import math
+import struct
+import warnings
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.transform import Affine
+
+from landsat_fill.errors import InputError, UsageError
+from landsat_fill.io.geotiff import open_geotiff
+from landsat_fill.io.reading import SceneReader
+
+USGS_NAME = "LE07_L1TP_167055_20170316_20170411_01_T1_B4.TIF"
+
+
+def make(path, *, count=2, dtype="uint8", size=(40, 50), describe=None, **options):
+    with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
+        warnings.simplefilter("ignore")
+        with rasterio.open(path, "w", driver="GTiff", height=size[0], width=size[1], count=count, dtype=dtype,
+                           **({"photometric": "MINISBLACK"} | options)) as dataset:  # fmt: skip
+            if describe is not None:
+                describe(dataset)
+            dataset.write(np.full((count, *size), 5, dtype))
+    return str(path)
+
+
+def nodata_of(source, **options):
+    return open_geotiff(source, **options).bands[0].nodata
+
+
+def test_the_scene_says_what_the_file_is(tmp_path):
+    transform = Affine(30, 0, 5e5, 0, -30, 1e6)
+    source = make(tmp_path / "scene.tif", dtype="int16", nodata=-9999, crs="EPSG:32637", transform=transform)
+
+    scene = open_geotiff(source)
+
+    assert (scene.name, str(scene.source), scene.sensor) == ("scene", source, None)
+    assert (scene.grid.height, scene.grid.width) == (40, 50)
+    assert (scene.grid.transform, scene.grid.crs) == (transform, CRS.from_epsg(32637))
+    assert [(band.index, band.name, band.dtype, band.nodata) for band in scene.bands] == [
+        (1, "band 1", "int16", -9999.0),
+        (2, "band 2", "int16", -9999.0),
+    ]
+    assert scene.bands[0].valid_range == (-32768.0, 32767.0)
+
+
+def test_a_file_without_georeferencing_is_a_scene(tmp_path):
+    grid = open_geotiff(make(tmp_path / "in.tif")).grid
+
+    assert grid.crs is None
+    assert grid.transform.is_identity
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
+)
+def test_every_real_number_type_is_taken(dtype, tmp_path):
+    low, high = open_geotiff(make(tmp_path / "in.tif", dtype=dtype)).bands[0].valid_range
+
+    assert np.isfinite([low, high]).all()
+    assert np.array([low, high]).astype(dtype).tolist() == [low, high]
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_are_refused(dtype, tmp_path):
+    with pytest.raises(InputError, match=f"holds {dtype}"):
+        open_geotiff(make(tmp_path / "in.tif", dtype=dtype))
+
+
+# The order in which "no observation" is looked for.
+def test_the_number_given_goes_before_the_tag(tmp_path):
+    assert nodata_of(make(tmp_path / "in.tif", nodata=255), nodata=7) == 7.0
+
+
+def test_the_tag_goes_before_landsats_fill(tmp_path):
+    assert nodata_of(make(tmp_path / USGS_NAME, nodata=3)) == 3.0
+
+
+def test_a_mask_goes_before_landsats_fill(tmp_path):
+    source = make(tmp_path / USGS_NAME, describe=lambda d: d.write_mask(np.ones((40, 50), bool)))
+
+    assert nodata_of(source) is None
+    with SceneReader(open_geotiff(source)) as reader:
+        assert reader.tells_missing
+
+
+@pytest.mark.parametrize(("dtype", "fill"), [("uint8", 0.0), ("uint16", 0.0), ("int16", -9999.0)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        USGS_NAME,
+        "LE07_L2SP_167055_20170316_20200830_02_T1_SR_B4.TIF",
+        "LE71670552017075ASN00_B4.TIF",
+        "L71129046_04620080329_B40.TIF",
+        "le70130312015175edc00_sr_band4.tif",
+        "gap_filled_LE07_L1TP_167055_20170316.tif",
+    ],
+)
+def test_a_landsat_file_that_says_nothing_has_landsats_fill(name, dtype, fill, tmp_path):
+    assert nodata_of(make(tmp_path / name, dtype=dtype)) == fill
+    assert nodata_of(make(tmp_path / name, dtype=dtype), landsat=False) is None
+
+
+def test_a_file_whose_tags_name_landsat_has_landsats_fill(tmp_path):
+    def describe(dataset):
+        dataset.update_tags(SPACECRAFT_ID="LANDSAT_7")
+
+    assert nodata_of(make(tmp_path / "in.tif", describe=describe)) == 0.0
+
+
+def test_the_caller_may_know_that_it_is_landsat(tmp_path):
+    assert nodata_of(make(tmp_path / "in.tif"), landsat=True) == 0.0
+
+
+def test_floats_have_nan(tmp_path):
+    assert math.isnan(nodata_of(make(tmp_path / "in.tif", dtype="float32")))
+
+
+@pytest.mark.parametrize("name", ["scene.tif", "level3.tif", "LE_landscape.tif", "ALE70_1.tif"])
+def test_where_nothing_tells_nothing_is_invented(name, tmp_path):
+    scene = open_geotiff(make(tmp_path / name))
+
+    assert scene.bands[0].nodata is None
+    with SceneReader(scene) as reader:
+        assert not reader.tells_missing
+
+
+def test_the_alpha_band_is_no_band_of_the_scene(tmp_path):
+    def describe(dataset):
+        dataset.colorinterp = [ColorInterp.gray, ColorInterp.alpha, ColorInterp.undefined]
+
+    scene = open_geotiff(make(tmp_path / "in.tif", count=3, describe=describe))
+
+    assert [(band.index, band.nodata) for band in scene.bands] == [(1, None), (3, None)]
+
+
+def test_bands_can_be_chosen(tmp_path):
+    source = make(tmp_path / "in.tif", count=4)
+
+    assert [band.index for band in open_geotiff(source, bands=[4, 2]).bands] == [4, 2]
+    with pytest.raises(UsageError, match=r"1 to 4 .*got 5"):
+        open_geotiff(source, bands=[1, 5])
+
+
+def test_sixty_bands_are_sixty_bands(tmp_path):
+    assert len(open_geotiff(make(tmp_path / "in.tif", count=60, size=(4, 4))).bands) == 60
+
+
+def test_descriptions_and_colours_tell_the_sensors_bands(tmp_path):
+    def describe(dataset):
+        dataset.descriptions = ("Blue", "nir", "SR_B4", "something")
+
+    bands = open_geotiff(make(tmp_path / "in.tif", count=4, describe=describe)).bands
+    assert [band.name for band in bands] == ["Blue", "nir", "SR_B4", "something"]
+    assert [band.band and band.band.colour for band in bands] == ["blue", "nir", None, None]
+
+    bands = open_geotiff(make(tmp_path / "LE07_L2SP_1.tif", count=4, describe=describe)).bands
+    assert [band.band and band.band.colour for band in bands] == ["blue", "nir", "nir", None]
+    bands = open_geotiff(make(tmp_path / "LC08_L2SP_1.tif", count=4, describe=describe)).bands
+    assert [band.band and band.band.name for band in bands] == ["B2", "B5", "B4", None]
+
+
+def test_red_green_and_blue_are_known_by_their_colour(tmp_path):
+    scene = open_geotiff(make(tmp_path / "in.tif", count=3, photometric="RGB"))
+
+    assert [band.band.colour for band in scene.bands] == ["red", "green", "blue"]
+
+
+@pytest.mark.parametrize("driver", ["ENVI", "VRT", "PNG"])
+def test_other_formats_are_read_too(driver, tmp_path):
+    source = make(tmp_path / "in.tif", count=3, photometric="RGB")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rasterio.shutil.copy(source, tmp_path / "other", driver=driver)
+
+    scene = open_geotiff(str(tmp_path / "other"))
+
+    assert scene.name == "other"
+    assert len(scene.bands) == 3
+
+
+def test_a_file_inside_an_archive_is_read_in_place(tmp_path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "scenes.zip", "w") as archive:
+        archive.write(make(tmp_path / "in.tif"), "inner.tif")
+
+    scene = open_geotiff(f"/vsizip/{tmp_path}/scenes.zip/inner.tif")
+
+    assert (scene.name, len(scene.bands)) == ("inner", 2)
+    assert isinstance(scene.source, str)
+
+
+def cut(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+    return str(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"compress": "DEFLATE"}, {"tiled": True}, {"bigtiff": "YES"}])
+def test_a_file_that_was_cut_off_is_refused_before_it_is_read(options, tmp_path):
+    path = tmp_path / "in.tif"
+    make(path, size=(400, 400), **options)
+    size = path.stat().st_size
+
+    with pytest.raises(InputError, match=f"cut off after {size - 100:,}"):
+        open_geotiff(cut(path, size - 100))
+
+
+def broken_files(folder):
+    (folder / "text.tif").write_text("<html>Not found</html>")
+    (folder / "empty.tif").touch()
+    (folder / "header.tif").write_bytes(b"II*\0\x08\0")
+    (folder / "looping.tif").write_bytes(b"II*\0" + struct.pack("<IHI", 8, 0, 8))
+    (folder / "folder.tif").mkdir()
+    return {
+        "text.tif": "not recognized",
+        "empty.tif": "empty",
+        "header.tif": "header.tif: Cannot read TIFF header",
+        "looping.tif": "expected a raster",
+        "folder.tif": "folder",
+        "nothing.tif": "there is no",
+    }
+
+
+@pytest.mark.parametrize("name", ["text", "empty", "header", "looping", "folder", "nothing"])
+def test_what_is_no_raster_is_an_input_error_with_a_hint_and_no_noise(name, tmp_path, capfd):
+    reason = broken_files(tmp_path)[f"{name}.tif"]
+    with pytest.raises(InputError, match=reason) as caught:
+        open_geotiff(str(tmp_path / f"{name}.tif"))
+
+    assert f"{name}.tif" in caught.value.message
+    assert caught.value.hint or name == "empty"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_container_names_its_subdatasets(tmp_path):
+    with rasterio.Env() as session:
+        if "netCDF" not in session.drivers():
+            pytest.skip("this GDAL doesn't read netCDF")
+    from scipy.io import netcdf_file
+
+    path = tmp_path / "container.nc"
+    with netcdf_file(path, "w") as container:
+        container.createDimension("y", 4)
+        container.createDimension("x", 5)
+        for name in ("one", "two"):
+            container.createVariable(name, "i2", ("y", "x"))[:] = 1
+
+    with pytest.raises(InputError, match="holds none itself") as caught:
+        open_geotiff(str(path))
+    assert "2 subdatasets" in caught.value.hint
+    inner = caught.value.hint.rpartition(" ")[2]
+    assert len(open_geotiff(inner).bands) == 1
