@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,8 +42,15 @@ class FillByDefault(TyperGroup):
         """Return the arguments left over, after putting `fill` before them where no command is named."""
         own = {flag for parameter in self.params for flag in parameter.opts} | {"--help"}
         if args and args[0] not in self.commands and args[0].split("=")[0] not in own:
+            self._refuse_misspelt_command(ctx, args[0])
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def _refuse_misspelt_command(self, ctx: Context, word: str) -> None:
+        """End with a usage error if a word is no file, but nearly a command."""
+        near = difflib.get_close_matches(word, self.commands, n=1, cutoff=0.7)
+        if near and not Path(word).exists():
+            ctx.fail(f"There is no file and no command {word!r}. Did you mean {near[0]!r}?")
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order they are used, not of the alphabet."""

@@ -81,7 +81,8 @@ def run_batch(
         screen.outcome(outcome)
         if said.debug and outcome.trace:
             sys.stderr.write(outcome.trace)
-        append_report(report_path(outcome, outputs, jobs), outcome, request)
+        if jobs:  # without any, nothing says where a report belongs
+            append_report(report_path(outcome, outputs, jobs), outcome, request)
 
     with screen:
         info = request.method.info
@@ -94,7 +95,7 @@ def run_batch(
         reports = sorted(
             {str(report_path(o, outputs, jobs)) for o in ended if o.status is not Status.SKIPPED}
         )
-        if reports:
+        if reports and jobs:
             screen.say(f"report: {', '.join(reports)}")
     return not any(outcome.status is Status.FAILED for outcome in ended)
 

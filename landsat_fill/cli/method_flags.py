@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from typer.core import TyperCommand
@@ -25,8 +26,25 @@ class MethodFlags(TyperCommand):
             for flag in (*parameter.opts, *parameter.secondary_opts)
         }
         if any(arg.startswith("--") and arg.split("=")[0] not in own for arg in args):
-            args = rewritten(args, own, _options_of(asked_method(args)))
+            options = _options_of(asked_method(args))
+            _refuse_misspelt_option(ctx, args, own, options)
+            args = rewritten(args, own, options)
         return super().parse_args(ctx, args)
+
+
+def _refuse_misspelt_option(
+    ctx: Context, args: list[str], own: set[str], options: dict[str, MethodOption]
+) -> None:
+    """End with a usage error if an unknown flag is nearly one of the method's, which Typer doesn't know."""
+    for arg in args:
+        flag = arg.partition("=")[0]
+        if arg == "--":
+            return
+        if not flag.startswith("--") or flag in own or flag in options:
+            continue
+        near = difflib.get_close_matches(flag, [*own, *options], n=1, cutoff=0.6)
+        if near and near[0] in options and "--" + flag.removeprefix("--no-") not in options:
+            ctx.fail(f"No such option: {flag}. Did you mean {near[0]}?")
 
 
 def asked_method(args: list[str]) -> str:

@@ -132,7 +132,6 @@ def append_report(path: Path, outcome: Outcome, request: FillRequest) -> None:
     if outcome.status is Status.SKIPPED:
         return
     row = outcome.as_dict()
-    row.pop("trace")
     row |= {
         "options": method_options_of(request),
         "version": __version__,

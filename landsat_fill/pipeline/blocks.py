@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from landsat_fill.scene import Scene
 
 STRIP_VALUES = 32_000_000
-"""Pixels times bands that a strip may hold: 760 rows of a full scene of six bands, fewer of a stack of sixty."""
+"""Pixels times bands that a strip may hold: 760 rows of a full scene of six bands, fewer of a stack of 60."""
 
 LEAST_STRIP_PX = 128
 """Rows of a strip at least: with fewer, the halo would be most of the work."""

@@ -86,8 +86,9 @@ class Outcome:
     trace: str | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """Return the outcome as plain values for JSON."""
+        """Return the outcome as plain values for JSON, without the trace."""
         row = asdict(self)
+        row.pop("trace")
         row.update(
             target=str(self.target),
             status=self.status.value,
