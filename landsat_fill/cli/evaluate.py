@@ -91,7 +91,7 @@ def evaluate(
     """Hide observed pixels under stripes, fill them with each method, and score the hidden pixels only.
 
     All methods fill the same pixels in one run. GDAL's fillnodata with three smoothing passes is always one of
-    the rows, and the one the ratios refer to. Structural similarity needs `pip install 'landsat-fill[evaluate]'`.
+    the rows, and the one the ratios refer to. Figures need `pip install 'landsat-fill[evaluate]'`.
     """
     from landsat_fill.cli.terminal import print_error, shares_shown
     from landsat_fill.errors import InputError
@@ -209,4 +209,6 @@ def _is_known(value: float | None) -> bool:
 
 
 def _cell(value: float | None) -> str:
-    return f"{value:.3g}" if value is not None and _is_known(value) else "–"
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -26,12 +24,6 @@ Tags = dict[str, dict[str, str]]
 
 ColourTable = dict[int, tuple[int, int, int, int]]
 """Red, green, blue and opacity, 0 to 255, by pixel value."""
-
-LOSSY = ("JPEG", "YCBCR JPEG", "JXL", "JPEG2000", "WEBP")
-"""Compressions that may change a pixel value. WEBP and JXL count only where they aren't in lossless mode."""
-
-PREDICTING = ("DEFLATE", "LZW", "ZSTD")
-"""The compressions of GDAL's GTiff driver that know the PREDICTOR option."""
 
 PLAIN_BLOCK_PX = 256
 """Block side of files that follow no example: GDAL's own choice for tiled files."""
@@ -272,44 +264,6 @@ class Layout:
             )
         return self
 
-    def creation_options(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the options with which GDAL's GTiff driver creates such a file.
-
-        Args:
-            extra: The user's own options, which win.
-
-        Raises:
-            UsageError: If they ask for a compression that may change observed pixels.
-        """
-        options = {
-            "INTERLEAVE": self.interleave,
-            "TILED": "YES" if self.tiled else "NO",
-            "BLOCKYSIZE": str(self.block_height),
-            "BIGTIFF": "YES" if self.big else "IF_SAFER",
-            "PHOTOMETRIC": self.photometric,
-            # From threads of its own, GDAL 3.10 prints errors about ExtraSamples when it compresses the mask.
-            "NUM_THREADS": "1" if self.masked and self.count > 1 else "ALL_CPUS",
-        }
-        if self.tiled:
-            options["BLOCKXSIZE"] = str(self.block_width)
-        if self.compression:
-            options |= {"COMPRESS": self.compression, **self.compression_options}
-        if self.predictor > 1:
-            options["PREDICTOR"] = str(self.predictor)
-        if self.sparse:
-            options["SPARSE_OK"] = "TRUE"
-        if self.bits:
-            options["NBITS"] = str(self.bits)
-        options |= self.colour_profile
-        chosen = {key.upper(): str(value) for key, value in (extra or {}).items()}
-        _refuse_lossy(chosen)
-        if "COMPRESS" in chosen:
-            for key in self.compression_options:
-                options.pop(key, None)
-            if chosen["COMPRESS"].upper() not in PREDICTING:
-                options.pop("PREDICTOR", None)
-        return options | chosen
-
 
 def best_predictor(dtype: str) -> int:
     """Return the TIFF predictor that suits images of this data type: 3 for floats, else 2."""
@@ -352,19 +306,3 @@ def _without_statistics(tags: Tags) -> Tags:
         for domain, items in tags.items()
     }
     return {domain: items for domain, items in kept.items() if items}
-
-
-def _refuse_lossy(options: Mapping[str, str]) -> None:
-    """Raise UsageError for creation options that may change observed pixels."""
-    compression = options.get("COMPRESS", "").upper()
-    lossless = (
-        (compression == "WEBP" and options.get("WEBP_LOSSLESS", "").upper() in ("YES", "TRUE", "ON"))
-        or (compression == "JXL" and options.get("JXL_LOSSLESS", "YES").upper() in ("YES", "TRUE", "ON"))
-        or compression not in LOSSY
-    )
-    if not lossless or float(options.get("MAX_Z_ERROR", 0)) > 0:
-        raise UsageError(
-            f"expected a lossless compression, but got {compression or 'MAX_Z_ERROR'}, "
-            "which changes observed pixels",
-            hint="Use COMPRESS=DEFLATE, ZSTD or LZW.",
-        )

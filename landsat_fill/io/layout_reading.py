@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landsat_fill.io.blocks import tiff_blocks
+from landsat_fill.io.creation_options import LOSSY
 from landsat_fill.io.layout import (
-    LOSSY,
     BandLayout,
     GroundControlPoint,
     Layout,

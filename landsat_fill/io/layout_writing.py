@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import UsageError
+from landsat_fill.io.creation_options import cog_options
 from landsat_fill.io.gdal_session import gdal_session
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 OVERVIEW_BLOCKS_PX = (64, 128, 256, 512, 1024, 2048, 4096)
 """Block sides that GDAL_TIFF_OVR_BLOCKSIZE takes."""
-
-COG_BLOCK_PX = 512
-"""Block side of cloud optimized files, the COG driver's own default."""
 
 
 def create_dataset(path: Path, layout: Layout, options: Mapping[str, str]) -> DatasetWriter:
@@ -133,19 +131,7 @@ def copy_cloud_optimized(source: Path, target: Path, layout: Layout, extra: Mapp
     """
     from rasterio.shutil import copy
 
-    given = layout.creation_options(extra)
-    options = {
-        "COMPRESS": given.get("COMPRESS", "NONE"),
-        "OVERVIEW_RESAMPLING": layout.overview_resampling.upper().replace("_", ""),
-        "BIGTIFF": given["BIGTIFF"],
-        "NUM_THREADS": "ALL_CPUS",
-        "BLOCKSIZE": str(layout.block_width if layout.cloud_optimized else COG_BLOCK_PX),
-    }
-    if "PREDICTOR" in given:
-        options["PREDICTOR"] = "YES"
-    if "SPARSE_OK" in given:
-        options["SPARSE_OK"] = "TRUE"
-    options |= {key.upper(): value for key, value in extra.items()}
+    options = cog_options(layout, extra)
     with _option_complaints() as complaints:
         copy(str(source), str(target), driver="COG", **options)
     if complaints:

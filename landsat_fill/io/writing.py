@@ -10,6 +10,7 @@ from landsat_fill.errors import OutputError
 from landsat_fill.io.atomic import PartialFile, cannot_write, refuse_target
 from landsat_fill.io.block_rows import BlockRows
 from landsat_fill.io.blocks import tiff_blocks
+from landsat_fill.io.creation_options import YES, gtiff_options
 from landsat_fill.io.gdal_session import gdal_session
 from landsat_fill.io.layout_writing import build_overviews, copy_cloud_optimized, create_dataset
 
@@ -67,8 +68,7 @@ class RasterWriter:
         self._overwrite = overwrite
         self._protected = tuple(protected)
         self._extra_options = {key.upper(): value for key, value in (creation_options or {}).items()}
-        sparse_by_layout = "TRUE" if layout.sparse else "FALSE"
-        self._sparse = self._extra_options.get("SPARSE_OK", sparse_by_layout).upper() in ("YES", "TRUE", "ON")
+        self._sparse = self._extra_options.get("SPARSE_OK", "YES" if layout.sparse else "NO").upper() in YES
         self._cog = layout.cloud_optimized if cog is None else cog
         self._tags = dict(tags or {})
         self._partial = PartialFile(target.resolve())
@@ -84,7 +84,7 @@ class RasterWriter:
         """
         refuse_target(self._target, overwrite=self._overwrite, protected=self._protected)
         # The options of a cloud optimized file are another driver's; they come into play when it is copied.
-        options = self._layout.creation_options(None if self._cog else self._extra_options)
+        options = gtiff_options(self._layout, {} if self._cog else self._extra_options)
         self._partial.create()
         try:
             with gdal_session(**WRITING_OPTIONS):

@@ -221,3 +221,33 @@ def test_a_survey_that_lacks_strips_is_refused():
 def test_a_reach_of_nothing_is_refused():
     with pytest.raises(UsageError, match="reach"):
         FootprintSurvey(1, 100, 50, 0)
+
+
+def real_observed(real_data, name, nodata):
+    import rasterio
+
+    with rasterio.open(real_data / "slc_off" / name) as file:
+        return file.read() != nodata
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "nodata"),
+    [("etm_ethiopia_167055_20170316.tif", 0), ("etm_newengland_usa_20150624_cloudy.tif", -9999)],
+)
+def test_real_crops_are_inside_as_a_whole(real_data, name, nodata):
+    assert inside_of(survey(real_observed(real_data, name, nodata))).all()
+
+
+@pytest.mark.real_data
+def test_the_ragged_edge_of_a_real_scene(real_data):
+    observed = real_observed(real_data, "etm_colombia_007059_20161209.tif", 0)
+    found = inside_of(survey(observed))[0]
+    assert found.any(axis=1).all()
+    first = found.argmax(axis=1)
+    inner = np.arange(found.shape[1]) >= first[:, None] + 16  # the teeth are some ten pixels long
+    assert found[inner].all()
+    # The edge runs straight from (0, 150) to (585, 28), but for the teeth.
+    straight = np.interp(np.arange(found.shape[0]), [0, 585], [150, 28])
+    assert (first >= straight - 14).all()
+    assert (first <= straight + 10).all()

@@ -20,7 +20,6 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
-from landsat_fill.errors import UsageError
 from landsat_fill.io.layout import Layout
 from landsat_fill.io.writing import RasterWriter
 from landsat_fill.scene import Grid, Window
@@ -462,16 +461,3 @@ def test_statistics_are_dropped_when_pixels_change(paths):
     make(source, describe=tagging(band=1, STATISTICS_MEAN="4.5", WAVELENGTH="0.5"))
 
     assert Layout.of(source).without_statistics().bands[0].tags == {"": {"WAVELENGTH": "0.5"}}
-
-
-def test_the_users_creation_options_win():
-    options = Layout(8, 8, "uint8", (), predictor=2).creation_options({"compress": "packbits", "tiled": "no"})
-
-    assert (options["COMPRESS"], options["TILED"]) == ("packbits", "no")
-    assert "PREDICTOR" not in options
-
-
-@pytest.mark.parametrize("options", [{"COMPRESS": "JPEG"}, {"compress": "webp"}, {"MAX_Z_ERROR": "1"}])
-def test_creation_options_that_change_observed_pixels_are_refused(options):
-    with pytest.raises(UsageError, match="lossless"):
-        Layout(8, 8, "uint8", ()).creation_options(options)

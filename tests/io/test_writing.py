@@ -9,6 +9,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from rasterio.transform import Affine
 
 from landsat_fill.errors import OutputError, UsageError
 from landsat_fill.io.atomic import PARTIAL_SUFFIX, remove_stale_partials
+from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.io.layout import Layout
+from landsat_fill.io.reading import SceneReader
 from landsat_fill.io.text_files import append_line, write_text_atomically
 from landsat_fill.io.writing import RasterWriter
 from landsat_fill.scene import Grid, Window
@@ -272,6 +275,30 @@ def test_creation_options_come_through(tmp_path):
 
     layout = Layout.of(tmp_path / "out.tif")
     assert (layout.compression, layout.block_height, layout.big) == ("ZSTD", 64, True)
+
+
+def test_tiles_on_request_of_a_file_in_strips(tmp_path):
+    layout = plain(tiled=False, block_height=13, block_width=80)
+    write_whole(tmp_path / "out.tif", layout, random_pixels(layout), creation_options={"TILED": "YES"})
+
+    assert Layout.of(tmp_path / "out.tif").tiled
+
+
+@pytest.mark.real_data
+def test_real_files_come_back_as_they_were(real_data, tmp_path):
+    files = sorted(path for path in real_data.rglob("*") if path.suffix.lower() == ".tif")
+    for number, source in enumerate(files[::9]):
+        layout = Layout.of(source)
+        target = tmp_path / f"{number}.tif"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with rasterio.open(source) as dataset:
+                pixels = dataset.read()
+        write_whole(target, layout, pixels)
+        assert Layout.of(target) == layout, source
+        with SceneReader(open_geotiff(str(target))) as reader:
+            values, _ = reader.read(Window(0, 0, layout.height, layout.width))
+        np.testing.assert_array_equal(values, pixels, err_msg=str(source))
 
 
 def test_a_cloud_optimized_file_on_request(tmp_path):
