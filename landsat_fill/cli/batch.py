@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from landsat_fill.cli.terminal import reporter
+from landsat_fill.cli.terminal import print_error, reporter
+from landsat_fill.errors import OutputError
 from landsat_fill.pipeline import Action, Outcome, Status, append_report, failed_input, report_path, run_jobs
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline import FillRequest, Job, OutputRequest
@@ -75,14 +77,21 @@ def run_batch(
     """Return whether every scene was filled, skipped or had nothing to fill, after working through all."""
     screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
     ended: list[Outcome] = []
+    reports: dict[Path, OutputError | None] = {}
 
     def end(outcome: Outcome) -> None:
         ended.append(outcome)
         screen.outcome(outcome)
         if said.debug and outcome.trace:
             sys.stderr.write(outcome.trace)
-        if jobs:  # without any, nothing says where a report belongs
-            append_report(report_path(outcome, outputs, jobs), outcome, request)
+        report = report_path(outcome, outputs, jobs)
+        if report is None or outcome.status is Status.SKIPPED:
+            return
+        try:
+            append_report(report, outcome, request)
+            reports.setdefault(report, None)
+        except OutputError as error:  # scenes matter more than their record: go on, and say so at the end
+            reports[report] = error
 
     with screen:
         info = request.method.info
@@ -92,12 +101,13 @@ def run_batch(
             end(failed_input(source, error))
         run_jobs(jobs, request, outputs, processes=processes, on_outcome=end, on_progress=screen.progress)
         screen.say(summary_line(ended))
-        reports = sorted(
-            {str(report_path(o, outputs, jobs)) for o in ended if o.status is not Status.SKIPPED}
-        )
-        if reports and jobs:
-            screen.say(f"report: {', '.join(reports)}")
-    return not any(outcome.status is Status.FAILED for outcome in ended)
+        written = sorted(str(report) for report, error in reports.items() if error is None)
+        if written:
+            screen.say(f"report: {', '.join(written)}")
+    unwritten = [error for error in reports.values() if error is not None]
+    for failure in unwritten:
+        print_error(failure.message, failure.hint)
+    return not unwritten and not any(outcome.status is Status.FAILED for outcome in ended)
 
 
 def summary_line(ended: Sequence[Outcome]) -> str:

@@ -224,7 +224,14 @@ def fill(
     from landsat_fill.gaps.selection import Holes
     from landsat_fill.io import find_inputs
     from landsat_fill.methods import create_method
-    from landsat_fill.pipeline import FillLayer, FillRequest, OutputRequest, choose_device, plan_jobs
+    from landsat_fill.pipeline import (
+        Action,
+        FillLayer,
+        FillRequest,
+        OutputRequest,
+        choose_device,
+        plan_jobs,
+    )
 
     if not inputs and not from_file:
         raise UsageError("expected at least one scene, but got none", hint="landsat-fill fill --help")
@@ -262,7 +269,8 @@ def fill(
     planned = plan_jobs(found, outputs)
     if dry_run:
         print_plan(planned, bad, as_json=as_json)
-        raise typer.Exit(EXIT_FAILED if bad else 0)
+        refused = any(job.action is Action.REFUSE for job in planned)
+        raise typer.Exit(EXIT_FAILED if bad or refused else 0)
     said = Said(quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     if not run_batch(planned, bad, request, outputs, processes=jobs, said=said):
         raise typer.Exit(EXIT_FAILED)

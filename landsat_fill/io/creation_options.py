@@ -21,6 +21,10 @@ YES = ("YES", "TRUE", "ON", "1")
 """What GDAL takes for true, in capitals."""
 
 
+COG_BLOCK_PX = 512
+"""Block side of cloud optimized files, the COG driver's own default."""
+
+
 def gtiff_options(layout: Layout, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the options with which GDAL's GTiff driver creates a file of this layout.
 
@@ -55,10 +59,6 @@ def gtiff_options(layout: Layout, extra: Mapping[str, str]) -> dict[str, str]:
     if layout.bits:
         options["NBITS"] = str(layout.bits)
     return options | dict(extra)
-
-
-COG_BLOCK_PX = 512
-"""Block side of cloud optimized files, the COG driver's own default."""
 
 
 def cog_options(layout: Layout, extra: Mapping[str, str]) -> dict[str, str]:

@@ -107,16 +107,19 @@ def failed_input(source: str, error: InputError) -> Outcome:
     )
 
 
-def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Sequence[Job]) -> Path:
-    """Return the file that gets the row of an outcome: beside the outputs, at the top of their folder."""
+def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Sequence[Job]) -> Path | None:
+    """Return the file that gets the row of an outcome: beside the outputs, at the top of their folder.
+
+    None where there is nothing to fill and so no place beside an output.
+    """
     if outputs.report is not None:
         return outputs.report
-    job = next((job for job in jobs if job.target == outcome.target), jobs[0] if jobs else None)
+    if not jobs:
+        return None
+    job = next((job for job in jobs if job.target == outcome.target), jobs[0])
     if outputs.target is not None:
-        single = job is not None and job.target == outputs.target and not job.is_folder
+        single = job.target == outputs.target and not job.is_folder
         return (outputs.target.parent if single else outputs.target) / REPORT_NAME
-    if job is None:
-        return Path(REPORT_NAME)
     root = job.input.root
     if root is not None and str(root) != job.input.source:
         return filled_folder(root) / REPORT_NAME

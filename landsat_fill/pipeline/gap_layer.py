@@ -10,6 +10,7 @@ import numpy as np
 
 from landsat_fill.io import Layout, RasterWriter, SceneReader
 from landsat_fill.pipeline.blocks import read_blocks
+from landsat_fill.pipeline.outputs import input_files
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def write_gap_layer(scene: Scene, target: Path, *, any_band: bool, overwrite: bo
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=os.cpu_count() or 1, on_progress=lambda _share: None)
         layout = gap_layout(scene, any_band=any_band)
-        with RasterWriter(target, layout, overwrite=overwrite) as writer:
+        with RasterWriter(target, layout, overwrite=overwrite, protected=input_files(scene)) as writer:
             for block in read_blocks(reader, height, width, STRIP_PX, 0):
                 inside = survey.footprint.inside(block.window)
                 codes = np.where(inside, np.uint8(GapCode.MISSING), np.uint8(GapCode.OUTSIDE))

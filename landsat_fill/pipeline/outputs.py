@@ -15,10 +15,18 @@ import numpy as np
 
 from landsat_fill.errors import OutputError
 from landsat_fill.io import PARTIAL_MARK, Layout, Opacity, RasterWriter, StoredReader, write_text_atomically
+from landsat_fill.io.atomic import refuse_target
+from landsat_fill.io.gdal_session import is_local
 from landsat_fill.pipeline.fill_layer import COLOURS, MEANINGS
 from landsat_fill.pipeline.preview import Preview
 from landsat_fill.pipeline.provenance import is_ours, provenance_tags
-from landsat_fill.pipeline.request import FillLayer, OutputRequest
+from landsat_fill.pipeline.request import (
+    FILL_ENDING,
+    PREVIEW_ENDING,
+    STD_ENDING,
+    FillLayer,
+    OutputRequest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,25 +97,32 @@ class JobOutputs:
                 )
                 self._folder.chmod(0o777 & ~_umask())
         except OSError as error:
-            raise OutputError(
-                f"expected to write into {final}, but got: {error.strerror}",
-                hint="choose another folder with -o",
-            ) from error
+            raise _cannot_make(final, error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Move a new folder into place, or take it away after an error."""
+        """Move a new folder into place, or take it away after an error.
+
+        Raises:
+            OutputError: If it can't be moved.
+        """
         if self._folder == self._job.folder:
             return
         if kind is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             return
-        for scene in self._scenes:
-            for name, text in scene.documents.items():
-                write_text_atomically(self._folder / Path(name).name, text)
-        self._folder.rename(self._job.folder)
+        try:
+            for scene in self._scenes:
+                for name, text in scene.documents.items():
+                    write_text_atomically(self._folder / Path(name).name, text)
+            self._folder.rename(self._job.folder)
+        except BaseException as failure:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if isinstance(failure, OSError):
+                raise _cannot_make(self._job.folder, failure) from failure
+            raise
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -143,8 +158,7 @@ class JobOutputs:
 
     def _beside(self, scene: Scene) -> Path:
         """Return what the names of the layers and the picture begin with."""
-        stem = self._job.input.name if self._job.is_folder else self._job.target.stem.removesuffix("_filled")
-        return self._folder / (stem + self._suffix(scene))
+        return self._folder / (self._job.stem + self._suffix(scene))
 
     def _suffix(self, scene: Scene) -> str:
         """Return what tells the files of a scene from those of the job's first."""
@@ -182,15 +196,15 @@ class SceneOutputs:
             tags: Provenance.
         """
         self._scene, self._data, self._outputs, self._tags = scene, data, outputs, tags
-        self._protected = [Path(band.dataset) for band in scene.bands if not band.dataset.startswith("/vsi")]
+        self._protected = input_files(scene)
         self._stack = ExitStack()
         self._writers: list[tuple[DataFile, RasterWriter, StoredReader]] = []
         self._fill_writer: RasterWriter | None = None
         self._std_writer: RasterWriter | None = None
         self._preview = Preview(scene) if outputs.preview else None
-        self._preview_path = beside.with_name(beside.name + ".png")
-        self._fill_path = beside.with_name(beside.name + "_fill.tif")
-        self._std_path = beside.with_name(beside.name + "_std.tif")
+        self._preview_path = beside.with_name(beside.name + PREVIEW_ENDING)
+        self._fill_path = beside.with_name(beside.name + FILL_ENDING)
+        self._std_path = beside.with_name(beside.name + STD_ENDING)
 
     @property
     def paths(self) -> list[Path]:
@@ -222,6 +236,11 @@ class SceneOutputs:
             if self._outputs.uncertainty:
                 std = layout.layer("float32", nodata=float("nan"), descriptions=[f"{n} std" for n in names])
                 self._std_writer = self._writer(self._std_path, std)
+            if self._preview is not None:
+                refuse_target(
+                    self._preview_path, overwrite=self._outputs.overwrite, protected=self._protected
+                )
+                self._stack.push(self._draw)
         except BaseException:
             self._stack.__exit__(*sys.exc_info())
             raise
@@ -231,8 +250,6 @@ class SceneOutputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finish the files, the bands last; after an error leave nothing."""
-        if kind is None and self._preview is not None:
-            self._preview.write(self._preview_path)
         self._stack.__exit__(kind, error, trace)
 
     def write(self, strip: FilledStrip) -> None:
@@ -254,6 +271,11 @@ class SceneOutputs:
         if self._preview is not None:
             self._preview.add(strip.window, strip.stored, strip.observed, strip.values, strip.known)
 
+    def _draw(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write the picture, unless there was an error."""
+        if kind is None and self._preview is not None:
+            self._preview.write(self._preview_path)
+
     def _writer(self, path: Path, layout: Layout) -> RasterWriter:
         writer = RasterWriter(
             path,
@@ -272,6 +294,17 @@ class SceneOutputs:
             return layout.layer("uint8", nodata=0, descriptions=[f"{n} fill" for n in names], tags=meanings)
         colours = {code.value: colour for code, colour in COLOURS.items()}
         return layout.layer("uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags=meanings)
+
+
+def input_files(scene: Scene) -> list[Path]:
+    """Return the files on this machine that a scene is read from, which no output may replace."""
+    names = {
+        str(scene.source),
+        *(band.dataset for band in scene.bands),
+        *(band.gap_mask for band in scene.bands if band.gap_mask is not None),
+        *(quality.dataset for quality in scene.quality),
+    }
+    return sorted(Path(name) for name in names if is_local(name))
 
 
 def opaque_where(opacity: Opacity, done: NDArray[np.bool_]) -> Opacity:
@@ -311,6 +344,12 @@ def stacked_layout(scene: Scene) -> Layout:
         for band, colour in zip(scene.bands, ["gray", *["undefined"] * (len(scene.bands) - 1)], strict=True)
     )
     return replace(layout, bands=bands)
+
+
+def _cannot_make(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"expected to write into {folder}, but got: {error.strerror}", hint="choose another folder with -o"
+    )
 
 
 def _umask() -> int:

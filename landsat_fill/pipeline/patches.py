@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from landsat_fill.errors import InputError
 from landsat_fill.io import Layout, Opacity, RasterWriter, SceneReader, StoredReader, write_text_atomically
 from landsat_fill.pipeline.blocks import read_blocks
-from landsat_fill.pipeline.outputs import stacked_layout
+from landsat_fill.pipeline.outputs import input_files, stacked_layout
 from landsat_fill.scene import Window
 from landsat_fill.tiling import strip_windows, tile_windows
 from landsat_fill.version import __version__
@@ -47,6 +47,7 @@ def cut_scene(
         OutputError: If a patch can't be written.
     """
     layout = stacked_layout(scene)
+    protected = input_files(scene)
     height, width = scene.grid.height, scene.grid.width
     entries = []
     one_file = len({band.dataset for band in scene.bands}) == 1
@@ -64,7 +65,9 @@ def cut_scene(
                     block_height=window.height,
                     block_width=window.width,
                 )
-                with RasterWriter(folder / name, patch, overwrite=overwrite, cog=False) as writer:
+                with RasterWriter(
+                    folder / name, patch, overwrite=overwrite, protected=protected, cog=False
+                ) as writer:
                     writer.write(
                         block.values[:, *inner],
                         replace(window, row=0, col=0),
@@ -74,7 +77,7 @@ def cut_scene(
                 entries.append({"file": name, "row": window.row, "col": window.col})
             on_progress((block.strip.row + block.strip.height) / height)
     bare = replace(layout, overviews=(), sparse=True, cloud_optimized=False)
-    with RasterWriter(folder / TEMPLATE_NAME, bare, overwrite=overwrite, cog=False):
+    with RasterWriter(folder / TEMPLATE_NAME, bare, overwrite=overwrite, protected=protected, cog=False):
         pass
     manifest = {
         "landsat_fill": __version__,
@@ -109,7 +112,8 @@ def join_patches(folder: Path, target: Path, *, overwrite: bool, on_progress: Ca
     layout = replace(Layout.of(folder / TEMPLATE_NAME), **kept)
     files = {(entry["row"], entry["col"]): folder / entry["file"] for entry in manifest["patches"]}
     size_px = manifest["size_px"]
-    with RasterWriter(target, layout, overwrite=overwrite) as writer:
+    protected = [folder / TEMPLATE_NAME, *files.values()]
+    with RasterWriter(target, layout, overwrite=overwrite, protected=protected) as writer:
         for strip in strip_windows(layout.height, layout.width, size_px):
             for window in tile_windows(strip, size_px):
                 _join_one(writer, layout, files.get((window.row, window.col)), window)

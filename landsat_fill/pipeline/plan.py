@@ -49,6 +49,11 @@ class Job:
         """The folder all outputs of the job end up in."""
         return self.target if self.is_folder else self.target.parent
 
+    @property
+    def stem(self) -> str:
+        """What the names of the layers and the picture begin with."""
+        return self.input.name if self.is_folder else self.target.stem.removesuffix("_filled")
+
     def refusal(self) -> OutputError:
         """Return the error of a job whose target is there already."""
         whose = "" if self.action is Action.SKIP else " that landsat-fill didn't write"
@@ -73,7 +78,7 @@ def plan_jobs(inputs: Sequence[Input], request: OutputRequest) -> list[Job]:
     if len(inputs) > 1:  # a glob finds yesterday's outputs, too; one that is named alone is meant
         inputs = [one for one in inputs if not _is_output(one)]
     jobs = [_job(one, request, alone=len(inputs) == 1) for one in inputs]
-    _refuse_shared_targets(jobs)
+    _refuse_shared_targets(jobs, request.layer_endings)
     return jobs
 
 
@@ -133,11 +138,13 @@ def filled_folder(root: Path) -> Path:
     return root.with_name(root.name + "_filled") if root.name else whole.with_name(whole.name + "_filled")
 
 
-def _refuse_shared_targets(jobs: Sequence[Job]) -> None:
-    """Raise if two jobs share a target, or one writes onto any input."""
+def _refuse_shared_targets(jobs: Sequence[Job], layer_endings: Sequence[str]) -> None:
+    """Raise if two jobs share a file they write, or one writes onto any input."""
     by_target: dict[Path, list[str]] = defaultdict(list)
     for job in jobs:
-        by_target[job.target.resolve()].append(job.input.source)
+        layers = [] if job.is_folder else [job.target.with_name(job.stem + end) for end in layer_endings]
+        for file in (job.target, *layers):
+            by_target[file.resolve()].append(job.input.source)
     for target, sources in by_target.items():
         if len(sources) > 1:
             raise UsageError(
@@ -146,8 +153,10 @@ def _refuse_shared_targets(jobs: Sequence[Job]) -> None:
                 hint="fill them in two calls with different -o, or give the folder that holds both",
             )
     for job in jobs:
-        if Path(job.input.source).resolve() in by_target:
+        writers = by_target.get(Path(job.input.source).resolve())
+        if writers is not None:
+            whom = "itself" if writers[0] == job.input.source else f"by the outputs of {writers[0]}"
             raise UsageError(
-                f"expected an output beside the input, but {job.input.source} would be written onto itself",
+                f"expected an output beside the input, but {job.input.source} would be written over {whom}",
                 hint="give another -o or --name; an input is never overwritten",
             )

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from landsat_fill.methods import FillMethod
 
 
+FILL_ENDING, STD_ENDING, PREVIEW_ENDING = "_fill.tif", "_std.tif", ".png"
+"""How the names of the layers end: what was filled, the standard deviation, the picture."""
+
+
 class Flag(Enum):
     """Something that makes an observed pixel doubtful."""
 
@@ -90,3 +94,13 @@ class OutputRequest:
     cog: bool = False
     creation_options: Mapping[str, str] = field(default_factory=dict)
     report: Path | None = None
+
+    @property
+    def layer_endings(self) -> tuple[str, ...]:
+        """How the names of the files end that are written beside each output."""
+        wanted = {
+            FILL_ENDING: self.fill_layer is not FillLayer.NONE,
+            STD_ENDING: self.uncertainty,
+            PREVIEW_ENDING: self.preview,
+        }
+        return tuple(ending for ending, is_wanted in wanted.items() if is_wanted)

@@ -10,6 +10,7 @@ import numpy as np
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import Layout, RasterWriter, SceneReader
 from landsat_fill.pipeline.blocks import read_blocks
+from landsat_fill.pipeline.outputs import input_files
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
 from landsat_fill.scene import Window
 
@@ -73,7 +74,10 @@ def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | No
     )
     height, width = scene.grid.height, scene.grid.width
     observed_px = lost_px = 0
-    with SceneReader(scene) as reader, RasterWriter(target, layout, overwrite=overwrite) as writer:
+    with (
+        SceneReader(scene) as reader,
+        RasterWriter(target, layout, overwrite=overwrite, protected=input_files(scene)) as writer,
+    ):
         for block in read_blocks(reader, height, width, STRIP_PX, 0):
             missing = lost.missing_in(block.window)
             values = np.where(missing, np.asarray(number).astype(block.values.dtype), block.values)
