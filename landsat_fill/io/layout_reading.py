@@ -203,7 +203,10 @@ def _blocks(dataset: DatasetReader, dtype: str, notes: list[str]) -> tuple[bool,
 
     height, width = dataset.block_shapes[0]
     # The TIFF specification (6.0, section 15) wants the sides of tiles to be multiples of 16.
-    if width != dataset.width or (dataset.profile.get("tiled") and not (height % 16 or width % 16)):
+    like_tiles = not (height % 16 or width % 16)
+    # A tile may be taller than a low image, a strip never is.
+    told = dataset.profile.get("tiled") or height > dataset.height
+    if width != dataset.width or (told and like_tiles):
         if height % 16 or width % 16:
             return True, 256, 256
         return True, height, width

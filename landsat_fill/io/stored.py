@@ -83,5 +83,7 @@ class StoredReader:
         if self._dataset is None:
             raise RuntimeError("expected an entered StoredReader, but got one outside its with block")
         with gdal_session(), reading(self._source, window) as where:
-            values: NDArray[np.generic] = self._dataset.read(indexes, window=where)
+            values: NDArray[np.generic] = self._dataset.read(
+                indexes, window=where, out_dtype=self.layout.dtype
+            )
         return values

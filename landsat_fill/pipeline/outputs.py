@@ -76,6 +76,7 @@ class JobOutputs:
     ) -> None:
         self._job, self._outputs, self._scenes = job, outputs, scenes
         self._tags = provenance_tags(request, job.input.source)
+        self._nodata = request.nodata
         self._folder = job.folder
         self._files: list[Path] = []
         self._notes: list[str] = []
@@ -148,13 +149,17 @@ class JobOutputs:
                 DataFile(
                     self._folder / (band.file_name or Path(band.dataset).name),
                     (number,),
-                    Layout.of(band.dataset),
+                    self._told(Layout.of(band.dataset)),
                 )
                 for number, band in enumerate(scene.bands)
             ]
         target = self._job.target
         target = target.with_name(f"{target.stem}{self._suffix(scene)}{target.suffix}")
-        return [DataFile(target, tuple(range(len(scene.bands))), stacked_layout(scene))]
+        return [DataFile(target, tuple(range(len(scene.bands))), self._told(stacked_layout(scene)))]
+
+    def _told(self, layout: Layout) -> Layout:
+        """Return the layout with the nodata number that the user gave, who knows better than the file."""
+        return layout if self._nodata is None else replace(layout, nodata=self._nodata)
 
     def _beside(self, scene: Scene) -> Path:
         """Return what the names of the layers and the picture begin with."""

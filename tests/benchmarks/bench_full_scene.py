@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     scene = full_scene(options.folder, options.rows, options.cols)
     methods = options.methods.split(",")
-    console = Console()
+    console = Console(width=WIDTH)
     console.print(f"{options.rows} × {options.cols} × 6, {options.runs} turns; {machine()}")
     costs: dict[str, list[Cost]] = {}
     sizes_mb: dict[str, float] = {}

@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
     heights = (options.rows, 2 * options.rows)
     scenes = [full_scene(options.folder, rows, options.cols) for rows in heights]
-    console = Console()
+    console = Console(width=WIDTH)
     console.print(f"{options.cols} columns, 6 bands; {machine()}")
     table = Table("method", *(f"{rows:,} rows, MiB" for rows in heights), "ratio", "bar MiB")
     for column in table.columns[1:]:

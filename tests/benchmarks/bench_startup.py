@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time how soon landsat-fill answers.")
     parser.add_argument("--runs", type=int, default=10, help="runs of each command (default 10)")
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=WIDTH)
     console.print(f"median of {options.runs} runs; {machine()}")
     table = Table("command", "wall s", "CPU s", "peak MiB", "bar s")
     for column in table.columns[1:]:

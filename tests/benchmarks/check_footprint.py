@@ -81,7 +81,7 @@ def main() -> None:
             counts[f"GDAL, -md {distance_px}"] = count_bands(scene, filled_path(folder))
         real = sorted((REAL_DATA / "slc_off").glob("*.tif"))
         rows = real_rows(real, folder, options.method)
-    console = Console()
+    console = Console(width=WIDTH)
     console.print(_simulated_table(counts))
     if rows:
         console.print(_real_table(rows))

@@ -1,0 +1,121 @@
+"""A run that is stopped, by whom or what ever, leaves the old file or the new one and nothing else."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SECONDS = 60
+SLOW = ("-m", "diffusion")
+
+
+@pytest.fixture
+def large(make):
+    """Return a scene that a slow method takes seconds to fill: it can be stopped on the way."""
+    return make("large.tif", count=2, height=1200, width=1000, compress="deflate", tiled=True)
+
+
+def started(*arguments):
+    command = [sys.executable, "-m", "landsat_fill", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_partial(folder, process):
+    """Wait until a half-written file is there."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        partials = [path for path in folder.iterdir() if ".partial" in path.name]
+        if partials and any(path.is_dir() or path.stat().st_size > 1000 for path in partials):
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    raise AssertionError("nothing was written")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_killed_run_leaves_no_output_and_the_next_one_cleans_up(large, run, tmp_path):
+    process = started(large.path, *SLOW)
+    wait_for_partial(tmp_path, process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert "large_filled.tif" not in names(tmp_path)
+
+    assert run(large.path, "-m", "nearest").code == 0
+    assert names(tmp_path) == ["large.tif", "large_fill.tif", "large_filled.tif", "report.jsonl"]
+
+
+def test_a_killed_run_leaves_the_old_file(large, run, tmp_path):
+    assert run(large.path, "-m", "nearest").code == 0
+    before = (tmp_path / "large_filled.tif").read_bytes()
+    process = started(large.path, *SLOW, "--overwrite")
+    wait_for_partial(tmp_path, process)
+    process.kill()
+    process.communicate()
+    assert (tmp_path / "large_filled.tif").read_bytes() == before
+
+
+def test_ctrl_c_ends_with_130_and_leaves_nothing(large, tmp_path):
+    process = started(large.path, *SLOW)
+    wait_for_partial(tmp_path, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in out + err
+    assert names(tmp_path) == ["large.tif"]
+
+
+def test_ctrl_c_stops_the_processes_of_a_batch_quietly(make, tmp_path):
+    for name in ("a.tif", "b.tif", "c.tif"):
+        make(f"in/{name}", count=2, height=1200, width=1000)
+    (tmp_path / "out").mkdir()
+    command = ["in", "-o", "out", "--jobs", "2", *SLOW]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "landsat_fill", *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    wait_for_partial(tmp_path / "out", process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the process and all it started
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, out + err
+    assert "interrupted" in err
+    assert "Traceback" not in out + err
+    assert not [name for name in names(tmp_path / "out") if ".partial" in name]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(make, tmp_path):
+    """The limit on a file's size stands for the disk's: both refuse a write halfway."""
+    made = make("large.tif", count=3, height=1200, width=1000)
+    limit = made.path.stat().st_size // 2
+    result = subprocess.run(
+        [sys.executable, "-m", "landsat_fill", str(made.path), "-m", "nearest"],
+        capture_output=True, text=True, check=False, timeout=SECONDS,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "expected to write" in result.stdout
+    assert "large_filled.tif" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    assert names(tmp_path) == ["large.tif", "report.jsonl"]
+
+
+def test_a_full_disk_leaves_no_product_folder(samples, tmp_path):
+    product = samples / "LE07_L1TP_299299_20050704_20200914_02_T1"
+    result = subprocess.run(
+        [sys.executable, "-m", "landsat_fill", str(product), "-o", "out", "--co", "COMPRESS=NONE"],
+        capture_output=True, text=True, check=False, timeout=SECONDS, cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )  # fmt: skip
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert names(tmp_path / "out") == ["report.jsonl"]
