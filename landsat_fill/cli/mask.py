@@ -36,7 +36,7 @@ def mask(
     from landsat_fill.cli.inputs import one_input
     from landsat_fill.io import open_input
     from landsat_fill.pipeline.gap_layer import write_gap_layer
-    from landsat_fill.pipeline.outputs import scene_suffixes
+    from landsat_fill.pipeline.job_outputs import scene_suffixes
 
     scenes = open_input(one_input(scene), nodata=nodata, bands=band_list(bands))
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):

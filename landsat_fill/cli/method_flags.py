@@ -26,25 +26,43 @@ class MethodFlags(TyperCommand):
             for flag in (*parameter.opts, *parameter.secondary_opts)
         }
         if any(arg.startswith("--") and arg.split("=")[0] not in own for arg in args):
-            options = _options_of(asked_method(args))
-            _refuse_misspelt_option(ctx, args, own, options)
+            options = _options_of(ctx, asked_method(args))
+            _refuse_foreign_option(ctx, args, own, options)
             args = rewritten(args, own, options)
         return super().parse_args(ctx, args)
 
 
-def _refuse_misspelt_option(
+def _refuse_foreign_option(
     ctx: Context, args: list[str], own: set[str], options: dict[str, MethodOption]
 ) -> None:
-    """End with a usage error if an unknown flag is nearly one of the method's, which Typer doesn't know."""
+    """End with a usage error for an unknown flag that is another method's, or nearly one of this method's.
+
+    Typer knows neither and couldn't name them.
+    """
     for arg in args:
         flag = arg.partition("=")[0]
         if arg == "--":
             return
-        if not flag.startswith("--") or flag in own or flag in options:
+        positive = "--" + flag.removeprefix("--no-")
+        if not flag.startswith("--") or flag in own or flag in options or positive in options:
             continue
+        owners = _methods_with(flag, positive)
+        if owners:
+            ctx.fail(f"No such option: {flag}. It is one of {', '.join(owners)}: add -m {owners[0]}.")
         near = difflib.get_close_matches(flag, [*own, *options], n=1, cutoff=0.6)
-        if near and near[0] in options and "--" + flag.removeprefix("--no-") not in options:
+        if near and near[0] in options:
             ctx.fail(f"No such option: {flag}. Did you mean {near[0]}?")
+
+
+def _methods_with(*flags: str) -> list[str]:
+    """Return the methods that have an option of one of these flags."""
+    from landsat_fill.methods import method_classes, method_options
+
+    return [
+        name
+        for name, cls in method_classes().items()
+        if any(option.flag in flags for option in method_options(cls))
+    ]
 
 
 def asked_method(args: list[str]) -> str:
@@ -59,15 +77,15 @@ def asked_method(args: list[str]) -> str:
     return "auto"
 
 
-def _options_of(method: str) -> dict[str, MethodOption]:
-    """Return the method's options by flag; none for an unknown method, which is reported later."""
+def _options_of(ctx: Context, method: str) -> dict[str, MethodOption]:
+    """Return the method's options by flag; end with a usage error for an unknown method."""
     from landsat_fill.errors import UsageError
     from landsat_fill.methods import method_class, method_options
 
     try:
         return {option.flag: option for option in method_options(method_class(method))}
-    except UsageError:
-        return {}
+    except UsageError as error:
+        ctx.fail(f"{error.message}; {error.hint}")
 
 
 def rewritten(args: list[str], own: set[str], options: dict[str, MethodOption]) -> list[str]:

@@ -42,7 +42,7 @@ def tile(
     from landsat_fill.cli.inputs import one_input
     from landsat_fill.cli.terminal import shares_shown
     from landsat_fill.io import open_input
-    from landsat_fill.pipeline.outputs import scene_suffixes
+    from landsat_fill.pipeline.job_outputs import scene_suffixes
     from landsat_fill.pipeline.patches import cut_scene
 
     scenes = open_input(one_input(scene), nodata=nodata, bands=band_list(bands))

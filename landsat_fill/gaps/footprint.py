@@ -7,6 +7,7 @@ What tells them apart is that a gap has observed pixels close by on both sides a
 2. What isn't bridged falls into connected components. One that touches the image's edge and is somewhere
    taller than any gap is outside. The rest are inside: lakes and clouds cut out of the scene, and gaps cut
    off by the edge of a crop.
+3. Gaps that the straight upper or lower edge of the scene cuts open are inside after all (`edges`).
 
 The scene is surveyed strip by strip; only run lengths of what isn't bridged are kept.
 """
@@ -22,6 +23,7 @@ import numpy as np
 
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.bridging import bridging_halo_px, unbridged
+from landsat_fill.gaps.edges import EdgeSurvey, repetition_halo_px
 from landsat_fill.gaps.runs import Runs, find_runs, joined, label_runs, runs_holding
 
 if TYPE_CHECKING:
@@ -101,12 +103,13 @@ class FootprintSurvey:
                 f"expected a reach of at least 1 pixel, but got {reach_px}",
                 hint="Give the height of the tallest gap in rows; 22 suits Landsat 7 at 30 m.",
             )
-        self.halo_px = bridging_halo_px(reach_px)
+        period_px = round(reach_px / LARGEST_GAP_SHARE)
+        self.halo_px = max(bridging_halo_px(reach_px), repetition_halo_px(period_px))
         self._reach_px = reach_px
         self._height, self._width = height, width
         self._threads = threads
         self._next_row = 0
-        self._bands = [_BandSurvey(reach_px, width) for _ in range(bands)]
+        self._bands = [_BandSurvey(reach_px, EdgeSurvey(height, width, period_px), width) for _ in range(bands)]
 
     def add(self, row: int, observed: NDArray[np.bool_], halo_top: int, halo_bottom: int) -> None:
         """Survey the next strip.
@@ -137,7 +140,7 @@ class FootprintSurvey:
             list(
                 pool.map(
                     lambda band: self._bands[band].add(
-                        row, observed[band, halo_top : halo_top + end - row], residuals[twins[band]]
+                        row, observed[band], residuals[twins[band]], halo_top, halo_bottom
                     ),
                     range(len(self._bands)),
                 )
@@ -182,17 +185,26 @@ class FootprintSurvey:
 class _BandSurvey:
     """What a survey gathers about one band."""
 
-    def __init__(self, reach_px: int, width: int) -> None:
+    def __init__(self, reach_px: int, edges: EdgeSurvey, width: int) -> None:
         self.observed_px = 0
+        self._edges = edges
         self._reach_px = reach_px
         self._width = width
         self._residual: list[Runs] = []
         self._tall: list[Runs] = []
         self._rows_above = np.zeros((0, width), dtype=np.uint8)
 
-    def add(self, row: int, observed: NDArray[np.bool_], residual: NDArray[np.bool_]) -> None:
-        """Take in a strip without halo: its observed pixels, and those that aren't bridged."""
-        self.observed_px += int(np.count_nonzero(observed))
+    def add(
+        self,
+        row: int,
+        observed: NDArray[np.bool_],
+        residual: NDArray[np.bool_],
+        halo_top: int,
+        halo_bottom: int,
+    ) -> None:
+        """Take in a strip: its observed pixels with halo, and without halo those that aren't bridged."""
+        self.observed_px += int(np.count_nonzero(observed[halo_top : halo_top + len(residual)]))
+        self._edges.add(row, observed, halo_top, halo_bottom)
         self._residual.append(find_runs(residual, row))
         self._tall.append(find_runs(self._ends_tall_run(residual), row))
 
@@ -208,7 +220,8 @@ class _BandSurvey:
         reaches_edge, has_tall = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         reaches_edge[component[at_edge]] = True
         has_tall[component[is_tall]] = True
-        return residual.chosen((reaches_edge & has_tall)[component])
+        outside = residual.chosen((reaches_edge & has_tall)[component])
+        return outside.without(self._edges.cut_gaps(self._reach_px), self._width)
 
     def _ends_tall_run(self, residual: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the pixels with more than `reach_px` residual pixels up to them in their column."""

@@ -40,6 +40,28 @@ class Runs:
         """Return how many pixels the runs cover."""
         return int((self.stop - self.start).sum())
 
+    def without(self, other: Runs, width: int) -> Runs:
+        """Return the runs of the pixels that aren't in `other`, whose runs may overlap these in any way.
+
+        Args:
+            other: Runs, none touching another.
+            width: The width of the image.
+        """
+        if len(other) == 0:
+            return self
+        pitch = width + 1
+        borders = [pitch * runs.row + side for runs in (self, other) for side in (runs.start, runs.stop)]
+        steps = np.repeat([1, -1, -2, 2], [border.size for border in borders])
+        places = np.concatenate(borders)
+        order = np.argsort(places)
+        places = places[order]
+        # Here only is 1, the other only -2, both -1: counted after the last border at a place.
+        last = np.append(places[1:] != places[:-1], True)
+        here_only = np.cumsum(steps[order])[last] == 1
+        changes = here_only != np.append(False, here_only[:-1])
+        rows, columns = np.divmod(places[last][changes], pitch)
+        return Runs(rows[::2], columns[::2], columns[1::2])
+
     def paint(self, window: Window) -> NDArray[np.bool_]:
         """Return the `(row, col)` image of the runs in a window."""
         image = np.zeros((window.height, window.width), dtype=bool)
@@ -63,6 +85,15 @@ def find_runs(pixels: NDArray[np.bool_], first_row: int) -> Runs:
         changes = np.concatenate([[0], changes])
     rows, columns = np.divmod(changes, pixels.shape[1] + 1)
     return Runs(rows[::2] + first_row, columns[::2], columns[1::2])
+
+
+def runs_of_pixels(rows: NDArray[np.intp], columns: NDArray[np.intp], width: int) -> Runs:
+    """Return the runs of some pixels of an image, none given twice."""
+    pixels = np.sort((width + 1) * rows + columns)
+    starts = np.append(True, np.diff(pixels) > 1)[: pixels.size]
+    stops = np.append(starts[1:], True)[: pixels.size]
+    run_rows, run_starts = np.divmod(pixels[starts], width + 1)
+    return Runs(run_rows, run_starts, pixels[stops] % (width + 1) + 1)
 
 
 def joined(parts: Sequence[Runs]) -> Runs:

@@ -6,7 +6,8 @@ filled value is in its band's valid range and never equals nodata.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,15 +49,26 @@ def to_stored(
     low, high = band.valid_range
     integer = np.issubdtype(dtype, np.integer)
     stored: NDArray[np.generic] = np.clip(np.rint(values) if integer else values, low, high).astype(dtype)
-    if band.nodata is None or np.isnan(band.nodata):
+    nodata = _as_stored(band.nodata, dtype)
+    if nodata is None or not low <= nodata <= high:
         return stored
-    nodata = np.asarray(band.nodata).astype(dtype)
-    if nodata.item() != band.nodata:
-        return stored  # nodata that the type can't hold is never met
-    upward = low <= nodata < high
+    upward = nodata < high
     if integer:
         neighbour = nodata + dtype.type(1) if upward else nodata - dtype.type(1)
     else:
-        neighbour = np.nextafter(nodata, np.asarray(np.inf if upward else -np.inf, dtype))
+        neighbour = np.nextafter(nodata, dtype.type(np.inf if upward else -np.inf))
     stored[stored == nodata] = neighbour
     return stored
+
+
+def _as_stored(nodata: float | None, dtype: np.dtype[np.generic]) -> Any:
+    """Return the nodata number as `dtype` holds it, or None where no stored number can be it."""
+    if nodata is None or math.isnan(nodata):
+        return None
+    if np.issubdtype(dtype, np.integer):
+        limits: np.iinfo[Any] | np.finfo[Any] = np.iinfo(dtype.name)
+        if not float(nodata).is_integer():
+            return None
+    else:
+        limits = np.finfo(dtype.name)
+    return dtype.type(nodata) if float(limits.min) <= nodata <= float(limits.max) else None

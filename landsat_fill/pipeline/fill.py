@@ -18,9 +18,10 @@ from landsat_fill.pipeline.blocks import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.compose import compose
 from landsat_fill.pipeline.evidence import EvidenceFinder
 from landsat_fill.pipeline.fill_layer import fill_codes
+from landsat_fill.pipeline.job_outputs import JobOutputs
 from landsat_fill.pipeline.notes import fill_notes, survey_notes
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally
-from landsat_fill.pipeline.outputs import FilledStrip, JobOutputs, SceneOutputs
+from landsat_fill.pipeline.scene_outputs import FilledStrip, SceneOutputs
 from landsat_fill.pipeline.survey import survey_scene
 from landsat_fill.pipeline.tiles import fill_tiles
 

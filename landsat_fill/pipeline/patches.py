@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from landsat_fill.errors import InputError
 from landsat_fill.io import Layout, Opacity, RasterWriter, SceneReader, StoredReader, write_text_atomically
 from landsat_fill.pipeline.blocks import read_blocks
-from landsat_fill.pipeline.outputs import input_files, stacked_layout
+from landsat_fill.pipeline.job_outputs import stacked_layout
+from landsat_fill.pipeline.scene_outputs import input_files
 from landsat_fill.scene import Window
 from landsat_fill.tiling import strip_windows, tile_windows
 from landsat_fill.version import __version__
@@ -25,7 +26,8 @@ MANIFEST_NAME = "patches.json"
 TEMPLATE_NAME = "scene.tif"
 """A GeoTIFF of the scene's size and metadata without its pixels, in the folder of its patches."""
 
-_KEPT_ASIDE = ("overviews", "overview_resampling", "sparse", "cloud_optimized")
+_KEPT_ASIDE = ("masked", "overviews", "overview_resampling", "sparse", "cloud_optimized")
+"""What a file without pixels can't show of a layout, by the names of its fields."""
 
 
 def cut_scene(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,9 @@ don't matter."""
 
 FAINT_BANDS = 8
 """Bands looked through for them; a stack of sixty shows in eight what it shows in all."""
+
+LARGEST_MIXED = 1e6
+"""Beyond all stored numbers of Landsat bands, and all fill values that could be mixed with them."""
 
 
 class SampleWindows:
@@ -71,6 +73,9 @@ class SampleWindows:
 
 
 def fill_value(scene: Scene) -> float:
-    """Return the number that resampling may have mixed into the pixels beside gaps: nodata, or 0."""
+    """Return the number that resampling may have mixed into the pixels beside gaps: nodata, or 0.
+
+    A nodata number like -1.7e308 mixes with nothing.
+    """
     nodata = scene.bands[0].nodata
-    return 0.0 if nodata is None or math.isnan(nodata) else nodata
+    return nodata if nodata is not None and abs(nodata) < LARGEST_MIXED else 0.0

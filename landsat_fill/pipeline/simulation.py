@@ -10,7 +10,7 @@ import numpy as np
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import Layout, RasterWriter, SceneReader
 from landsat_fill.pipeline.blocks import read_blocks
-from landsat_fill.pipeline.outputs import input_files
+from landsat_fill.pipeline.scene_outputs import input_files
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
 from landsat_fill.scene import Window
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from full_scene_files import add_scene_options, full_scene
 from gdal_tools import filled_path, filling_commands
 from processes import Cost, landsat_fill, machine, measure, median_cost
-from rich.console import Console
-from rich.table import Table
+from tables import figure_table, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.table import Table
 
 YARDSTICK = "GDAL, -si 3"
 TIME_BARS = {"inverse-distance": 1.0, "harmonic": 4.0}
@@ -37,8 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     scene = full_scene(options.folder, options.rows, options.cols)
     methods = options.methods.split(",")
-    console = Console(width=WIDTH)
-    console.print(f"{options.rows} × {options.cols} × 6, {options.runs} turns; {machine()}")
+    show(f"{options.rows} × {options.cols} × 6, {options.runs} turns; {machine()}")
     costs: dict[str, list[Cost]] = {}
     sizes_mb: dict[str, float] = {}
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
@@ -58,14 +58,12 @@ def main() -> None:
                 # Else the tools would find files to overwrite.
                 for file in folder.iterdir():
                     file.unlink()
-    console.print(_table(costs, sizes_mb))
+    show(_table(costs, sizes_mb))
 
 
 def _table(costs: Mapping[str, Sequence[Cost]], sizes_mb: Mapping[str, float]) -> Table:
     """Return seconds, memory and file size of each contender, and its seconds over the yardstick's."""
-    table = Table("contender", "wall s", "CPU s", "peak MiB", "file MB", "× wall", "× CPU", "bar ×")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = figure_table("contender", "wall s", "CPU s", "peak MiB", "file MB", "× wall", "× CPU", "bar ×")
     yardstick = costs[YARDSTICK]
     for name, turns in costs.items():
         pairs = list(zip(turns, yardstick, strict=True))

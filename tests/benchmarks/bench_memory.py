@@ -11,8 +11,7 @@ from pathlib import Path
 
 from full_scene_files import add_scene_options, full_scene
 from processes import landsat_fill, machine, measure
-from rich.console import Console
-from rich.table import Table
+from tables import figure_table, show
 
 BAR_MIB = 1536
 
@@ -25,11 +24,8 @@ def main() -> None:
     options = parser.parse_args()
     heights = (options.rows, 2 * options.rows)
     scenes = [full_scene(options.folder, rows, options.cols) for rows in heights]
-    console = Console(width=WIDTH)
-    console.print(f"{options.cols} columns, 6 bands; {machine()}")
-    table = Table("method", *(f"{rows:,} rows, MiB" for rows in heights), "ratio", "bar MiB")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    show(f"{options.cols} columns, 6 bands; {machine()}")
+    table = figure_table("method", *(f"{rows:,} rows, MiB" for rows in heights), "ratio", "bar MiB")
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
         output = Path(place) / "filled.tif"
         for method in options.methods.split(","):
@@ -41,7 +37,7 @@ def main() -> None:
             ]
             ratio = peaks_mib[1] / peaks_mib[0]
             table.add_row(method, *(f"{peak:,.0f}" for peak in peaks_mib), f"{ratio:.2f}", f"{BAR_MIB:,}")
-    console.print(table)
+    show(table)
 
 
 if __name__ == "__main__":

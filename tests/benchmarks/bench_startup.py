@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 
 from processes import landsat_fill, machine, measure, median_cost
-from rich.console import Console
-from rich.table import Table
+from tables import figure_table, show
 
 BAR_S = 0.3
 COMMANDS = (["--version"], ["--help"], ["fill", "--help"], ["methods"])
@@ -20,11 +19,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time how soon landsat-fill answers.")
     parser.add_argument("--runs", type=int, default=10, help="runs of each command (default 10)")
     options = parser.parse_args()
-    console = Console(width=WIDTH)
-    console.print(f"median of {options.runs} runs; {machine()}")
-    table = Table("command", "wall s", "CPU s", "peak MiB", "bar s")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    show(f"median of {options.runs} runs; {machine()}")
+    table = figure_table("command", "wall s", "CPU s", "peak MiB", "bar s")
     for arguments in COMMANDS:
         command = [str(landsat_fill()), *arguments]
         measure([command])  # Files come from the disk, and modules are compiled, once.
@@ -32,7 +28,7 @@ def main() -> None:
         bar = f"{BAR_S}" if arguments == ["--help"] else ""
         name = " ".join(["landsat-fill", *arguments])
         table.add_row(name, f"{cost.wall_s:.3f}", f"{cost.cpu_s:.3f}", f"{cost.peak_mib:.0f}", bar)
-    console.print(table)
+    show(table)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 from full_scene_files import BANDS, REAL_DATA, FullScene, add_scene_options, full_scene
 from gdal_tools import filled_path, filling_commands
 from processes import landsat_fill, measure
-from rich.console import Console
-from rich.table import Table
+from tables import figure_table, show
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from rich.table import Table
 
 FILL = 0
 FILLED_BAR = 0.999
@@ -81,10 +81,9 @@ def main() -> None:
             counts[f"GDAL, -md {distance_px}"] = count_bands(scene, filled_path(folder))
         real = sorted((REAL_DATA / "slc_off").glob("*.tif"))
         rows = real_rows(real, folder, options.method)
-    console = Console(width=WIDTH)
-    console.print(_simulated_table(counts))
+    show(_simulated_table(counts))
     if rows:
-        console.print(_real_table(rows))
+        show(_real_table(rows))
     sys.exit(0 if all(band.meets_bars for band in counts[ours]) else 1)
 
 
@@ -129,7 +128,7 @@ def real_rows(scenes: list[Path], folder: Path, method: str) -> list[tuple[str, 
     """Return name and tally of real scenes, from the report of one batch."""
     if not scenes:
         return []
-    report = folder / "report.jsonl"
+    report = folder / "real_scenes.jsonl"
     output = folder / "real"
     measure([[landsat_fill(), "fill", *scenes, "-o", output, "-m", method, "--report", report, "-q"]])
     rows = [json.loads(line) for line in report.read_text().splitlines()]
@@ -137,7 +136,7 @@ def real_rows(scenes: list[Path], folder: Path, method: str) -> list[tuple[str, 
 
 
 def _simulated_table(counts: dict[str, list[Counts]]) -> Table:
-    table = Table(
+    table = figure_table(
         "simulated scene",
         "band",
         "invented > 1 px outside",
@@ -146,8 +145,6 @@ def _simulated_table(counts: dict[str, list[Counts]]) -> Table:
         "filled %",
         "observed changed",
     )
-    for column in table.columns[1:]:
-        column.justify = "right"
     for name, bands in counts.items():
         for number, band in enumerate(bands, start=1):
             table.add_row(
@@ -164,9 +161,7 @@ def _simulated_table(counts: dict[str, list[Counts]]) -> Table:
 
 
 def _real_table(rows: list[tuple[str, dict[str, int]]]) -> Table:
-    table = Table("real scene, all bands", "observed", "filled", "left", "outside")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = figure_table("real scene, all bands", "observed", "filled", "left", "outside")
     for name, tally in rows:
         table.add_row(name, *(f"{tally[key]:,}" for key in ("observed", "filled", "left", "outside")))
     return table

@@ -40,6 +40,11 @@ class Ended:
     def said(self) -> str:
         return self.out + self.err
 
+    @property
+    def err_in_a_line(self) -> str:
+        """Standard error without the box that Typer draws, which breaks lines."""
+        return " ".join(self.err.replace("│", " ").split())
+
 
 @dataclass(frozen=True)
 class Made:

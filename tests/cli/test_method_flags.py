@@ -43,7 +43,7 @@ def test_names_with_hyphens(make, run):
     ("arguments", "said"),
     [
         (["-m", "inverse-distance", "--smothing", "0"], "Did you mean --smoothing?"),
-        (["-m", "nearest", "--smoothing", "0"], "No such option: --smoothing"),
+        (["-m", "nearest", "--smoothing", "0"], "add -m inverse-distance"),
         (["-m", "inverse-distance", "-O", "smothing=0"], "did you mean 'smoothing'?"),
         (["-m", "nearest", "-O", "smoothing=0"], "its options: none"),
         (["-m", "inverse-distance", "--smoothing", "99"], "to be 0 to 8, but got 99"),
@@ -55,14 +55,21 @@ def test_a_wrong_option_is_a_usage_error(make, run, arguments, said):
     made = make(count=1)
     ended = run(made.path, *arguments)
     assert ended.code == 2
-    assert said in ended.err
+    assert said in ended.err_in_a_line
     assert [path.name for path in made.path.parent.iterdir()] == ["scene.tif"]
 
 
 def test_an_option_of_another_method_names_that_method(make, run):
     ended = run(make(count=1).path, "--smoothing", "0")
     assert ended.code == 2
-    assert "inverse-distance" in ended.err
+    assert "add -m inverse-distance" in ended.err_in_a_line
+
+
+def test_an_unknown_method_is_named_before_its_options(make, run):
+    ended = run(make(count=1).path, "-m", "inverse-distanse", "--smoothing", "0")
+    assert ended.code == 2
+    assert "'inverse-distanse'" in ended.err_in_a_line
+    assert "did you mean 'inverse-distance'?" in ended.err_in_a_line
 
 
 def method_options(**kinds):

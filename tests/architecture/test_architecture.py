@@ -1,0 +1,85 @@
+"""The rules that hold for the code as a whole."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import landsat_fill
+
+PACKAGE = Path(landsat_fill.__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_LINES = 350
+HEAVY = {"torch", "scipy", "cv2", "matplotlib"}
+VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+def named(path):
+    return str(path.relative_to(PACKAGE))
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_an_import_only_goes_down():
+    lint = Path(sys.executable).with_name("lint-imports")
+    if not lint.exists():
+        pytest.skip("import-linter is not installed beside this Python")
+    result = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_a_module_says_what_it_is_for(path):
+    assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_only_the_command_line_prints(path):
+    if named(path).startswith("cli"):
+        return
+    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    assert not [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_heavy_libraries_are_imported_where_they_are_used(path):
+    module = tree(path)
+    typing_only = {
+        id(node)
+        for block in module.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in module.body:
+        if id(node) in typing_only or not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        assert not HEAVY & {name.split(".")[0] for name in names}, node.lineno
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_input_is_not_checked_by_assert(path):
+    assert not [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_a_file_can_be_read_in_a_sitting(path):
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= LONGEST_LINES
+    assert path.stem not in VAGUE
+
+
+def test_no_module_needs_click():
+    """Typer ships its own; the other may not be there."""
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                assert "click" not in {name.split(".")[0] for name in names}, named(path)

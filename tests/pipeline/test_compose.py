@@ -1,0 +1,102 @@
+"""Whatever a method answers: observed pixels stay, filled ones are valid numbers and never nodata."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from landsat_fill.pipeline.compose import compose, to_stored
+from landsat_fill.scene import Filled, SceneBand
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+
+def limits(dtype):
+    info = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
+    return float(info.min), float(info.max)
+
+
+def scene_band(dtype, nodata, valid_range):
+    return SceneBand("scene.tif", 1, "band", dtype, nodata, valid_range)
+
+
+@st.composite
+def answers(draw):
+    """Draw stored numbers, what is missing, a method's answer in any float type, and the band."""
+    dtype = draw(st.sampled_from(DTYPES))
+    shape = (1, draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    low, high = limits(dtype)
+    stored = draw(hnp.arrays(dtype, shape))
+    missing = draw(hnp.arrays(bool, shape))
+    wide = st.floats(allow_nan=True, allow_infinity=True, width=32)
+    near = st.floats(-70000, 70000, width=32)
+    mean_type = "float64" if dtype in ("float64", "int32", "uint32") else "float32"
+    mean = draw(hnp.arrays(mean_type, shape, elements=st.one_of(wide, near)))
+    numbers = st.integers(-300, 300).map(float)
+    edge = st.sampled_from([low, high, 0.0, -9999.0, 1e10, -1e300])
+    nodata = draw(st.one_of(st.none(), st.just(float("nan")), numbers, edge))
+    full = st.just((low, high))
+    part = st.tuples(st.integers(0, 50), st.integers(51, 120)).map(lambda r: (float(r[0]), float(r[1])))
+    return stored, missing, Filled(mean), scene_band(dtype, nodata, draw(st.one_of(full, part)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(answers())
+def test_observed_pixels_stay_and_filled_ones_are_valid(answer):
+    stored, missing, filled, band = answer
+    before = stored.copy()
+
+    values, done = compose(stored, missing, filled, [band])
+
+    np.testing.assert_array_equal(stored, before)
+    assert values.dtype == stored.dtype
+    np.testing.assert_array_equal(done, missing & np.isfinite(filled.mean))
+    assert values[~done].tobytes() == stored[~done].tobytes()
+    new = values[done].astype(np.float64)
+    low, high = band.valid_range
+    assert np.isfinite(new).all()
+    assert (new >= low).all()
+    assert (new <= high).all()
+    if band.nodata is not None:
+        # GDAL compares a pixel with the nodata number as the pixel's type holds it.
+        assert not (new == band.nodata).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_value_is_rounded_to_the_nearest_number_the_type_holds(dtype):
+    band = scene_band(dtype, None, limits(dtype))
+    given_values = np.array([1.4, 1.5, 2.5, 99.6])
+    stored = to_stored(given_values, np.dtype(dtype), band)
+    if np.dtype(dtype).kind == "f":
+        np.testing.assert_array_equal(stored, given_values.astype(dtype))
+    else:
+        assert stored.tolist() == [1, 2, 2, 100]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "valid_range", "value", "expected"),
+    [
+        ("uint8", 0, (0, 255), -5.0, 1),
+        ("uint8", 255, (0, 255), 300.0, 254),
+        ("uint8", 100, (0, 255), 100.2, 101),
+        ("int16", -9999, (-32768, 32767), -9999.0, -9998),
+        ("int16", -9999, (-2000, 16000), -9999.0, -2000),
+        ("uint16", 0, (1, 65535), 0.2, 1),
+        ("float32", 0, (-1, 1), 0.0, float(np.nextafter(np.float32(0), np.float32(1)))),
+        ("float32", 1, (-1, 1), 2.0, float(np.nextafter(np.float32(1), np.float32(0)))),
+        ("uint8", 7.5, (0, 255), 7.5, 8),
+    ],
+)
+def test_a_value_that_would_be_nodata_becomes_its_neighbour(dtype, nodata, valid_range, value, expected):
+    band = scene_band(dtype, nodata, valid_range)
+    assert to_stored(np.array([value]), np.dtype(dtype), band).tolist() == [expected]
+
+
+def test_each_band_has_its_own_range():
+    bands = [scene_band("uint8", 0, (1, 50)), scene_band("uint8", 0, (60, 255))]
+    filled = Filled(np.full((2, 1, 1), 55, np.float32))
+    values, _ = compose(np.zeros((2, 1, 1), np.uint8), np.ones((2, 1, 1), bool), filled, bands)
+    assert values.ravel().tolist() == [50, 60]

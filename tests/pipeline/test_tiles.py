@@ -1,0 +1,204 @@
+"""No result depends on how a scene is cut: not on tiles, strips, batches or threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
+from landsat_fill.pipeline import tiles as tiles_module
+from landsat_fill.pipeline.blocks import read_blocks
+from landsat_fill.pipeline.tiles import fill_tiles
+from landsat_fill.scene import Filled, Gaps, Window
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A method that draws: the mean is of the usable pixels of its tile, the rest chance."""
+
+    info: ClassVar[MethodInfo] = MethodInfo("drawing", "", "", halo_px=3, tile_px=16, gives_std=True)
+    spread: float = field(default=1.0, metadata={})
+
+    def fill(self, image, _gaps, context):
+        drawn = np.stack([g.normal(size=image.shape[1:]) for g in context.generators])
+        return Filled(
+            (50 + self.spread * drawn).astype(image.dtype), np.full(image.shape, self.spread, np.float32)
+        )
+
+
+@dataclass(frozen=True)
+class BoxMean:
+    """A method with a halo that it really needs: the mean of the usable pixels at most 5 px away."""
+
+    info: ClassVar[MethodInfo] = MethodInfo("box-mean", "", "", halo_px=5, tile_px=16)
+
+    def fill(self, image, gaps, _context):
+        total = _box_sum(np.where(gaps.usable, image, 0))
+        count = _box_sum(gaps.usable.astype(image.dtype))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return Filled(np.where(count > 0, total / count, np.nan))
+
+
+def _box_sum(cube):
+    padded = np.pad(cube.astype(np.float64), [(0, 0), (0, 0), (5, 5), (5, 5)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (11, 11), axis=(2, 3))
+    return windows.sum(axis=(-1, -2))
+
+
+def scene(seed, bands, height, width):
+    generator = np.random.default_rng(seed)
+    image = generator.integers(1, 200, (bands, height, width)).astype(np.uint8)
+    row, col = np.mgrid[0:height, 0:width]
+    missing = np.stack([(row + col // 5 - band) % 11 < 4 for band in range(bands)])
+    usable = ~missing & (generator.random(missing.shape) > 0.1)
+    image[missing] = 0
+    return image, Gaps(missing, usable)
+
+
+def whole(image):
+    return Window(0, 0, *image.shape[1:])
+
+
+@dataclass
+class Memory:
+    """A scene in memory, read like a file."""
+
+    image: np.ndarray
+    observed: np.ndarray
+    rows_read: list[int] = field(default_factory=list)
+
+    def read(self, window):
+        self.rows_read += range(window.row, window.row + window.height)
+        return self.image[:, *window.slices], self.observed[:, *window.slices]
+
+
+sizes = {
+    "seed": st.integers(0, 99),
+    "bands": st.integers(1, 3),
+    "height": st.integers(1, 60),
+    "width": st.integers(1, 60),
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(**sizes)
+def test_only_missing_pixels_are_answered(seed, bands, height, width):
+    image, gaps = scene(seed, bands, height, width)
+    filled = fill_tiles(image, gaps, whole(image), BoxMean(), Context())
+    assert np.isnan(filled.mean[~gaps.missing]).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(strip_tiles=st.integers(1, 3), **sizes)
+@pytest.mark.parametrize("method", [Drawing(), BoxMean()], ids=["draws", "looks around"])
+def test_strips_of_any_height_give_the_whole(method, strip_tiles, seed, bands, height, width):
+    image, gaps = scene(seed, bands, height, width)
+    expected = fill_tiles(image, gaps, whole(image), method, Context(), seed=seed)
+    found = np.full_like(expected.mean, -1)
+    reader = Memory(image, ~gaps.missing)
+    for block in read_blocks(reader, height, width, strip_tiles * 16, method.info.halo_px):
+        part = Gaps(gaps.missing[:, *block.window.slices], gaps.usable[:, *block.window.slices])
+        filled = fill_tiles(
+            block.values, part, block.inner, method, Context(),
+            origin=(block.window.row, block.window.col), seed=seed,
+        )  # fmt: skip
+        found[:, *block.strip.slices] = filled.mean
+    np.testing.assert_array_equal(found, expected.mean)
+
+
+@pytest.mark.parametrize("batch_values", [1, 3000, 10**9])
+def test_batches_of_any_size_give_the_same(monkeypatch, batch_values):
+    image, gaps = scene(1, 2, 70, 50)
+    expected = fill_tiles(image, gaps, whole(image), Drawing(), Context(), seed=4)
+    monkeypatch.setattr(tiles_module, "BATCH_VALUES", batch_values)
+    again = fill_tiles(image, gaps, whole(image), Drawing(), Context(), seed=4)
+    np.testing.assert_array_equal(again.mean, expected.mean)
+    np.testing.assert_array_equal(again.std, expected.std)
+
+
+@pytest.mark.parametrize("name", sorted(method_classes()))
+def test_threads_change_nothing(name):
+    image, gaps = scene(2, 3, 60, 50)
+    method = create_method(name)
+    one, four = (
+        fill_tiles(image, gaps, whole(image), method, Context(threads=threads)).mean for threads in (1, 4)
+    )
+    np.testing.assert_array_equal(one, four)
+
+
+def test_a_seed_decides_what_is_drawn():
+    image, gaps = scene(1, 1, 40, 40)
+    first, same, other = (
+        fill_tiles(image, gaps, whole(image), Drawing(), Context(), seed=seed).mean for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other, equal_nan=True)
+
+
+def test_tiles_without_a_gap_are_not_filled():
+    image, gaps = scene(1, 1, 64, 64)
+    gaps.missing[:] = False
+    gaps.missing[0, 20, 20] = True
+    asked = []
+
+    class Counting(BoxMean):
+        def fill(self, image, gaps, context):
+            asked.append(len(image))
+            return super().fill(image, gaps, context)
+
+    fill_tiles(image, gaps, whole(image), Counting(), Context())
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "float64"])
+def test_wide_numbers_keep_their_digits(dtype):
+    image = np.full((1, 20, 20), 2**30 + 1, dtype)
+    missing = np.zeros(image.shape, bool)
+    missing[0, 5:8, 5:8] = True
+    filled = fill_tiles(image, Gaps(missing, ~missing), whole(image), BoxMean(), Context())
+    assert (filled.mean[missing] == 2**30 + 1).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 8),
+    strip_px=st.integers(1, 40),
+    halo_px=st.integers(0, 50),
+)
+def test_every_row_is_read_once_whatever_the_strip_and_halo(height, width, strip_px, halo_px):
+    image = np.arange(height * width, dtype=np.int32).reshape(1, height, width)
+    reader = Memory(image, image % 3 > 0)
+    rows = 0
+    for block in read_blocks(reader, height, width, strip_px, halo_px):
+        assert block.strip.row == rows
+        rows += block.strip.height
+        np.testing.assert_array_equal(block.values, image[:, *block.window.slices])
+        np.testing.assert_array_equal(block.observed, reader.observed[:, *block.window.slices])
+        np.testing.assert_array_equal(block.values[:, *block.inner.slices], image[:, *block.strip.slices])
+        assert block.window == Window(*_rows(block.strip, halo_px, height), width)
+    assert rows == height
+    assert reader.rows_read == list(range(height))
+
+
+def _rows(strip, halo_px, height):
+    top = max(strip.row - halo_px, 0)
+    return top, 0, min(strip.row + strip.height + halo_px, height) - top
+
+
+def test_what_goes_wrong_while_reading_ahead_is_raised():
+    class Broken(Memory):
+        def read(self, window):
+            if window.row >= 20:
+                raise OSError("gone")
+            return super().read(window)
+
+    image = np.zeros((1, 40, 4), np.uint8)
+    with pytest.raises(OSError, match="gone"):
+        for _ in read_blocks(Broken(image, image == 0), 40, 4, 10, 0):
+            pass
