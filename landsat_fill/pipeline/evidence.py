@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from landsat_fill.errors import InputError
@@ -14,6 +14,8 @@ from landsat_fill.pipeline.samples import fill_value
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -97,6 +99,25 @@ class EvidenceFinder:
         if Flag.FAINT in self._flags:
             found[Flag.FAINT] = faint_stripes_across(block.values, block.observed, fill_value(self._scene))
         return found
+
+
+def without_unanswerable(
+    request: FillRequest, scene: Scene, scenes: Sequence[Scene]
+) -> tuple[FillRequest, tuple[str, ...]]:
+    """Return the request without the flags that other scenes of the product can answer for, but not this one.
+
+    Quality bands come on the grid of the reflective bands: the panchromatic band has none. The second value
+    holds a note of what was left out.
+    """
+    asked = (request.distrusted | request.refilled) & QUALITY_FLAGS
+    if not asked or scene.quality or not any(other.quality for other in scenes):
+        return request, ()
+    names = ", ".join(band.name for band in scene.bands)
+    flags = ", ".join(sorted(flag.value for flag in asked))
+    return (
+        replace(request, distrusted=request.distrusted - asked, refilled=request.refilled - asked),
+        (f"no quality band on the grid of {names}: {flags} has no effect there",),
+    )
 
 
 def _require_flags(scene: Scene, flags: frozenset[Flag]) -> None:

@@ -16,7 +16,7 @@ from landsat_fill.io import SceneReader, open_input
 from landsat_fill.methods import Context
 from landsat_fill.pipeline.blocks import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.compose import compose
-from landsat_fill.pipeline.evidence import EvidenceFinder
+from landsat_fill.pipeline.evidence import EvidenceFinder, without_unanswerable
 from landsat_fill.pipeline.fill_layer import fill_codes
 from landsat_fill.pipeline.job_outputs import JobOutputs
 from landsat_fill.pipeline.notes import fill_notes, survey_notes
@@ -61,8 +61,10 @@ def run_job(
             def report(share: float, number: int = number) -> None:
                 on_progress((number + share) / len(scenes))
 
+            answerable, unanswered = without_unanswerable(request, scene, scenes)
             with SceneReader(scene) as reader, written.open(scene) as files:
-                tallies.append(_fill_scene(scene, reader, files, request, report))
+                tallies.append(_fill_scene(scene, reader, files, answerable, report))
+            tallies[-1].notes += unanswered
     tally = sum((t.tally for t in tallies), Tally())
     samples = np.concatenate([s for t in tallies for s in t.std_samples] or [np.empty(0)])
     return Outcome(
