@@ -15,7 +15,7 @@ from geotiff import CRS, grid_transform
 from landscape import paint_landscape
 from sensor import HIGHEST, LOWEST, NOISE_DN, REFLECTANCE
 
-from landsat_fill.gaps.outline import fit_swath
+from landsat_fill.gaps.outline import fit_swath, frame_swath
 from landsat_fill.gaps.simulation import StripeModel, lay_stripes
 from landsat_fill.scene import ETM_PLUS, BandRole
 from landsat_fill.tiling import strip_windows
@@ -45,8 +45,8 @@ def write_full_scene(path: Path, rows: int, cols: int, seed: int, truth: Path | 
     generator = np.random.default_rng(seed)
     bands = [band for band in ETM_PLUS if band.role is BandRole.REFLECTIVE]
     shape = (len(bands), rows, cols)
-    model, outline = fit_swath(shape, StripeModel(), generator)
-    stripes = lay_stripes(shape, model, generator)
+    stripes = lay_stripes(shape, fit_swath(shape, StripeModel()), generator)
+    outline = frame_swath(stripes, generator)
     motif = _motif(min(LARGEST_MOTIF_PX, max(rows, cols) // 2), seed)
     drift = _drift(rows, cols, generator)
     mirrored = _mirrored(np.arange(cols), motif.shape[2])

@@ -15,7 +15,7 @@ from landscape import paint_landscape
 from product import Acquisition, write_product
 from sensor import coarsened, store_pan, store_reflective, store_thermal
 
-from landsat_fill.gaps.outline import fit_swath
+from landsat_fill.gaps.outline import fit_swath, frame_swath
 from landsat_fill.gaps.simulation import StripeModel, lay_stripes
 from landsat_fill.scene import ETM_PLUS, BandRole, Window
 
@@ -119,12 +119,11 @@ def _geometry(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the footprint, and the missing pixels in it, at the left edge of a small swath."""
     shape = (bands, SWATH_ROWS_PX, SWATH_COLS_PX)
-    model, outline = fit_swath(shape, StripeModel(), generator)
+    stripes = lay_stripes(shape, fit_swath(shape, StripeModel()), generator)
     slides_px = tuple(generator.uniform(-SLIDE_PX, SLIDE_PX, bands).tolist())
-    outline = replace(outline, slides_px=slides_px)
-    stripes = lay_stripes(shape, model, generator)
+    outline = replace(frame_swath(stripes, generator), slides_px=slides_px)
     first_row = (SWATH_ROWS_PX - side_px) // 2
-    left, _ = outline.columns(0, np.arange(first_row, first_row + side_px))
+    left, _ = outline.sides(0, np.arange(first_row, first_row + side_px))
     window = Window(first_row, int(left.min()) - OUTSIDE_PX, side_px, side_px)
     inside = outline.inside(window)
     return inside, stripes.missing_in(window) & inside

@@ -7,7 +7,7 @@ What tells them apart is that a gap has observed pixels close by on both sides a
 2. What isn't bridged falls into connected components. One that touches the image's edge and is somewhere
    taller than any gap is outside. The rest are inside: lakes and clouds cut out of the scene, and gaps cut
    off by the edge of a crop.
-3. Gaps that the straight upper or lower edge of the scene cuts open are inside after all (`edges`).
+3. The rim as a whole corrects a few pixels along it (`rim`).
 
 The scene is surveyed strip by strip; only run lengths of what isn't bridged are kept.
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.bridging import bridging_halo_px, unbridged
-from landsat_fill.gaps.edges import EdgeSurvey, repetition_halo_px
+from landsat_fill.gaps.rim import RimSurvey, rim_halo_px
 from landsat_fill.gaps.runs import Runs, find_runs, joined, label_runs, runs_holding
 
 if TYPE_CHECKING:
@@ -104,12 +104,14 @@ class FootprintSurvey:
                 hint="Give the height of the tallest gap in rows; 22 suits Landsat 7 at 30 m.",
             )
         period_px = round(reach_px / LARGEST_GAP_SHARE)
-        self.halo_px = max(bridging_halo_px(reach_px), repetition_halo_px(period_px))
+        self.halo_px = max(bridging_halo_px(reach_px), rim_halo_px(period_px))
         self._reach_px = reach_px
         self._height, self._width = height, width
         self._threads = threads
         self._next_row = 0
-        self._bands = [_BandSurvey(reach_px, EdgeSurvey(height, width, period_px), width) for _ in range(bands)]
+        self._bands = [
+            _BandSurvey(reach_px, RimSurvey(height, width, period_px), width) for _ in range(bands)
+        ]
 
     def add(self, row: int, observed: NDArray[np.bool_], halo_top: int, halo_bottom: int) -> None:
         """Survey the next strip.
@@ -185,9 +187,9 @@ class FootprintSurvey:
 class _BandSurvey:
     """What a survey gathers about one band."""
 
-    def __init__(self, reach_px: int, edges: EdgeSurvey, width: int) -> None:
+    def __init__(self, reach_px: int, rim: RimSurvey, width: int) -> None:
         self.observed_px = 0
-        self._edges = edges
+        self._rim = rim
         self._reach_px = reach_px
         self._width = width
         self._residual: list[Runs] = []
@@ -204,7 +206,7 @@ class _BandSurvey:
     ) -> None:
         """Take in a strip: its observed pixels with halo, and without halo those that aren't bridged."""
         self.observed_px += int(np.count_nonzero(observed[halo_top : halo_top + len(residual)]))
-        self._edges.add(row, observed, halo_top, halo_bottom)
+        self._rim.add(row, observed, halo_top, halo_bottom)
         self._residual.append(find_runs(residual, row))
         self._tall.append(find_runs(self._ends_tall_run(residual), row))
 
@@ -221,7 +223,7 @@ class _BandSurvey:
         reaches_edge[component[at_edge]] = True
         has_tall[component[is_tall]] = True
         outside = residual.chosen((reaches_edge & has_tall)[component])
-        return outside.without(self._edges.cut_gaps(self._reach_px), self._width)
+        return self._rim.corrected(outside, self._reach_px)
 
     def _ends_tall_run(self, residual: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the pixels with more than `reach_px` residual pixels up to them in their column."""

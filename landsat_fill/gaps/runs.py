@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,26 +41,12 @@ class Runs:
         return int((self.stop - self.start).sum())
 
     def without(self, other: Runs, width: int) -> Runs:
-        """Return the runs of the pixels that aren't in `other`, whose runs may overlap these in any way.
+        """Return the runs of the pixels that aren't in `other`, in an image of some width."""
+        return _swept(self, other, width, lambda here, there: here & ~there)
 
-        Args:
-            other: Runs, none touching another.
-            width: The width of the image.
-        """
-        if len(other) == 0:
-            return self
-        pitch = width + 1
-        borders = [pitch * runs.row + side for runs in (self, other) for side in (runs.start, runs.stop)]
-        steps = np.repeat([1, -1, -2, 2], [border.size for border in borders])
-        places = np.concatenate(borders)
-        order = np.argsort(places)
-        places = places[order]
-        # Here only is 1, the other only -2, both -1: counted after the last border at a place.
-        last = np.append(places[1:] != places[:-1], True)
-        here_only = np.cumsum(steps[order])[last] == 1
-        changes = here_only != np.append(False, here_only[:-1])
-        rows, columns = np.divmod(places[last][changes], pitch)
-        return Runs(rows[::2], columns[::2], columns[1::2])
+    def including(self, other: Runs, width: int) -> Runs:
+        """Return the runs of the pixels that are here or in `other`, in an image of some width."""
+        return _swept(self, other, width, np.logical_or)
 
     def paint(self, window: Window) -> NDArray[np.bool_]:
         """Return the `(row, col)` image of the runs in a window."""
@@ -94,6 +80,30 @@ def runs_of_pixels(rows: NDArray[np.intp], columns: NDArray[np.intp], width: int
     stops = np.append(starts[1:], True)[: pixels.size]
     run_rows, run_starts = np.divmod(pixels[starts], width + 1)
     return Runs(run_rows, run_starts, pixels[stops] % (width + 1) + 1)
+
+
+def _swept(
+    one: Runs,
+    other: Runs,
+    width: int,
+    chosen: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]],
+) -> Runs:
+    """Return the runs of the pixels chosen by whether they are in one and in the other set of runs."""
+    if len(other) == 0:
+        return one
+    pitch = width + 1  # with room after each row, so that no run goes on into the next
+    borders = [pitch * runs.row + side for runs in (one, other) for side in (runs.start, runs.stop)]
+    places = np.unique(np.concatenate(borders))
+    within = []
+    for starts, stops in (borders[:2], borders[2:]):
+        steps = np.zeros(places.size, dtype=np.int8)
+        steps[np.searchsorted(places, starts)] += 1
+        steps[np.searchsorted(places, stops)] -= 1
+        within.append(np.cumsum(steps) > 0)
+    inside = chosen(within[0], within[1])
+    changes = inside != np.append(False, inside[:-1])
+    rows, columns = np.divmod(places[changes], pitch)
+    return Runs(rows[::2], columns[::2], columns[1::2])
 
 
 def joined(parts: Sequence[Runs]) -> Runs:

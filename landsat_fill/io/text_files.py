@@ -27,8 +27,8 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
         OutputError: If it can't be written.
     """
     partial = PartialFile(path)
-    partial.create()
     try:
+        partial.create()
         partial.lock()
         partial.path.write_bytes(content)
         partial.move_into_place()

@@ -85,16 +85,16 @@ class RasterWriter:
         refuse_target(self._target, overwrite=self._overwrite, protected=self._protected)
         # The options of a cloud optimized file are another driver's; they come into play when it is copied.
         options = gtiff_options(self._layout, {} if self._cog else self._extra_options)
-        self._partial.create()
         try:
+            self._partial.create()
             with gdal_session(**WRITING_OPTIONS):
                 self._dataset = create_dataset(self._partial.path, self._layout, options)
             self._partial.lock()
+            block_height = self._dataset.block_shapes[0][0]
+            self._rows = BlockRows(self._layout.height, self._layout.width, block_height, self._store)
         except BaseException as error:
             self._abandon()
             raise self._translated(error) from error
-        block_height = self._dataset.block_shapes[0][0]
-        self._rows = BlockRows(self._layout.height, self._layout.width, block_height, self._store)
         return self
 
     def write(

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import time
-import traceback
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import LandsatFillError
 from landsat_fill.io import append_line
-from landsat_fill.pipeline.fill import run_job
+from landsat_fill.pipeline.attempt import attempt
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, Job, filled_folder
 from landsat_fill.pipeline.provenance import method_options_of
+from landsat_fill.pipeline.workers import run_in_processes
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -57,42 +52,7 @@ def run_jobs(
         for job in to_fill:
             on_outcome(attempt(job, request, outputs, partial(on_progress, job.input.name)))
         return
-    _run_in_processes(to_fill, request, outputs, processes, on_outcome)
-
-
-def attempt(
-    job: Job, request: FillRequest, outputs: OutputRequest, on_progress: Callable[[float], None]
-) -> Outcome:
-    """Return what became of a job; whatever goes wrong in it is its outcome."""
-    began = time.perf_counter()
-    try:
-        return run_job(job, request, outputs, on_progress)
-    except Exception as error:
-        message, hint = explained(error)
-        trace = traceback.format_exc()
-    return Outcome(
-        name=job.input.name,
-        source=job.input.source,
-        target=job.target,
-        status=Status.FAILED,
-        seconds=time.perf_counter() - began,
-        method=request.method.info.name,
-        error=message,
-        hint=hint,
-        trace=trace,
-    )
-
-
-def explained(error: Exception) -> tuple[str, str | None]:
-    """Return what to tell a user of an error, and what to do about it."""
-    if isinstance(error, LandsatFillError):
-        return error.message, error.hint
-    if isinstance(error, MemoryError):
-        return "expected more memory than there is", "use fewer --jobs, or fewer bands with --bands"
-    return (
-        f"unexpected {type(error).__name__}: {error}",
-        "this is a defect of landsat-fill; --debug shows where it happened",
-    )
+    run_in_processes(to_fill, request, outputs, processes, on_outcome)
 
 
 def failed_input(source: str, error: InputError) -> Outcome:
@@ -153,51 +113,4 @@ def _without_work(job: Job) -> Outcome:
         status=Status.SKIPPED if refused is None else Status.FAILED,
         error=refused.message if refused else None,
         hint=refused.hint if refused else None,
-    )
-
-
-def _silent(_share: float) -> None:
-    """Take no notice of progress: a worker has no terminal."""
-
-
-def _run_in_processes(
-    jobs: Sequence[Job],
-    request: FillRequest,
-    outputs: OutputRequest,
-    processes: int,
-    on_outcome: Callable[[Outcome], None],
-) -> None:
-    """Run jobs in processes; the death of one costs the scenes it worked on, not the batch."""
-    waiting = list(jobs)
-    while waiting:
-        # Spawned, for a forked copy of a process with GDAL's threads may lock up.
-        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-            running: dict[Future[Outcome], Job] = {}
-            broken: list[Job] = []
-            while waiting or running:
-                while waiting and len(running) < processes and not broken:
-                    job = waiting.pop(0)
-                    running[pool.submit(attempt, job, request, outputs, _silent)] = job
-                if not running:
-                    break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    job = running.pop(future)
-                    try:
-                        on_outcome(future.result())
-                    except BrokenProcessPool:
-                        broken.append(job)
-        for job in broken:
-            on_outcome(_killed(job, request))
-
-
-def _killed(job: Job, request: FillRequest) -> Outcome:
-    return Outcome(
-        name=job.input.name,
-        source=job.input.source,
-        target=job.target,
-        status=Status.FAILED,
-        method=request.method.info.name,
-        error="expected the worker process to live, but it was killed while this scene was being filled",
-        hint="often memory ran out: use fewer --jobs; call again to fill what is missing",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -61,17 +62,31 @@ def strip_rows(scene: Scene, most_px: int) -> int:
     return min(most_px, max(rows, LEAST_STRIP_PX))
 
 
-def read_blocks(reader: Reads, height: int, width: int, strip_px: int, halo_px: int) -> Iterator[Block]:
-    """Yield the strips of a scene from top to bottom, reading one ahead in a thread of its own."""
-    strips = strip_windows(height, width, strip_px)
+@contextmanager
+def read_blocks(
+    reader: Reads, height: int, width: int, strip_px: int, halo_px: int
+) -> Iterator[Iterator[Block]]:
+    """Yield the blocks of a scene from top to bottom, each read ahead in a thread of its own.
+
+    To be used in a `with` statement: when it is left, however early, nobody reads any more, so that the
+    reader may be closed.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
-        held: Block | None = None
-        ahead = pool.submit(_read, reader, None, strips[0], height, width, halo_px)
-        for following in [*strips[1:], None]:
-            held = ahead.result()
-            if following is not None:
-                ahead = pool.submit(_read, reader, held, following, height, width, halo_px)
-            yield held
+        yield _blocks(pool, reader, height, width, strip_px, halo_px)
+
+
+def _blocks(
+    pool: ThreadPoolExecutor, reader: Reads, height: int, width: int, strip_px: int, halo_px: int
+) -> Iterator[Block]:
+    """Yield the blocks, while the pool reads the one that follows."""
+    strips = strip_windows(height, width, strip_px)
+    held: Block | None = None
+    ahead = pool.submit(_read, reader, None, strips[0], height, width, halo_px)
+    for following in [*strips[1:], None]:
+        held = ahead.result()
+        if following is not None:
+            ahead = pool.submit(_read, reader, held, following, height, width, halo_px)
+        yield held
 
 
 def _read(reader: Reads, held: Block | None, strip: Window, height: int, width: int, halo_px: int) -> Block:

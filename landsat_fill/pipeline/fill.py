@@ -115,9 +115,12 @@ def _fill_scene(
     info = request.method.info
     halo_px = max(info.halo_px, finder.halo_px)
     height, width = scene.grid.height, scene.grid.width
-    with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
+        read_blocks(reader, height, width, strip_rows(scene, info.tile_px), halo_px) as blocks,
+    ):
         writing: Future[None] | None = None
-        for block in read_blocks(reader, height, width, strip_rows(scene, info.tile_px), halo_px):
+        for block in blocks:
             strip = _fill_strip(scene, block, finder, request, context, counted)
             if writing is not None:
                 writing.result()

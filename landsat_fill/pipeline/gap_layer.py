@@ -51,8 +51,11 @@ def write_gap_layer(scene: Scene, target: Path, *, any_band: bool, overwrite: bo
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=os.cpu_count() or 1, on_progress=lambda _share: None)
         layout = gap_layout(scene, any_band=any_band)
-        with RasterWriter(target, layout, overwrite=overwrite, protected=input_files(scene)) as writer:
-            for block in read_blocks(reader, height, width, STRIP_PX, 0):
+        with (
+            RasterWriter(target, layout, overwrite=overwrite, protected=input_files(scene)) as writer,
+            read_blocks(reader, height, width, STRIP_PX, 0) as blocks,
+        ):
+            for block in blocks:
                 inside = survey.footprint.inside(block.window)
                 codes = np.where(inside, np.uint8(GapCode.MISSING), np.uint8(GapCode.OUTSIDE))
                 codes[block.observed] = GapCode.OBSERVED

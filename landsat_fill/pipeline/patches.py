@@ -56,7 +56,7 @@ def cut_scene(
     with ExitStack() as opened:
         reader = opened.enter_context(SceneReader(scene))
         stored = opened.enter_context(StoredReader(scene.bands[0].dataset) if one_file else nullcontext())
-        for block in read_blocks(reader, height, width, size_px, 0):
+        for block in opened.enter_context(read_blocks(reader, height, width, size_px, 0)):
             opacity = Opacity() if stored is None else stored.read_opacity(block.strip)
             for window in tile_windows(block.strip, size_px):
                 name = f"{scene.name}_r{window.row:05d}_c{window.col:05d}.tif"

@@ -77,8 +77,9 @@ def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | No
     with (
         SceneReader(scene) as reader,
         RasterWriter(target, layout, overwrite=overwrite, protected=input_files(scene)) as writer,
+        read_blocks(reader, height, width, STRIP_PX, 0) as blocks,
     ):
-        for block in read_blocks(reader, height, width, STRIP_PX, 0):
+        for block in blocks:
             missing = lost.missing_in(block.window)
             values = np.where(missing, np.asarray(number).astype(block.values.dtype), block.values)
             known = block.observed & ~missing
@@ -98,6 +99,7 @@ def missing_pixels(scene: Scene, *, threads: int = 1) -> NDArray[np.bool_]:
         survey = survey_scene(reader, scene, threads=threads, on_progress=lambda _share: None)
         whole = Window(0, 0, scene.grid.height, scene.grid.width)
         missing = survey.footprint.inside(whole)
-        for block in read_blocks(reader, whole.height, whole.width, STRIP_PX, 0):
-            missing[:, *block.window.slices] &= ~block.observed
+        with read_blocks(reader, whole.height, whole.width, STRIP_PX, 0) as blocks:
+            for block in blocks:
+                missing[:, *block.window.slices] &= ~block.observed
     return missing

@@ -66,12 +66,13 @@ def survey_scene(
     period_px = scan_period_px(scene)
     survey = FootprintSurvey(len(scene.bands), height, width, reach_for_period(period_px), threads)
     samples = SampleWindows(scene)
-    for block in read_blocks(reader, height, width, strip_rows(scene, STRIP_PX), survey.halo_px):
-        inner = block.inner
-        below = block.window.height - inner.row - inner.height
-        survey.add(block.strip.row, block.observed, inner.row, below)
-        samples.add(block)
-        on_progress((block.strip.row + block.strip.height) / height)
+    with read_blocks(reader, height, width, strip_rows(scene, STRIP_PX), survey.halo_px) as blocks:
+        for block in blocks:
+            inner = block.inner
+            below = block.window.height - inner.row - inner.height
+            survey.add(block.strip.row, block.observed, inner.row, below)
+            samples.add(block)
+            on_progress((block.strip.row + block.strip.height) / height)
     footprint = survey.finish()
     for band, observed_px in zip(scene.bands, footprint.observed_px, strict=True):
         if not observed_px:

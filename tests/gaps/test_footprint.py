@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.footprint import FootprintSurvey, reach_for_period
+from landsat_fill.gaps.outline import fit_swath, frame_swath
+from landsat_fill.gaps.simulation import StripeModel, lay_stripes
 from landsat_fill.scene import Window
 
 PERIOD_PX = 33
@@ -35,10 +37,10 @@ def stripes(height, width, *, width_px=10.0, tilt_deg=9.7, period_px=PERIOD_PX, 
     return np.mod(along, period_px) < width_px
 
 
-def swath(bands, height, width, *, tilt_deg=9.7, period_px=PERIOD_PX, widest_px=14.0):
+def swath(bands, height, width, *, tilt_deg=9.7, period_px=PERIOD_PX, widest_px=14.0, phase_px=0.0):
     """Return observed and inside cubes of a leaning footprint with two trains of tapering gaps.
 
-    Its upper and lower edges lie where neither train has a gap, as those of a whole scan do.
+    Its upper edge lies `phase_px` rows below the middle between two gaps, one of either train.
     """
     tilt = np.radians(tilt_deg)
     rows, cols = np.mgrid[:height, :width].astype(np.float32)
@@ -53,28 +55,53 @@ def swath(bands, height, width, *, tilt_deg=9.7, period_px=PERIOD_PX, widest_px=
         gap = widest_px * np.abs(right) / half_swath
         gap[gap <= 2] = 0
         centre = np.where(right < 0, period_px / 4, 3 * period_px / 4)
-        off = np.mod(down - centre + period_px / 2, period_px) - period_px / 2
+        off = np.mod(down - centre + phase_px + period_px / 2, period_px) - period_px / 2
         observed[band] = inside[band] & ~(np.abs(off) < gap / 2)
     return observed, inside
 
 
 def grown(pixels):
-    out = pixels.copy()
-    for axis in (0, 1):
-        for step in (1, -1):
-            out |= np.roll(pixels, step, axis)
-    return out
+    """Return the pixels and those that touch them by a side or a corner."""
+    from scipy.ndimage import binary_dilation
+
+    return binary_dilation(pixels, np.ones((1, 3, 3), bool))
+
+
+SMALLER = 5
+"""How many times shorter gaps are than in a full scene, while their mouths are as wide."""
 
 
 @pytest.mark.parametrize("tilt_deg", [9.7, -9.7, 14.0])
-def test_a_leaning_swath_is_found_to_the_pixel(tilt_deg):
-    observed, inside = swath(2, 1400, 1300, tilt_deg=tilt_deg)
-    found = inside_of(survey(observed, strip_px=300, threads=2))
+@pytest.mark.parametrize("phase_px", np.arange(0, PERIOD_PX, 5.5))
+def test_a_leaning_swath_is_found_to_the_pixel_wherever_its_edges_cut_the_gaps(tilt_deg, phase_px):
+    observed, inside = swath(1, 1400, 1300, tilt_deg=tilt_deg, phase_px=phase_px)
+    found = inside_of(survey(observed, strip_px=300))
     missing = inside & ~observed
-    for band in range(2):
-        assert not (found[band] & ~grown(inside[band])).any()
-    # The gaps of this small scene are a fifth as long as in a full one, their mouths as wide.
-    assert (found & missing).sum() >= (1 - 5 * 0.001) * missing.sum()
+    assert not (found & ~grown(inside)).any()
+    assert (found & missing).sum() >= (1 - SMALLER * 0.001) * missing.sum()
+
+
+@pytest.mark.parametrize("tilt_deg", [9.7, -9.7])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scene_with_ragged_sides_is_found_to_the_pixel(tilt_deg, seed):
+    generator = np.random.default_rng(seed)
+    shape = (2, 1400, 1300)
+    model = StripeModel(tilt_deg=tilt_deg, track_deg=float(np.copysign(12.7, tilt_deg)))
+    stripes = lay_stripes(shape, fit_swath(shape, model), generator)
+    whole = Window(0, 0, *shape[1:])
+    inside = frame_swath(stripes, generator).inside(whole)
+    observed = inside & ~stripes.missing_in(whole)
+    found = inside_of(survey(observed, strip_px=300))
+    missing = inside & ~observed
+    assert not (found & ~grown(inside)).any()
+    assert (found & missing).sum() >= (1 - SMALLER * 0.001) * missing.sum()
+
+
+def test_nothing_is_added_above_an_edge_that_no_gap_repeats():
+    observed = np.zeros((1, 400, 600), bool)
+    observed[0, 60:340, 50:550] = True
+    observed[0, 60:70, 50:250] = False  # a step as tall as a gap, in a scene without gaps
+    np.testing.assert_array_equal(inside_of(survey(observed)), observed)
 
 
 def test_counts_add_up():
@@ -246,8 +273,6 @@ def test_the_ragged_edge_of_a_real_scene(real_data):
     assert found.any(axis=1).all()
     first = found.argmax(axis=1)
     inner = np.arange(found.shape[1]) >= first[:, None] + 20  # the teeth are some ten pixels long
-    # The gap that the upper edge cuts off opens into the border: nothing tells it from the outside there.
-    inner[:15] = False
     assert found[inner].all()
     # The edge runs straight from (0, 150) to (585, 28), but for the teeth.
     straight = np.interp(np.arange(found.shape[0]), [0, 585], [150, 28])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -101,13 +102,14 @@ def test_strips_of_any_height_give_the_whole(method, strip_tiles, seed, bands, h
     expected = fill_tiles(image, gaps, whole(image), method, Context(), seed=seed)
     found = np.full_like(expected.mean, -1)
     reader = Memory(image, ~gaps.missing)
-    for block in read_blocks(reader, height, width, strip_tiles * 16, method.info.halo_px):
-        part = Gaps(gaps.missing[:, *block.window.slices], gaps.usable[:, *block.window.slices])
-        filled = fill_tiles(
-            block.values, part, block.inner, method, Context(),
-            origin=(block.window.row, block.window.col), seed=seed,
-        )  # fmt: skip
-        found[:, *block.strip.slices] = filled.mean
+    with read_blocks(reader, height, width, strip_tiles * 16, method.info.halo_px) as blocks:
+        for block in blocks:
+            part = Gaps(gaps.missing[:, *block.window.slices], gaps.usable[:, *block.window.slices])
+            filled = fill_tiles(
+                block.values, part, block.inner, method, Context(),
+                origin=(block.window.row, block.window.col), seed=seed,
+            )  # fmt: skip
+            found[:, *block.strip.slices] = filled.mean
     np.testing.assert_array_equal(found, expected.mean)
 
 
@@ -175,13 +177,14 @@ def test_every_row_is_read_once_whatever_the_strip_and_halo(height, width, strip
     image = np.arange(height * width, dtype=np.int32).reshape(1, height, width)
     reader = Memory(image, image % 3 > 0)
     rows = 0
-    for block in read_blocks(reader, height, width, strip_px, halo_px):
-        assert block.strip.row == rows
-        rows += block.strip.height
-        np.testing.assert_array_equal(block.values, image[:, *block.window.slices])
-        np.testing.assert_array_equal(block.observed, reader.observed[:, *block.window.slices])
-        np.testing.assert_array_equal(block.values[:, *block.inner.slices], image[:, *block.strip.slices])
-        assert block.window == Window(*_rows(block.strip, halo_px, height), width)
+    with read_blocks(reader, height, width, strip_px, halo_px) as blocks:
+        for block in blocks:
+            assert block.strip.row == rows
+            rows += block.strip.height
+            np.testing.assert_array_equal(block.values, image[:, *block.window.slices])
+            np.testing.assert_array_equal(block.observed, reader.observed[:, *block.window.slices])
+            np.testing.assert_array_equal(block.values[:, *block.inner.slices], image[:, *block.strip.slices])
+            assert block.window == Window(*_rows(block.strip, halo_px, height), width)
     assert rows == height
     assert reader.rows_read == list(range(height))
 
@@ -189,6 +192,26 @@ def test_every_row_is_read_once_whatever_the_strip_and_halo(height, width, strip
 def _rows(strip, halo_px, height):
     top = max(strip.row - halo_px, 0)
     return top, 0, min(strip.row + strip.height + halo_px, height) - top
+
+
+def test_nobody_reads_any_more_when_the_blocks_are_left_early():
+    """Else the file would be closed while it is being read."""
+
+    class Slow(Memory):
+        reading = False
+
+        def read(self, window):
+            self.reading = True
+            time.sleep(0.1)
+            self.reading = False
+            return super().read(window)
+
+    image = np.zeros((1, 40, 4), np.uint8)
+    reader = Slow(image, image == 0)
+    with read_blocks(reader, 40, 4, 10, 0) as blocks:
+        next(blocks)  # and the next is being read
+    assert not reader.reading
+    assert len(reader.rows_read) == 20
 
 
 def test_what_goes_wrong_while_reading_ahead_is_raised():
@@ -199,6 +222,9 @@ def test_what_goes_wrong_while_reading_ahead_is_raised():
             return super().read(window)
 
     image = np.zeros((1, 40, 4), np.uint8)
-    with pytest.raises(OSError, match="gone"):
-        for _ in read_blocks(Broken(image, image == 0), 40, 4, 10, 0):
+    with (
+        pytest.raises(OSError, match="gone"),
+        read_blocks(Broken(image, image == 0), 40, 4, 10, 0) as blocks,
+    ):
+        for _ in blocks:
             pass
