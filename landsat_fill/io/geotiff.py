@@ -13,6 +13,7 @@ from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.blocks import tiff_blocks
 from landsat_fill.io.gdal_session import gdal_session, is_local, open_dataset
 from landsat_fill.io.layout_reading import has_dataset_mask
+from landsat_fill.io.opacity import opacity_band
 from landsat_fill.scene import ETM_PLUS, OLI, TM, Grid, Scene, SceneBand
 
 if TYPE_CHECKING:
@@ -75,9 +76,8 @@ def open_geotiff(
 
 
 def _chosen_bands(dataset: DatasetReader, source: str, bands: Sequence[int] | None) -> list[int]:
-    from rasterio.enums import ColorInterp
-
-    fillable = [i for i in dataset.indexes if dataset.colorinterp[i - 1] != ColorInterp.alpha]
+    alpha = opacity_band(dataset)
+    fillable = [i for i in dataset.indexes if i != alpha]
     if not fillable:
         raise InputError(f"expected a raster with image bands, but {source} holds an alpha band only")
     unknown = [index for index in bands or () if index not in fillable]
@@ -131,16 +131,11 @@ def _nodata(
         return float(given)
     if tag is not None:
         return float(tag)
-    if has_dataset_mask(dataset) or has_alpha(dataset):
+    if has_dataset_mask(dataset) or opacity_band(dataset) is not None:
         return None
     if dtype.startswith("float"):
         return math.nan
     return LANDSAT_FILL.get(dtype) if landsat else None
-
-
-def has_alpha(dataset: DatasetReader) -> bool:
-    """Return whether one of the bands is an alpha band."""
-    return any(colour.name == "alpha" for colour in dataset.colorinterp)
 
 
 def _scene_name(source: str) -> str:

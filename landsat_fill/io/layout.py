@@ -80,6 +80,7 @@ class Layout:
         rpcs: Rational polynomial coefficients, or None.
         tags: Tags of the dataset by domain.
         masked: Whether the file has a dataset mask.
+        misnamed_alpha: Whether the band whose colour is alpha is an image band for all that.
         photometric: GDAL's PHOTOMETRIC: MINISBLACK, MINISWHITE, RGB, PALETTE, CMYK.
         colour_profile: The ICC profile and the like, by the names of GDAL's creation options.
         compression: GDAL's COMPRESS, or None.
@@ -110,6 +111,7 @@ class Layout:
     rpcs: RPC | None = None
     tags: Tags = field(default_factory=dict)
     masked: bool = False
+    misnamed_alpha: bool = False
     photometric: str = "MINISBLACK"
     colour_profile: dict[str, str] = field(default_factory=dict)
     compression: str | None = "DEFLATE"
@@ -181,7 +183,9 @@ class Layout:
 
     @property
     def alpha(self) -> int | None:
-        """Number of the alpha band, from 1, or None."""
+        """Number of the band that tells opacity, from 1, or None."""
+        if self.misnamed_alpha:
+            return None
         return next((i for i, band in enumerate(self.bands, 1) if band.colour == "alpha"), None)
 
     def for_bands(self, indexes: Sequence[int]) -> Layout:

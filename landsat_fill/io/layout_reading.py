@@ -16,6 +16,7 @@ from landsat_fill.io.layout import (
     best_predictor,
     photometric_of,
 )
+from landsat_fill.io.opacity import opacity_band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +95,7 @@ def layout_of(dataset: DatasetReader) -> Layout:
         rpcs=dataset.rpcs,
         tags=_tags(dataset, 0, notes),
         masked=has_dataset_mask(dataset),
+        misnamed_alpha=any(band.colour == "alpha" for band in bands) and opacity_band(dataset) is None,
         photometric=photometric_of(bands, fallback),
         colour_profile=dict(dataset.tags(ns="COLOR_PROFILE")),
         compression=compression,

@@ -9,8 +9,8 @@ import numpy as np
 
 from landsat_fill.errors import InputError
 from landsat_fill.io.gdal_session import gdal_session, open_dataset
-from landsat_fill.io.geotiff import has_alpha
 from landsat_fill.io.layout_reading import has_dataset_mask
+from landsat_fill.io.opacity import opacity_band
 from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class SceneReader:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._datasets: dict[str, DatasetReader] = {}
+        self._alphas: dict[str, int | None] = {}
         self._closing = ExitStack()
         self._dtype = np.result_type(*(band.dtype for band in scene.bands))
 
@@ -81,6 +82,7 @@ class SceneReader:
             band.nodata is not None
             or band.gap_mask is not None
             or band.dtype.startswith("float")
+            or self._alphas[band.dataset] is not None
             or _is_masked(self._datasets[band.dataset])
             for band in self._scene.bands
         )
@@ -104,7 +106,7 @@ class SceneReader:
             indexes = [bands[place].index for place in places]
             with gdal_session(), reading(source, window) as where:
                 stored = dataset.read(indexes, window=where, out_dtype=self._dtype)
-                masked = _masked_out(dataset, indexes, where)
+                masked = _masked_out(dataset, indexes, self._alphas[source], where)
             if len(places) == len(bands):
                 values = stored
             else:
@@ -165,6 +167,7 @@ class SceneReader:
             return
         with gdal_session():
             dataset = self._closing.enter_context(open_dataset(source))
+            self._alphas[source] = opacity_band(dataset)
         self._datasets[source] = dataset
         grid = self._scene.grid
         if dataset.shape != (grid.height, grid.width):
@@ -204,8 +207,8 @@ def _is_observation(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.
 
 
 def _is_masked(dataset: DatasetReader) -> bool:
-    """Return whether a mask or an alpha band, rather than a number, can say what is missing."""
-    return has_dataset_mask(dataset) or has_alpha(dataset) or _has_band_masks(dataset)
+    """Return whether a mask, rather than a number, can say what is missing."""
+    return has_dataset_mask(dataset) or _has_band_masks(dataset)
 
 
 def _has_band_masks(dataset: DatasetReader) -> bool:
@@ -213,15 +216,16 @@ def _has_band_masks(dataset: DatasetReader) -> bool:
     return any(not flags for flags in dataset.mask_flag_enums)
 
 
-def _masked_out(dataset: DatasetReader, indexes: list[int], where: object) -> NDArray[np.bool_] | None:
+def _masked_out(
+    dataset: DatasetReader, indexes: list[int], alpha: int | None, where: object
+) -> NDArray[np.bool_] | None:
     """Return where a mask or alpha says there is nothing, `(band or 1, row, col)`, or None without one."""
     out: NDArray[np.bool_] | None = None
     if _has_band_masks(dataset):
         out = dataset.read_masks(indexes, window=where) == 0
     elif has_dataset_mask(dataset):
         out = dataset.read_masks([1], window=where) == 0
-    if has_alpha(dataset):
-        alpha = next(i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha")
+    if alpha is not None:
         transparent = dataset.read([alpha], window=where) == 0
         out = transparent if out is None else out | transparent
     return out

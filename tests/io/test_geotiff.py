@@ -137,7 +137,13 @@ def test_the_alpha_band_is_no_band_of_the_scene(tmp_path):
     def describe(dataset):
         dataset.colorinterp = [ColorInterp.gray, ColorInterp.alpha, ColorInterp.undefined]
 
-    scene = open_geotiff(make(tmp_path / "in.tif", count=3, describe=describe))
+    source = make(tmp_path / "in.tif", count=3, describe=describe)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(source, "r+") as dataset:
+            dataset.write(np.full(dataset.shape, 255, "uint8"), 2)
+
+    scene = open_geotiff(source)
 
     assert [(band.index, band.nodata) for band in scene.bands] == [(1, None), (3, None)]
 

@@ -40,6 +40,9 @@ def make(path, *, count=3, height=70, width=90, dtype="uint8", georeferenced=Tru
         with rasterio.open(path, "w", driver="GTiff", dtype=dtype, **shape, **options) as dataset:
             if describe is not None:
                 describe(dataset)
+            for band, colour in zip(pixels, dataset.colorinterp, strict=True):
+                if colour.name == "alpha":
+                    band[:] = np.where(band > 30, 255, 0)
             dataset.write(pixels)
     return path
 
