@@ -91,7 +91,7 @@ def evaluate(
     """Hide observed pixels under stripes, fill them with each method, and score the hidden pixels only.
 
     All methods fill the same pixels in one run. GDAL's fillnodata with three smoothing passes is always one of
-    the rows, and the one the ratios refer to. Figures need `pip install 'landsat-fill[evaluate]'`.
+    the rows, and the one the ratios refer to. Figures need matplotlib, which the extra 'evaluate' brings.
     """
     from landsat_fill.cli.terminal import print_error, shares_shown
     from landsat_fill.errors import InputError

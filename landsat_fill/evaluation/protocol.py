@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     OnProgress = Callable[[float, str], None]
 
 REFERENCE: FillMethod = InverseDistance(smoothing=3)
-"""The method all others are measured against: what `gdal_fillnodata -si 3` does."""
+"""The method all others are measured against: what `gdal_fillnodata -md 50 -si 3` does."""
 
 
 def evaluate(

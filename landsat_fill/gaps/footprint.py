@@ -74,11 +74,7 @@ class Footprint:
 
     def inside(self, window: Window) -> NDArray[np.bool_]:
         """Return whether each pixel of a window lies inside, as a `(band, row, col)` cube."""
-        painted: dict[int, NDArray[np.bool_]] = {}  # Bands with the same gaps share their runs.
-        for runs in self.outside:
-            if id(runs) not in painted:
-                painted[id(runs)] = ~runs.paint(window)
-        return np.stack([painted[id(runs)] for runs in self.outside])
+        return np.stack([~runs.paint(window) for runs in self.outside])
 
 
 class FootprintSurvey:

@@ -10,7 +10,8 @@ WIDTH = 120
 
 def figure_table(label: str, *figures: str) -> Table:
     """Return an empty table with a column of labels and columns of figures."""
-    table = Table(label)
+    table = Table()
+    table.add_column(label, no_wrap=True)
     for figure in figures:
         table.add_column(figure, justify="right")
     return table

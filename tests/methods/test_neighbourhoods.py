@@ -28,11 +28,13 @@ def filled(
     return create_method(name, options).fill(image[None, None], gaps, Context()).mean[0, 0]
 
 
-def test_inverse_distance_is_gdals_fillnodata() -> None:
+@pytest.mark.parametrize("distance_px", [50, 100])
+def test_inverse_distance_is_gdals_fillnodata(distance_px: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = fillnodata(IMAGE, mask=~MISSING, max_search_distance=100, smoothing_iterations=3)
-    np.testing.assert_allclose(filled("inverse-distance")[MISSING], expected[MISSING], atol=1e-3)
+        expected = fillnodata(IMAGE, mask=~MISSING, max_search_distance=distance_px, smoothing_iterations=3)
+    found = filled("inverse-distance", max_distance_px=distance_px)
+    np.testing.assert_allclose(found[MISSING], expected[MISSING], atol=1e-3)
 
 
 def test_inverse_distance_fills_what_it_does_not_reach_with_plausible_values() -> None:
