@@ -30,5 +30,3 @@ def sample_maker(monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the modules that generate the samples importable, and return their folder."""
     monkeypatch.syspath_prepend(str(SAMPLES))
     return SAMPLES
-
-

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-OPACITIES = (0, 1, 255, 65535)
+OPACITIES = (0, 1, 255, 32767, 65535)
 """Transparent, and what files of different types take for opaque."""
 
 LEAST_SHARE = 0.98

@@ -13,7 +13,7 @@ import landsat_fill
 
 PACKAGE = Path(landsat_fill.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.parts)
 LONGEST_LINES = 350
 HEAVY = {"torch", "scipy", "cv2", "matplotlib"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}

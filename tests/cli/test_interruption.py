@@ -25,9 +25,16 @@ def large(make):
     return make("large.tif", count=2, height=1200, width=1000, compress="deflate", tiled=True)
 
 
+def hear_interrupts():
+    """Undo what a shell does to its background jobs, and a test run may be one: they ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(*arguments):
     command = [sys.executable, "-m", "landsat_fill", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
 
 
 def wait_for_partial(folder, process):
@@ -89,6 +96,7 @@ def test_ctrl_c_stops_the_processes_of_a_batch_quietly(make, tmp_path, whom):
     process = subprocess.Popen(
         [sys.executable, "-m", "landsat_fill", *command],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
+        preexec_fn=hear_interrupts,
     )  # fmt: skip
     wait_for_partial(tmp_path / "out", process)
     (os.killpg if whom.startswith("all") else os.kill)(process.pid, signal.SIGINT)
