@@ -11,7 +11,7 @@ import numpy as np
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.selection import Holes
 from landsat_fill.io import find_inputs
-from landsat_fill.methods import MethodInfo, create_method, method_classes
+from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline import FillRequest, Outcome, OutputRequest, choose_device, plan_jobs, run_job
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
 from landsat_fill.pipeline.plan import Action
@@ -31,6 +31,7 @@ def fill_array(
     method: str = "auto",
     options: Mapping[str, object] | None = None,
     seed: int = 0,
+    device: str = "auto",
 ) -> Filled:
     """Return an image with its missing pixels filled.
 
@@ -42,6 +43,7 @@ def fill_array(
         method: Name of a method; `list_methods` has them. `auto` is the best.
         options: Options of the method by name.
         seed: Seed of methods that draw.
+        device: `auto`, `cpu`, or `cuda` and the like.
 
     Returns:
         A mean of the image's shape, float32 or float64: observed pixels as they were, filled ones in the same
@@ -50,6 +52,7 @@ def fill_array(
 
     Raises:
         UsageError: If the shapes don't agree, or the method or an option of it doesn't exist.
+        LandsatFillError: If the method's weights or the device can't be used.
     """
     cube = image[None] if image.ndim == 2 else image
     if cube.ndim != 3 or missing.shape not in (image.shape, cube.shape[1:]):
@@ -59,7 +62,9 @@ def fill_array(
         )
     lost = np.broadcast_to(missing, cube.shape)
     trusted = np.isfinite(cube) if usable is None else np.broadcast_to(usable, cube.shape)
-    filled = fill_cube(cube, Gaps(lost, trusted & ~lost), create_method(method, options), seed=seed)
+    chosen = create_method(method, options)
+    context = Context(threads=os.cpu_count() or 1, device=choose_device(device, chosen.info))
+    filled = fill_cube(cube, Gaps(lost, trusted & ~lost), chosen, context=context, seed=seed)
     if image.ndim == 3:
         return filled
     return Filled(filled.mean[0], None if filled.std is None else filled.std[0])
@@ -78,6 +83,7 @@ def fill_file(
     uncertainty: bool = False,
     preview: bool = False,
     overwrite: bool = False,
+    device: str = "auto",
 ) -> Outcome:
     """Fill a GeoTIFF or a product, as `landsat-fill fill` does, and return what became of it.
 
@@ -93,6 +99,7 @@ def fill_file(
         uncertainty: Write the standard deviation, too.
         preview: Write a picture of before and after, too.
         overwrite: Replace outputs that exist.
+        device: `auto`, `cpu`, or `cuda` and the like.
 
     Returns:
         Pixel counts, the files written, notes and seconds.
@@ -113,7 +120,7 @@ def fill_file(
         nodata=nodata,
         bands=bands,
         threads=os.cpu_count() or 1,
-        device=choose_device("auto", chosen.info),
+        device=choose_device(device, chosen.info),
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -11,31 +10,83 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from landsat_fill.cli.errors import EXIT_FAILED, reports_errors
-from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Quiet, band_list
+from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Overwrite, Quiet, band_list
+from landsat_fill.cli.quoting import QuotedCommand, command_line
 
 if TYPE_CHECKING:
-    from landsat_fill.evaluation import Pattern, Results
+    from collections.abc import Sequence
+
+    from landsat_fill.evaluation import Pattern
+    from landsat_fill.scene import Scene
 
 STRIPES = "Hidden pixels"
+METHODS = "Methods"
 DEFAULT_WIDTHS = "4,8,14"
+OTHERS = "others"
+
+EPILOG = """
+[bold]Examples[/bold]
+
+landsat-fill evaluate clean.tif                          all methods that can run here
+
+landsat-fill evaluate clean/ -m auto,harmonic --figure scores.png --markdown scores.md
+
+landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors,convlnp:samples=8
+
+landsat-fill evaluate new/*.tif --group seen='train/*.tif'   places trained on, and others
+"""
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("evaluate", no_args_is_help=True, short_help="Measure methods on pixels hidden from them.")(
-        evaluate
-    )
+    app.command(
+        "evaluate",
+        cls=QuotedCommand,
+        epilog=EPILOG,
+        no_args_is_help=True,
+        short_help="Measure methods on pixels hidden from them.",
+    )(evaluate)
 
 
 @reports_errors
 def evaluate(
+    ctx: typer.Context,
     clean: Annotated[
-        list[str], typer.Argument(metavar="CLEAN…", help="Scenes with observed pixels to hide.")
-    ],
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="CLEAN…", help="Scenes with observed pixels to hide.", show_default=False),
+    ] = None,
+    group: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--group",
+            metavar="NAME=SCENE",
+            help="Scenes to score apart from the others, under a name; again for more of them, or for more groups. "
+            "The first group is the one that others are compared with, say the places trained on.",
+        ),
+    ] = None,
     methods: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "-m",
+            "--methods",
+            metavar="LIST",
+            help="Methods with commas between them, each with options if wanted, NAME:OPTION=VALUE:OPTION=VALUE; "
+            "or all that can run here, which is the default.",
+            rich_help_panel=METHODS,
+        ),
+    ] = None,
+    device: Annotated[
         str,
-        typer.Option("-m", "--methods", metavar="LIST", help="Methods with commas between them, or all."),
-    ] = "all",
+        typer.Option(
+            "--device", help="auto, cpu, or cuda, for methods that run there.", rich_help_panel=METHODS
+        ),
+    ] = "auto",
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--threads", min=1, help="CPU threads (all cores if not given).", rich_help_panel=METHODS
+        ),
+    ] = None,
     width: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -63,6 +114,16 @@ def evaluate(
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, help="Places to lay each pattern.", rich_help_panel=STRIPES)
     ] = 1,
+    band_shift: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--band-shift",
+            metavar="PX",
+            help="How many rows the stripes of one band lie off those of another, at most (1 if not given); with 0 "
+            "no band knows a pixel that another lost.",
+            rich_help_panel=STRIPES,
+        ),
+    ] = None,
     bands: Bands = None,
     nodata: Nodata = None,
     csv: Annotated[
@@ -84,6 +145,25 @@ def evaluate(
             "--figure", metavar="FILE", help="Draw crops and curves (PNG, PDF, SVG).", rich_help_panel=OUTPUT
         ),
     ] = None,
+    show: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--show",
+            metavar="LIST",
+            help="Methods whose crops the figure shows, in this order (all).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    markdown: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--markdown",
+            metavar="FILE",
+            help="Write the summary as a table for a README, with this command line.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -93,49 +173,128 @@ def evaluate(
     All methods fill the same pixels in one run. GDAL's fillnodata with three smoothing passes is always one of
     the rows, and the one the ratios refer to. Figures need matplotlib, which the extra 'evaluate' brings.
     """
+    from landsat_fill.cli.method_rows import labels_of, methods_of
+    from landsat_fill.cli.score_tables import print_scores
     from landsat_fill.cli.terminal import print_error, shares_shown
-    from landsat_fill.errors import InputError
+    from landsat_fill.evaluation import (
+        REFERENCE,
+        record_rows,
+        write_csv,
+        write_figure,
+        write_json,
+        write_markdown,
+    )
     from landsat_fill.evaluation import as_json as json_of
     from landsat_fill.evaluation import evaluate as score
-    from landsat_fill.evaluation import record_rows, write_csv, write_figure, write_json
-    from landsat_fill.io import find_inputs, open_input
-    from landsat_fill.methods import Context, create_method, method_classes
+    from landsat_fill.methods import Context
 
-    chosen = list(method_classes()) if methods == "all" else [name.strip() for name in methods.split(",")]
-    contenders = [create_method(name) for name in chosen if name]
-    patterns = _patterns(width, missing, gaps_from or [])
-    found, bad = find_inputs(clean)
-    for source, error in bad:
-        print_error(f"{source}: {error.message}", error.hint)
-    scenes = [scene for one in found for scene in open_input(one, nodata=nodata, bands=band_list(bands))]
-    if not scenes:
-        raise InputError("expected at least one scene to hide pixels of, but got none")
+    arguments = _grouped(clean or [], group or [])
+    patterns = _patterns(width, missing, gaps_from or [], band_shift)
+    contenders, left_out = methods_of(methods or ["all"])
+    shown = labels_of(show, [REFERENCE, *contenders]) if show is not None else None
+    for name, reason in left_out.items():
+        if not quiet:
+            typer.echo(f"left out: {name}: {reason}", err=True)
+    told: set[str] = set()
+
+    def tell(note: str) -> None:
+        if note not in told and not quiet:
+            typer.echo(note, err=True)
+        told.add(note)
+
+    scenes, groups, complete = _open(arguments, nodata=nodata, bands=band_list(bands))
+    _refuse_targets([csv, json_file, figure, markdown], scenes, overwrite=overwrite)
     with shares_shown(quiet=quiet or as_json) as on_progress:
         results = score(
             scenes,
             contenders,
             patterns,
+            groups=groups if group else (),
             seeds=range(seeds),
-            context=Context(threads=os.cpu_count() or 1),
+            context=Context(threads=threads or os.cpu_count() or 1, tell=tell),
+            device=device,
             on_progress=on_progress,
         )
     if csv is not None:
         write_csv(record_rows(results), csv)
     if json_file is not None:
         write_json(results, json_file)
+    if markdown is not None:
+        write_markdown(results, markdown, command_line(ctx))
     if figure is not None:
-        write_figure(results, figure)
+        write_figure(results, figure, shown)
     if as_json:
         typer.echo(json.dumps(json_of(results)))
     elif not quiet:
-        _print(results)
+        print_scores(results)
     for failure in results.failures:
         print_error(f"{failure.scene} {failure.pattern} {failure.method}: {failure.error}", None)
-    if bad or results.failures:
+    if results.failures or not complete:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _patterns(width: str | None, missing: str | None, gaps_from: list[str]) -> list[Pattern]:
+def _grouped(clean: list[str], texts: list[str]) -> dict[str, list[str]]:
+    """Return the arguments that name scenes, by group in the order given; those of no group come last."""
+    from landsat_fill.errors import UsageError
+
+    groups: dict[str, list[str]] = {}
+    for text in texts:
+        name, _, argument = text.partition("=")
+        if not name or not argument:
+            raise UsageError(f"expected --group NAME=SCENE, but got --group {text!r}")
+        groups.setdefault(name.strip(), []).append(argument)
+    if clean:
+        groups.setdefault(OTHERS, []).extend(clean)
+    return groups
+
+
+def _open(
+    arguments: dict[str, list[str]], *, nodata: float | None, bands: tuple[str, ...] | None
+) -> tuple[list[Scene], list[str], bool]:
+    """Return the scenes, the group of each, and whether all that was named is among them.
+
+    Raises:
+        InputError: If there is no scene at all.
+    """
+    from landsat_fill.cli.terminal import print_error
+    from landsat_fill.errors import InputError
+    from landsat_fill.io import find_inputs, open_input
+
+    scenes: list[Scene] = []
+    groups: list[str] = []
+    complete = True
+    for name, named in arguments.items():
+        found, bad = find_inputs(named)
+        for source, error in bad:
+            print_error(f"{source}: {error.message}", error.hint)
+        complete = complete and not bad
+        opened = [scene for one in found for scene in open_input(one, nodata=nodata, bands=bands)]
+        scenes += opened
+        groups += [name] * len(opened)
+    if not scenes:
+        raise InputError("expected at least one scene to hide pixels of, but got none")
+    return scenes, groups, complete
+
+
+def _refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, overwrite: bool) -> None:
+    """Raise an error, before hours of work, for files that must not be written."""
+    from landsat_fill.errors import UsageError
+    from landsat_fill.io.atomic import refuse_target
+    from landsat_fill.pipeline.scene_outputs import input_files
+
+    wanted = [target for target in targets if target is not None]
+    if len({target.resolve() for target in wanted}) < len(wanted):
+        raise UsageError(
+            f"expected files of different names, but got {', '.join(str(target) for target in wanted)}"
+        )
+    protected = [path for scene in scenes for path in input_files(scene)]
+    for target in wanted:
+        refuse_target(target, overwrite=overwrite, protected=protected)
+
+
+def _patterns(
+    width: str | None, missing: str | None, gaps_from: list[str], band_shift: float | None
+) -> list[Pattern]:
     """Return the ways to hide pixels that were asked for."""
     from landsat_fill.cli.choices import numbers
     from landsat_fill.cli.inputs import one_input
@@ -145,70 +304,14 @@ def _patterns(width: str | None, missing: str | None, gaps_from: list[str]) -> l
 
     if width is None and missing is None and not gaps_from:
         width = DEFAULT_WIDTHS
-    patterns: list[Pattern] = [SimulatedStripes.of_width(px) for px in numbers("--width", width or "")]
-    patterns += [SimulatedStripes.of_share(percent) for percent in numbers("--missing", missing or "")]
+    geometry = {} if band_shift is None else {"band_shift_px": band_shift}
+    patterns: list[Pattern] = [
+        SimulatedStripes.of_width(px, **geometry) for px in numbers("--width", width or "")
+    ]
+    patterns += [
+        SimulatedStripes.of_share(percent, **geometry) for percent in numbers("--missing", missing or "")
+    ]
     for source in gaps_from:
         scene = open_input(one_input(source))[0]
         patterns.append(RealStripes(scene.name, missing_pixels(scene)))
     return patterns
-
-
-COLUMNS = {
-    "RMSE": "rmse",
-    "MAE": "mae",
-    "bias": "bias",
-    "r²": "r2",
-    "PSNR": "psnr_db",
-    "SSIM": "ssim",
-    "MS-SSIM": "ms_ssim",
-    "angle °": "spectral_angle_deg",
-    "border": "border_step",
-    "inner": "inner_step",
-    "cover 90": "coverage_90",
-    "CRPS": "crps",
-    "s": "seconds",
-}
-"""Headings of the table, and the scores below them."""
-
-WIDTH_WITHOUT_TERMINAL = 160
-
-
-def _print(results: Results) -> None:
-    """Print the summary, a table a pattern."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from landsat_fill.evaluation import ALL_PATTERNS, summarise
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
-    summaries = summarise(results)
-    shown = [h for h, name in COLUMNS.items() if any(_is_known(s.means.get(name)) for s in summaries)]
-    for pattern in dict.fromkeys(summary.pattern for summary in summaries):
-        title = "all patterns" if pattern == ALL_PATTERNS else f"stripes: {pattern}"
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="bold")
-        table.add_column("method", no_wrap=True)
-        for heading in ("RMSE/GDAL", *shown):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for summary in summaries:
-            if summary.pattern == pattern:
-                cells = [_cell(summary.means.get(COLUMNS[heading])) for heading in shown]
-                table.add_row(summary.method, _cell(summary.ratios["rmse"]), *cells)
-        console.print(table)
-    console.print(
-        f"RMSE/GDAL: RMSE on hidden pixels relative to {results.methods[0]}, mean over scenes and bands. "
-        "Scores in stored numbers. border, inner: steps across the gaps' borders and inside them, relative "
-        "to steps elsewhere; 1 is invisible.",
-        soft_wrap=True,
-    )
-
-
-def _is_known(value: float | None) -> bool:
-    return value is not None and not math.isnan(value)
-
-
-def _cell(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -38,6 +38,10 @@ landsat-fill scenes/ more/*.tar -o filled/ --jobs 2   a batch; report in filled/
 
 landsat-fill scene.tif -m inverse-distance --smoothing 0    an option of a method
 
+landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
+
+landsat-fill scene.tif -m convlnp --uncertainty --draw 4    deviation, and four plausible fills
+
 landsat-fill scene.tif --distrust cloud,shadow        clouds are no evidence for what lies beside them
 
 [bold]Exit codes[/bold]  0 all filled, done already or without gaps · 1 some scene failed · 2 usage · 130 interrupted
@@ -90,7 +94,12 @@ def fill(
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, or cuda.", rich_help_panel=METHOD)
+        str,
+        typer.Option(
+            "--device",
+            help="auto, cpu, cuda or cuda:1. auto is a graphics processor where the method and this machine can.",
+            rich_help_panel=METHOD,
+        ),
     ] = "auto",
     seed: Annotated[
         int, typer.Option("--seed", help="Seed of methods that draw.", rich_help_panel=METHOD)
@@ -171,6 +180,16 @@ def fill(
             "--uncertainty", help="Write the standard deviation (…_std.tif).", rich_help_panel=OUTPUT
         ),
     ] = False,
+    draw: Annotated[
+        int,
+        typer.Option(
+            "--draw",
+            metavar="N",
+            min=0,
+            help="Write N plausible fills (…_draw1.tif and so on), with a method that draws.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = 0,
     preview: Annotated[
         bool,
         typer.Option(
@@ -259,7 +278,13 @@ def fill(
         cog=cog,
         creation_options=pairs("--co", creation_option),
         report=report,
+        draws=draw,
     )
+    if draw and not chosen.info.draws:
+        raise UsageError(
+            f"expected a method that draws for --draw, but {chosen.info.name} has one answer only",
+            hint="-m convlnp draws",
+        )
     if uncertainty and not chosen.info.gives_std:
         raise UsageError(
             f"expected a method with a standard deviation for --uncertainty, but {chosen.info.name} has none",

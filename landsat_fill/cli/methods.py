@@ -77,6 +77,7 @@ def _described(cls: Any) -> dict[str, object]:
         "summary": info.summary,
         "source": info.source,
         "gives_std": info.gives_std,
+        "draws": info.draws,
         "devices": list(info.devices),
         "tile_px": info.tile_px,
         "halo_px": info.halo_px,

@@ -1,8 +1,10 @@
 """Hiding observed pixels, scoring the methods that fill them, tables and a figure of the scores."""
 
 from landsat_fill.evaluation.figure import draw_figure, write_figure
+from landsat_fill.evaluation.groups import GroupSummary, summarise_groups
 from landsat_fill.evaluation.hiding import Trial, hide
 from landsat_fill.evaluation.images import Sampling
+from landsat_fill.evaluation.markdown import as_markdown, write_markdown
 from landsat_fill.evaluation.patterns import (
     FLOOR_WIDTHS_PX,
     PAPER_PERCENTAGES,
@@ -13,12 +15,11 @@ from landsat_fill.evaluation.patterns import (
 from landsat_fill.evaluation.protocol import REFERENCE, evaluate, method_label
 from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results
 from landsat_fill.evaluation.scoring import SCORE_NAMES, Scores, score_bands, score_together
+from landsat_fill.evaluation.summaries import ALL_PATTERNS, Summary, summarise, summarise_pattern
 from landsat_fill.evaluation.tables import (
-    ALL_PATTERNS,
-    Summary,
     as_json,
+    group_rows,
     record_rows,
-    summarise,
     summary_rows,
     write_csv,
     write_json,
@@ -32,6 +33,7 @@ __all__ = [
     "REFERENCE",
     "SCORE_NAMES",
     "Failure",
+    "GroupSummary",
     "Pattern",
     "RealStripes",
     "Record",
@@ -42,16 +44,21 @@ __all__ = [
     "Summary",
     "Trial",
     "as_json",
+    "as_markdown",
     "draw_figure",
     "evaluate",
+    "group_rows",
     "hide",
     "method_label",
     "record_rows",
     "score_bands",
     "score_together",
     "summarise",
+    "summarise_groups",
+    "summarise_pattern",
     "summary_rows",
     "write_csv",
     "write_figure",
     "write_json",
+    "write_markdown",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.evaluation.accuracy import RANGE_PERCENTILES, root_mean_square_error
+from landsat_fill.evaluation.labels import in_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +43,18 @@ class Picture:
         return self.pixels.ndim == 3
 
 
-def picture_grid(example: Example) -> list[list[Picture | None]]:
+def picture_grid(example: Example, shown: Sequence[str] | None = None) -> list[list[Picture | None]]:
     """Return rows of pictures: truth, gaps and each method's fill, below it its error, below that its std.
 
     More than six columns are broken into several such bands of rows. None is room left free; there is some
     below the truth.
+
+    Args:
+        example: What to show.
+        shown: The labels of the methods to show, in their order; all if not given.
     """
-    columns = _columns(example)
+    labels = list(example.fills) if shown is None else [label for label in shown if label in example.fills]
+    columns = _columns(example, labels)
     breadth = math.ceil(len(columns) / math.ceil(len(columns) / MOST_COLUMNS))
     rows: list[list[Picture | None]] = []
     for start in range(0, len(columns), breadth):
@@ -82,7 +88,7 @@ def draw_crops(figure: SubFigure, example: Example, grid: Sequence[Sequence[Pict
     figure.suptitle(f"{example.scene} · {example.pattern} gaps", fontsize="medium")
 
 
-def _columns(example: Example) -> list[list[Picture]]:
+def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
     """Return the pictures from left to right, and from top to bottom."""
     stretch = _Stretch(example)
     hidden = example.hidden[list(example.shown)].any(axis=0)
@@ -91,11 +97,12 @@ def _columns(example: Example) -> list[list[Picture]]:
         [Picture("truth", stretch.colours(example.truth))],
         [Picture("gaps", stretch.colours(gaps))],
     ]
-    for label, filled in example.fills.items():
+    for label in labels:
+        filled = example.fills[label]
         composite = example.composite(label)
         error = np.where(hidden, stretch.percent(np.abs(composite - example.truth)), np.nan)
         column = [
-            Picture(label, stretch.colours(composite)),
+            Picture(in_lines(label), stretch.colours(composite)),
             Picture(f"|error|, RMSE {_rmse_text(example, label)}", error),
         ]
         if filled.std is not None:

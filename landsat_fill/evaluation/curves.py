@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from landsat_fill.evaluation.tables import ALL_PATTERNS, Summary, summarise
+from landsat_fill.evaluation.calibration import calibration_curves, draw_calibration
+from landsat_fill.evaluation.labels import in_lines
+from landsat_fill.evaluation.summaries import ALL_PATTERNS, Summary, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,25 +18,29 @@ if TYPE_CHECKING:
 
 
 def draw_curves(figure: SubFigure, results: Results) -> None:
-    """Draw RMSE ratio and r² against the patterns, a line a method."""
+    """Draw RMSE ratio and r² against the patterns, a line a method; the calibration where there is one."""
     summaries = [summary for summary in summarise(results) if summary.pattern != ALL_PATTERNS]
     patterns = list(dict.fromkeys(record.pattern for record in results.records))
-    axes = figure.subplots(1, 2)
+    styles = {method: _line_style(number) for number, method in enumerate(results.methods)}
+    calibrated = bool(calibration_curves(results))
+    axes = figure.subplots(1, 3 if calibrated else 2)
     panels = (
         ("RMSE on hidden pixels\n(1 = " + results.methods[0] + ")", _rmse_ratio),
         ("r² on hidden pixels", _r2),
     )
-    for panel, (title, score) in zip(axes, panels, strict=True):
-        for number, method in enumerate(results.methods):
+    for panel, (title, score) in zip(axes[:2], panels, strict=True):
+        for method in results.methods:
             found = {s.pattern: score(s) for s in summaries if s.method == method}
             places, values = _with_breaks(patterns, found)
-            panel.plot(places, values, label=method, **_line_style(number))
+            panel.plot(places, values, label=in_lines(method), **styles[method])
         panel.set_xticks(range(len(patterns)), patterns)
         panel.margins(x=0.08)
         panel.set_xlabel("gaps")
         panel.set_title(title, fontsize="medium")
         panel.grid(axis="y", color="0.9")
         panel.spines[["top", "right"]].set_visible(False)
+    if calibrated:
+        draw_calibration(axes[2], results, styles)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
 
 

@@ -11,6 +11,7 @@ from landsat_fill.evaluation.curves import draw_curves
 from landsat_fill.io.text_files import write_bytes_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -22,12 +23,17 @@ CURVES_INCHES = 3.4
 DOTS_PER_INCH = 130
 
 
-def draw_figure(results: Results) -> Figure:
+def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
     """Return the figure of an evaluation, to be saved with `savefig`.
 
     Above, a crop of one trial: truth, gaps, and for each method its fill, its absolute error and its standard
     deviation where it has one, both in per cent of the bands' range. Below, the RMSE relative to that of the
-    reference, and r², both against the patterns.
+    reference, and r², both against the patterns, and where methods give a std the coverage of their central
+    intervals against the nominal one.
+
+    Args:
+        results: What to draw.
+        shown: Labels of the methods whose crops to show; all if not given. The curves always show all.
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
@@ -45,7 +51,7 @@ def draw_figure(results: Results) -> Figure:
     if example is None:
         raise UsageError("expected results to draw, but no method was scored", hint="look at the failures")
 
-    grid = picture_grid(example)
+    grid = picture_grid(example, shown)
     crops_inches = len(grid) * TILE_INCHES * 1.04 + 0.5
     figure = Figure(
         figsize=(max(len(grid[0]) * TILE_INCHES, 9.5), crops_inches + CURVES_INCHES),
@@ -59,15 +65,20 @@ def draw_figure(results: Results) -> Figure:
     return figure
 
 
-def write_figure(results: Results, path: Path) -> None:
+def write_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
     """Write the figure of an evaluation, in the format that the name's suffix tells (PNG, PDF, SVG).
+
+    Args:
+        results: What to draw.
+        path: The file.
+        shown: As in `draw_figure`.
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
         UsageError: If nothing was scored, or the suffix isn't one of a picture.
         OutputError: If the file can't be written.
     """
-    figure = draw_figure(results)
+    figure = draw_figure(results, shown)
     kinds = figure.canvas.get_supported_filetypes()
     kind = path.suffix.lstrip(".").lower()
     if kind not in kinds:

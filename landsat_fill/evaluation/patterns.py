@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from landsat_fill.gaps.borrowed import gaps_from
 from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 PAPER_PERCENTAGES = (3.0, 6.0, 15.0, 35.0, 55.0)
@@ -36,6 +37,9 @@ class Pattern(Protocol):
 class SimulatedStripes:
     """Simulated SLC-off stripes.
 
+    The stripes of each band are shifted and ragged by themselves, as real ones are, so that at a stripe's
+    edge one band may know what another lost. With a band shift of 0 all bands lose the same pixels.
+
     Attributes:
         label: What the pattern is called in tables.
         model: The geometry of the stripes.
@@ -56,6 +60,8 @@ class SimulatedStripes:
 
     def draw(self, shape: tuple[int, int, int], generator: np.random.Generator) -> NDArray[np.bool_]:
         """Return the lost pixels; see `Pattern.draw`."""
+        if self.model.band_shift_px == 0:
+            return np.repeat(simulate_gaps((1, *shape[1:]), self.model, generator), shape[0], axis=0)
         return simulate_gaps(shape, self.model, generator)
 
 

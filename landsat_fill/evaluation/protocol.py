@@ -20,6 +20,7 @@ from landsat_fill.methods import Context
 from landsat_fill.methods.inverse_distance import InverseDistance
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.compose import compose
+from landsat_fill.pipeline.devices import AUTO, choose_device
 from landsat_fill.scene import Filled
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ def evaluate(
     methods: Sequence[FillMethod],
     patterns: Sequence[Pattern],
     *,
+    groups: Sequence[str] = (),
     seeds: Sequence[int] = (0,),
     context: Context | None = None,
+    device: str = "cpu",
     sampling: Sampling | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results:
@@ -58,26 +61,22 @@ def evaluate(
         scenes: Opened scenes with observed pixels; what they lack themselves is neither hidden nor filled.
         methods: The methods to compare.
         patterns: How to hide pixels.
+        groups: The group of each scene, to compare scenes that a method was trained on with others; or none.
         seeds: Each places every pattern once more.
-        context: Threads and device; all cores and the CPU if not given.
+        context: Threads; all cores if not given.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`: for the methods that can run there, the CPU for the others.
         sampling: How much of a large scene to read.
         on_progress: Told the share done, 0 to 1, and what is being worked on.
 
     Raises:
-        UsageError: If there is no scene, no pattern or no seed, or two patterns share a label.
+        UsageError: If there is no scene, no pattern or no seed, two patterns share a label, not every scene
+            has a group, or the device isn't there.
     """
-    for what, given in (("scene", scenes), ("pattern", patterns), ("seed", seeds)):
-        if not given:
-            raise UsageError(f"expected at least one {what}, but got none")
-    names = [pattern.label for pattern in patterns]
-    if len(set(names)) < len(names):
-        raise UsageError(
-            f"expected patterns of different names, but got {', '.join(names)}",
-            hint="give each width, share and SLC-off scene once; more seeds repeat a pattern elsewhere",
-        )
+    _refuse_what_cannot_be_meant(scenes, patterns, groups, seeds)
     sampling = sampling or Sampling()
     contenders = tuple(dict.fromkeys((REFERENCE, *methods)))
     labels = tuple(method_label(method) for method in contenders)
+    devices = _devices_of(contenders, device)
     shown = patterns[len(patterns) // 2]
     steps = sum(sampling.images_of(scene) for scene in scenes) * len(patterns) * len(seeds) * len(contenders)
 
@@ -85,30 +84,35 @@ def evaluate(
     failures: list[Failure] = []
     example: Example | None = None
     done = 0
-    for image in _read_all(_told_apart(scenes), sampling, failures):
-        image_context = _context_of(image, context or Context(threads=os.cpu_count() or 1))
+    named = _told_apart(scenes)
+    group_of = {scene.name: group for scene, group in zip(named, groups or [""] * len(named), strict=True)}
+    for image in _read_all(named, sampling, failures):
+        known = _context_of(image, context or Context(threads=os.cpu_count() or 1))
         for pattern, seed, trial in _trials(image, patterns, seeds, failures):
             fills: dict[str, Filled] = {}
-            for method, label in zip(contenders, labels, strict=True):
+            for method, label, runs_on in zip(contenders, labels, devices, strict=True):
                 if on_progress is not None:
                     on_progress(min(done / steps, 1.0), f"{image.name} · {pattern.label} · {label}")
                 done += 1
                 try:
-                    filled, seconds = _fill(image, trial, method, image_context, seed)
+                    filled, seconds = _fill(image, trial, method, replace(known, device=runs_on), seed)
                 except Exception as error:  # whatever a method raises, the other rows are still wanted
                     failures.append(Failure(image.name, pattern.label, seed, label, error))
                     continue
                 fills[label] = filled
                 bands = score_bands(trial, filled)
                 together = score_together(trial, filled, bands, seconds=seconds)
-                key = (image.name, pattern.label, seed, label)
+                group = group_of[image.scene.name]
+                key = (image.name, image.scene.name, group, pattern.label, seed, label)
                 records += _records(key, image, (*bands, together))
             if pattern is shown and fills:
                 crop = crop_example(image, pattern.label, trial, fills)
                 example = crop if example is None or crop.detail > example.detail else example
     if on_progress is not None:
         on_progress(1.0, "")
-    return Results(labels, tuple(records), tuple(failures), example)
+    return Results(
+        labels, tuple(records), tuple(failures), example, groups=tuple(dict.fromkeys(groups)), devices=devices
+    )
 
 
 def method_label(method: FillMethod) -> str:
@@ -119,6 +123,37 @@ def method_label(method: FillMethod) -> str:
         if getattr(method, f.name) != f.default
     ]
     return " ".join([method.info.name, *changed])
+
+
+def _refuse_what_cannot_be_meant(
+    scenes: Sequence[Scene], patterns: Sequence[Pattern], groups: Sequence[str], seeds: Sequence[int]
+) -> None:
+    for what, given in (("scene", scenes), ("pattern", patterns), ("seed", seeds)):
+        if not given:
+            raise UsageError(f"expected at least one {what}, but got none")
+    names = [pattern.label for pattern in patterns]
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"expected patterns of different names, but got {', '.join(names)}",
+            hint="give each width, share and SLC-off scene once; more seeds repeat a pattern elsewhere",
+        )
+    if groups and len(groups) != len(scenes):
+        raise UsageError(f"expected a group for each of {len(scenes)} scenes, but got {len(groups)}")
+
+
+def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
+    """Return the device of each method: the one asked for, or the CPU where the method can't run there."""
+    kind = asked.partition(":")[0]
+    kinds = {known for method in methods for known in method.info.devices}
+    if kind not in (AUTO, *kinds):
+        raise UsageError(
+            f"expected a device that a method runs on ({', '.join(sorted(kinds))}), but got {asked!r}",
+            hint="`landsat-fill methods` lists the devices of each",
+        )
+    return tuple(
+        choose_device(asked if kind in (AUTO, *method.info.devices) else "cpu", method.info)
+        for method in methods
+    )
 
 
 def _told_apart(scenes: Sequence[Scene]) -> list[Scene]:
@@ -176,7 +211,7 @@ def _fill(
 
 
 def _records(
-    key: tuple[str, str, int, str], image: ObservedImage, scores: Sequence[Scores | None]
+    key: tuple[str, str, str, str, int, str], image: ObservedImage, scores: Sequence[Scores | None]
 ) -> Iterator[Record]:
     """Yield a record for each band that has scores, and for all together, whose scores come last."""
     names = (*(band.name for band in image.scene.bands), ALL_BANDS)

@@ -19,6 +19,8 @@ class Record:
 
     Attributes:
         scene: The scene, or a window of it.
+        place: The scene, whichever window of it was scored.
+        group: The group that the scene belongs to; empty where scenes aren't told apart by groups.
         pattern: The pattern's label.
         seed: What placed the pattern, and seeded methods that draw.
         method: The method's label.
@@ -29,6 +31,8 @@ class Record:
     """
 
     scene: str
+    place: str
+    group: str
     pattern: str
     seed: int
     method: str
@@ -66,9 +70,13 @@ class Results:
         records: One a scene, pattern, seed, method and band, and one more for all bands together.
         failures: What could not be scored; the rest went on.
         example: A crop of one trial to draw, or None where nothing was scored.
+        groups: The groups of scenes in the order they were given, empty where scenes aren't grouped.
+        devices: The device that each method ran on, in the order of the methods.
     """
 
     methods: tuple[str, ...]
     records: tuple[Record, ...]
     failures: tuple[Failure, ...] = ()
     example: Example | None = None
+    groups: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()

@@ -50,10 +50,21 @@ class Scores:
         ms_ssim: Multi-scale structural similarity of the composite.
         border_step: See `StripeVisibility`.
         inner_step: See `StripeVisibility`.
+        stripe_index: See `StripeVisibility`.
         spectral_angle_deg: Mean angle between true and filled spectra; of all bands only.
-        coverage_90: Share of the truth inside the 90 % interval.
         crps: Continuous ranked probability score.
         seconds: Wall-clock time of the fill; of all bands only.
+        coverage_10: Share of the truth inside the central 10 % interval, as the others of `NOMINAL_PCT` are.
+        coverage_20: Inside the 20 % interval.
+        coverage_30: Inside the 30 % interval.
+        coverage_40: Inside the 40 % interval.
+        coverage_50: Inside the 50 % interval.
+        coverage_60: Inside the 60 % interval.
+        coverage_70: Inside the 70 % interval.
+        coverage_80: Inside the 80 % interval.
+        coverage_90: Inside the 90 % interval.
+        coverage_95: Inside the 95 % interval.
+        coverage_99: Inside the 99 % interval.
     """
 
     hidden: int
@@ -69,10 +80,21 @@ class Scores:
     ms_ssim: float = NOTHING
     border_step: float = NOTHING
     inner_step: float = NOTHING
+    stripe_index: float = NOTHING
     spectral_angle_deg: float = NOTHING
-    coverage_90: float = NOTHING
     crps: float = NOTHING
     seconds: float = NOTHING
+    coverage_10: float = NOTHING
+    coverage_20: float = NOTHING
+    coverage_30: float = NOTHING
+    coverage_40: float = NOTHING
+    coverage_50: float = NOTHING
+    coverage_60: float = NOTHING
+    coverage_70: float = NOTHING
+    coverage_80: float = NOTHING
+    coverage_90: float = NOTHING
+    coverage_95: float = NOTHING
+    coverage_99: float = NOTHING
 
 
 SCORE_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Scores))
@@ -142,7 +164,6 @@ def _score_band(trial: Trial, filled: Filled, band: int) -> Scores | None:
     rmse = accuracy.root_mean_square_error(truth, fill)
     similarity = _similarity(trial.truth[band], composite, hidden, limits)
     visibility = stripe_visibility(composite, hidden, usable)
-    coverage, crps = _forecast(trial, filled, band)
     return Scores(
         hidden=count,
         unfilled_pct=unfilled_pct,
@@ -157,8 +178,8 @@ def _score_band(trial: Trial, filled: Filled, band: int) -> Scores | None:
         ms_ssim=similarity[2],
         border_step=visibility.border_step,
         inner_step=visibility.inner_step,
-        coverage_90=coverage,
-        crps=crps,
+        stripe_index=visibility.stripe_index,
+        **_forecast(trial, filled, band),
     )
 
 
@@ -194,14 +215,15 @@ def _similarity(
     )
 
 
-def _forecast(trial: Trial, filled: Filled, band: int) -> tuple[float, float]:
-    """Return coverage and CRPS over the hidden pixels that have a mean and a standard deviation."""
+def _forecast(trial: Trial, filled: Filled, band: int) -> dict[str, float]:
+    """Return CRPS and coverages over the hidden pixels that have a mean and a standard deviation, by name."""
     if filled.std is None:
-        return NOTHING, NOTHING
+        return {}
     hidden = trial.hidden[band]
     truth, mean, std = trial.truth[band][hidden], filled.mean[band][hidden], filled.std[band][hidden]
     known = np.isfinite(mean) & np.isfinite(std)
     if not known.any():
-        return NOTHING, NOTHING
+        return {}
     forecast = truth[known], mean[known], std[known]
-    return uncertainty.coverage_90(*forecast), uncertainty.ranked_probability_score(*forecast)
+    scores = {f"coverage_{pct}": share for pct, share in uncertainty.coverages(*forecast).items()}
+    return {"crps": uncertainty.ranked_probability_score(*forecast), **scores}

@@ -24,6 +24,14 @@ class StripeVisibility:
     border_step: float
     inner_step: float
 
+    @property
+    def stripe_index(self) -> float:
+        """How far both steps are from 1, on average: 0 is invisible, 0.5 a flat fill without an edge.
+
+        Too much counts like too little. NaN where either step is.
+        """
+        return (abs(self.border_step - 1) + abs(self.inner_step - 1)) / 2
+
 
 def stripe_visibility(
     composite: NDArray[np.floating], hidden: NDArray[np.bool_], usable: NDArray[np.bool_]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landsat_fill.errors import InputError
+
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
@@ -24,16 +26,27 @@ _WINDOWS_ACROSS = 3
 
 
 def opacity_band(dataset: DatasetReader) -> int | None:
-    """Return the number of the band that tells opacity: called alpha, and looking like it; or None."""
+    """Return the number of the band that tells opacity: called alpha, and looking like it; or None.
+
+    Raises:
+        InputError: If that band can't be read.
+    """
     alpha = next((i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha"), None)
     return alpha if alpha is not None and _looks_like_opacity(dataset, alpha) else None
 
 
 def _looks_like_opacity(dataset: DatasetReader, index: int) -> bool:
+    from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
     height, width = min(dataset.height, _WINDOW_PX), min(dataset.width, _WINDOW_PX)
     rows = np.linspace(0, dataset.height - height, _WINDOWS_ACROSS).astype(int)
     cols = np.linspace(0, dataset.width - width, _WINDOWS_ACROSS).astype(int)
-    seen = [dataset.read(index, window=Window(c, r, width, height)) for r in set(rows) for c in set(cols)]
+    try:
+        seen = [dataset.read(index, window=Window(c, r, width, height)) for r in set(rows) for c in set(cols)]
+    except (RasterioError, OSError) as error:
+        raise InputError(
+            f"expected to read band {index} of {dataset.name}, but got an error: {error.__cause__ or error}",
+            hint="The file may be cut off or damaged: download or copy it again.",
+        ) from error
     return bool(np.mean([np.isin(window, OPACITIES).mean() for window in seen]) >= LEAST_SHARE)

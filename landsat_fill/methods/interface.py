@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -29,6 +31,10 @@ class MethodInfo:
         needs_references: Whether it needs other acquisitions of the place.
         size_multiple_px: What the sides of a tile with its halo must be a multiple of.
         devices: The kinds of device it runs on.
+        align_px: What the rows and columns that tiles begin at must be multiples of, so that no result
+            depends on how a scene was cut.
+        draws: Whether it can draw several plausible fills.
+        weights: Name and sha256 of the trained weights it runs with, or None for a method without.
     """
 
     name: str
@@ -40,6 +46,13 @@ class MethodInfo:
     needs_references: bool = False
     size_multiple_px: int = 1
     devices: tuple[str, ...] = ("cpu",)
+    align_px: int = 1
+    draws: bool = False
+    weights: str | None = None
+
+
+def _told_nobody(_note: str) -> None:
+    """Drop a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,11 @@ class Context:
         threads: How many threads the method may use.
         device: `cpu`, or `cuda:0` and the like.
         generators: One random generator a tile, or empty for a method that draws nothing.
+        corners: Row and column in the scene of each tile's corner, its halo counted in, or empty where the
+            tiles lie nowhere.
+        seed: Seed of a method that draws by place, so that neighbouring tiles agree where they overlap.
+        draws: How many plausible fills are wanted beside the mean, of a method whose info says it draws.
+        tell: Takes a sentence that the user should read.
     """
 
     bands: tuple[Band | None, ...] = ()
@@ -59,6 +77,10 @@ class Context:
     threads: int = 1
     device: str = "cpu"
     generators: tuple[np.random.Generator, ...] = field(default=())
+    corners: tuple[tuple[int, int], ...] = ()
+    seed: int = 0
+    draws: int = 0
+    tell: Callable[[str], None] = _told_nobody
 
 
 @runtime_checkable
@@ -67,7 +89,8 @@ class FillMethod(Protocol):
 
     Each option is a dataclass field with a default and `metadata=option(help, …)`; the command line, the
     help table and the provenance are made from the fields. `__post_init__` raises UsageError for a value
-    out of its range.
+    out of its range. Where options decide upon the halo, an instance has an `info` of its own that replaces
+    the class's.
     """
 
     info: ClassVar[MethodInfo]
@@ -82,9 +105,9 @@ class FillMethod(Protocol):
             context: What else there is to know.
 
         Returns:
-            A mean (and a standard deviation, where `info.gives_std`) of the image's shape: finite at every
-            missing pixel of a tile's band that has a usable pixel in that tile, NaN at the missing pixels
-            of one that has none.
+            A mean of the image's shape, a standard deviation where `info.gives_std`, and `context.draws`
+            plausible fills where `info.draws`: finite at every missing pixel of a tile's band that has a
+            usable pixel in that tile, NaN at the missing pixels of one that has none.
         """
         ...
 

@@ -32,7 +32,8 @@ def fill_array(
         image: `(band, row, col)`, any real type, in any unit.
         gaps: Cubes of the image's shape.
         method: A method, from `create_method`.
-        context: Bands, pixel size, threads and device; unknown, unknown, all cores and the CPU if not given.
+        context: Bands, pixel size, threads, device and draws wanted; unknown, unknown, all cores, the CPU and
+            none if not given.
         seed: Seed of methods that draw.
 
     Returns:
@@ -55,4 +56,5 @@ def fill_array(
     filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context, seed=seed)
     mean = np.where(gaps.missing, filled.mean, image)
     std = None if filled.std is None else np.where(gaps.missing, filled.std, np.float32(0))
-    return Filled(mean, std)
+    draws = None if filled.draws is None else np.where(gaps.missing, filled.draws, image)
+    return Filled(mean, std, draws)

@@ -97,6 +97,8 @@ def append_report(path: Path, outcome: Outcome, request: FillRequest) -> None:
     row = outcome.as_dict()
     row |= {
         "options": method_options_of(request),
+        "weights": request.method.info.weights,
+        "device": request.device,
         "version": __version__,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -56,10 +56,17 @@ class Block:
         return self.strip.within(self.window)
 
 
-def strip_rows(scene: Scene, most_px: int) -> int:
-    """Return the rows of a strip of a scene: at most `most_px`, and as many as memory allows."""
+def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
+    """Return the rows of a strip of a scene: at most `most_px`, and as many as memory allows.
+
+    Args:
+        scene: The scene.
+        most_px: Rows of a tile.
+        align_px: What the rows must be a multiple of, since tiles begin where strips do.
+    """
     rows = STRIP_VALUES // (len(scene.bands) * scene.grid.width)
-    return min(most_px, max(rows, LEAST_STRIP_PX))
+    rows = min(most_px, max(rows, LEAST_STRIP_PX))
+    return max(rows // align_px, 1) * align_px
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import UsageError
+from landsat_fill.errors import MethodError, UsageError
+from landsat_fill.networks.torch_package import import_torch
 
 if TYPE_CHECKING:
     from landsat_fill.methods import MethodInfo
@@ -13,21 +14,50 @@ AUTO = "auto"
 
 
 def choose_device(asked: str, info: MethodInfo) -> str:
-    """Return the device to run a method on.
+    """Return the device to run a method on: `cpu`, or `cuda:0` and the like.
 
     Args:
         asked: `auto`, or a kind of device with or without a number, `cuda:0`. What is asked for by name
             is never replaced by another.
-        info: What the method can run on, best last.
+        info: What the method can run on.
 
     Raises:
         UsageError: If the method can't run on that device.
+        MethodError: If the device is asked for by name and isn't there, or can't be used.
+        MissingPackageError: If the method needs torch, and it isn't installed.
     """
-    if asked == AUTO and info.devices == ("cpu",):
-        return "cpu"
-    if asked.partition(":")[0] in info.devices:
+    if asked == AUTO:
+        return "cuda:0" if "cuda" in info.devices and _cuda_problem("cuda:0") is None else "cpu"
+    kind, colon, number = asked.partition(":")
+    if kind not in info.devices or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise UsageError(
+            f"expected a device that {info.name} runs on ({', '.join(info.devices)}), but got {asked!r}",
+            hint="leave --device out, or choose another method; `landsat-fill methods` lists their devices",
+        )
+    if kind != "cuda":
         return asked
-    raise UsageError(
-        f"expected a device that {info.name} runs on ({', '.join(info.devices)}), but got {asked!r}",
-        hint="leave --device out, or choose another method; `landsat-fill methods` lists their devices",
-    )
+    device = asked if colon else "cuda:0"
+    problem = _cuda_problem(device)
+    if problem is not None:
+        raise MethodError(
+            f"expected the device {asked} to work, but {problem}",
+            hint="--device auto takes the CPU where there is no other; `nvidia-smi` lists what is there",
+        )
+    return device
+
+
+def _cuda_problem(device: str) -> str | None:
+    """Return why a graphics processor can't be used, or None where it gave a little memory."""
+    torch = import_torch()
+    if not torch.backends.cuda.is_built():
+        return "the installed torch was built for CPUs only"
+    if not torch.cuda.is_available():
+        return "torch sees no CUDA device"
+    count = torch.cuda.device_count()
+    if int(device.partition(":")[2]) >= count:
+        return f"torch sees {count} of them, counted from 0"
+    try:
+        torch.zeros(1, device=device)
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    return None

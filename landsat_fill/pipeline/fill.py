@@ -24,13 +24,14 @@ from landsat_fill.pipeline.outcome import Outcome, Status, Tally
 from landsat_fill.pipeline.scene_outputs import FilledStrip, SceneOutputs
 from landsat_fill.pipeline.survey import survey_scene
 from landsat_fill.pipeline.tiles import fill_tiles
+from landsat_fill.scene import Filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.scene import Filled, Scene
+    from landsat_fill.scene import Scene
 
 SURVEY_SHARE = 0.2
 """Share of a scene's time that the survey takes, for the progress bar."""
@@ -105,19 +106,22 @@ def _fill_scene(
         on_progress=lambda share: on_progress(SURVEY_SHARE * share),
     )
     counted = _SceneTally()
+    told: list[str] = []
     finder = EvidenceFinder(scene, reader, survey, request)
     context = Context(
         bands=tuple(band.band for band in scene.bands),
         pixel_size_m=scene.grid.pixel_size_m,
         threads=request.threads,
         device=request.device,
+        draws=files.draws,
+        tell=told.append,
     )
     info = request.method.info
     halo_px = max(info.halo_px, finder.halo_px)
     height, width = scene.grid.height, scene.grid.width
     with (
         ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
-        read_blocks(reader, height, width, strip_rows(scene, info.tile_px), halo_px) as blocks,
+        read_blocks(reader, height, width, strip_rows(scene, info.tile_px, info.align_px), halo_px) as blocks,
     ):
         writing: Future[None] | None = None
         for block in blocks:
@@ -129,7 +133,7 @@ def _fill_scene(
         if writing is not None:
             writing.result()
     counted.notes = survey_notes(scene, survey, tells_missing=reader.tells_missing)
-    counted.notes += fill_notes(survey, request, counted.tally)
+    counted.notes += (*fill_notes(survey, request, counted.tally), *told)
     return counted
 
 
@@ -156,6 +160,7 @@ def _fill_strip(
     stored, observed = block.values[:, *inner], block.observed[:, *inner]
     inside, missing = evidence.inside[:, *inner], evidence.gaps.missing[:, *inner]
     values, done = compose(stored, missing, filled, scene.bands)
+    drawn = () if filled.draws is None else filled.draws
     left = inside & ~observed & ~done
     counted.tally += Tally(
         observed=int(np.count_nonzero(observed & ~done)),
@@ -176,6 +181,7 @@ def _fill_strip(
         std=std,
         known=observed | done,
         done=done,
+        drawn=tuple(compose(stored, missing, Filled(draw), scene.bands)[0] for draw in drawn),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from landsat_fill.errors import OutputError
 from landsat_fill.io import PARTIAL_MARK, Layout, write_text_atomically
 from landsat_fill.pipeline.provenance import provenance_tags
+from landsat_fill.pipeline.request import draw_ending
 from landsat_fill.pipeline.scene_outputs import DataFile, SceneOutputs
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class JobOutputs:
 
     def open(self, scene: Scene) -> SceneOutputs:
         """Return the outputs of one scene of the job, to be used in a `with` statement."""
-        files = SceneOutputs(scene, self._data_files(scene), self._beside(scene), self._outputs, self._tags)
+        data, drawn = self._data_files(scene), self._drawn_files(scene)
+        files = SceneOutputs(scene, data, self._beside(scene), self._outputs, self._tags, drawn)
         self._files += files.paths
         self._notes += files.notes
         return files
@@ -115,6 +117,17 @@ class JobOutputs:
         target = self._job.target
         target = target.with_name(f"{target.stem}{self._suffix(scene)}{target.suffix}")
         return [DataFile(target, tuple(range(len(scene.bands))), self._told(stacked_layout(scene)))]
+
+    def _drawn_files(self, scene: Scene) -> list[DataFile]:
+        """Return the files the plausible fills of a scene are written to: one each, with all bands."""
+        if not self._outputs.draws:
+            return []
+        beside, bands = self._beside(scene), tuple(range(len(scene.bands)))
+        layout = self._told(stacked_layout(scene))
+        paths = [
+            beside.with_name(beside.name + draw_ending(number + 1)) for number in range(self._outputs.draws)
+        ]
+        return [DataFile(path, bands, layout) for path in paths]
 
     def _told(self, layout: Layout) -> Layout:
         """Return the layout with the nodata number that the user gave, who knows better than the file."""

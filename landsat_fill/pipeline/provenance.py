@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.request import FillRequest
 
 VERSION_TAG = "LANDSAT_FILL_VERSION"
+DRAW_TAG = "LANDSAT_FILL_DRAW"
 
 
 def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
@@ -25,13 +26,16 @@ def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
         "nodata": request.nodata,
         "seed": request.seed,
     }
-    return {
+    tags = {
         VERSION_TAG: __version__,
         "LANDSAT_FILL_METHOD": request.method.info.name,
         "LANDSAT_FILL_METHOD_OPTIONS": json.dumps(method_options_of(request), sort_keys=True),
         "LANDSAT_FILL_OPTIONS": json.dumps(options, sort_keys=True),
         "LANDSAT_FILL_SOURCE": Path(source).name,
     }
+    if request.method.info.weights is not None:
+        tags["LANDSAT_FILL_WEIGHTS"] = request.method.info.weights
+    return tags
 
 
 def method_options_of(request: FillRequest) -> dict[str, object]:

@@ -19,6 +19,11 @@ FILL_ENDING, STD_ENDING, PREVIEW_ENDING = "_fill.tif", "_std.tif", ".png"
 """How the names of the layers end: what was filled, the standard deviation, the picture."""
 
 
+def draw_ending(number: int) -> str:
+    """Return how the name of a plausible fill ends; the first is number 1."""
+    return f"_draw{number}.tif"
+
+
 class Flag(Enum):
     """Something that makes an observed pixel doubtful."""
 
@@ -82,6 +87,7 @@ class OutputRequest:
         cog: Write cloud-optimised GeoTIFFs.
         creation_options: GDAL creation options that replace the input's.
         report: File that gets a row a scene; None for `report.jsonl` beside the outputs.
+        draws: How many plausible fills are written beside each output, of a method that draws.
     """
 
     target: Path | None = None
@@ -94,6 +100,7 @@ class OutputRequest:
     cog: bool = False
     creation_options: Mapping[str, str] = field(default_factory=dict)
     report: Path | None = None
+    draws: int = 0
 
     @property
     def layer_endings(self) -> tuple[str, ...]:
@@ -103,4 +110,5 @@ class OutputRequest:
             STD_ENDING: self.uncertainty,
             PREVIEW_ENDING: self.preview,
         }
-        return tuple(ending for ending, is_wanted in wanted.items() if is_wanted)
+        layers = tuple(ending for ending, is_wanted in wanted.items() if is_wanted)
+        return layers + tuple(draw_ending(number + 1) for number in range(self.draws))

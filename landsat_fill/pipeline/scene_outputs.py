@@ -6,7 +6,8 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from landsat_fill.io.atomic import refuse_target
 from landsat_fill.io.gdal_session import is_local
 from landsat_fill.pipeline.fill_layer import COLOURS, MEANINGS
 from landsat_fill.pipeline.preview import Preview
-from landsat_fill.pipeline.provenance import is_ours
+from landsat_fill.pipeline.provenance import DRAW_TAG, is_ours
 from landsat_fill.pipeline.request import (
     FILL_ENDING,
     PREVIEW_ENDING,
@@ -46,6 +47,7 @@ class FilledStrip:
         std: Standard deviation in stored numbers, or None.
         known: Where the values are observed or filled.
         done: Where they were filled.
+        drawn: Stored numbers of each plausible fill.
     """
 
     window: Window
@@ -56,6 +58,7 @@ class FilledStrip:
     std: NDArray[np.floating] | None
     known: NDArray[np.bool_]
     done: NDArray[np.bool_]
+    drawn: tuple[NDArray[np.generic], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,15 @@ class DataFile:
     path: Path
     bands: tuple[int, ...]
     layout: Layout
+
+
+class _OpenData(NamedTuple):
+    """A file of bands that is being written, what it holds (0 the fill, 1 the first draw), and its input."""
+
+    file: DataFile
+    draw: int
+    writer: RasterWriter
+    stored: StoredReader
 
 
 class SceneOutputs:
@@ -77,6 +89,7 @@ class SceneOutputs:
         beside: Path,
         outputs: OutputRequest,
         tags: Mapping[str, str],
+        drawn: Sequence[DataFile] = (),
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -86,17 +99,24 @@ class SceneOutputs:
             beside: What the names of the layers and the picture begin with.
             outputs: What is wanted.
             tags: Provenance.
+            drawn: A file for each plausible fill.
         """
         self._scene, self._data, self._outputs, self._tags = scene, data, outputs, tags
+        self._drawn = drawn
         self._protected = input_files(scene)
         self._stack = ExitStack()
-        self._writers: list[tuple[DataFile, RasterWriter, StoredReader]] = []
+        self._writers: list[_OpenData] = []
         self._fill_writer: RasterWriter | None = None
         self._std_writer: RasterWriter | None = None
         self._preview = Preview(scene) if outputs.preview else None
         self._preview_path = beside.with_name(beside.name + PREVIEW_ENDING)
         self._fill_path = beside.with_name(beside.name + FILL_ENDING)
         self._std_path = beside.with_name(beside.name + STD_ENDING)
+
+    @property
+    def draws(self) -> int:
+        """How many plausible fills are wanted."""
+        return len(self._drawn)
 
     @property
     def paths(self) -> list[Path]:
@@ -106,6 +126,7 @@ class SceneOutputs:
             paths.append(self._fill_path)
         if self._outputs.uncertainty:
             paths.append(self._std_path)
+        paths += [file.path for file in self._drawn]
         return [*paths, self._preview_path] if self._preview else paths
 
     @property
@@ -118,9 +139,9 @@ class SceneOutputs:
         self._stack.__enter__()
         try:
             for file in self._data:
-                stored = self._stack.enter_context(StoredReader(self._scene.bands[file.bands[0]].dataset))
-                writer = self._writer(file.path, file.layout.without_statistics())
-                self._writers.append((file, writer, stored))
+                self._writers.append(self._open(file))
+            for number, file in enumerate(self._drawn, start=1):
+                self._writers.append(self._open(file, number))
             layout = self._data[0].layout
             names = [band.name for band in self._scene.bands]
             if self._outputs.fill_layer is not FillLayer.NONE:
@@ -146,12 +167,13 @@ class SceneOutputs:
 
     def write(self, strip: FilledStrip) -> None:
         """Write a strip to all files."""
-        for file, writer, stored in self._writers:
+        values = (strip.values, *strip.drawn)
+        for file, draw, writer, stored in self._writers:
             bands = list(file.bands)
             opacity = opaque_where(
                 stored.read_opacity(strip.window), np.asarray(strip.done[bands].any(axis=0))
             )
-            writer.write(strip.values[bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
+            writer.write(values[draw][bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
         if self._fill_writer is not None:
             codes = strip.codes
             if self._outputs.fill_layer is FillLayer.SCENE:
@@ -168,7 +190,16 @@ class SceneOutputs:
         if kind is None and self._preview is not None:
             self._preview.write(self._preview_path)
 
-    def _writer(self, path: Path, layout: Layout) -> RasterWriter:
+    def _open(self, file: DataFile, draw: int = 0) -> _OpenData:
+        """Return an open file of bands: of the fill, or from 1 on of a plausible one."""
+        stored = self._stack.enter_context(StoredReader(self._scene.bands[file.bands[0]].dataset))
+        told = {DRAW_TAG: f"{draw} of {self.draws}"} if draw else {}
+        writer = self._writer(file.path, file.layout.without_statistics(), told)
+        return _OpenData(file, draw, writer, stored)
+
+    def _writer(
+        self, path: Path, layout: Layout, told: Mapping[str, str] = MappingProxyType({})
+    ) -> RasterWriter:
         writer = RasterWriter(
             path,
             layout,
@@ -176,7 +207,7 @@ class SceneOutputs:
             creation_options=self._outputs.creation_options,
             protected=self._protected,
             cog=self._outputs.cog or None,
-            tags=self._tags,
+            tags={**self._tags, **told},
         )
         return self._stack.enter_context(writer)
 

@@ -39,7 +39,7 @@ def fill_tiles(
         gaps: Cubes of the same shape.
         area: The part of the image to fill.
         method: Fills a tile with the halo it declares.
-        context: Handed to the method, with one random generator a tile.
+        context: Handed to the method, with each tile's corner and a random generator for it.
         origin: Row and column of the image's corner in the scene; with `seed` it decides the generators,
             so that no result depends on how a scene was cut.
         seed: Seed of the random generators.
@@ -50,6 +50,7 @@ def fill_tiles(
     shape = (bands, area.height, area.width)
     mean = np.full(shape, np.nan, dtype=dtype)
     std = np.full(shape, np.nan, dtype=np.float32) if method.info.gives_std else None
+    draws = np.full((context.draws, *shape), np.nan, dtype=dtype) if context.draws else None
 
     wanted = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
     for batch in _batches(wanted, method.info.halo_px, height, width, bands):
@@ -62,14 +63,18 @@ def fill_tiles(
             usable=np.stack([gaps.usable[:, *w.slices] for w in haloed]),
         )
         generators = tuple(np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch)
-        filled = method.fill(tiles, tile_gaps, replace(context, generators=generators))
+        corners = tuple((origin[0] + w.row, origin[1] + w.col) for w in haloed)
+        placed = replace(context, generators=generators, corners=corners, seed=seed)
+        filled = method.fill(tiles, tile_gaps, placed)
         for number, (tile, outer) in enumerate(zip(batch, haloed, strict=True)):
             inner, target = tile.within(outer).slices, tile.within(area).slices
             missing = gaps.missing[:, *tile.slices]
             mean[:, *target][missing] = filled.mean[number][:, *inner][missing]
             if std is not None and filled.std is not None:
                 std[:, *target][missing] = filled.std[number][:, *inner][missing]
-    return Filled(mean, std)
+            if draws is not None and filled.draws is not None:
+                draws[:, :, *target][:, missing] = filled.draws[:, number][:, :, *inner][:, missing]
+    return Filled(mean, std, draws)
 
 
 def _batches(

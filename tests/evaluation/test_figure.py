@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from landsat_fill.errors import MissingPackageError, UsageError
+from landsat_fill.evaluation.calibration import calibration_curves
 from landsat_fill.evaluation.crops import picture_grid
 from landsat_fill.evaluation.example import Example
 from landsat_fill.evaluation.figure import draw_figure, write_figure
 from landsat_fill.evaluation.results import ALL_BANDS, Record, Results
 from landsat_fill.evaluation.scoring import Scores
+from landsat_fill.evaluation.uncertainty import NOMINAL_PCT
 from landsat_fill.scene import Filled
+
+
+def scores_of(rmse: float, calibrated: bool) -> Scores:
+    shares = {f"coverage_{pct}": pct / 200 for pct in NOMINAL_PCT} if calibrated else {}
+    return Scores(10, rmse=rmse, r2=0.5, **shares)
 
 
 def make_results(methods: int = 2, *, bands: int = 3, std: bool = False) -> Results:
@@ -28,7 +36,18 @@ def make_results(methods: int = 2, *, bands: int = 3, std: bool = False) -> Resu
     fills[labels[-1]] = Filled(np.where(hidden, truth - 9, np.nan), spread)
     example = Example("scene", "8 px", (2, 1, 0) if bands > 2 else (0,), 1.0, truth, hidden, fills)
     records = tuple(
-        Record("scene", pattern, 0, label, band, 20, 1.0, Scores(10, rmse=rmse, r2=0.5))
+        Record(
+            "scene",
+            "scene",
+            "",
+            pattern,
+            0,
+            label,
+            band,
+            20,
+            1.0,
+            scores_of(rmse, label == labels[-1] and std),
+        )
         for pattern in ("4 px", "8 px", "15 %")
         for label, rmse in zip(labels, range(2, 2 + methods), strict=True)
         for band in ("red", ALL_BANDS)
@@ -55,7 +74,8 @@ def test_any_number_of_methods_and_bands(methods, bands, std):
         assert label in titles
     assert ("standard deviation" in titles) == std
     assert sum("RMSE 9" in title for title in titles) == methods
-    assert [len(panel.lines) for panel in below.axes] == [methods, methods]
+    # One more line, the diagonal, where there is a calibration.
+    assert [len(panel.lines) for panel in below.axes] == [methods, methods, 2][: 3 if std else 2]
 
 
 def test_curves_break_between_widths_and_shares():
@@ -99,6 +119,42 @@ def test_long_rows_are_broken():
     grid = picture_grid(example)
     assert {len(row) for row in grid} == {6}
     assert len(grid) == 4
+
+
+def test_calibration_is_that_of_the_methods_with_a_std():
+    pytest.importorskip("matplotlib")
+    results = make_results(3, std=True)
+    assert calibration_curves(results) == {"method 2": [pytest.approx(pct / 2) for pct in NOMINAL_PCT]}
+    _, below = draw_figure(results).subfigs
+    diagonal, curve = below.axes[2].lines
+    assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
+    assert list(curve.get_xdata()) == list(NOMINAL_PCT)
+    assert curve.get_color() == below.axes[0].lines[2].get_color()
+
+
+def test_shown_methods_are_chosen_and_ordered():
+    example = make_results(9).example
+    assert example is not None
+    (titles, _) = picture_grid(example, ["method 7", "method 2", "failed"])
+    assert [picture.title for picture in titles if picture] == ["truth", "gaps", "method 7", "method 2"]
+
+
+def test_the_curves_are_of_all_methods_whatever_is_shown():
+    pytest.importorskip("matplotlib")
+    _, below = draw_figure(make_results(4), shown=["method 1"]).subfigs
+    assert len(below.axes[0].lines) == 4
+
+
+def test_a_long_label_is_broken_into_lines():
+    results = make_results(1)
+    example = results.example
+    assert example is not None
+    label = "unet weights=runs/a-rather-long-name/of-a-folder/best.safetensors"
+    grid = picture_grid(replace(example, fills={label: example.fills["method 0"]}))
+    title = grid[0][2]
+    assert title is not None
+    assert title.title.replace("\n", "").replace(" ", "") == label.replace(" ", "")
+    assert max(map(len, title.title.split("\n"))) <= 30
 
 
 def test_a_text_file_is_no_picture(tmp_path):

@@ -32,6 +32,14 @@ def test_widths(width_px):
     assert hidden.mean() == pytest.approx(width_px / pattern.model.period_px, abs=0.02)
 
 
+@pytest.mark.parametrize("make", [SimulatedStripes.of_width, SimulatedStripes.of_share])
+def test_without_a_band_shift_all_bands_lose_the_same_pixels(make):
+    alike = make(20, band_shift_px=0.0).draw(SHAPE, np.random.default_rng(0))
+    assert np.array_equal(alike[0], alike[1])
+    unlike = make(20).draw(SHAPE, np.random.default_rng(0))
+    assert 0 < np.mean(unlike[0] != unlike[1]) < 0.1
+
+
 def test_seeds_move_the_stripes():
     pattern = SimulatedStripes.of_width(8)
     first, again, other = (pattern.draw(SHAPE, np.random.default_rng(seed)) for seed in (0, 0, 1))

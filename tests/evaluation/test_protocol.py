@@ -19,7 +19,10 @@ from landsat_fill.evaluation import (
     SimulatedStripes,
     evaluate,
     method_label,
+    summarise_groups,
 )
+from landsat_fill.evaluation.calibration import calibration_curves
+from landsat_fill.evaluation.uncertainty import NOMINAL_PCT
 from landsat_fill.methods import Context, MethodInfo
 from landsat_fill.methods.inverse_distance import InverseDistance
 from landsat_fill.scene import Filled, Gaps
@@ -38,6 +41,17 @@ class Constant:
 
     def fill(self, image: np.ndarray, _gaps: Gaps, _context: Context) -> Filled:
         return Filled(np.full(image.shape, self.number), np.full(image.shape, self.std))
+
+
+@dataclass(frozen=True)
+class Honest:
+    """Knows the one number of the scene and how far its noise strays."""
+
+    info: ClassVar[MethodInfo] = MethodInfo("honest", "calibrated", "none", halo_px=0, gives_std=True)
+    sure: float = 1.0
+
+    def fill(self, image: np.ndarray, _gaps: Gaps, _context: Context) -> Filled:
+        return Filled(np.full(image.shape, 120.0), np.full(image.shape, 12.0 / self.sure))
 
 
 @dataclass(frozen=True)
@@ -243,6 +257,44 @@ def test_nothing_to_evaluate(make_scene, nothing):
     }
     with pytest.raises(UsageError, match=f"at least one {nothing}"):
         evaluate(given["scene"], [], given["pattern"], seeds=given["seed"])
+
+
+def test_calibration_tells_an_honest_method_from_a_sure_one(make_scene):
+    noise = np.random.default_rng(0).normal(120, 12, (1, 300, 300))
+    scene = make_scene(values=noise.round().astype(np.uint8))
+    results = evaluate([scene], [Honest(), Honest(sure=3.0)], [SimulatedStripes.of_width(14)])
+    curves = calibration_curves(results)
+    assert set(curves) == {"honest", "honest sure=3.0"}
+    assert curves["honest"] == pytest.approx(list(NOMINAL_PCT), abs=4)
+    assert all(sure < pct - 4 for sure, pct in zip(curves["honest sure=3.0"], NOMINAL_PCT, strict=True))
+
+
+def test_groups_are_compared(make_scene):
+    bright, dark = np.full((1, 96, 100), 200, np.uint8), np.full((1, 96, 100), 90, np.uint8)
+    noise = np.random.default_rng(0).integers(0, 10, bright.shape, dtype=np.uint8)
+    scenes = [make_scene("dark", values=dark + noise), make_scene("bright", values=bright + noise)]
+    results = evaluate(scenes, [Constant(95)], [STRIPES], groups=["trained on", "new"], context=ONE_THREAD)
+    assert results.groups == ("trained on", "new")
+    found = {(g.group, g.summary.method): g for g in summarise_groups(results)}
+    known, new = found["trained on", "constant number=95"], found["new", "constant number=95"]
+    assert known.shift == 1
+    assert new.shift == pytest.approx(new.summary.ratios["rmse"] / known.summary.ratios["rmse"])
+    assert new.shift > 10
+    assert all(g.shift == 1 for g in found.values() if g.summary.method == "inverse-distance")
+    with pytest.raises(UsageError, match="group for each of 2 scenes"):
+        evaluate(scenes, [], [STRIPES], groups=["trained on"])
+
+
+def test_one_group_is_nothing_to_compare(make_scene):
+    assert summarise_groups(evaluate([make_scene()], [], [STRIPES], groups=["one"])) == ()
+    assert summarise_groups(evaluate([make_scene()], [], [STRIPES])) == ()
+
+
+def test_a_method_runs_where_it_can(make_scene):
+    results = evaluate([make_scene()], [Constant()], [STRIPES], context=ONE_THREAD, device="auto")
+    assert results.devices == ("cpu", "cpu")
+    with pytest.raises(UsageError, match="a device that a method runs on"):
+        evaluate([make_scene()], [Constant()], [STRIPES], context=ONE_THREAD, device="gpu")
 
 
 def test_context_reaches_the_method(make_scene):

@@ -11,19 +11,28 @@ import pytest
 from landsat_fill.errors import OutputError
 from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results
 from landsat_fill.evaluation.scoring import SCORE_NAMES, Scores
+from landsat_fill.evaluation.summaries import ALL_PATTERNS, summarise
 from landsat_fill.evaluation.tables import (
-    ALL_PATTERNS,
     as_json,
     record_rows,
-    summarise,
     summary_rows,
     write_csv,
     write_json,
 )
 
 
-def record(method: str, rmse: float, *, pattern: str = "4 px", band: str = "red", scene: str = "a", **more):
-    return Record(scene, pattern, 0, method, band, 12.5, 0.5, Scores(10, rmse=rmse, mae=rmse / 2, **more))
+def record(
+    method: str,
+    rmse: float,
+    *,
+    pattern: str = "4 px",
+    band: str = "red",
+    scene: str = "a",
+    group: str = "",
+    **more: float,
+) -> Record:
+    scores = Scores(10, rmse=rmse, mae=rmse / 2, **more)
+    return Record(scene, scene.partition("@")[0], group, pattern, 0, method, band, 12.5, 0.5, scores)
 
 
 def results(*, failures: tuple[Failure, ...] = ()) -> Results:
@@ -67,6 +76,36 @@ def test_one_pattern_needs_no_summary_of_all():
     assert [s.pattern for s in summarise(one)] == ["4 px"]
 
 
+def test_the_worst_place_is_that_of_the_highest_mean():
+    found = Results(
+        ("ref", "new"),
+        (
+            *(record("ref", 10.0, scene=scene) for scene in ("a", "b@0,0", "b@0,9", "c")),
+            record("new", 9.0, scene="a"),
+            # One window of b is worse than all of c; its mean isn't.
+            record("new", 12.0, scene="b@0,0"),
+            record("new", 8.0, scene="b@0,9"),
+            record("new", 11.0, scene="c"),
+        ),
+    )
+    (new,) = (s for s in summarise(found) if s.method == "new")
+    assert (new.worst_place, new.worst_ratio) == ("c", pytest.approx(1.1))
+    assert new.ratios["rmse"] == pytest.approx(1.0)
+
+
+def test_a_place_that_is_bad_under_one_pattern_only_is_not_bad_on_the_whole():
+    found = Results(
+        ("ref", "new"),
+        (
+            *(record("ref", 10.0, pattern=pattern) for pattern in ("4 px", "8 px")),
+            record("new", 12.0, pattern="4 px"),
+            record("new", 6.0, pattern="8 px"),
+        ),
+    )
+    worst = {s.pattern: s.worst_ratio for s in summarise(found) if s.method == "new"}
+    assert worst == {"4 px": pytest.approx(1.2), "8 px": pytest.approx(0.6), "all": pytest.approx(0.9)}
+
+
 def test_without_a_reference_there_is_no_ratio():
     alone = Results(("ref", "new"), (record("new", 1.0), record("new", 2.0, scene="b")))
     (new, _) = sorted(summarise(alone), key=lambda s: s.method)
@@ -91,6 +130,7 @@ def test_failures_are_counted():
 def test_rows_hold_stored_and_scaled_numbers():
     row = record_rows(results())[3]
     assert (row["scene"], row["pattern"], row["method"], row["band"]) == ("a", "4 px", "new", "red")
+    assert (row["place"], row["group"]) == ("a", "")
     assert (row["rmse"], row["rmse_scaled"], row["rmse_ratio"]) == (2.0, 1.0, 0.5)
     assert row["crps"] is None
     assert set(SCORE_NAMES) < set(row)

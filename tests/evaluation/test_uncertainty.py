@@ -7,21 +7,25 @@ import math
 import numpy as np
 import pytest
 
-from landsat_fill.evaluation.uncertainty import coverage_90, ranked_probability_score
+from landsat_fill.evaluation.uncertainty import NOMINAL_PCT, coverages, ranked_probability_score
 
 
 def test_coverage_by_hand():
     truth = np.zeros(4)
     mean = np.array([1.6, 1.7, -1.6, -3.2])
-    assert coverage_90(truth, mean, np.array([1.0, 1.0, 1.0, 2.0])) == 0.75
+    found = coverages(truth, mean, np.array([1.0, 1.0, 1.0, 2.0]))
+    # The 90 % interval reaches 1.645, the 80 % one 1.282, the 95 % one 1.960 standard deviations.
+    assert (found[80], found[90], found[95]) == (0, 0.75, 1)
 
 
-def test_an_honest_forecast_covers_nine_in_ten():
+def test_an_honest_forecast_covers_what_it_says():
     generator = np.random.default_rng(0)
     mean, std = generator.normal(50, 20, 200_000), generator.uniform(1, 9, 200_000)
     truth = generator.normal(mean, std)
-    assert coverage_90(truth, mean, std) == pytest.approx(0.9, abs=0.005)
-    assert coverage_90(truth, mean, std / 2) < 0.65
+    for pct, share in coverages(truth, mean, std).items():
+        assert share == pytest.approx(pct / 100, abs=0.005)
+    sure, modest = coverages(truth, mean, std / 2), coverages(truth, mean, std * 2)
+    assert all(100 * sure[pct] < pct < 100 * modest[pct] for pct in NOMINAL_PCT)
 
 
 def test_ranked_probability_score_of_a_hit():

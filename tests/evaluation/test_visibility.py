@@ -24,6 +24,7 @@ def test_by_hand():
     found = stripe_visibility(composite, hidden, ~hidden)
     assert found.border_step == pytest.approx((3 + 5) / (2 * 2))
     assert found.inner_step == pytest.approx(1 / 2)
+    assert found.stripe_index == pytest.approx((1 + 1 / 2) / 2)
 
 
 def test_the_truth_itself_is_about_invisible():
@@ -45,6 +46,25 @@ def test_an_offset_shows_at_the_border_and_a_flat_fill_inside():
     assert stripe_visibility(brighter, hidden, ~hidden).border_step > 10
     assert stripe_visibility(brighter, hidden, ~hidden).inner_step == pytest.approx(1, abs=0.2)
     assert stripe_visibility(flat, hidden, ~hidden).inner_step == 0
+
+
+def test_the_stripe_index_counts_edges_and_blur_alike():
+    image = np.random.default_rng(0).normal(100, 2, (600, 40))
+    hidden = np.zeros(image.shape, dtype=bool)
+    hidden[20:590:33] = hidden[21:590:33] = hidden[22:590:33] = True
+    index = {
+        name: stripe_visibility(np.where(hidden, fill, image), hidden, ~hidden).stripe_index
+        for name, fill in {
+            "truth": image,
+            "bright": image + 4,
+            "flat": 100.0,
+            "blurred": 0.5 * image + 50,
+        }.items()
+    }
+    assert index["truth"] < 0.1
+    assert index["blurred"] > index["truth"] + 0.1
+    assert index["bright"] > index["truth"] + 0.1
+    assert index["flat"] > index["blurred"] + 0.1
 
 
 def test_a_direction_is_compared_with_itself():
@@ -71,6 +91,7 @@ def test_nothing_to_compare():
     found = stripe_visibility(np.zeros((5, 5)), everything, ~everything)
     assert math.isnan(found.border_step)
     assert math.isnan(found.inner_step)
+    assert math.isnan(found.stripe_index)
 
 
 def test_angle_by_hand():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,9 @@ from landsat_fill.methods import (
     method_classes,
     method_options,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLASSICAL = {
     "biharmonic",
@@ -32,7 +37,7 @@ def test_every_method_file_is_found() -> None:
 
 
 @pytest.mark.parametrize("name", method_classes())
-def test_a_method_tells_what_it_is(name: str) -> None:
+def test_a_method_tells_what_it_is(name: str, tiny_models: Path) -> None:
     cls = method_classes()[name]
     info = cls.info
     assert info.name == name

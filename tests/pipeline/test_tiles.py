@@ -124,7 +124,7 @@ def test_batches_of_any_size_give_the_same(monkeypatch, batch_values):
 
 
 @pytest.mark.parametrize("name", sorted(method_classes()))
-def test_threads_change_nothing(name):
+def test_threads_change_nothing(name, tiny_models):
     image, gaps = scene(2, 3, 60, 50)
     method = create_method(name)
     one, four = (

@@ -1,0 +1,244 @@
+"""`landsat-fill train`: train a network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from landsat_fill.cli.errors import EXIT_INTERRUPTED, reports_errors
+from landsat_fill.cli.options import OUTPUT, Debug, Overwrite, Quiet
+
+if TYPE_CHECKING:
+    from landsat_fill.training.run_folder import RunFolder
+    from landsat_fill.training.settings import TrainingSettings
+
+BUDGET = "Budget"
+DATA = "Data"
+MACHINE = "Machine"
+
+EPILOG = """
+[bold]Examples[/bold]
+
+landsat-fill train convcnp data/ -o runs/kenya --minutes 120
+
+landsat-fill train convcnp -o runs/kenya --resume                     go on after a break
+
+landsat-fill train -o runs/again --config runs/kenya/run.toml         the same run once more
+
+landsat-fill train unet clean/*.tif --gaps-from slc_off/ -o runs/own --steps 5000    from scenes as they are
+
+landsat-fill train unet data/ -o runs/u --steps 5000 -O objective.distance=huber     any setting of run.toml
+
+torchrun --nproc-per-node 4 -m landsat_fill train convcnp data/ -o runs/big --minutes 60    four GPUs
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("train", epilog=EPILOG, no_args_is_help=True, short_help="Train a network.")(train)
+
+
+@reports_errors
+def train(
+    network: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(
+            metavar="NETWORK",
+            help="convcnp, convlnp, unet, partialconv or band-unet; --config and --resume know theirs.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="DATA…",
+            help="A folder that `landsat-fill dataset` made, or clean scenes.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", metavar="RUN", help="The folder of the run.", rich_help_panel=OUTPUT),
+    ] = None,
+    config: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--config", metavar="FILE", help="Settings: a run.toml, or a part of one."),
+    ] = None,
+    option: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "-O",
+            "--option",
+            metavar="TABLE.KEY=VALUE",
+            help="Any setting of run.toml: optimiser.decay=exponential, network.channels=64.",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN.")] = False,
+    minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--minutes", min=0, help="Time to train, over all sittings.", rich_help_panel=BUDGET),
+    ] = None,
+    steps: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--steps", min=0, help="Steps to train.", rich_help_panel=BUDGET),
+    ] = None,
+    patience: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--patience",
+            min=0,
+            help="Scores without a better one before it stops; 0 never stops.",
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
+    validation: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--validation",
+            metavar="SCENE",
+            help="Scenes, or a folder of them, to score on; without, one fold of the data.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    gaps_from: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--gaps-from",
+            metavar="SCENE",
+            help="An SLC-off scene whose gaps to lay too.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    fold: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--fold", min=0, help="The fold to score on.", rich_help_panel=DATA),
+    ] = None,
+    size: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--size", metavar="PIXELS", help="Side of a sample.", rich_help_panel=DATA),
+    ] = None,
+    batch: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--batch", min=1, help="Samples in a step.", rich_help_panel=DATA),
+    ] = None,
+    learning_rate: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--lr", "--learning-rate", min=0, help="The highest learning rate."),
+    ] = None,
+    seed: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--seed", min=0, help="Seed of weights, samples and noise."),
+    ] = None,
+    device: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--device", help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--workers", min=0, help="Processes that make samples.", rich_help_panel=MACHINE),
+    ] = None,
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--threads", min=1, help="CPU threads of the training.", rich_help_panel=MACHINE),
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network on clean scenes with gaps laid over them.
+
+    RUN gets run.toml (all settings: it reproduces the run), log.csv, curve.png, the checkpoint last.pt, and the
+    weights best.safetensors and last.safetensors, which `landsat-fill SCENE -m NETWORK --weights FILE` takes.
+    Ctrl-C stops after a step; --resume goes on from there as if nothing had been.
+    """
+    from landsat_fill.cli.training_screen import stops_asked, training_screen
+    from landsat_fill.errors import UsageError
+    from landsat_fill.networks.torch_package import import_torch
+
+    if output is None:
+        raise UsageError("expected a folder for the run, but got none", hint="give one with -o")
+    import_torch()
+    from landsat_fill.training.listening import Ending
+    from landsat_fill.training.run import train as train_in
+    from landsat_fill.training.run_folder import RunFolder
+
+    folder = RunFolder(output)
+    flags = {
+        "network": {"name": network},
+        "data": {
+            "paths": _absolute(data),
+            "validation": _absolute(validation),
+            "gaps_from": _absolute(gaps_from),
+            "fold": fold,
+            "size_px": size,
+            "batch": batch,
+        },
+        "optimiser": {"learning_rate": learning_rate},
+        "budget": {"steps": steps, "minutes": minutes},
+        "validation": {"patience": patience},
+        "machine": {"device": device, "workers": workers, "threads": threads},
+        "seed": seed,
+    }
+    settings = _settings(folder, flags, config, option or [], resume=resume)
+    is_first = os.environ.get("RANK", "0") == "0"  # of those that torchrun started
+    with stops_asked() as stop, training_screen(stop, quiet=quiet or not is_first) as screen:
+        result = train_in(settings, folder, screen, resume=resume, overwrite=overwrite)
+    if result.ending is Ending.INTERRUPTED:
+        screen.noted(f"stopped after step {result.progress.step}; go on with: --resume -o {folder.path}")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    screen.noted(
+        f"{result.ending.value} after {result.progress.step} steps and {result.progress.minutes:.1f} minutes; "
+        f"best error {result.progress.best:.4f} of the classical fill's: {folder.best}"
+    )
+
+
+def _settings(
+    folder: RunFolder, flags: dict[str, Any], config: Path | None, options: list[str], *, resume: bool
+) -> TrainingSettings:
+    """Return the settings: the network's recipe, then the file's, then the flags, then the options."""
+    from landsat_fill.errors import UsageError
+    from landsat_fill.training.recipes import recipe
+    from landsat_fill.training.run_file import parse_assignments, read_run_file
+    from landsat_fill.training.settings import changed
+
+    if resume:
+        if config is not None:
+            raise UsageError(
+                "expected --config or --resume, but got both", hint="--resume reads RUN/run.toml"
+            )
+        folder.require_run()
+        config = folder.settings
+    tables = {} if config is None else read_run_file(config)
+    of_file = tables.get("network")
+    named = of_file.get("name") if isinstance(of_file, dict) else None
+    asked = flags["network"]["name"]
+    if asked and named and asked != named:
+        raise UsageError(
+            f"expected the network of {config}, {named}, but got {asked}",
+            hint="leave the network out, or take its table [network] out of a copy of the file",
+        )
+    if not (asked or named):
+        raise UsageError("expected a network to train, but got none", hint="landsat-fill train --help")
+    settings = changed(recipe(str(asked or named)), tables, str(config))
+    settings = changed(settings, _given(flags), "the command line")
+    return changed(settings, parse_assignments(options), "the command line")
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags that were given, without tables that are empty then."""
+    given = {
+        key: _given(value) if isinstance(value, dict) else value
+        for key, value in flags.items()
+        if value is not None
+    }
+    return {key: value for key, value in given.items() if value != {}}
+
+
+def _absolute(paths: list[str] | None) -> list[str] | None:
+    """Return paths that hold wherever a run.toml is used; what isn't a path here, such as a URL, stays as it is."""
+    if not paths:
+        return None
+    return [str(Path(path).resolve()) if Path(path).exists() else path for path in paths]

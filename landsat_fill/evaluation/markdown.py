@@ -1,0 +1,130 @@
+"""Results as a page of Markdown, for a README: the tables, what their columns mean, and what made them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from landsat_fill.evaluation.groups import summarise_groups
+from landsat_fill.evaluation.summaries import ALL_PATTERNS, summarise_pattern
+from landsat_fill.io.text_files import write_text_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from landsat_fill.evaluation.groups import GroupSummary
+    from landsat_fill.evaluation.results import Results
+
+_SCORES = {
+    "r²": "r2",
+    "SSIM": "ssim",
+    "stripe index": "stripe_index",
+    "cover 90": "coverage_90",
+    "s": "seconds",
+}
+"""Headings of the columns that follow those of the RMSE, and the means below them."""
+
+
+def write_markdown(results: Results, path: Path, command: str) -> None:
+    """Write the page that `as_markdown` returns.
+
+    Raises:
+        OutputError: If the file can't be written.
+    """
+    write_text_atomically(path, as_markdown(results, command))
+
+
+def as_markdown(results: Results, command: str) -> str:
+    """Return a page with a row a method: RMSE ratios by pattern, the worst place, and the other scores.
+
+    Args:
+        results: What was found.
+        command: The command line that made it, quoted on the page.
+    """
+    parts = [f"```sh\n{command}\n```", _scores_table(results), _explanation(results)]
+    groups = summarise_groups(results)
+    if groups:
+        parts += [_groups_table(results, groups), _groups_explanation(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores_table(results: Results) -> str:
+    """Return the methods by patterns, the best over all patterns first."""
+    overall = summarise_pattern(results)
+    patterns = list(dict.fromkeys(record.pattern for record in results.records))
+    ratios = {
+        (summary.pattern, summary.method): summary.ratios["rmse"]
+        for pattern in patterns
+        for summary in summarise_pattern(results, pattern)
+    }
+    shown = [
+        heading for heading, name in _SCORES.items() if any(not math.isnan(s.means[name]) for s in overall)
+    ]
+    rows = []
+    for summary in overall:
+        worst = f"{_number(summary.worst_ratio)} ({summary.worst_place})" if summary.worst_place else "–"
+        rows.append(
+            [
+                f"`{summary.method}`",
+                *(_number(ratios[pattern, summary.method]) for pattern in patterns),
+                f"**{_number(summary.ratios['rmse'])}**",
+                worst,
+                *(_number(summary.means[_SCORES[heading]]) for heading in shown),
+            ]
+        )
+    return _table(["method", *patterns, ALL_PATTERNS, "worst place", *shown], rows)
+
+
+def _explanation(results: Results) -> str:
+    """Return what the columns of the first table mean."""
+    count = len({record.place for record in results.records})
+    places = "1 place" if count == 1 else f"{count} places"
+    devices = ", ".join(sorted(set(results.devices))) or "cpu"
+    return (
+        f"RMSE on hidden pixels relative to `{results.methods[0]}` (GDAL's fillnodata with three smoothing "
+        f"passes) by pattern of the gaps, mean over bands and {places}; worst place: the highest mean of one "
+        "place. The other columns are means over all patterns. SSIM: of the composite. stripe index: how far "
+        "the steps across the gaps' borders and inside the gaps are from those between observed pixels, mean "
+        "of the two; 0 is invisible. cover 90: share of the hidden pixels inside the 90 % "
+        f"interval, where a method gives one. s: seconds a fill ({devices})."
+    )
+
+
+def _groups_table(results: Results, groups: Sequence[GroupSummary]) -> str:
+    """Return the methods by groups of scenes, the best on the first group first."""
+    found = {(one.group, one.summary.method): one for one in groups}
+    first, *others = results.groups
+    rows = []
+    for method in (one.summary.method for one in groups if one.group == first):
+        cells = [f"`{method}`"]
+        cells += [_number(found[group, method].summary.ratios["rmse"]) for group in results.groups]
+        cells += [_number(found[group, method].shift) for group in others]
+        cells += [_number(found[group, method].summary.means["ssim"]) for group in results.groups]
+        rows.append(cells)
+    headings = ["method", *results.groups, *(f"{group} / {first}" for group in others)]
+    return _table([*headings, *(f"SSIM {group}" for group in results.groups)], rows)
+
+
+def _groups_explanation(results: Results) -> str:
+    """Return what the columns of the second table mean."""
+    sizes = ", ".join(
+        f"{group}: {len({r.place for r in results.records if r.group == group})}" for group in results.groups
+    )
+    return (
+        f"The same RMSE ratio by groups of places ({sizes}), the ratio between the groups, which is 1 for a "
+        "method that does as well on the one as on the other, and SSIM."
+    )
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose columns are numbers, all but the first."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: float) -> str:
+    """Return three digits, as tables of people have them."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")

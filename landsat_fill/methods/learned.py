@@ -1,0 +1,216 @@
+"""What all learned methods share: from tiles to a network's normalised signal, and back to stored numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from landsat_fill.errors import UsageError
+from landsat_fill.methods.inference import PRECISIONS, Runner, runner_of
+from landsat_fill.methods.interface import Context, MethodInfo, option
+from landsat_fill.methods.levelling import level_tiles
+from landsat_fill.networks.normalising import CELL_PX, REACH_PX, local_statistics
+from landsat_fill.networks.shipped import shipped_file
+from landsat_fill.networks.torch_package import import_torch
+from landsat_fill.networks.weights_file import WeightsFile, read_weights_file
+from landsat_fill.scene import Filled, Gaps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+FLAT_SPREAD = 1e-6
+"""Below this share of the band's standard deviation an area counts as flat: it is what single precision
+leaves of sums of equal numbers."""
+
+
+class Answer(NamedTuple):
+    """What a network says of a batch, in the units of its signal.
+
+    Attributes:
+        mean: `(tile, band, row, col)`.
+        std: Of the same shape, or None.
+        draws: Plausible fills `(draw, tile, band, row, col)`, or None.
+    """
+
+    mean: Tensor
+    std: Tensor | None = None
+    draws: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LearnedMethod:
+    """A method that asks a trained network; a subclass says which, and may change how it is asked."""
+
+    info: ClassVar[MethodInfo]
+    network: ClassVar[str]
+    """Name of the network in the catalogue."""
+
+    weights: str = field(
+        default="", metadata=option("file of your own weights (.safetensors); the shipped ones if not given")
+    )
+    precision: str = field(
+        default="auto",
+        metadata=option("auto, float32 or bfloat16; auto is bfloat16 where the device is faster with it"),
+    )
+
+    def __post_init__(self) -> None:
+        """Look at the weights, whose network decides upon halo and alignment.
+
+        Raises:
+            UsageError: If the weights are another network's, or the precision is none.
+            InputError: If they can't be read, or the shipped ones are missing or damaged.
+        """
+        if self.precision not in PRECISIONS:
+            raise UsageError(
+                f"expected --precision to be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, "
+                f"but got {self.precision!r}"
+            )
+        file = self.file
+        if file.network != self.network:
+            raise UsageError(
+                f"expected weights of the network {self.network}, but {file.path} holds {file.network}",
+                hint=f"-m {file.network} runs them",
+            )
+        align_px = math.lcm(CELL_PX, file.size_multiple_px)
+        own = replace(
+            self.info,
+            halo_px=_rounded_up(file.reach_px + REACH_PX, align_px),
+            tile_px=_rounded_up(self.info.tile_px, align_px),
+            align_px=align_px,
+            weights=f"{file.path.name} sha256:{file.sha256}",
+        )
+        object.__setattr__(self, "info", own)  # hides the class's, whose halo is that of the shipped weights
+
+    @property
+    def shipped_name(self) -> str:
+        """Name of the shipped weights."""
+        return self.info.name
+
+    @cached_property
+    def file(self) -> WeightsFile:
+        """The weights' file, verified."""
+        if self.weights:
+            return read_weights_file(Path(self.weights).expanduser())
+        return shipped_file(self.shipped_name)
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`.
+
+        Raises:
+            MethodError: If the device's memory doesn't hold a tile.
+        """
+        torch = import_torch()
+        runner = runner_of(self.file, context.device, self.precision)
+        if torch.get_num_threads() != context.threads:
+            torch.set_num_threads(context.threads)
+        mean = np.empty_like(image)
+        std = np.empty(image.shape, np.float32) if self.info.gives_std else None
+        draws = np.empty((context.draws, *image.shape), image.dtype) if self._draws(context) else None
+
+        def work(tiles: slice) -> None:
+            filled = self._fill_batch(
+                image[tiles], Gaps(gaps.missing[tiles], gaps.usable[tiles]), _part(context, tiles), runner
+            )
+            mean[tiles] = filled.mean
+            if std is not None and filled.std is not None:
+                std[tiles] = filled.std
+            if draws is not None and filled.draws is not None:
+                draws[:, tiles] = filled.draws
+
+        runner.in_batches(len(image), work, context.tell)
+        return Filled(mean, std, draws)
+
+    def first_fill(
+        self,
+        values: NDArray[np.float32],  # noqa: ARG002
+        gaps: Gaps,  # noqa: ARG002
+        context: Context,  # noqa: ARG002
+    ) -> NDArray[np.float32] | None:
+        """Return what the network is given where nothing is observed, or None to give it 0 there.
+
+        Args:
+            values: `(tile, band, row, col)`, 0 where not usable; each band's usable pixels have mean 0 and
+                standard deviation 1.
+            gaps: Cubes of the same shape.
+            context: As handed to the method.
+
+        Returns:
+            The values with all others filled in.
+        """
+        return None
+
+    def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:  # noqa: ARG002
+        """Return the network's answer.
+
+        Args:
+            network: The network on its device.
+            signal: `(tile, band, row, col)`, normalised, with sides that suit the network.
+            observed: 1 where the signal is an observation, else 0.
+            context: As handed to the method, of these tiles alone.
+        """
+        prediction = network(signal, observed)
+        return Answer(prediction.mean, prediction.std)
+
+    def _draws(self, context: Context) -> bool:
+        return self.info.draws and context.draws > 0
+
+    def _fill_batch(
+        self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner
+    ) -> Filled:
+        """Return the filled image of as many tiles as the network is asked at once."""
+        torch = import_torch()
+        levelled = level_tiles(image, gaps.usable, context.threads)
+        first = self.first_fill(levelled.values, gaps, context)
+        values = _on_device(levelled.values if first is None else first, self.info.align_px, runner, "edge")
+        observed = _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant")
+        mean, spread = local_statistics(values, observed)
+        signal = torch.where(spread > FLAT_SPREAD, (values - mean) / spread, 0)
+        if first is None:
+            signal = signal * observed
+        with runner.running():
+            answer = self.predict(
+                runner.network, signal.contiguous(memory_format=torch.channels_last), observed, context
+            )
+        height, width = image.shape[2:]
+
+        def back(values: Tensor, dtype: np.dtype[np.floating], *, is_difference: bool = False) -> Any:
+            inner = values[..., :height, :width].float().cpu().numpy()
+            return levelled.restored(inner, dtype, is_difference=is_difference)
+
+        std = None
+        if answer.std is not None:
+            std = back(spread * answer.std * self.file.std_factor, np.dtype(np.float32), is_difference=True)
+        draws = None if answer.draws is None else back(mean + spread * answer.draws, image.dtype)
+        return Filled(back(mean + spread * answer.mean, image.dtype), std, draws)
+
+
+def _part(context: Context, tiles: slice) -> Context:
+    """Return the context of some of the tiles."""
+    return replace(context, generators=context.generators[tiles], corners=context.corners[tiles])
+
+
+def _rounded_up(size_px: int, multiple_px: int) -> int:
+    return -(-size_px // multiple_px) * multiple_px
+
+
+def _on_device(cube: NDArray[np.float32], multiple_px: int, runner: Runner, beyond: str) -> Tensor:
+    """Return tiles on the device, padded below and to the right to sides that are multiples.
+
+    Args:
+        cube: `(tile, band, row, col)`.
+        multiple_px: What the sides must be multiples of.
+        runner: Knows the device.
+        beyond: What the padding holds: `edge` for the nearest pixel's value, `constant` for 0.
+    """
+    torch = import_torch()
+    height, width = cube.shape[2:]
+    more = [(0, 0), (0, 0), (0, -height % multiple_px), (0, -width % multiple_px)]
+    padded = np.pad(cube, more, mode=beyond) if height % multiple_px or width % multiple_px else cube  # type: ignore[call-overload]
+    tensor: Tensor = torch.from_numpy(np.ascontiguousarray(padded)).to(runner.device)
+    return tensor

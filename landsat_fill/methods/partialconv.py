@@ -1,0 +1,28 @@
+"""The U-Net of partial convolutions of the talk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from landsat_fill.methods.interface import MethodInfo
+from landsat_fill.methods.learned import LearnedMethod
+
+
+@dataclass(frozen=True)
+class PartialConvMethod(LearnedMethod):
+    """A learned fill that grows into the gaps from scale to scale.
+
+    Source: Liu et al. 2018, Image inpainting for irregular holes, doi:10.1007/978-3-030-01252-6_6.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="partialconv",
+        summary="U-Net of partial convolutions, which look only at what is known so far",
+        source="Liu et al. 2018, Image inpainting for irregular holes using partial convolutions, "
+        "doi:10.1007/978-3-030-01252-6_6",
+        halo_px=112,
+        align_px=16,
+        devices=("cpu", "cuda"),
+    )
+    network: ClassVar[str] = "partialconv"

@@ -1,0 +1,28 @@
+"""The U-Net of the talk, told of the gaps by further input channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from landsat_fill.methods.interface import MethodInfo
+from landsat_fill.methods.learned import LearnedMethod
+
+
+@dataclass(frozen=True)
+class UNetMethod(LearnedMethod):
+    """A learned fill from features at several scales.
+
+    Source: Ronneberger et al. 2015, U-Net, doi:10.1007/978-3-319-24574-4_28.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="unet",
+        summary="U-Net, told of the gaps by one more channel a band",
+        source="Ronneberger et al. 2015, U-Net: convolutional networks for biomedical image segmentation, "
+        "doi:10.1007/978-3-319-24574-4_28",
+        halo_px=104,
+        align_px=8,
+        devices=("cpu", "cuda"),
+    )
+    network: ClassVar[str] = "unet"

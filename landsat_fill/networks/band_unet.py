@@ -1,0 +1,127 @@
+"""A U-Net that corrects an interpolation: bands pass through it alone at first, together in the middle.
+
+Every band goes through the same weights. Where the bands meet, their features are averaged, and what is made
+of the average is handed back to each of them. So there are no band slots: any number of bands, in any order,
+gives the same answer for each of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu, softplus
+
+from landsat_fill.networks.interface import Prediction
+from landsat_fill.networks.normalising import LARGEST_SIGNAL
+from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LEAST_STD = 0.01
+"""Smallest standard deviation, in units of the surroundings' spread."""
+
+_FIRST_STD = 0.4  # what an untrained network says: about the error of an interpolation
+
+
+@dataclass(frozen=True)
+class BandUNetSettings:
+    """What a band U-Net is built from; by default 1.9 million parameters.
+
+    Attributes:
+        band_channels: Width while each band is alone, at half the tile's size.
+        channels: Width of the trunk that all bands share, at a quarter of the tile's size.
+        entrance_blocks: Residual blocks of a band on its way in.
+        trunk_blocks: Residual blocks of the trunk.
+        exit_blocks: Residual blocks of a band on its way out.
+    """
+
+    band_channels: int = 32
+    channels: int = 128
+    entrance_blocks: int = 1
+    trunk_blocks: int = 6
+    exit_blocks: int = 2
+
+
+class BandUNet(nn.Module):
+    """Predicts what an interpolation misses, and how sure that is.
+
+    Untrained it returns the signal as it is; so does a pixel it has nothing to say about.
+
+    Source: this project; residual blocks after He et al. 2016, doi:10.1109/CVPR.2016.90, the sharing of weights
+    between bands after Zaheer et al. 2017, Deep Sets, arXiv:1703.06114.
+    """
+
+    size_multiple_px: ClassVar[int] = 4
+    latent: ClassVar[bool] = False
+    starts_filled: ClassVar[bool] = True
+    """Its signal is interpolated where not observed: so training must do, too."""
+
+    def __init__(self, settings: BandUNetSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        narrow, wide = settings.band_channels, settings.channels
+        # A pixel of half the size holds 2 x 2 pixels, each with its signal and whether it was observed.
+        self.entrance = nn.Conv2d(2 * 4, narrow, 3, padding=1)
+        self.before = _blocks(narrow, settings.entrance_blocks)
+        self.shrink = nn.Conv2d(narrow, wide, 2, stride=2)
+        self.trunk = _blocks(wide, settings.trunk_blocks)
+        self.enlarge = nn.ConvTranspose2d(wide, narrow, 2, stride=2)
+        self.across = nn.Conv2d(narrow, narrow, 3, padding=1)
+        self.after = _blocks(narrow, settings.exit_blocks)
+        self.exit = nn.Conv2d(narrow, 2 * 4, 3, padding=1)
+        nn.init.zeros_(self.exit.weight)
+        nn.init.zeros_(self.exit.bias)
+        self.reach_px = reach_px(
+            [
+                *[enlarged, convolved(3), convolved(3, 2 * settings.exit_blocks)],
+                *[enlarged, convolved(3, 2 * settings.trunk_blocks), pooled],
+                *[convolved(3, 2 * settings.entrance_blocks), convolved(3), pooled],
+            ],
+            period_px=4,
+        )
+
+    def forward(self, signal: Tensor, observed: Tensor, noise: Tensor | None = None) -> Prediction:
+        """Return mean and standard deviation of every pixel.
+
+        Args:
+            signal: `(tile, band, row, col)`, normalised, and interpolated where not observed.
+            observed: 1 where the signal is an observation, else 0; of the same shape.
+            noise: Not looked at.
+        """
+        del noise
+        tiles, bands, rows, cols = signal.shape
+        shown = signal.clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
+        given = torch.stack([shown, observed], 2).flatten(0, 1)  # (T·B, 2, H, W)
+        given = pixel_unshuffle(given, 2).contiguous(memory_format=torch.channels_last)
+        alone = self.before(relu(self.entrance(given)))  # (T·B, C, H/2, W/2)
+        shape = alone.shape[1:]
+        met = alone.view(tiles, bands, *shape).mean(1)  # (T, C, H/2, W/2)
+        shared = self.enlarge(self.trunk(relu(self.shrink(met)))) + self.across(met)
+        alone = (alone.view(tiles, bands, *shape) + shared[:, None]).flatten(0, 1)
+        said = pixel_shuffle(self.exit(self.after(alone)), 2).float()  # (T·B, 2, H, W)
+        correction, doubt = said.view(tiles, bands, 2, rows, cols).unbind(2)
+        return Prediction(signal + correction, LEAST_STD + _FIRST_STD * softplus(doubt) / math.log(2))
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions whose result is added to what came in; at first nothing is added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        added: Tensor = self.second(relu(self.first(features), inplace=True))
+        return features + added
+
+
+def _blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(_Block(channels) for _ in range(count)))

@@ -1,0 +1,120 @@
+"""The convolutional latent neural process on a grid (ConvLNP), whose fills are coherent draws.
+
+Source: Foong et al. 2020, "Meta-learning stationary stochastic process prediction with convolutional neural
+processes", arXiv:2007.01332; architecture as GridConvLNP in Dubois et al. 2020, "Neural process family".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from landsat_fill.errors import MethodError
+from landsat_fill.networks.context_conv import ContextConv
+from landsat_fill.networks.gaussian import gaussian
+from landsat_fill.networks.interface import Prediction
+from landsat_fill.networks.pixelwise import pixel_linear, pixel_mlp
+from landsat_fill.networks.separable import SeparableResNet, resnet_reach_px
+from landsat_fill.networks.slots import SlotNetwork
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LEAST_LATENT_STD = 0.1
+"""The smallest standard deviation of a latent value; the largest is 1. Source: LatentNeuralProcessFamily."""
+
+
+@dataclass(frozen=True)
+class ConvLNPSettings:
+    """What a ConvLNP is built from; by default 0.49 million parameters that see 69 px far, and the average.
+
+    The talk's variants for patches of 64 and of 128 px are the same network: they differ in the patches and
+    in the number of samples.
+
+    Attributes:
+        slots: Bands it works at once.
+        channels: Width of all layers, and number of latent values a pixel; even.
+        blocks: Residual blocks, of two convolutions each, before the latent values, and as many after them.
+        kernel_px: Side of the blocks' kernels, odd.
+        context_kernel_px: Side of the first kernel, which averages the observations, odd.
+        averaged: Whether half of the latent values are averaged over the tile, and so describe all of it. It
+            makes a prediction depend on the tile's size.
+        pixel_std: Whether every pixel has a standard deviation of its own. The source gives a tile's band one
+            for each sample, the average, so that the latent values have to tell sure pixels from unsure ones.
+        batch_norm: Whether the blocks normalise their input over the batch, as the source does for images. In
+            use the statistics are those kept from training, a mix over the counts of bands it saw.
+    """
+
+    slots: int = 6
+    channels: int = 128
+    blocks: int = 4
+    kernel_px: int = 9
+    context_kernel_px: int = 11
+    averaged: bool = True
+    pixel_std: bool = False
+    batch_norm: bool = False
+
+
+class ConvLNP(SlotNetwork):
+    """Predicts a mixture of Gaussians, one for each draw of the latent values.
+
+    Attributes:
+        latent_channels: Size of the noise's third axis.
+        reach_px: How far an observed pixel can influence a prediction, but through the tile's average.
+    """
+
+    latent: ClassVar[bool] = True
+
+    def __init__(self, settings: ConvLNPSettings) -> None:
+        # The blocks before the latent values, and those after them.
+        blocks = 2 * settings.blocks
+        super().__init__(
+            settings.slots,
+            reach_px=settings.context_kernel_px // 2 + resnet_reach_px(blocks, settings.kernel_px),
+        )
+        self.settings = settings
+        channels = settings.channels
+        self.latent_channels = channels
+        self.context = ContextConv(settings.slots, channels, settings.context_kernel_px)
+        self.before = SeparableResNet(
+            channels, settings.blocks, settings.kernel_px, batch_norm=settings.batch_norm
+        )
+        self.latent_encoder = pixel_mlp(channels, channels, 1, 2 * channels)
+        self.after = SeparableResNet(
+            channels, settings.blocks, settings.kernel_px, batch_norm=settings.batch_norm
+        )
+        self.decoder = pixel_linear(channels, 2 * settings.slots)
+
+    def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
+        """Return mean and standard deviation `(sample, tile, slot, row, col)`.
+
+        Without noise there is one sample, that of the latent values' means.
+        """
+        latent = self._draw(self.before(self.context(signal, observed)), noise)
+        samples, tiles = latent.shape[:2]
+        # Samples and tiles in one axis: a convolution knows no other.
+        latent = latent.flatten(0, 1)
+        if self.settings.averaged:
+            local, shared = latent.chunk(2, 1)
+            latent = torch.cat([local, shared.mean((2, 3), keepdim=True).expand_as(local)], 1)
+        mean, std = gaussian(self.decoder(self.after(latent)))
+        if std is not None and not self.settings.pixel_std:
+            std = std.mean((2, 3), keepdim=True).expand_as(mean)
+        shape = (samples, tiles, *mean.shape[1:])
+        return Prediction(mean.reshape(shape), None if std is None else std.reshape(shape))
+
+    def _draw(self, features: Tensor, noise: Tensor | None) -> Tensor:
+        """Return latent values `(sample, tile, latent, row, col)`."""
+        latent: Tensor = self.latent_encoder(features)
+        mean, raw_std = latent.chunk(2, 1)
+        if noise is None:
+            return mean.unsqueeze(0)
+        if noise.ndim != 5 or noise.shape[1:] != mean.shape:
+            raise MethodError(
+                f"expected noise of shape (sample, {', '.join(str(size) for size in mean.shape)}), "
+                f"but got {tuple(noise.shape)}",
+                hint="Draw it for the tiles at hand, with the network's latent_channels.",
+            )
+        return mean + (LEAST_LATENT_STD + (1 - LEAST_LATENT_STD) * raw_std.sigmoid()) * noise

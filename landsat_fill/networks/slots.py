@@ -1,0 +1,140 @@
+"""Gives a network with a fixed number of band channels any number of bands.
+
+The networks of the literature fix their channels when they are built. Here each channel is a slot: a scene of
+fewer bands leaves slots without any observation, one of more bands is worked in several groups. A network
+that was trained on random subsets and orders of bands then serves every scene.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import pad
+
+from landsat_fill.errors import MethodError
+from landsat_fill.networks.interface import Prediction
+from landsat_fill.networks.normalising import LARGEST_SIGNAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+BAND_AXIS = -3
+"""Where the bands are in a prediction, whether it has a sample axis or not."""
+
+
+class BandGroup(NamedTuple):
+    """A run of neighbouring bands that are worked together.
+
+    Attributes:
+        first: The first band of the run.
+        last: One beyond the last.
+        kept: The first band whose prediction is wanted; the ones before it are there as neighbours only.
+    """
+
+    first: int
+    last: int
+    kept: int
+
+
+def band_groups(bands: int, slots: int) -> Iterator[BandGroup]:
+    """Yield the groups in which some bands are worked; each band is kept in exactly one.
+
+    Args:
+        bands: How many bands there are.
+        slots: How many a network takes at once.
+    """
+    for kept in range(0, bands, slots):
+        first = max(0, min(kept, bands - slots))
+        yield BandGroup(first, min(first + slots, bands), kept)
+
+
+class SlotNetwork(nn.Module):
+    """The root of the networks that have a fixed number of slots for bands.
+
+    Attributes:
+        slots: How many bands it works at once.
+        size_multiple_px: What the sides of a tile must be a multiple of.
+        reach_px: How far an observed pixel can influence a prediction.
+        latent: Whether it draws samples and wants noise.
+    """
+
+    latent: ClassVar[bool] = False
+
+    def __init__(self, slots: int, *, reach_px: int, size_multiple_px: int = 1) -> None:
+        super().__init__()
+        self.slots = slots
+        self.reach_px = reach_px
+        self.size_multiple_px = size_multiple_px
+
+    def forward(self, signal: Tensor, observed: Tensor, noise: Tensor | None = None) -> Prediction:
+        """Return the prediction for all bands, in the signal's precision.
+
+        Args:
+            signal: `(tile, band, row, col)`, of any value where not observed.
+            observed: 1 where the signal is an observation, else 0; of the same shape.
+            noise: Standard normal draws `(sample, tile, latent, row, col)` of a latent model, the same for
+                all groups of bands.
+
+        Raises:
+            MethodError: The tensors' shapes don't suit each other or the network.
+        """
+        self._check(signal, observed)
+        # Not a product: a hidden NaN must not get through either.
+        signal = signal.masked_fill(observed == 0, 0).clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
+        observed = observed.to(signal.dtype)
+        parts = [
+            self._predict_group(group, signal, observed, noise)
+            for group in band_groups(signal.shape[1], self.slots)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        mean = torch.cat([part.mean for part in parts], BAND_AXIS)
+        stds = [part.std for part in parts if part.std is not None]
+        return Prediction(mean, torch.cat(stds, BAND_AXIS) if stds else None)
+
+    def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
+        """Return the prediction for exactly as many bands as there are slots.
+
+        Args:
+            signal: `(tile, slot, row, col)`, 0 where not observed.
+            observed: 1 or 0, of the same shape; a slot without a band is nowhere observed.
+            noise: What a latent model was given.
+        """
+        raise NotImplementedError
+
+    def _predict_group(
+        self, group: BandGroup, signal: Tensor, observed: Tensor, noise: Tensor | None
+    ) -> Prediction:
+        """Return the prediction for the kept bands of a group."""
+        empty = (0, 0, 0, 0, 0, self.slots - (group.last - group.first))
+        predicted = self.predict_slots(
+            pad(signal[:, group.first : group.last], empty),
+            pad(observed[:, group.first : group.last], empty),
+            noise,
+        )
+        start, count = group.kept - group.first, group.last - group.kept
+
+        def kept(values: Tensor) -> Tensor:
+            return values.narrow(BAND_AXIS, start, count).to(signal.dtype)
+
+        return Prediction(kept(predicted.mean), None if predicted.std is None else kept(predicted.std))
+
+    def _check(self, signal: Tensor, observed: Tensor) -> None:
+        """Refuse shapes that the network can't work on."""
+        shape = tuple(signal.shape)
+        if signal.ndim != 4 or shape != tuple(observed.shape):
+            raise MethodError(
+                "expected signal and observed of one shape (tile, band, row, col), "
+                f"but got {shape} and {tuple(observed.shape)}",
+                hint="Give every band its own plane of observed pixels.",
+            )
+        if shape[2] % self.size_multiple_px or shape[3] % self.size_multiple_px:
+            raise MethodError(
+                f"expected tile sides that are multiples of {self.size_multiple_px} px, "
+                f"but got {shape[2]} x {shape[3]} px",
+                hint="Pad the tile with unobserved pixels.",
+            )

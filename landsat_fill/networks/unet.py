@@ -1,0 +1,98 @@
+"""The U-Net, which is told of the gaps by one more input channel for each band.
+
+Source: Ronneberger et al. 2015, "U-Net: convolutional networks for biomedical image segmentation",
+doi:10.1007/978-3-319-24574-4_28. Here layers are padded, so that a tile keeps its size, and narrower.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn.functional import max_pool2d
+
+from landsat_fill.networks.interface import Prediction
+from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
+from landsat_fill.networks.slots import SlotNetwork
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class UNetSettings:
+    """What a U-Net is built from; by default 0.83 million parameters that see 51 px far.
+
+    Attributes:
+        slots: Bands it works at once.
+        channels: Width at full size; it doubles with each halving.
+        most_channels: What the width stops at.
+        halvings: How often a tile is halved on the way down.
+    """
+
+    slots: int = 6
+    channels: int = 32
+    most_channels: int = 96
+    halvings: int = 3
+
+
+class UNet(SlotNetwork):
+    """Predicts every pixel from features at several scales; it gives no standard deviation."""
+
+    def __init__(self, settings: UNetSettings) -> None:
+        deep = settings.halvings
+        up_and_down = (
+            [convolved(3, 2), enlarged] * deep + [convolved(3, 2)] + [pooled, convolved(3, 2)] * deep
+        )
+        super().__init__(settings.slots, reach_px=reach_px(up_and_down, 2**deep), size_multiple_px=2**deep)
+        self.settings = settings
+        widths = [min(settings.channels * 2**level, settings.most_channels) for level in range(deep + 1)]
+        pairs = list(pairwise(widths))
+        self.entrance = double_conv(2 * settings.slots, widths[0])
+        self.down = nn.ModuleList(double_conv(fine, coarse) for fine, coarse in pairs)
+        # From the coarsest to the finest, as they are used.
+        self.enlarge = nn.ModuleList(enlarging_conv(coarse, fine) for fine, coarse in reversed(pairs))
+        self.up = nn.ModuleList(double_conv(2 * fine, fine) for fine, _ in reversed(pairs))
+        self.exit = nn.Conv2d(widths[0], settings.slots, 1)
+
+    def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
+        """Return the mean; the noise is not looked at."""
+        del noise
+        features = self.entrance(torch.cat([signal, observed], 1))
+        shortcuts = []
+        for down in self.down:
+            shortcuts.append(features)
+            features = down(max_pool2d(features, 2))
+        for enlarge, up in zip(self.enlarge, self.up, strict=True):
+            features = up(torch.cat([shortcuts.pop(), enlarge(features)], 1))
+        return Prediction(self.exit(features))
+
+
+def double_conv(channels: int, outputs: int) -> nn.Sequential:
+    """Return two 3 x 3 convolutions, each followed by a ReLU.
+
+    Args:
+        channels: Channels that come in.
+        outputs: Channels that come out.
+    """
+    steps: list[nn.Module] = []
+    for _ in range(2):
+        conv = nn.Conv2d(channels, outputs, 3, padding=1)
+        # Source: Ronneberger et al. 2015, section 3, and He et al. 2015, arXiv:1502.01852.
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        steps += [conv, nn.ReLU()]
+        channels = outputs
+    return nn.Sequential(*steps)
+
+
+def enlarging_conv(channels: int, outputs: int) -> nn.ConvTranspose2d:
+    """Return the transposed 2 x 2 convolution that doubles the size.
+
+    Args:
+        channels: Channels that come in.
+        outputs: Channels that come out.
+    """
+    return nn.ConvTranspose2d(channels, outputs, 2, stride=2)

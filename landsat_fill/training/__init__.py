@@ -1,0 +1,1 @@
+"""Trains networks: samples of clean scenes under gaps, losses, the loop and its checkpoints."""

@@ -1,0 +1,134 @@
+"""How training samples are varied: what is drawn, and how often. Nothing here invents a pixel.
+
+The image may be turned and mirrored before gaps are laid, bands may be left out and come in another order,
+and gaps vary beyond what Landsat 7 shows, so that a network learns to fill and not where gaps lie. Gains and
+offsets are not drawn: networks see normalised values, in which they cancel out exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TURNS = 8
+"""The ways to lay a square: four rotations, each also mirrored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is varied, how far and how often. Shares are of samples, 0 to 1; pairs are lowest and highest.
+
+    Attributes:
+        turned: Whether images are turned and mirrored.
+        shuffled_share: How often bands come in a random order instead of the sensor's.
+        width_px: Widths of gaps, in rows: from those near nadir to those at the swath's edge.
+        tilt_deg: Tilts of the stripes to either side, as scan lines have in a map projection.
+        wide_tilt_share: How often the tilt is anything up to `wide_tilt_deg` to either side.
+        wide_tilt_deg: The largest tilt.
+        period_px: Rows from gap to gap: 33 of 30 m, 40 of 25 m.
+        wide_period_share: How often the period is drawn from `wide_period_px`.
+        wide_period_px: Periods of other pixel sizes.
+        least_ground_px: Rows at least between two gaps.
+        ragged_px: How far the edges of gaps stray.
+        band_shifts_px: Rows that the gaps of two bands lie apart, at most; one of them is drawn.
+        free_shift_share: How often gaps of different bands lie up to a period apart instead, so that one
+            band's pixels are seen where another's are missing.
+        real_share: How often gaps are those of a real scene, where there is one.
+        hole_share: How often there are holes besides the stripes, as clouds cut out leave them.
+        holes: How many.
+        hole_radius_px: How large.
+        lost_band_share: How often one band is missing altogether. It isn't scored: nothing tells its level.
+        least_usable: Share of the pixels of each band, but a lost one, that gaps leave at least.
+        least_hidden: Share of the pixels of all bands that gaps hide at least.
+    """
+
+    turned: bool = True
+    shuffled_share: float = 0.5
+    width_px: tuple[float, float] = (2.0, 15.5)
+    tilt_deg: tuple[float, float] = (7.0, 13.0)
+    wide_tilt_share: float = 0.1
+    wide_tilt_deg: float = 30.0
+    period_px: tuple[float, float] = (30.0, 42.0)
+    wide_period_share: float = 0.2
+    wide_period_px: tuple[float, float] = (22.0, 60.0)
+    least_ground_px: float = 8.0
+    ragged_px: tuple[float, float] = (0.0, 1.0)
+    band_shifts_px: tuple[float, ...] = (0.0, 0.0, 1.0, 1.0, 3.0, 8.0)
+    free_shift_share: float = 0.1
+    real_share: float = 0.3
+    hole_share: float = 0.15
+    holes: tuple[int, int] = (1, 3)
+    hole_radius_px: tuple[float, float] = (3.0, 10.0)
+    lost_band_share: float = 0.02
+    least_usable: float = 0.2
+    least_hidden: float = 0.01
+
+
+PLAIN = Augmentation(turned=False, shuffled_share=0.0, hole_share=0.0, lost_band_share=0.0)
+"""What samples to choose by are like: the image as it lies, bands in their order, nothing but stripes."""
+
+
+def turned(cube: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
+    """Return a square cube `(band, row, col)` laid another way; turn 0 leaves it as it is."""
+    if turn & 4:
+        cube = cube.transpose(0, 2, 1)
+    return cube[:, :: -1 if turn & 2 else 1, :: -1 if turn & 1 else 1]
+
+
+def draw_bands(
+    available: int, wanted: int, augmentation: Augmentation, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return which of the available bands to take, each once."""
+    chosen = generator.permutation(available)[:wanted]
+    return chosen if generator.random() < augmentation.shuffled_share else np.sort(chosen)
+
+
+def draw_stripes(augmentation: Augmentation, generator: np.random.Generator) -> StripeModel:
+    """Return the geometry of stripes."""
+    width_px = generator.uniform(*augmentation.width_px)
+    is_wide = generator.random() < augmentation.wide_period_share
+    period_px = generator.uniform(*(augmentation.wide_period_px if is_wide else augmentation.period_px))
+    period_px = max(period_px, width_px + augmentation.least_ground_px)
+    if generator.random() < augmentation.wide_tilt_share:
+        tilt_deg = generator.uniform(-augmentation.wide_tilt_deg, augmentation.wide_tilt_deg)
+    else:
+        tilt_deg = generator.uniform(*augmentation.tilt_deg) * generator.choice((-1, 1))
+    if generator.random() < augmentation.free_shift_share:
+        shift_px = generator.uniform(0, period_px)
+    else:
+        shift_px = generator.choice(augmentation.band_shifts_px)
+    return StripeModel(
+        width_px=float(width_px),
+        period_px=float(period_px),
+        tilt_deg=float(tilt_deg),
+        ragged_px=float(generator.uniform(*augmentation.ragged_px)),
+        band_shift_px=float(shift_px),
+    )
+
+
+def simulated_gaps(
+    shape: tuple[int, int, int], augmentation: Augmentation, generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Return the missing pixels of simulated stripes, `(band, row, col)`."""
+    return simulate_gaps(shape, draw_stripes(augmentation, generator), generator)
+
+
+def draw_holes(
+    size_px: int, augmentation: Augmentation, generator: np.random.Generator
+) -> NDArray[np.bool_] | None:
+    """Return the pixels `(row, col)` of discs that all bands miss, or None where none are drawn."""
+    if generator.random() >= augmentation.hole_share:
+        return None
+    holes = np.zeros((size_px, size_px), np.bool_)
+    rows, cols = np.ogrid[:size_px, :size_px]
+    for _ in range(generator.integers(*augmentation.holes, endpoint=True)):
+        row, col = generator.uniform(0, size_px, 2)
+        holes |= (rows - row) ** 2 + (cols - col) ** 2 < generator.uniform(*augmentation.hole_radius_px) ** 2
+    return holes

@@ -1,0 +1,178 @@
+"""Makes the batches of a run, ahead of their use, so that each is a function of the seed and the step alone.
+
+That makes resuming exact with any number of workers: nothing but the step need be remembered.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from landsat_fill.errors import LandsatFillError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.training.patches import Sample, SampleSource
+    from landsat_fill.training.settings import DataSettings
+
+_AHEAD = 4
+"""Batches that each worker keeps ready: enough to bridge a validation's start, a few MB each."""
+
+_SURFACE_TENSION = 0.35
+_SURFACE_REDUCTION = 30.0
+"""The classical fill that networks start from, and are scored against: the thin plate under tension that
+measured best of the classical methods, see `methods/tension_spline.py`."""
+
+
+class Batch(NamedTuple):
+    """Samples of one size and band count, stacked: `(tile, band, row, col)` each but for `scale`.
+
+    Attributes:
+        values: What was observed, in stored numbers less a constant a band; 0 where nothing was.
+        usable: What the network may see.
+        hidden: What was observed, and is hidden from the network.
+        scale: `(tile, band)`: the error that a plain interpolation makes there, in stored numbers.
+        filled: The values with all but the usable pixels filled classically, or None where nobody asked.
+    """
+
+    values: Tensor
+    usable: Tensor
+    hidden: Tensor
+    scale: Tensor
+    filled: Tensor | None
+
+    def on(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        return Batch(*(None if t is None else t.to(device, non_blocking=True) for t in self))  # type: ignore[arg-type]
+
+
+def stack(samples: Sequence[Sample], *, filled: bool) -> Batch:
+    """Return samples as a batch.
+
+    Args:
+        samples: At least one, all of one shape.
+        filled: Whether to fill them classically too.
+    """
+    usable = np.stack([sample.usable for sample in samples])
+    hidden = np.stack([sample.hidden for sample in samples])
+    values = np.stack([sample.values for sample in samples]).astype(np.float32, copy=False)
+    values = np.where(usable | hidden, values, np.float32(0))
+    scale = np.stack([sample.scale for sample in samples]).astype(np.float32, copy=False)
+    surface = torch.from_numpy(classical_fill(values, usable)) if filled else None
+    return Batch(
+        torch.from_numpy(values),
+        torch.from_numpy(usable),
+        torch.from_numpy(hidden),
+        torch.from_numpy(scale),
+        surface,
+    )
+
+
+def classical_fill(values: NDArray[np.float32], usable: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the values with all but the usable pixels on a surface through them; a band without any is 0.
+
+    Args:
+        values: `(tile, band, row, col)`.
+        usable: Where the values are evidence.
+    """
+    from landsat_fill.methods.plate import plate
+
+    surface = np.zeros_like(values)
+    for at in np.ndindex(values.shape[:2]):
+        seen = usable[at]
+        if seen.any():
+            shown = np.where(seen, values[at], np.float32(0))
+            surface[at] = plate(shown, ~seen, seen, tension=_SURFACE_TENSION, reduction=_SURFACE_REDUCTION)
+    return surface
+
+
+class StepBatches(Dataset["Batch | LandsatFillError"]):
+    """The batch of each step, or the error that came of it: raised in a worker it would lose its form.
+
+    Args:
+        source: Where samples come from.
+        data: Size of the batches and their band counts.
+        seed: The run's.
+        filled: Whether the network wants a classical fill.
+        rank: Number of this process among those that train together.
+        processes: How many those are; each step takes a batch of every one.
+    """
+
+    def __init__(
+        self,
+        source: SampleSource,
+        data: DataSettings,
+        seed: int,
+        *,
+        filled: bool,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self._source, self._seed, self._filled = source, seed, filled
+        self._rank, self._processes = rank, processes
+        self._band_counts = [min(count, source.most_bands) for count in data.band_counts]
+        self._samples = data.batch * max(self._band_counts)
+
+    def __getitem__(self, step: int) -> Batch | LandsatFillError:
+        """Return the batch of a step, or what went wrong."""
+        # The processes of a step share its band count, or the quicker would wait for the slower.
+        bands = int(np.random.default_rng((self._seed, step)).choice(self._band_counts))
+        generator = np.random.default_rng((self._seed, step, self._rank, self._processes))
+        try:
+            drawn = [self._source.sample(generator, bands) for _ in range(self._samples // bands)]
+        except LandsatFillError as error:
+            return error
+        return stack(drawn, filled=self._filled)
+
+
+def batches_from(step: int, batches: StepBatches, *, workers: int, device: torch.device) -> Iterator[Batch]:
+    """Yield the batches of a step and all later ones, in order and without end.
+
+    Args:
+        step: The first.
+        batches: The batch of each step.
+        workers: Processes that make them ahead; 0 makes each when it is asked for.
+        device: Where they will go.
+
+    Raises:
+        LandsatFillError: If samples can't be read.
+    """
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=_StepsFrom(step),
+        num_workers=workers,
+        prefetch_factor=_AHEAD if workers else None,
+        worker_init_fn=_start_worker if workers else None,
+        pin_memory=device.type == "cuda",
+    )
+    for made in loader:
+        if isinstance(made, LandsatFillError):
+            raise made
+        yield made
+
+
+class _StepsFrom(Sampler[int]):
+    def __init__(self, start: int) -> None:
+        self._start = start
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self._start)
+
+
+def _start_worker(_worker: int) -> None:
+    """Keep to one thread, and leave Ctrl-C to the process that trains."""
+    import signal
+
+    import cv2
+
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,109 @@
+"""What a run goes on from after a break: all that isn't a function of its settings and the step."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from landsat_fill.errors import InputError
+from landsat_fill.io.text_files import write_bytes_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from landsat_fill.training.average import WeightAverage
+
+_FORMAT = "landsat-fill-checkpoint/1"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is.
+
+    Samples and noise are drawn anew for each step from the seed and the step's number, so no generator's
+    state is part of it.
+
+    Attributes:
+        step: Steps taken.
+        minutes: Time spent, over all sittings.
+        best: The lowest validation error; infinite before the first.
+        stale: Validations since.
+    """
+
+    step: int = 0
+    minutes: float = 0.0
+    best: float = float("inf")
+    stale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What changes while a run goes on.
+
+    Attributes:
+        network: The network that learns.
+        average: The one that follows it.
+        optimiser: What moves its weights, with what it remembers.
+        progress: How far the run is.
+    """
+
+    network: nn.Module
+    average: WeightAverage
+    optimiser: Optimizer
+    progress: Progress
+
+
+def save_checkpoint(path: Path, parts: Parts) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        OutputError: If it can't be written.
+    """
+    progress = parts.progress
+    content = io.BytesIO()
+    torch.save(
+        {
+            "format": _FORMAT,
+            "network": parts.network.state_dict(),
+            "average": parts.average.network.state_dict(),
+            "optimiser": parts.optimiser.state_dict(),
+            "step": progress.step,
+            "minutes": progress.minutes,
+            "best": progress.best,
+            "stale": progress.stale,
+        },
+        content,
+    )
+    write_bytes_atomically(path, content.getvalue())
+
+
+def load_checkpoint(path: Path, parts: Parts) -> None:
+    """Bring the parts to where a checkpoint has them.
+
+    Raises:
+        InputError: If the file can't be read, or is of another network.
+    """
+    try:
+        # To the CPU: the parts copy it to where they are. Weights only: a checkpoint can't run code.
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if state.get("format") != _FORMAT:
+            raise ValueError(f"its format is {state.get('format')!r}")
+        parts.network.load_state_dict(state["network"])
+        parts.average.network.load_state_dict(state["average"])
+        parts.optimiser.load_state_dict(state["optimiser"])
+        progress = parts.progress
+        progress.step, progress.minutes = state["step"], state["minutes"]
+        progress.best, progress.stale = state["best"], state["stale"]
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"expected a checkpoint of this run in {path}, but got an error: {reason}",
+            hint="a run whose checkpoint is gone can only begin again: --overwrite",
+        ) from error

@@ -1,0 +1,131 @@
+"""Opens samples to train on or to choose by: from a dataset on disk, or straight from scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.errors import UsageError
+from landsat_fill.training.augmentation import PLAIN, Augmentation
+from landsat_fill.training.gap_bank import GapBank, cut_gaps
+from landsat_fill.training.images import MappedArray, StoredPatches, open_images, patches_worth
+from landsat_fill.training.manifest import read_manifest
+from landsat_fill.training.patches import SampleSource
+from landsat_fill.training.places import balanced_folds, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from landsat_fill.scene import Scene
+    from landsat_fill.training.gap_bank import PackedGaps
+    from landsat_fill.training.images import Images
+    from landsat_fill.training.manifest import SceneFacts
+
+DEFAULT_FOLDS = 5
+"""80 % to train on, 20 % to choose by, five times, as in the talk."""
+
+SIZE_MULTIPLE_PX = 8
+"""Sides are multiples of it: of the cells that normalisation works in, and of a byte of packed bits."""
+
+
+def open_samples(
+    source: Path | Sequence[Scene],
+    *,
+    size_px: int,
+    fold: int | None = None,
+    training: bool = True,
+    gaps_from: Sequence[Scene] = (),
+    folds: int = DEFAULT_FOLDS,
+    augmentation: Augmentation | None = None,
+) -> SampleSource:
+    """Return a source of samples.
+
+    Args:
+        source: The folder of a dataset, or opened scenes, which are then read as they are.
+        size_px: Side of a sample in pixels, a multiple of 8.
+        fold: The fold left out of training and used to choose by; None for all scenes in both.
+        training: Whether the samples are to train on; else those of the fold, as they lie, to choose by.
+        gaps_from: Real SLC-off scenes to take gaps from, besides a dataset's own.
+        folds: How many folds opened scenes are dealt out to; a dataset has its own.
+        augmentation: What is varied, in place of what is usual for training or choosing.
+
+    Raises:
+        InputError: If a file can't be read, or is too small.
+        UsageError: If the size, the fold or the scenes can't be meant.
+    """
+    require_size(size_px)
+    images: list[Images]
+    gaps: list[PackedGaps]
+    if isinstance(source, Path):
+        images, gaps = _stored(source, size_px, fold, training=training)
+    else:
+        chosen = _of_fold(source, size_px, fold, folds, training=training)
+        images, gaps = [open_images(scene, size_px) for scene in chosen], []
+    gaps += [cut_gaps(scene, size_px) for scene in gaps_from]
+    return SampleSource(
+        images,
+        size_px,
+        augmentation=augmentation or (Augmentation() if training else PLAIN),
+        gaps=GapBank(gaps) if gaps else None,
+    )
+
+
+def require_size(size_px: int) -> None:
+    """Raise UsageError for a side that isn't a multiple of 8 pixels."""
+    if size_px < SIZE_MULTIPLE_PX or size_px % SIZE_MULTIPLE_PX:
+        raise UsageError(
+            f"expected a size that is a multiple of {SIZE_MULTIPLE_PX} pixels, but got {size_px}",
+            hint="choose 64, 96 or 128",
+        )
+
+
+def _stored(
+    folder: Path, size_px: int, fold: int | None, *, training: bool
+) -> tuple[list[Images], list[PackedGaps]]:
+    """Return the scenes of a dataset that are meant, and its gaps."""
+    manifest = read_manifest(folder)
+    if size_px > manifest.size_px:
+        raise UsageError(
+            f"expected samples of at most {manifest.size_px} px, the patches of {folder}, but got {size_px}",
+            hint=f"make the dataset again with --size {size_px}, or train on smaller samples",
+        )
+    _require_fold(fold, manifest.folds)
+    images: list[Images] = [
+        _stored_scene(folder, facts) for facts in manifest.scenes if _is_meant(facts.fold, fold, training)
+    ]
+    return images, [MappedArray(folder / facts.file) for facts in manifest.gaps]
+
+
+def _stored_scene(folder: Path, facts: SceneFacts) -> StoredPatches:
+    return StoredPatches(
+        name=facts.name,
+        bands=len(facts.bands),
+        patches=facts.patches,
+        squared_step=np.array([band.squared_step for band in facts.bands]),
+        values=MappedArray(folder / facts.values),
+        observed=None if facts.observed is None else MappedArray(folder / facts.observed),
+    )
+
+
+def _of_fold(
+    scenes: Sequence[Scene], size_px: int, fold: int | None, folds: int, *, training: bool
+) -> list[Scene]:
+    """Return the scenes that are meant, dealt out to folds by where they lie."""
+    _require_fold(fold, folds)
+    patches = [patches_worth(scene, size_px) for scene in scenes]
+    dealt = balanced_folds([place_of(scene) for scene in scenes], patches, folds)
+    return [scene for scene, own in zip(scenes, dealt, strict=True) if _is_meant(own, fold, training)]
+
+
+def _is_meant(own: int, fold: int | None, training: bool) -> bool:
+    return fold is None or (own != fold) == training
+
+
+def _require_fold(fold: int | None, folds: int) -> None:
+    if fold is not None and not 0 <= fold < folds:
+        raise UsageError(
+            f"expected a fold from 0 to {folds - 1}, but got {fold}",
+            hint="folds count from 0; a dataset has as many as it was made with",
+        )

@@ -1,0 +1,132 @@
+"""Gaps of real SLC-off scenes, held as packed bits: crops of their missing pixels, band by band."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from landsat_fill.errors import InputError
+from landsat_fill.io import SceneReader
+from landsat_fill.pipeline.survey import survey_scene
+from landsat_fill.scene import Window
+from landsat_fill.training.crops import grid_starts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Scene
+
+MISSING_SHARES = (0.01, 0.7)
+"""Share of a crop that is missing: less has nothing to learn from, more is a cloud or the swath's edge."""
+
+
+class PackedGaps(Protocol):
+    """The crops of one scene; an array in memory or a mapped file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Crops, bands, rows, and bytes of eight columns each."""
+        ...
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """Return one crop."""
+        ...
+
+
+class GapBank:
+    """Draws gaps from the crops of one or several scenes."""
+
+    def __init__(self, packed: Sequence[PackedGaps]) -> None:
+        """Hold crops.
+
+        Args:
+            packed: Those of each scene, `(crop, band, row, byte)`.
+        """
+        self._packed = tuple(packed)
+        # A large scene gives many crops that are much alike.
+        weights = np.sqrt([crops.shape[0] for crops in self._packed])
+        self._cumulated = np.cumsum(weights) / weights.sum()
+
+    @property
+    def size_px(self) -> int:
+        """The side of the smallest crop, and so of the largest image that gaps can be laid over."""
+        return min(crops.shape[2] for crops in self._packed)
+
+    def draw(self, bands: int, size_px: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+        """Return the missing pixels `(band, row, col)` of a place in a crop, mirrored or not.
+
+        Each band has the gaps of a band of the scene, drawn anew; where it has fewer, they come again.
+        Nothing is turned by a quarter, which would make stripes run along the track.
+        """
+        crops = self._packed[int(np.searchsorted(self._cumulated, generator.random(), side="right"))]
+        count, available, height, _ = crops.shape
+        order = np.resize(generator.permutation(available), bands)
+        missing = unpacked(crops[int(generator.integers(count))][order], height)
+        row, col = generator.integers(height - size_px + 1, size=2)
+        up, left = generator.choice((-1, 1), 2)
+        cropped: NDArray[np.bool_] = missing[:, row : row + size_px, col : col + size_px][:, ::up, ::left]
+        return cropped
+
+
+def packed(pixels: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return booleans `(…, col)` as bits, eight columns a byte."""
+    return np.packbits(pixels, axis=-1)
+
+
+def unpacked(bits: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+    """Return the booleans that `packed` made bits of."""
+    return np.unpackbits(bits, axis=-1, count=width).view(np.bool_)
+
+
+def cut_gaps(
+    scene: Scene, size_px: int, *, on_progress: Callable[[float], None] | None = None
+) -> NDArray[np.uint8]:
+    """Return crops of the missing pixels of an SLC-off scene, `(crop, band, row, byte)`, packed.
+
+    Pixels outside the footprint are not missing. Crops lie side by side; those of the last row and column end
+    at the scene's edge.
+
+    Args:
+        scene: The scene.
+        size_px: Side of a crop in pixels, a multiple of 8.
+        on_progress: Told the share of the rows done, 0 to 1.
+
+    Raises:
+        InputError: If it can't be read, is smaller than a crop, or has no crop with gaps and ground between.
+    """
+    crops = [packed(missing) for missing in _missing_crops(scene, size_px, on_progress or (lambda _: None))]
+    if not crops:
+        low, high = MISSING_SHARES
+        raise InputError(
+            f"expected a place of {size_px} px in {scene.name} with {low:.0%} to {high:.0%} missing, "
+            "but found none",
+            hint="take gaps from an SLC-off scene (acquired after 2003-05-31), away from nadir; where its "
+            "gaps hold a number that isn't marked as nodata, mark it first",
+        )
+    return np.stack(crops)
+
+
+def _missing_crops(
+    scene: Scene, size_px: int, on_progress: Callable[[float], None]
+) -> Iterator[NDArray[np.bool_]]:
+    height, width = scene.grid.height, scene.grid.width
+    rows, cols = grid_starts(height, size_px, size_px), grid_starts(width, size_px, size_px)
+    if not rows or not cols:
+        raise InputError(
+            f"expected a scene of at least {size_px} × {size_px} pixels, "
+            f"but {scene.name} has {height} × {width}",
+            hint="choose a smaller --size, or leave the scene out",
+        )
+    with SceneReader(scene) as reader:
+        survey = survey_scene(reader, scene, threads=1, on_progress=lambda share: on_progress(share / 2))
+        for row in rows:
+            strip = Window(row, 0, size_px, width)
+            missing = survey.footprint.inside(strip) & ~reader.read(strip)[1]
+            for col in cols:
+                crop = missing[:, :, col : col + size_px]
+                if MISSING_SHARES[0] <= crop.mean() <= MISSING_SHARES[1]:
+                    yield crop
+            on_progress(0.5 + (row + size_px) / height / 2)

@@ -1,0 +1,124 @@
+"""The losses: plain functions of tensors, each a scalar.
+
+Tensors are `(tile, band, row, col)` in normalised units; a latent model's predictions have a sample axis
+before these. `weight` tensors choose pixels, 1 for those that count and 0 for the others.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from landsat_fill.errors import UsageError
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+SSIM_SPAN = 6.0
+"""The range that MS-SSIM is told of: normalised pixels lie within three spreads of their mean, but for one
+in hundreds."""
+
+_SSIM_REDUCTION = 16
+"""What the library's five levels halve a side by, in all; that must leave more than the window less one."""
+
+_LARGEST_WINDOW_PX = 11
+"""The window of Wang, Simoncelli and Bovik 2003."""
+
+
+def gaussian_log_likelihood(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
+    """Return the logarithm of the density of each target pixel under a Gaussian of its own."""
+    return -0.5 * ((target - mean) / std).square() - std.log() - _HALF_LOG_TWO_PI
+
+
+def negative_log_likelihood(mean: Tensor, std: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the negative log-likelihood of the target, a pixel's on average, over the tiles.
+
+    With a sample axis it is that of the mixture of the samples, a whole tile at once (NPML).
+
+    Source: Gordon et al. 2020, Convolutional Conditional Neural Processes, arXiv:1910.13556; Foong et al.
+    2020, Meta-Learning Stationary Stochastic Process Prediction with Convolutional Neural Processes, §4.1,
+    arXiv:2007.01332.
+    """
+    tiles = (gaussian_log_likelihood(mean, std, target) * weight).sum((-3, -2, -1))  # ([sample,] tile)
+    if tiles.ndim == 2:
+        tiles = tiles.logsumexp(0) - math.log(len(tiles))
+    return -(tiles / weight.sum((-3, -2, -1)).clamp_min(1)).mean()
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of the pixels that count; 0 where none does."""
+    return (values * weight).sum() / weight.sum().clamp_min(1)
+
+
+def mean_over_bands(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of each tile's bands' means, so that bands weigh alike whatever is hidden."""
+    pixels = weight.sum((-2, -1))
+    bands = (values * weight).sum((-2, -1)) / pixels.clamp_min(1)
+    return weighted_mean(bands, (pixels > 0).to(values.dtype))
+
+
+def pixel_distance(kind: str, predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the error of each pixel: `absolute`, `squared`, or `huber`: a line beyond 1."""
+    error = predicted - target
+    if kind == "absolute":
+        return error.abs()
+    if kind == "squared":
+        return error.square()
+    return torch.nn.functional.huber_loss(predicted, target, reduction="none")
+
+
+def total_variation(image: Tensor, hidden: Tensor) -> Tensor:
+    """Return the absolute differences of neighbours of which one is hidden, summed, by the number of pixels.
+
+    Source: Liu et al. 2018, Image Inpainting for Irregular Holes Using Partial Convolutions, eq. 5 and 6,
+    arXiv:1804.07723.
+    """
+
+    def along(axis: int) -> Tensor:
+        length = image.shape[axis] - 1
+        first, second = hidden.narrow(axis, 0, length), hidden.narrow(axis, 1, length)
+        return (image.diff(dim=axis).abs() * torch.maximum(first, second)).sum()
+
+    return (along(-1) + along(-2)) / image.numel()
+
+
+def ms_ssim_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - MS-SSIM, on average over tiles and bands, and over samples where there are any.
+
+    Source: Wang, Simoncelli and Bovik 2003, doi:10.1109/ACSSC.2003.1292216; pytorch-msssim.
+    """
+    from pytorch_msssim import ms_ssim
+
+    # In the library's roots of a structure that is not above 0, the slope is infinite: such a band has none.
+    if predicted.requires_grad:
+        predicted = predicted.clone()
+        predicted.register_hook(_finite)  # type: ignore[no-untyped-call]
+    target = target.expand_as(predicted).flatten(0, -4)
+    similarity: Tensor = ms_ssim(
+        # Luminances are compared by their product, so they must be positive.
+        predicted.flatten(0, -4) / SSIM_SPAN + 0.5,
+        target / SSIM_SPAN + 0.5,
+        data_range=1.0,
+        win_size=ms_ssim_window_px(min(target.shape[-2:])),
+    )
+    return 1 - similarity
+
+
+def _finite(slope: Tensor) -> Tensor:
+    return slope.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def ms_ssim_window_px(side_px: int) -> int:
+    """Return the side of the largest window that MS-SSIM may have in a tile: 3 at 64, 5 at 96, 7 at 128.
+
+    Raises:
+        UsageError: If the tile is too small for any.
+    """
+    fitting = [w for w in range(3, _LARGEST_WINDOW_PX + 1, 2) if (w - 1) * _SSIM_REDUCTION < side_px]
+    if not fitting:
+        raise UsageError(
+            f"expected samples of more than {2 * _SSIM_REDUCTION} px for MS-SSIM, but got {side_px}",
+            hint="raise data.size_px, or leave objective.ms_ssim at 0",
+        )
+    return fitting[-1]

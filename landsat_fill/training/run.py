@@ -1,0 +1,248 @@
+"""A run from its settings: opens the samples, builds the network, and trains it in a folder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from landsat_fill.errors import UsageError
+from landsat_fill.io import find_inputs, open_input
+from landsat_fill.networks.catalogue import build_network, settings_of
+from landsat_fill.networks.normalising import CELL_PX
+from landsat_fill.training.average import WeightAverage
+from landsat_fill.training.batches import StepBatches
+from landsat_fill.training.checkpoints import Parts, Progress, load_checkpoint
+from landsat_fill.training.dataset import open_samples
+from landsat_fill.training.hardware import training_device, training_precision
+from landsat_fill.training.journal import Journal
+from landsat_fill.training.loop import Loop, Workshop
+from landsat_fill.training.losses import ms_ssim_window_px
+from landsat_fill.training.manifest import MANIFEST_NAME
+from landsat_fill.training.objective import Objective
+from landsat_fill.training.processes import join_processes
+from landsat_fill.training.run_file import run_file_text
+from landsat_fill.training.settings import NetworkSettings
+from landsat_fill.training.validation import ValidationSet
+from landsat_fill.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from landsat_fill.scene import Scene
+    from landsat_fill.training.listening import Ending, Listener
+    from landsat_fill.training.patches import SampleSource
+    from landsat_fill.training.run_folder import RunFolder
+    from landsat_fill.training.settings import DataSettings, OptimiserSettings, TrainingSettings
+
+
+class Result(NamedTuple):
+    """What came of a sitting.
+
+    Attributes:
+        ending: Why it stopped.
+        progress: How far the run is.
+    """
+
+    ending: Ending
+    progress: Progress
+
+
+def train(
+    settings: TrainingSettings,
+    folder: RunFolder,
+    listener: Listener,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Result:
+    """Train a network in a folder, and return what came of it.
+
+    Args:
+        settings: The run's.
+        folder: Where its files go.
+        listener: Told how it goes; may end it.
+        resume: Whether to go on with the run that is there; else a new one is begun.
+        overwrite: Whether to replace a run that is there.
+
+    Raises:
+        UsageError: If the settings can't be meant.
+        InputError: If the samples or the checkpoint can't be read.
+        OutputError: If the folder can't be written, or has a run that isn't to be replaced.
+    """
+    if settings.machine.threads:
+        torch.set_num_threads(settings.machine.threads)
+    processes, device_name = join_processes(training_device(settings.machine.device))
+    try:
+        device = torch.device(device_name)
+        torch.manual_seed(settings.seed)
+        network = build_network(settings.network.name, settings.network.options)
+        settings = replace(settings, network=NetworkSettings(settings.network.name, settings_of(network)))
+        _check(settings, network)
+        filled = starts_filled(network)
+        samples, validation = open_sources(settings)
+        if processes.first:
+            text = run_file_text(settings, f"landsat-fill {__version__}, torch {torch.__version__}")
+            folder.begin(text, resume=resume, overwrite=overwrite)
+        parts = _parts(network, settings.optimiser, device)
+        journal = Journal(folder.log)
+        if resume:
+            load_checkpoint(folder.checkpoint, parts)
+            if processes.first:
+                journal.cut_after(parts.progress.step)
+        precision = training_precision(settings.machine.precision, device_name)
+        listener.noted(
+            f"{settings.network.name}, {_count(network)} parameters, on {device_name} in "
+            f"{str(precision).removeprefix('torch.')}; "
+            f"{samples.patches} patches of {len(samples.scenes)} scenes"
+        )
+        workshop = Workshop(
+            settings=settings,
+            parts=parts,
+            objective=Objective(settings.objective, getattr(network, "latent_channels", 0), precision),
+            batches=StepBatches(
+                samples,
+                settings.data,
+                settings.seed,
+                filled=filled,
+                rank=processes.rank,
+                processes=processes.count,
+            ),
+            validation=ValidationSet(validation, settings.validation.samples, filled=filled)
+            if processes.first
+            else None,
+            journal=journal,
+            folder=folder,
+            device=device,
+            processes=processes,
+            facts=_facts(settings, samples),
+        )
+        return Result(Loop(workshop, listener).run(), parts.progress)
+    finally:
+        processes.leave()
+
+
+def starts_filled(network: nn.Module) -> bool:
+    """Return whether a network takes a signal that is filled classically where nothing is observed."""
+    return bool(getattr(network, "starts_filled", False))
+
+
+def _check(settings: TrainingSettings, network: nn.Module) -> None:
+    """Raise UsageError for settings that don't go together."""
+    if not (settings.budget.steps or settings.budget.minutes):
+        raise UsageError(
+            "expected a budget to train within, but got none", hint="give --minutes or --steps, or both"
+        )
+    if not settings.data.paths:
+        raise UsageError(
+            "expected data to train on, but got none",
+            hint="give a folder that `landsat-fill dataset` made, or clean scenes",
+        )
+    if not settings.data.band_counts:
+        raise UsageError("expected data.band_counts to have at least one number, but it is empty")
+    multiple_px = math.lcm(CELL_PX, int(network.size_multiple_px))  # type: ignore[arg-type]
+    for name, size_px in (
+        ("data.size_px", settings.data.size_px),
+        ("validation.size_px", settings.validation.size_px),
+    ):
+        if size_px % multiple_px:
+            raise UsageError(
+                f"expected {name} to be a multiple of {multiple_px}, but got {size_px}",
+                hint=f"{settings.network.name} halves tiles that often",
+            )
+    if settings.objective.kind == "residual" and not starts_filled(network):
+        raise UsageError(
+            "expected a network that corrects a fill for the objective residual, "
+            f"but {settings.network.name} makes its own",
+            hint="set objective.kind to distance or, with a standard deviation, to likelihood",
+        )
+    if settings.objective.ms_ssim:
+        ms_ssim_window_px(settings.data.size_px)
+
+
+def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleSource]]:
+    """Return the samples to train on and those to score on."""
+    data = settings.data
+    size_px = settings.validation.size_px or data.size_px
+    given = _opened(data.paths)
+    gaps = _scenes(data.gaps_from)
+    fold = None if data.validation else data.fold
+    samples = open_samples(given, size_px=data.size_px, fold=fold, gaps_from=gaps)
+    if not data.validation:
+        return samples, [open_samples(given, size_px=size_px, fold=fold, training=False)]
+    held = _opened(data.validation)
+    each: Sequence[Path | Sequence[Scene]] = [held] if isinstance(held, Path) else [[scene] for scene in held]
+    return samples, [open_samples(one, size_px=size_px, training=False) for one in each]
+
+
+def _opened(paths: Sequence[str]) -> Path | list[Scene]:
+    """Return the folder of a dataset, or scenes.
+
+    Raises:
+        InputError: If one can't be opened.
+        UsageError: If there is a dataset among several.
+    """
+    datasets = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).is_file()]
+    if not datasets:
+        return _scenes(paths)
+    if len(paths) > 1:
+        raise UsageError(
+            f"expected one dataset or scenes, but got {datasets[0]} beside others",
+            hint="make one dataset of all scenes with `landsat-fill dataset`",
+        )
+    return datasets[0]
+
+
+def _scenes(paths: Sequence[str]) -> list[Scene]:
+    """Return scenes, opened.
+
+    Raises:
+        InputError: If one can't be.
+    """
+    found, bad = find_inputs(paths)
+    if bad:
+        raise bad[0][1]
+    return [scene for given in found for scene in open_input(given)]
+
+
+def _parts(network: nn.Module, optimiser: OptimiserSettings, device: torch.device) -> Parts:
+    """Return what changes while the run goes on, on the device."""
+    # A network of images is faster with channels last: see the convolutions of oneDNN and cuDNN.
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Biases and scales aren't drawn to 0: they hold levels, not patterns.
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    adam = torch.optim.AdamW(
+        [
+            {"params": kernels, "weight_decay": optimiser.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=optimiser.learning_rate,
+        betas=(optimiser.beta1, optimiser.beta2),
+    )
+    return Parts(network, WeightAverage(network, optimiser.average), adam, Progress())
+
+
+def _facts(settings: TrainingSettings, samples: SampleSource) -> dict[str, str]:
+    """Return what is written down beside the weights."""
+    return {
+        "trained_on": f"{len(samples.scenes)} scenes of {_names(settings.data)}",
+        "patch_px": str(settings.data.size_px),
+        "objective": settings.objective.kind,
+        "seed": str(settings.seed),
+        "code_version": __version__,
+    }
+
+
+def _names(data: DataSettings) -> str:
+    return ", ".join(Path(path).name for path in data.paths)
+
+
+def _count(network: nn.Module) -> str:
+    """Return how many numbers a network learns, for people."""
+    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M"

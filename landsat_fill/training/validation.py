@@ -1,0 +1,148 @@
+"""Scores a network on a fixed set of samples that it doesn't train on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from landsat_fill.errors import LandsatFillError
+from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
+from landsat_fill.training.batches import Batch, classical_fill
+from landsat_fill.training.objective import normalised, predict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.networks.interface import Prediction
+    from landsat_fill.training.objective import Objective
+    from landsat_fill.training.patches import SampleSource
+
+GAP_WIDTHS_PX = (4.0, 8.0, 14.0)
+"""From a third of the way out from nadir to the edge of the swath."""
+
+INTERVAL_SHARE = 0.9
+_INTERVAL_STDS = 1.6449
+"""Share of a Gaussian within so many standard deviations."""
+
+_LATENT_SAMPLES = 8
+_SEED = 20030531
+_TRIES_A_SAMPLE = 20
+
+
+class Score(NamedTuple):
+    """How good a network is.
+
+    Attributes:
+        error: RMSE on hidden pixels, relative to the classical fill: the mean over samples, bands and widths.
+        by_width: The same for each width of gaps, in the order of `GAP_WIDTHS_PX`.
+        std_factor: What makes 90 % of the errors lie in their 90 % intervals; None without a std.
+    """
+
+    error: float
+    by_width: tuple[float, ...]
+    std_factor: float | None
+
+
+class ValidationSet:
+    """A fixed set of samples, with stripes of each width."""
+
+    def __init__(self, sources: Sequence[SampleSource], samples: int, *, filled: bool) -> None:
+        """Draw them.
+
+        Args:
+            sources: Where samples come from, in turn; nothing of them is trained on.
+            samples: How many of each width.
+            filled: Whether the network wants a classical fill.
+
+        Raises:
+            LandsatFillError: If the scenes have too little to hide.
+        """
+        generator = np.random.default_rng(_SEED)
+        self._filled = filled
+        self._batches: list[tuple[Batch, NDArray[np.float64]]] = []
+        for _ in range(_TRIES_A_SAMPLE * samples):
+            drawn = sources[len(self._batches) % len(sources)].sample(generator, None)
+            one = _hidden_under_stripes(drawn.values, drawn.usable | drawn.hidden, drawn.scale, generator)
+            if one is not None:
+                self._batches.append(one)
+            if len(self._batches) == samples:
+                return
+        raise LandsatFillError(
+            f"expected {samples} samples with something to hide and to show, but got {len(self._batches)}",
+            hint="give larger or clearer scenes to validate on, or a smaller validation.size_px",
+        )
+
+    def score(self, network: Callable[..., Prediction], objective: Objective, device: torch.device) -> Score:
+        """Return the score of a network in evaluation mode."""
+        ratios: list[NDArray[np.float64]] = []
+        surprises: list[torch.Tensor] = []
+        generator = torch.Generator(device)
+        for batch, reference in self._batches:
+            shown = (batch if self._filled else batch._replace(filled=None)).on(device)
+            given = normalised(shown)
+            noise = objective.noise(given.signal, _LATENT_SAMPLES, generator.manual_seed(_SEED))
+            with torch.inference_mode():
+                mean, std = predict(network, given, noise, objective.precision)
+            mean, std = _mixture(mean, std)
+            error = given.stored(mean) - shown.values
+            ratios.append(_rms(error.cpu(), batch.hidden) / reference)
+            if std is not None:
+                off = (mean - given.target).abs() / std
+                surprises.append(off[given.hidden > 0].cpu())
+        by_width = np.nanmean(np.concatenate(ratios, axis=1), axis=1)
+        factor = None
+        if surprises:
+            factor = float(np.quantile(torch.cat(surprises).numpy(), INTERVAL_SHARE)) / _INTERVAL_STDS
+        return Score(float(by_width.mean()), tuple(by_width.tolist()), factor)
+
+
+def _mixture(mean: torch.Tensor, std: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the mean and the standard deviation of all samples together."""
+    if mean.ndim == 4:
+        return mean, std
+    middle = mean.mean(0)
+    if std is None:
+        return middle, None
+    return middle, (std.square().mean(0) + mean.var(0, correction=0)).sqrt()
+
+
+def _hidden_under_stripes(
+    values: NDArray[np.float32],
+    observed: NDArray[np.bool_],
+    scale: NDArray[np.float32],
+    generator: np.random.Generator,
+) -> tuple[Batch, NDArray[np.float64]] | None:
+    """Return a sample under stripes of each width, as tiles, and the classical fill's RMSE, `(tile, band)`.
+
+    None where a band is left without anything to hide or to show.
+    """
+    lost = np.stack(
+        [simulate_gaps(values.shape, StripeModel(width_px=width), generator) for width in GAP_WIDTHS_PX]
+    )
+    usable, hidden = observed & ~lost, observed & lost
+    if not (usable.any((2, 3)).all() and hidden.any((2, 3)).all()):
+        return None
+    tiles = np.broadcast_to(np.where(observed, values, np.float32(0)), lost.shape).copy()
+    surface = classical_fill(tiles, usable)
+    batch = Batch(
+        torch.from_numpy(tiles),
+        torch.from_numpy(usable),
+        torch.from_numpy(hidden),
+        torch.from_numpy(np.broadcast_to(scale, lost.shape[:2]).copy()),
+        torch.from_numpy(surface),
+    )
+    reference = _rms(torch.from_numpy(surface - tiles), batch.hidden)
+    # A flat band can't be done better or worse.
+    reference[reference == 0] = np.nan
+    return batch, reference
+
+
+def _rms(error: torch.Tensor, pixels: torch.Tensor) -> NDArray[np.float64]:
+    """Return the root mean square of the error over pixels, `(tile, band)`."""
+    square = (error.double().square() * pixels).sum((2, 3)) / pixels.sum((2, 3))
+    root: NDArray[np.float64] = square.sqrt().numpy()
+    return root

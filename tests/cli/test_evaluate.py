@@ -1,0 +1,143 @@
+"""The options of `landsat-fill evaluate`, on a scene small enough for a test."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from landsat_fill.cli.method_rows import labels_of, methods_of
+from landsat_fill.errors import UsageError
+from landsat_fill.evaluation import method_label
+
+FAST = ("-m", "nearest", "--width", "6")
+
+
+@pytest.fixture
+def clean(make):
+    """Return the file of a small scene without gaps."""
+
+    def made(name: str = "clean.tif"):
+        return make(name, gaps=False).path
+
+    return made
+
+
+class TestMethodLists:
+    """What `-m` means."""
+
+    def test_options_follow_colons(self):
+        methods, left_out = methods_of(["nearest,inverse-distance:smoothing=0:max-distance-px=9,harmonic"])
+        labels = [method_label(method) for method in methods]
+        assert labels[0] == "nearest"
+        assert labels[1].startswith("inverse-distance ")
+        assert "smoothing=0" in labels[1]
+        assert "max-distance-px=9.0" in labels[1]
+        assert labels[2] == "harmonic"
+        assert left_out == {}
+
+    def test_a_method_may_come_again_with_other_options(self):
+        methods, _ = methods_of(
+            ["inverse-distance:smoothing=0", "inverse-distance:smoothing=1,inverse-distance"]
+        )
+        assert len(set(methods)) == 3
+
+    def test_all_are_those_that_can_run_here(self):
+        methods, left_out = methods_of(["all"])
+        names = [method.info.name for method in methods]
+        assert {"nearest", "harmonic", "inverse-distance", "tension-spline"} <= set(names)
+        assert not set(names) & set(left_out)
+        assert all(left_out.values())
+
+    def test_a_comma_for_a_colon_is_explained(self):
+        with pytest.raises(UsageError, match="'smoothing=0'") as caught:
+            methods_of(["inverse-distance,smoothing=0"])
+        assert "colon" in str(caught.value.hint)
+
+    def test_an_unknown_option(self):
+        with pytest.raises(UsageError, match="an option of inverse-distance"):
+            methods_of(["inverse-distance:smothing=0"])
+
+    def test_shown_rows_are_named_as_they_were_given(self):
+        methods, _ = methods_of(["nearest,inverse-distance:smoothing=0,inverse-distance"])
+        assert labels_of("inverse-distance", methods) == ["inverse-distance smoothing=0", "inverse-distance"]
+        assert labels_of("inverse-distance:smoothing=0,nearest", methods) == [
+            "inverse-distance smoothing=0",
+            "nearest",
+        ]
+        with pytest.raises(UsageError, match="--show"):
+            labels_of("harmonic", methods)
+
+
+def test_markdown_quotes_the_command(clean, run, tmp_path):
+    page = tmp_path / "scores.md"
+    assert run("evaluate", clean(), *FAST, "--markdown", page).code == 0
+    text = page.read_text(encoding="utf-8")
+    assert f"evaluate {tmp_path}" in text
+    assert f"-m nearest --width 6 --markdown {page}" in text
+    assert "| `nearest` |" in text
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json-file", "--figure", "--markdown"])
+def test_no_file_is_replaced_unasked(clean, run, tmp_path, option):
+    target = tmp_path / "scores.png"
+    target.write_text("mine")
+    ended = run("evaluate", clean(), *FAST, option, target)
+    assert ended.code == 1
+    assert "--overwrite" in ended.err
+    assert target.read_text() == "mine"
+    if option != "--figure":
+        assert run("evaluate", clean(), *FAST, option, target, "--overwrite").code == 0
+        assert target.read_bytes() != b"mine"
+
+
+def test_the_scene_itself_is_never_replaced(clean, run):
+    path = clean()
+    before = path.read_bytes()
+    assert run("evaluate", path, *FAST, "--csv", path, "--overwrite").code == 1
+    assert path.read_bytes() == before
+
+
+def test_two_outputs_need_two_names(clean, run, tmp_path):
+    both = ("--csv", tmp_path / "a", "--markdown", tmp_path / "a")
+    assert run("evaluate", clean(), *FAST, *both).code == 2
+
+
+def test_groups_are_told_apart(clean, run, tmp_path):
+    known, new = clean("known.tif"), clean("new.tif")
+    rows = tmp_path / "all.json"
+    ended = run("evaluate", new, "--group", f"trained on={known}", *FAST, "--json-file", rows)
+    assert ended.code == 0
+    assert "others / trained on" in ended.out
+    told = json.loads(rows.read_text())
+    assert {(r["place"], r["group"]) for r in told["records"]} == {("known", "trained on"), ("new", "others")}
+    assert {(g["group"], g["method"]) for g in told["groups"]} == {
+        (group, method) for group in ("trained on", "others") for method in ("nearest", "inverse-distance")
+    }
+
+
+def test_a_group_needs_a_name(clean, run):
+    assert run("evaluate", "--group", clean(), *FAST).code == 2
+
+
+def test_without_a_band_shift_all_bands_lose_the_same_pixels(clean, run, tmp_path):
+    hidden = {}
+    for shift in ("0", "6"):
+        rows = tmp_path / f"{shift}.json"
+        assert run("evaluate", clean(), *FAST, "--band-shift", shift, "--json-file", rows).code == 0
+        records = json.loads(rows.read_text())["records"]
+        hidden[shift] = {r["hidden"] for r in records if r["band"] != "all"}
+    assert len(hidden["0"]) == 1
+    assert len(hidden["6"]) > 1
+
+
+def test_an_impossible_device(clean, run):
+    ended = run("evaluate", clean(), *FAST, "--device", "toaster")
+    assert ended.code == 2
+    assert "toaster" in ended.err
+
+
+def test_the_stripe_index_and_the_worst_place_are_in_the_table(clean, run):
+    said = run("evaluate", clean(), *FAST, "--threads", "1").out
+    for word in ("stripe index", "worst", "SSIM"):
+        assert word in said

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from landsat_fill.networks import shipped
+
+
+@pytest.fixture
+def own_folder(tiny_folder, tmp_path, monkeypatch):
+    """Return a copy of the tiny weights that may be spoilt."""
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_the_table_names_all(run, own_folder):
+    ended = run("models")
+    assert ended.code == 0
+    for word in ("convcnp", "convlnp-64", "convlnp-128", "partialconv", "unet"):
+        assert word in ended.out
+
+
+def test_json_holds_everything(run, own_folder):
+    found = {row["name"]: row for row in json.loads(run("models", "--json").out)}
+    assert len(found["unet"]["sha256"]) == 64
+    assert found["unet"]["trained_on"] == "nothing"
+    assert found["unet"]["licence"] == "MIT"
+    assert found["convlnp-64"]["network"] == "convlnp"
+    assert found["unet"]["settings"]["channels"] == 8
+
+
+def test_a_card_is_printed(run, own_folder):
+    (own_folder / "unet.md").write_text("# U-Net\n\nTrained on [nothing].\n", encoding="utf-8")
+    ended = run("models", "unet")
+    assert ended.code == 0
+    assert "Trained on [nothing]." in ended.out
+    assert "trained_on: nothing" in run("models", "convcnp").out
+
+
+def test_a_name_that_does_not_exist(run, own_folder):
+    ended = run("models", "u-net")
+    assert ended.code == 2
+    assert "did you mean 'unet'" in ended.err_in_a_line
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_damage_is_an_error_and_the_rest_is_shown(run, own_folder, as_json):
+    (own_folder / "unet.safetensors").write_bytes(b"spoilt")
+    ended = run("models", *(["--json"] if as_json else []))
+    assert ended.code == 1
+    assert "unet.safetensors to have the sha256" in ended.err_in_a_line.replace("- ", "-")
+    assert "convcnp" in ended.out
+
+
+def test_nothing_shipped(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
+    ended = run("models")
+    assert ended.code == 0
+    assert "No weights are shipped" in ended.out
+
+
+def test_listing_needs_no_torch(run, own_folder, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert run("models").code == 0
+    assert run("methods").code == 0
+    assert run("fill", "--help").code == 0
+    assert run("methods", "convlnp").code == 0

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from landsat_fill.errors import UsageError
+from landsat_fill.methods import Context, convlnp, create_method
+from landsat_fill.methods.place_noise import noise_at
+from landsat_fill.pipeline import fill_array
+from landsat_fill.scene import Gaps
+
+pytestmark = pytest.mark.usefixtures("tiny_models")
+
+
+def scene() -> tuple[np.ndarray, Gaps]:
+    generator = np.random.default_rng(0)
+    image = (100 + np.cumsum(generator.normal(0, 4, (2, 40, 48)), axis=1)).astype(np.float32)
+    missing = np.zeros(image.shape, bool)
+    missing[:, 12:22] = True
+    return image, Gaps(missing, ~missing)
+
+
+def filled(seed: int = 0, draws: int = 0, **options: object):
+    image, gaps = scene()
+    method = create_method("convlnp", {"precision": "float32", **options})
+    return fill_array(image, gaps, method, context=Context(draws=draws), seed=seed)
+
+
+def test_the_variant_decides_the_weights_and_the_samples() -> None:
+    small, large = create_method("convlnp"), create_method("convlnp", {"variant": 128})
+    assert (small.shipped_name, large.shipped_name) == ("convlnp-64", "convlnp-128")
+    np.testing.assert_array_equal(filled().mean, filled(samples=32).mean)
+    np.testing.assert_array_equal(filled(variant=128).mean, filled(variant=128, samples=8).mean)
+    assert not np.array_equal(filled().mean, filled(samples=8).mean)
+
+
+@pytest.mark.parametrize(("name", "value", "said"), [("variant", 96, "64 or 128"), ("samples", 0, ">= 1")])
+def test_options_out_of_range_are_refused(name, value, said) -> None:
+    with pytest.raises(UsageError, match=f"expected --{name} to be {said}, but got {value}"):
+        create_method("convlnp", {name: value})
+
+
+def test_a_seed_decides_the_draws_and_the_same_seed_the_same() -> None:
+    first, same, other = filled(1, 2, samples=4), filled(1, 2, samples=4), filled(2, 2, samples=4)
+    np.testing.assert_array_equal(first.draws, same.draws)
+    np.testing.assert_array_equal(first.mean, same.mean)
+    assert not np.array_equal(first.draws, other.draws, equal_nan=True)
+
+
+def test_the_mean_is_that_of_the_draws_and_the_deviation_at_least_theirs() -> None:
+    found = filled(0, 6, samples=6)
+    _, gaps = scene()
+    where = gaps.missing
+    drawn = found.draws[:, where]
+    np.testing.assert_allclose(drawn.mean(0), found.mean[where], atol=1e-3)
+    assert (found.std[where] >= drawn.std(0) - 1e-3).all()
+    assert drawn.std(0).max() > 0
+
+
+def test_samples_worked_on_in_parts_give_the_same(monkeypatch) -> None:
+    expected = filled(0, 3, samples=5)
+    monkeypatch.setattr(convlnp, "CPU_VALUES", 1)
+    found = filled(0, 3, samples=5)
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-5)
+    np.testing.assert_allclose(found.draws, expected.draws, rtol=1e-5)
+    np.testing.assert_allclose(found.std[scene()[1].missing], expected.std[scene()[1].missing], rtol=1e-2)
+
+
+def test_more_draws_than_samples_leave_the_mean_alone() -> None:
+    found = filled(0, 5, samples=2)
+    np.testing.assert_allclose(found.mean, filled(samples=2).mean, rtol=1e-6)
+    assert found.draws.shape[0] == 5
+    assert np.isfinite(found.draws[:, scene()[1].missing]).all()
+
+
+def test_noise_belongs_to_the_place() -> None:
+    whole = noise_at([(0, 0)], (80, 100), range(2), 3, seed=5, device="cpu")
+    part = noise_at([(13, 40)], (50, 60), range(1, 2), 3, seed=5, device="cpu")
+    np.testing.assert_array_equal(part[0, 0], whole[1, 0, :, 13:63, 40:100])
+    other = noise_at([(0, 0)], (80, 100), range(2), 3, seed=6, device="cpu")
+    assert not np.array_equal(other, whole)
+
+
+def test_noise_is_normal_and_differs_everywhere() -> None:
+    noise = noise_at([(0, 0), (96, 0)], (64, 64), range(4), 8, seed=0, device="cpu").numpy()
+    assert abs(noise.mean()) < 0.01
+    assert abs(noise.std() - 1) < 0.01
+    blocks = noise.reshape(4, 2, 8, 2, 32, 2, 32).transpose(0, 1, 3, 5, 2, 4, 6).reshape(16, -1)
+    correlation = np.corrcoef(blocks) - np.eye(16)
+    assert np.abs(correlation).max() < 0.05

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+
+from landsat_fill.networks.slots import band_groups
+
+
+@pytest.mark.parametrize("bands", range(1, 20))
+@pytest.mark.parametrize("slots", [1, 4, 6])
+def test_each_band_is_kept_once_among_as_many_as_there_are_slots(bands: int, slots: int) -> None:
+    groups = list(band_groups(bands, slots))
+    assert [band for group in groups for band in range(group.kept, group.last)] == list(range(bands))
+    for group in groups:
+        assert 0 <= group.first <= group.kept
+        assert group.last - group.first == min(bands, slots)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from landsat_fill.errors import InputError, OutputError, UsageError
+from landsat_fill.networks import shipped
+from landsat_fill.networks.catalogue import build_network, name_of, network_names, settings_class, settings_of
+from landsat_fill.networks.shipped import shipped_file, shipped_names, shipped_weights
+from landsat_fill.networks.weights import load_network, save_network
+from landsat_fill.networks.weights_file import read_weights_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = {"channels": 8, "halvings": 2}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[torch.nn.Module, Path]:
+    torch.manual_seed(3)
+    network = build_network("unet", SMALL).eval()
+    path = tmp_path / "mine.safetensors"
+    save_network(path, network, {"trained_on": "three places", "std_factor": "1.25"})
+    return network, path
+
+
+def with_header(text: str) -> bytes:
+    return len(text).to_bytes(8, "little") + text.encode()
+
+
+@pytest.mark.parametrize("name", ["convcnp", "convlnp", "partialconv", "unet"])
+def test_a_network_is_built_again_from_its_name_and_settings(name: str) -> None:
+    network = build_network(name)
+    assert name in network_names()
+    assert name_of(network) == name
+    again = build_network(name, settings_of(network))
+    assert settings_of(again) == settings_of(network)
+    assert isinstance(network.settings, settings_class(name))
+    assert [p.shape for p in again.parameters()] == [p.shape for p in network.parameters()]
+
+
+def test_settings_change_the_network() -> None:
+    assert settings_of(build_network("unet", SMALL)) == {**settings_of(build_network("unet")), **SMALL}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said", "hint"),
+    [
+        ("u-net", {}, "expected the name of a network, but got 'u-net'", "did you mean 'unet'"),
+        ("unet", {"chanels": 3}, "expected a setting of the network unet, but got 'chanels'", "'channels'"),
+        ("unet", {"channels": "8"}, "expected the setting channels to be int, but got '8'", ""),
+        ("convlnp", {"averaged": 1}, "expected the setting averaged to be bool, but got 1", ""),
+    ],
+)
+def test_what_the_catalogue_does_not_know_is_refused(name, settings, said, hint) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        build_network(name, settings)
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_network_of_ones_own_has_no_name() -> None:
+    with pytest.raises(UsageError, match=r"expected a network of the catalogue, but got torch\.nn"):
+        name_of(torch.nn.Linear(1, 1))
+
+
+def test_what_is_saved_comes_back(saved) -> None:
+    network, path = saved
+    weights = load_network(path)
+    signal, observed = torch.randn(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            weights.network(signal, observed).mean, network(signal, observed).mean, rtol=0, atol=0
+        )
+    assert weights.name == "unet"
+    assert weights.facts == {"trained_on": "three places", "std_factor": "1.25"}
+    assert weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert not weights.network.training
+
+
+def test_the_file_tells_what_it_is_without_torch(saved) -> None:
+    network, path = saved
+    file = read_weights_file(path)
+    assert (file.network, file.name) == ("unet", "mine")
+    assert file.settings == settings_of(network)
+    assert file.parameters == sum(p.numel() for p in network.parameters())
+    assert (file.reach_px, file.size_multiple_px) == (network.reach_px, network.size_multiple_px)
+    assert file.std_factor == 1.25
+    assert file.size_bytes == path.stat().st_size
+
+
+def test_the_same_weights_are_the_same_bytes(saved, tmp_path) -> None:
+    network, path = saved
+    other = tmp_path / "other.safetensors"
+    save_network(other, network, {"std_factor": "1.25", "trained_on": "three places"})
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_other_programs_read_the_file(saved) -> None:
+    from safetensors import safe_open
+
+    _, path = saved
+    with safe_open(path, "numpy") as file:
+        assert file.metadata()["network"] == "unet"
+        assert all(np.isfinite(file.get_tensor(key)).all() for key in file.keys())  # noqa: SIM118
+
+
+def test_weights_of_half_precision_are_converted(saved, tmp_path) -> None:
+    network, _ = saved
+    path = tmp_path / "half.safetensors"
+    save_network(path, build_network("unet", SMALL).half())
+    assert path.stat().st_size < 0.6 * sum(4 * p.numel() for p in network.parameters())
+    assert all(p.dtype == torch.float32 for p in load_network(path).network.parameters())
+
+
+def test_nothing_is_left_of_a_file_that_could_not_be_written(saved, tmp_path) -> None:
+    network, _ = saved
+    with pytest.raises(OutputError, match="expected to write"):
+        save_network(tmp_path / "nowhere" / "a.safetensors", network)
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(OutputError):
+        save_network(tmp_path / "folder.safetensors", network)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_changed_file_is_refused(saved) -> None:
+    _, path = saved
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="to have the sha256 0000, but it has"):
+        load_network(path, expected_sha256="0000")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is no safetensors file"),
+        (b"II*\0 a TIFF, say, that somebody named wrongly", "it is no safetensors file"),
+        (with_header("[1] "), "it is no safetensors file"),
+        (with_header("{}"), "it isn't of that format"),
+        (
+            with_header('{"__metadata__":{"format":"landsat-fill/1"}}'),
+            "its metadata lack or garble 'network'",
+        ),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path, content, said) -> None:
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read_weights_file(path)
+    with pytest.raises(InputError, match=said):
+        load_network(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"expected a file of weights at .*none\.safetensors"):
+        read_weights_file(tmp_path / "none.safetensors")
+
+
+def test_a_truncated_file_is_refused(saved) -> None:
+    _, path = saved
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(
+        InputError, match=r"expected weights of the network unet in .*, but they don't fit it"
+    ):
+        load_network(path)
+
+
+def test_shipped_weights_are_found_and_verified(tiny_models) -> None:
+    assert set(shipped_names()) == {"convcnp", "convlnp-64", "convlnp-128", "partialconv", "unet"}
+    assert shipped_weights()["convlnp-64"].network == "convlnp"
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda folder: (folder / "unet.safetensors").unlink(), "expected the weights unet.safetensors in"),
+        (lambda folder: (folder / "unet.safetensors").write_bytes(b"x"), "to have the sha256"),
+        (lambda folder: (folder / "SHA256SUMS").unlink(), "expected a line for unet.safetensors"),
+    ],
+)
+def test_damaged_shipped_weights_are_refused(tiny_folder, tmp_path, monkeypatch, harm, said) -> None:
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
+    harm(tmp_path)
+    with pytest.raises(InputError, match=said):
+        shipped_file("unet")
+    assert "unet" in shipped_names()
+
+
+def test_without_torch_the_error_says_what_to_do(saved, monkeypatch) -> None:
+    import sys
+
+    from landsat_fill.errors import MissingPackageError
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingPackageError, match="expected the package torch") as caught:
+        build_network("unet")
+    assert "pip install torch" in str(caught.value.hint)
+    with pytest.raises(MissingPackageError):
+        load_network(saved[1])
+    assert read_weights_file(saved[1]).network == "unet"

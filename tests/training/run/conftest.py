@@ -1,0 +1,138 @@
+"""Two small clean scenes far apart, settings of a run that takes seconds, and a listener that remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import Affine
+
+from landsat_fill.training.batches import Batch, classical_fill
+from landsat_fill.training.recipes import recipe
+from landsat_fill.training.settings import TrainingSettings, changed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from landsat_fill.training.listening import Standing
+
+TINY = {
+    "band-unet": {"band_channels": 8, "channels": 8, "trunk_blocks": 1, "exit_blocks": 1},
+    "convcnp": {"channels": 8, "blocks": 1, "decoder_layers": 1, "kernel_px": 3, "context_kernel_px": 5},
+    "convlnp": {"channels": 8, "blocks": 1, "kernel_px": 3, "context_kernel_px": 5},
+    "unet": {"channels": 8, "halvings": 2},
+    "partialconv": {"channels": 8, "halvings": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Keep sums in one order, and leave the number of threads as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def clean_scenes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("clean")
+    paths = []
+    for number in range(2):
+        rows, cols = np.mgrid[:72, :80]
+        hills = np.sin(rows / 9 + number) * np.cos(cols / (7 + number))
+        noise = np.random.default_rng(number).normal(0, 0.1, (3, 72, 80))
+        cube = (120 + 60 * hills + 20 * noise + 10 * np.arange(3)[:, None, None]).astype(np.uint8)
+        path = folder / f"place{number}.tif"
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=80,
+            height=72,
+            count=3,
+            dtype="uint8",
+            crs="EPSG:32637",
+            transform=Affine(30, 0, 400_000 + 90_000 * number, 0, -30, 1_200_000),
+        ) as file:
+            file.write(cube)
+        paths.append(str(path))
+    return paths
+
+
+@pytest.fixture
+def settings_for(clean_scenes: list[str]) -> Callable[..., TrainingSettings]:
+    """Return a function that makes settings of a small run; tables given by name are laid over them."""
+
+    def make(network: str = "unet", /, **tables: dict[str, Any]) -> TrainingSettings:
+        small = {
+            "network": {"name": network, **TINY[network]},
+            "data": {
+                "paths": clean_scenes[:1],
+                "validation": clean_scenes[1:],
+                "size_px": 40,
+                "batch": 2,
+                "band_counts": [3, 1],
+            },
+            "objective": {"samples": 2},
+            "optimiser": {"warm_up_steps": 2},
+            "budget": {"steps": 6},
+            "validation": {"every_steps": 3, "samples": 2},
+            "machine": {"workers": 0, "threads": 1, "precision": "float32", "device": "cpu"},
+        }
+        return changed(changed(recipe(network), small, "the test"), tables, "the test")
+
+    return make
+
+
+@dataclass
+class Ears:
+    """Remembers what it heard, and asks to stop after a step."""
+
+    stop_after: int | None = None
+    steps: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def stepped(self, standing: Standing) -> None:
+        self.steps.append(standing.step)
+
+    def validated(self, standing: Standing) -> None:
+        assert standing.score is not None
+        self.scores.append(standing.score)
+
+    def noted(self, text: str) -> None:
+        self.notes.append(text)
+
+    def stop_asked(self) -> bool:
+        return self.stop_after is not None and bool(self.steps) and self.steps[-1] >= self.stop_after
+
+
+@pytest.fixture
+def ears() -> type[Ears]:
+    return Ears
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Two tiles of two bands, a tenth of the pixels hidden, a corner never observed."""
+    random = np.random.default_rng(3)
+    rows, cols = np.mgrid[:48, :48]
+    hills = 30 * np.sin(rows / 6)[None, None] * np.cos(cols / 8) + random.normal(0, 1, (2, 2, 48, 48))
+    values = hills.astype(np.float32)
+    observed = np.ones(values.shape, np.bool_)
+    observed[:, :, :8, :8] = False
+    hidden = observed & ((rows + cols // 5) % 20 < 4)
+    usable = observed & ~hidden
+    values[~observed] = 0
+    return Batch(
+        torch.from_numpy(values),
+        torch.from_numpy(usable),
+        torch.from_numpy(hidden),
+        torch.full((2, 2), 5.0),
+        torch.from_numpy(classical_fill(values, usable)),
+    )

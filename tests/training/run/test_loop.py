@@ -1,0 +1,188 @@
+"""A run of a few steps: it learns, writes its files, stops and goes on exactly."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from landsat_fill.errors import InputError, LandsatFillError, OutputError, UsageError
+from landsat_fill.networks.weights import load_network
+from landsat_fill.training.listening import Ending
+from landsat_fill.training.run import train
+from landsat_fill.training.run_file import read_run_file
+from landsat_fill.training.run_folder import RunFolder
+from landsat_fill.training.settings import TrainingSettings, changed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    SettingsFor = Callable[..., TrainingSettings]
+
+
+def rows_of(folder: RunFolder) -> list[dict[str, str]]:
+    with folder.log.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    one, other = load_file(first), load_file(second)
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("network", ["band-unet", "convcnp", "convlnp", "unet", "partialconv"])
+def test_the_loss_falls_and_the_files_are_there(
+    network: str, tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    settings = settings_for(
+        network,
+        budget={"steps": 50},
+        validation={"every_steps": 25},
+        data={"band_counts": [3]},
+        optimiser={"learning_rate": 5e-3},
+    )
+    heard = ears()
+    result = train(settings, folder, heard)
+    assert result.ending is Ending.BUDGET and result.progress.step == 50
+    first, last = rows_of(folder)
+    assert float(last["loss"]) < float(first["loss"])
+    assert min(heard.scores) == result.progress.best
+    assert float(last["validation"]) == pytest.approx(heard.scores[-1], rel=1e-4)
+    assert folder.curve.read_bytes().startswith(b"\x89PNG")
+    for path in (folder.best, folder.last):
+        weights = load_network(path)
+        assert weights.name == network
+        assert weights.facts["patch_px"] == "40"
+        assert ("std_factor" in weights.facts) == (network in ("band-unet", "convcnp", "convlnp"))
+
+
+@pytest.mark.parametrize("network", ["band-unet", "convlnp"])
+def test_resuming_is_exact(network: str, tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    settings = settings_for(network, validation={"every_steps": 2})
+    whole, halves = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "halves")
+    train(settings, whole, ears())
+    stopped = train(settings, halves, ears(stop_after=3))
+    assert stopped.ending is Ending.INTERRUPTED and stopped.progress.step == 3
+    train(settings, halves, ears(), resume=True)
+    for name in ("best", "last"):
+        assert same_weights(getattr(whole, name), getattr(halves, name))
+    assert [row["step"] for row in rows_of(halves)] == ["2", "3", "4", "6"]
+
+
+def test_a_log_is_cut_to_the_checkpoint_it_goes_on_from(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(settings_for(), folder, ears(stop_after=3))
+    checkpoint = folder.checkpoint.read_bytes()
+    train(settings_for(), folder, ears(), resume=True)
+    folder.checkpoint.write_bytes(checkpoint)  # as if it had been killed before the last one
+    train(settings_for(), folder, ears(), resume=True)
+    assert [row["step"] for row in rows_of(folder)] == ["3", "6"]
+
+
+def test_workers_change_nothing_but_the_time(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    folders = [RunFolder(tmp_path / str(workers)) for workers in (0, 2)]
+    for workers, folder in zip((0, 2), folders, strict=True):
+        train(settings_for(machine={"workers": workers}), folder, ears())
+    assert same_weights(folders[0].last, folders[1].last)
+
+
+def test_the_run_file_reproduces_the_run(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    first, again = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "again")
+    train(settings_for(seed=5), first, ears())
+    train(changed(TrainingSettings(), read_run_file(first.settings), "run.toml"), again, ears())
+    assert same_weights(first.last, again.last)
+    other = RunFolder(tmp_path / "other")
+    train(settings_for(seed=6), other, ears())
+    assert not same_weights(first.last, other.last)
+
+
+def test_minutes_end_a_run_with_the_rate_gone(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    settings = settings_for(budget={"steps": 0, "minutes": 0.05}, validation={"every_steps": 1000})
+    folder = RunFolder(tmp_path / "run")
+    result = train(settings, folder, ears())
+    assert result.ending is Ending.BUDGET
+    assert 0.05 <= result.progress.minutes < 0.2
+    assert float(rows_of(folder)[-1]["learning_rate"]) < 0.05 * settings.optimiser.learning_rate
+
+
+def test_patience_ends_a_run_that_gets_no_better(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    settings = settings_for(
+        optimiser={"learning_rate": 0.0},
+        budget={"steps": 100},
+        validation={"every_steps": 1, "patience": 2},
+    )
+    result = train(settings, RunFolder(tmp_path / "run"), ears())
+    assert result.ending is Ending.PATIENCE and result.progress.step == 3
+
+
+def test_a_loss_that_diverges_is_an_error(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    settings = settings_for(
+        optimiser={"learning_rate": 1e30, "gradient_norm": 0.0, "warm_up_steps": 0},
+        budget={"steps": 200},
+        validation={"every_steps": 1000},
+    )
+    with pytest.raises(LandsatFillError, match="gradients"):
+        train(settings, RunFolder(tmp_path / "run"), ears())
+
+
+def test_a_run_is_not_replaced_unasked(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    folder = RunFolder(tmp_path / "run")
+    settings = settings_for(budget={"steps": 1})
+    train(settings, folder, ears())
+    with pytest.raises(OutputError, match="has one"):
+        train(settings, folder, ears())
+    train(settings, folder, ears(), overwrite=True)
+
+
+def test_a_damaged_checkpoint_is_an_error(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(settings_for(), folder, ears(stop_after=1))
+    folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:500])
+    with pytest.raises(InputError, match="checkpoint"):
+        train(settings_for(), folder, ears(), resume=True)
+
+
+def test_a_checkpoint_of_another_network_is_an_error(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(settings_for(), folder, ears(stop_after=1))
+    with pytest.raises(InputError, match="checkpoint"):
+        train(settings_for("convcnp"), folder, ears(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"budget": {"steps": 0}}, "budget"),
+        ({"data": {"paths": []}}, "data"),
+        ({"data": {"size_px": 36}}, "multiple"),
+        ({"data": {"size_px": 32}, "objective": {"ms_ssim": 1.0}}, "MS-SSIM"),
+        ({"objective": {"kind": "likelihood"}}, "standard deviation"),
+        ({"objective": {"kind": "residual"}}, "corrects a fill"),
+        ({"machine": {"device": "tpu"}}, "device"),
+        ({"network": {"widht": 3}}, "widht"),
+    ],
+)
+def test_settings_that_cannot_be_meant(
+    tables: dict[str, Any], said: str, tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        train(settings_for(**tables), RunFolder(tmp_path / "run"), ears())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_a_gpu_that_is_not_there_is_never_replaced(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    with pytest.raises(UsageError, match="cuda"):
+        train(settings_for(machine={"device": "cuda"}), RunFolder(tmp_path / "run"), ears())

@@ -1,0 +1,92 @@
+"""The losses against numbers worked out by hand, and against torch's own distributions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Normal
+
+from landsat_fill.errors import UsageError
+from landsat_fill.training import losses
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_gaussian_likelihood_is_torchs() -> None:
+    mean, std, target = draw(2, 3, 4, 4), draw(2, 3, 4, 4, seed=1).exp(), draw(2, 3, 4, 4, seed=2)
+    expected = Normal(mean, std).log_prob(target)
+    assert torch.allclose(losses.gaussian_log_likelihood(mean, std, target), expected, atol=1e-6)
+
+
+def test_the_likelihood_of_a_mixture_is_that_of_whole_tiles() -> None:
+    mean, std, target = draw(3, 2, 1, 2, 2), draw(3, 2, 1, 2, 2, seed=1).exp(), draw(2, 1, 2, 2, seed=2)
+    weight = torch.ones_like(target)
+    weight[0, 0, 0, 0] = 0
+    densities = (Normal(mean, std).log_prob(target) * weight).sum((2, 3, 4)).exp()
+    expected = -(densities.mean(0).log() / weight.sum((1, 2, 3))).mean()
+    found = losses.negative_log_likelihood(mean, std, target, weight)
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_mixture_of_equal_samples_is_one_of_them() -> None:
+    mean, std, target = draw(2, 1, 3, 3), draw(2, 1, 3, 3, seed=1).exp(), draw(2, 1, 3, 3, seed=2)
+    one = losses.negative_log_likelihood(mean, std, target, torch.ones_like(target))
+    many = losses.negative_log_likelihood(
+        mean.expand(4, -1, -1, -1, -1), std.expand(4, -1, -1, -1, -1), target, torch.ones_like(target)
+    )
+    assert float(many) == pytest.approx(float(one), rel=1e-5)
+
+
+def test_bands_weigh_alike_and_those_without_pixels_do_not_count() -> None:
+    values = torch.tensor([1.0, 1.0, 1.0, 5.0, 7.0, 7.0]).reshape(1, 3, 1, 2)
+    weight = torch.tensor([1.0, 1.0, 0.0, 1.0, 0.0, 0.0]).reshape(1, 3, 1, 2)
+    assert float(losses.mean_over_bands(values, weight)) == pytest.approx((1 + 5) / 2)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("absolute", 3.0), ("squared", 9.0), ("huber", 2.5)])
+def test_distances(kind: str, expected: float) -> None:
+    error = losses.pixel_distance(kind, torch.tensor([4.0]), torch.tensor([1.0]))
+    assert error.tolist() == [expected]
+
+
+def test_roughness_counts_only_where_something_is_hidden() -> None:
+    image = torch.tensor([[0.0, 1.0, 3.0], [0.0, 1.0, 3.0]])[None, None]
+    nothing = torch.zeros_like(image)
+    assert float(losses.total_variation(image, nothing)) == 0
+    one = nothing.clone()
+    one[..., 0, 0] = 1
+    assert float(losses.total_variation(image, one)) == pytest.approx(1 / 6)
+
+
+@pytest.mark.parametrize(("side_px", "window_px"), [(64, 3), (96, 5), (128, 7), (256, 11), (33, 3)])
+def test_windows_of_ms_ssim_fit(side_px: int, window_px: int) -> None:
+    assert losses.ms_ssim_window_px(side_px) == window_px
+    image = draw(1, 1, side_px, side_px)
+    assert float(losses.ms_ssim_loss(image, image)) == pytest.approx(0, abs=1e-5)
+
+
+def test_ms_ssim_refuses_what_is_too_small() -> None:
+    with pytest.raises(UsageError, match="32"):
+        losses.ms_ssim_window_px(32)
+
+
+def test_ms_ssim_prefers_structure_and_takes_samples() -> None:
+    target = draw(2, 3, 64, 64)
+    near, far = target + 0.1 * draw(2, 3, 64, 64, seed=1), torch.zeros_like(target)
+    assert losses.ms_ssim_loss(near, target) < losses.ms_ssim_loss(far, target)
+    pair = torch.stack([near, far])
+    halves = [float(losses.ms_ssim_loss(one, target)) for one in pair]
+    assert float(losses.ms_ssim_loss(pair, target)) == pytest.approx(sum(halves) / 2, rel=1e-5)
+
+
+def test_ms_ssim_of_the_opposite_has_a_finite_slope() -> None:
+    target = draw(1, 2, 64, 64)
+    opposite = (-target).requires_grad_()
+    losses.ms_ssim_loss(opposite, target).backward()
+    assert opposite.grad is not None
+    assert bool(opposite.grad.isfinite().all())
+    assert math.isfinite(float(losses.ms_ssim_loss(-target, target)))

@@ -1,0 +1,143 @@
+"""What a step minimises: normalised as in filling, blind to hidden pixels, each loss lowest at the truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from landsat_fill.methods import Context, create_method
+from landsat_fill.networks.catalogue import build_network
+from landsat_fill.networks.interface import Prediction
+from landsat_fill.networks.weights import save_network
+from landsat_fill.scene import Gaps
+from landsat_fill.training.objective import Objective, normalised, predict
+from landsat_fill.training.settings import ObjectiveSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from landsat_fill.training.batches import Batch
+
+KINDS = ("likelihood", "distance", "partial-convolution", "residual")
+CPU = torch.Generator()
+
+
+def objective_of(kind: str, **settings: float) -> Objective:
+    return Objective(replace(ObjectiveSettings(kind=kind), **settings), 0, torch.float32)  # type: ignore[arg-type]
+
+
+def test_hidden_pixels_never_reach_the_signal(batch: Batch) -> None:
+    other = batch._replace(values=batch.values.where(~batch.hidden, 1e4), filled=None)
+    mine, its = normalised(batch._replace(filled=None)), normalised(other)
+    for name in ("signal", "observed", "mean", "spread"):
+        assert torch.equal(getattr(mine, name), getattr(its, name))
+    assert not torch.equal(mine.target, its.target)
+    assert torch.equal(mine.signal == 0, mine.observed == 0) or bool((mine.signal[~batch.usable] == 0).all())
+
+
+def test_a_classical_fill_is_the_signal_everywhere(batch: Batch) -> None:
+    given = normalised(batch)
+    assert torch.allclose(given.stored(given.signal), batch.filled, atol=1e-3)  # type: ignore[arg-type]
+
+
+def test_gain_and_offset_of_a_band_cancel_out(batch: Batch) -> None:
+    once = normalised(batch._replace(filled=None))
+    scaled = normalised(batch._replace(values=batch.values * 250, filled=None))
+    assert torch.allclose(once.signal, scaled.signal, atol=1e-4)
+    assert torch.allclose(once.target, scaled.target, atol=1e-4)
+
+
+def test_a_flat_band_teaches_nothing(batch: Batch) -> None:
+    values = batch.values.clone()
+    values[:, 0] = 0.0
+    given = normalised(batch._replace(values=values, filled=None))
+    assert not given.signal[:, 0].any()
+    assert not (given.shown[:, 0].any() or given.hidden[:, 0].any())
+    assert bool(given.hidden[:, 1].any())
+
+
+def test_training_and_filling_normalise_alike(batch: Batch, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build_network("unet", {"channels": 8, "halvings": 2}).eval()
+    save_network(tmp_path / "own.safetensors", network, {})
+    batch = batch._replace(filled=None)
+    given = normalised(batch)
+    with torch.inference_mode():
+        mean, _ = predict(network, given, None, torch.float32)
+    expected = given.stored(mean).numpy()
+
+    usable = batch.usable.numpy()
+    image = np.where(usable, batch.values.numpy() + 1000.0, np.nan)
+    method = create_method("unet", {"weights": str(tmp_path / "own.safetensors"), "precision": "float32"})
+    generators = tuple(np.random.default_rng(0) for _ in image)
+    context = Context(threads=1, generators=generators, corners=((0, 0),) * len(image))
+    filled = method.fill(image, Gaps(missing=~usable, usable=usable), context)
+    assert np.allclose(filled.mean[~usable], expected[~usable] + 1000.0, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ms_ssim", [0.0, 0.5])
+def test_each_loss_is_lower_at_the_truth(kind: str, ms_ssim: float, batch: Batch) -> None:
+    batch = batch._replace(filled=None)
+    target = normalised(batch).target
+
+    def answering(mean: Tensor) -> Prediction:
+        return Prediction(mean, torch.ones_like(mean))
+
+    objective = objective_of(kind, ms_ssim=ms_ssim)
+    right = objective(lambda *_: answering(target), batch, CPU)
+    wrong = objective(lambda *_: answering(target + 0.5 * target.roll(5, -1)), batch, CPU)
+    assert float(right.total) < float(wrong.total)
+    assert float(sum(right.parts.values())) == pytest.approx(float(right.total), rel=1e-5)
+    assert ("ms_ssim" in right.parts) == (ms_ssim > 0)
+
+
+def test_the_error_of_a_residual_is_counted_in_units_of_interpolation(batch: Batch) -> None:
+    objective = objective_of("residual", std_weight=0.0)
+    mean = torch.zeros_like(batch.values)
+
+    def error(of: Batch) -> float:
+        return float(objective(lambda *_: Prediction(mean), of, CPU).total)
+
+    assert error(batch._replace(scale=batch.scale * 2)) == pytest.approx(error(batch) / 4, rel=1e-5)
+
+
+def test_the_deviation_of_a_residual_does_not_bend_the_mean(batch: Batch) -> None:
+    def slope(std_weight: float) -> Tensor:
+        mean = torch.zeros_like(batch.values, requires_grad=True)
+        std = torch.ones_like(batch.values)
+        objective_of("residual", std_weight=std_weight)(
+            lambda *_: Prediction(mean, std), batch, CPU
+        ).total.backward()  # type: ignore[no-untyped-call]
+        assert mean.grad is not None
+        return mean.grad
+
+    assert torch.equal(slope(0.0), slope(1.0))
+
+
+def test_what_was_never_observed_has_no_say(batch: Batch) -> None:
+    never = ~(batch.usable | batch.hidden)
+    assert bool(never.any())
+    mean = torch.zeros_like(batch.values, requires_grad=True)
+    for kind in KINDS:
+        loss = objective_of(kind, ms_ssim=1.0)(lambda *_: Prediction(mean, torch.ones_like(mean)), batch, CPU)
+        mean.grad = None
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        assert mean.grad is not None
+        assert not mean.grad[never].any(), kind
+        assert bool(mean.grad[batch.hidden].any()), kind
+
+
+def test_noise_is_the_generators(batch: Batch) -> None:
+    objective = Objective(ObjectiveSettings(), 4, torch.float32)
+    draws = [objective.noise(batch.values, 3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert draws[0] is not None
+    assert draws[0].shape == (3, 2, 4, 48, 48)
+    assert torch.equal(draws[0], draws[1])  # type: ignore[arg-type]
+    assert not torch.equal(draws[0], draws[2])  # type: ignore[arg-type]

@@ -1,0 +1,96 @@
+"""`landsat-fill train` as a user types it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from landsat_fill.cli.app import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = (
+    *("--size", "40", "--batch", "1", "--workers", "0", "--threads", "1", "--device", "cpu"),
+    *("-O", "network.channels=8", "-O", "network.halvings=2", "-O", "data.band_counts=[3]"),
+    *("-O", "validation.samples=1", "-O", "validation.every_steps=2"),
+)
+
+
+def call(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["train", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_from_scenes_to_a_filled_scene(tmp_path: Path, clean_scenes: list[str], samples: Path) -> None:
+    first, held = clean_scenes
+    run = tmp_path / "run"
+    code, said = call("unet", first, "-o", run, "--validation", held, "--steps", 4, *SMALL)
+    assert code == 0, said
+    assert "best error" in said
+    for name in ("run.toml", "log.csv", "curve.png", "last.pt", "best.safetensors", "last.safetensors"):
+        assert (run / name).is_file(), name
+
+    code, said = call("-o", tmp_path / "again", "--config", run / "run.toml")
+    assert code == 0, said
+    again = (tmp_path / "again" / "run.toml").read_text()
+    assert again == (run / "run.toml").read_text()
+
+    code, said = call("-o", run, "--resume", "--steps", 6)
+    assert code == 0, said
+    assert "after 6 steps" in said
+
+    scene, target = sorted(samples.glob("*.tif"))[0], tmp_path / "filled.tif"
+    arguments = [str(scene), "-o", str(target), "-m", "unet", "--weights", str(run / "best.safetensors")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert target.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["unet", "DATA", "--steps", "3"], 2, "-o"),
+        (["-o", "RUN", "--steps", "3"], 2, "network"),
+        (["unett", "DATA", "-o", "RUN", "--steps", "3"], 2, "unet"),
+        (["unet", "DATA", "-o", "RUN"], 2, "budget"),
+        (["unet", "-o", "RUN", "--steps", "3"], 2, "data"),
+        (["unet", "nowhere", "-o", "RUN", "--steps", "3"], 1, "nowhere"),
+        (["unet", "DATA", "-o", "RUN", "--steps", "3", "-O", "optimiser.decay=linear"], 2, "cosine"),
+        (["-o", "RUN", "--resume"], 1, "run.toml"),
+        (["-o", "RUN", "--resume", "--config", "x.toml"], 2, "both"),
+    ],
+)
+def test_errors_say_what_to_do(
+    arguments: list[str], code: int, said: str, tmp_path: Path, clean_scenes: list[str]
+) -> None:
+    words = {"DATA": clean_scenes[0], "RUN": str(tmp_path / "run")}
+    found, output = call(*(words.get(word, word) for word in arguments))
+    assert found == code, output
+    assert said in output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+def test_ctrl_c_keeps_what_was_learned(tmp_path: Path, clean_scenes: list[str]) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "landsat_fill", "train", "unet", clean_scenes[0], "-o", str(run)]
+    command += ["--validation", clean_scenes[1], "--minutes", "10", *SMALL, "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (run / "last.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    assert "Traceback" not in said
+    code, said = call("-o", run, "--resume", "--minutes", "0.0001")
+    assert code == 0, said
