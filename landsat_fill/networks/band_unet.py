@@ -52,8 +52,8 @@ class BandUNet(nn.Module):
 
     Untrained it returns the signal as it is; so does a pixel it has nothing to say about.
 
-    Source: this project; residual blocks after He et al. 2016, doi:10.1109/CVPR.2016.90, the sharing of weights
-    between bands after Zaheer et al. 2017, Deep Sets, arXiv:1703.06114.
+    Source: this project; residual blocks after He et al. 2016, doi:10.1109/CVPR.2016.90, the sharing of
+    weights between bands after Zaheer et al. 2017, Deep Sets, arXiv:1703.06114.
     """
 
     size_multiple_px: ClassVar[int] = 4
@@ -74,8 +74,7 @@ class BandUNet(nn.Module):
         self.across = nn.Conv2d(narrow, narrow, 3, padding=1)
         self.after = _blocks(narrow, settings.exit_blocks)
         self.exit = nn.Conv2d(narrow, 2 * 4, 3, padding=1)
-        nn.init.zeros_(self.exit.weight)
-        nn.init.zeros_(self.exit.bias)
+        _silence(self.exit)
         self.reach_px = reach_px(
             [
                 *[enlarged, convolved(3), convolved(3, 2 * settings.exit_blocks)],
@@ -115,12 +114,17 @@ class _Block(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        _silence(self.second)
 
     def forward(self, features: Tensor) -> Tensor:
         added: Tensor = self.second(relu(self.first(features), inplace=True))
         return features + added
+
+
+def _silence(layer: nn.Conv2d) -> None:
+    """Let a layer say nothing until it has learned something."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:

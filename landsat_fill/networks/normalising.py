@@ -55,7 +55,7 @@ def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _window_sum(values: Tensor) -> Tensor:
-    """Return the mean over the window around each cell, zeros beyond the edge, `(tile, band, row / 8, col / 8)`."""
+    """Return the mean over the window around each cell, `(tile, band, cell, cell)`, zeros beyond the edge."""
     from torch.nn.functional import avg_pool2d
 
     return avg_pool2d(avg_pool2d(values, CELL_PX), WINDOW_CELLS, stride=1, padding=WINDOW_CELLS // 2)

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 _AHEAD = 4
 """Batches that each worker keeps ready: enough to bridge a validation's start, a few MB each."""
 
-_SURFACE_TENSION = 0.35
-_SURFACE_REDUCTION = 30.0
-"""The classical fill that networks start from, and are scored against: the thin plate under tension that
-measured best of the classical methods, see `methods/tension_spline.py`."""
-
 
 class Batch(NamedTuple):
     """Samples of one size and band count, stacked: `(tile, band, row, col)` each but for `scale`.
@@ -83,14 +78,14 @@ def classical_fill(values: NDArray[np.float32], usable: NDArray[np.bool_]) -> ND
         values: `(tile, band, row, col)`.
         usable: Where the values are evidence.
     """
-    from landsat_fill.methods.plate import plate
+    from landsat_fill.methods.band_unet import first_surface
 
     surface = np.zeros_like(values)
     for at in np.ndindex(values.shape[:2]):
         seen = usable[at]
         if seen.any():
             shown = np.where(seen, values[at], np.float32(0))
-            surface[at] = plate(shown, ~seen, seen, tension=_SURFACE_TENSION, reduction=_SURFACE_REDUCTION)
+            surface[at] = first_surface(shown, ~seen, seen)
     return surface
 
 
@@ -169,10 +164,11 @@ class _StepsFrom(Sampler[int]):
 
 
 def _start_worker(_worker: int) -> None:
-    """Keep to one thread, and leave Ctrl-C to the process that trains."""
+    """Keep to one thread, and leave Ctrl-C and a scheduler's end to the process that trains."""
     import signal
 
     import cv2
 
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

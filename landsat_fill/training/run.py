@@ -10,33 +10,29 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from landsat_fill.errors import UsageError
-from landsat_fill.io import find_inputs, open_input
 from landsat_fill.networks.catalogue import build_network, settings_of
 from landsat_fill.networks.normalising import CELL_PX
 from landsat_fill.training.average import WeightAverage
 from landsat_fill.training.batches import StepBatches
 from landsat_fill.training.checkpoints import Parts, Progress, load_checkpoint
-from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.hardware import training_device, training_precision
 from landsat_fill.training.journal import Journal
 from landsat_fill.training.loop import Loop, Workshop
 from landsat_fill.training.losses import ms_ssim_window_px
-from landsat_fill.training.manifest import MANIFEST_NAME
 from landsat_fill.training.objective import Objective
 from landsat_fill.training.processes import join_processes
 from landsat_fill.training.run_file import run_file_text
 from landsat_fill.training.settings import NetworkSettings
+from landsat_fill.training.sources import open_sources
 from landsat_fill.training.validation import ValidationSet
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import nn
 
-    from landsat_fill.scene import Scene
     from landsat_fill.training.listening import Ending, Listener
     from landsat_fill.training.patches import SampleSource
+    from landsat_fill.training.processes import Processes
     from landsat_fill.training.run_folder import RunFolder
     from landsat_fill.training.settings import DataSettings, OptimiserSettings, TrainingSettings
 
@@ -77,54 +73,60 @@ def train(
     """
     if settings.machine.threads:
         torch.set_num_threads(settings.machine.threads)
-    processes, device_name = join_processes(training_device(settings.machine.device))
+    processes, device = join_processes(training_device(settings.machine.device))
     try:
-        device = torch.device(device_name)
         torch.manual_seed(settings.seed)
         network = build_network(settings.network.name, settings.network.options)
         settings = replace(settings, network=NetworkSettings(settings.network.name, settings_of(network)))
         _check(settings, network)
-        filled = starts_filled(network)
-        samples, validation = open_sources(settings)
+        workshop, summary = _equipped(settings, network, folder, device, processes)
         if processes.first:
             text = run_file_text(settings, f"landsat-fill {__version__}, torch {torch.__version__}")
             folder.begin(text, resume=resume, overwrite=overwrite)
-        parts = _parts(network, settings.optimiser, device)
-        journal = Journal(folder.log)
         if resume:
-            load_checkpoint(folder.checkpoint, parts)
+            load_checkpoint(folder.checkpoint, workshop.parts)
             if processes.first:
-                journal.cut_after(parts.progress.step)
-        precision = training_precision(settings.machine.precision, device_name)
-        listener.noted(
-            f"{settings.network.name}, {_count(network)} parameters, on {device_name} in "
-            f"{str(precision).removeprefix('torch.')}; "
-            f"{samples.patches} patches of {len(samples.scenes)} scenes"
-        )
-        workshop = Workshop(
-            settings=settings,
-            parts=parts,
-            objective=Objective(settings.objective, getattr(network, "latent_channels", 0), precision),
-            batches=StepBatches(
-                samples,
-                settings.data,
-                settings.seed,
-                filled=filled,
-                rank=processes.rank,
-                processes=processes.count,
-            ),
-            validation=ValidationSet(validation, settings.validation.samples, filled=filled)
-            if processes.first
-            else None,
-            journal=journal,
-            folder=folder,
-            device=device,
-            processes=processes,
-            facts=_facts(settings, samples),
-        )
-        return Result(Loop(workshop, listener).run(), parts.progress)
+                workshop.journal.cut_after(workshop.parts.progress.step)
+        listener.noted(summary)
+        return Result(Loop(workshop, listener).run(), workshop.parts.progress)
     finally:
         processes.leave()
+
+
+def _equipped(
+    settings: TrainingSettings, network: nn.Module, folder: RunFolder, device: str, processes: Processes
+) -> tuple[Workshop, str]:
+    """Return all that the loop works with, and a line that sums it up; nothing is written yet."""
+    filled = starts_filled(network)
+    samples, held_out = open_sources(settings)
+    validation = None
+    if processes.first:
+        validation = ValidationSet(held_out, settings.validation.samples, filled=filled)
+    precision = training_precision(settings.machine.precision, device)
+    workshop = Workshop(
+        settings=settings,
+        parts=_parts(network, settings.optimiser, torch.device(device)),
+        objective=Objective(settings.objective, getattr(network, "latent_channels", 0), precision),
+        batches=StepBatches(
+            samples,
+            settings.data,
+            settings.seed,
+            filled=filled,
+            rank=processes.rank,
+            processes=processes.count,
+        ),
+        validation=validation,
+        journal=Journal(folder.log),
+        folder=folder,
+        device=torch.device(device),
+        processes=processes,
+        facts=_facts(settings, samples),
+    )
+    summary = (
+        f"{settings.network.name}, {_count(network)} parameters, on {device} in "
+        f"{str(precision).removeprefix('torch.')}; {samples.patches} patches of {len(samples.scenes)} scenes"
+    )
+    return workshop, summary
 
 
 def starts_filled(network: nn.Module) -> bool:
@@ -163,51 +165,6 @@ def _check(settings: TrainingSettings, network: nn.Module) -> None:
         )
     if settings.objective.ms_ssim:
         ms_ssim_window_px(settings.data.size_px)
-
-
-def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleSource]]:
-    """Return the samples to train on and those to score on."""
-    data = settings.data
-    size_px = settings.validation.size_px or data.size_px
-    given = _opened(data.paths)
-    gaps = _scenes(data.gaps_from)
-    fold = None if data.validation else data.fold
-    samples = open_samples(given, size_px=data.size_px, fold=fold, gaps_from=gaps)
-    if not data.validation:
-        return samples, [open_samples(given, size_px=size_px, fold=fold, training=False)]
-    held = _opened(data.validation)
-    each: Sequence[Path | Sequence[Scene]] = [held] if isinstance(held, Path) else [[scene] for scene in held]
-    return samples, [open_samples(one, size_px=size_px, training=False) for one in each]
-
-
-def _opened(paths: Sequence[str]) -> Path | list[Scene]:
-    """Return the folder of a dataset, or scenes.
-
-    Raises:
-        InputError: If one can't be opened.
-        UsageError: If there is a dataset among several.
-    """
-    datasets = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).is_file()]
-    if not datasets:
-        return _scenes(paths)
-    if len(paths) > 1:
-        raise UsageError(
-            f"expected one dataset or scenes, but got {datasets[0]} beside others",
-            hint="make one dataset of all scenes with `landsat-fill dataset`",
-        )
-    return datasets[0]
-
-
-def _scenes(paths: Sequence[str]) -> list[Scene]:
-    """Return scenes, opened.
-
-    Raises:
-        InputError: If one can't be.
-    """
-    found, bad = find_inputs(paths)
-    if bad:
-        raise bad[0][1]
-    return [scene for given in found for scene in open_input(given)]
 
 
 def _parts(network: nn.Module, optimiser: OptimiserSettings, device: torch.device) -> Parts:

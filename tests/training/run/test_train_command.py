@@ -79,7 +79,10 @@ def test_errors_say_what_to_do(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
-def test_ctrl_c_keeps_what_was_learned(tmp_path: Path, clean_scenes: list[str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_was_learned(
+    number: signal.Signals, tmp_path: Path, clean_scenes: list[str]
+) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "landsat_fill", "train", "unet", clean_scenes[0], "-o", str(run)]
     command += ["--validation", clean_scenes[1], "--minutes", "10", *SMALL, "--workers", "1"]
@@ -87,7 +90,7 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path: Path, clean_scenes: list[str]) 
     deadline = time.monotonic() + 60
     while not (run / "last.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    os.killpg(process.pid, number)  # as terminals and schedulers do: to the workers, too
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "--resume" in said

@@ -12,7 +12,7 @@ from landsat_fill.errors import LandsatFillError
 from landsat_fill.networks.interface import Prediction
 from landsat_fill.training.objective import Objective
 from landsat_fill.training.patches import Sample
-from landsat_fill.training.run import open_sources
+from landsat_fill.training.sources import open_sources
 from landsat_fill.training.validation import ValidationSet
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def test_the_classical_fill_itself_scores_one(settings_for: Callable[..., Traini
 
     score = ValidationSet(sources, 2, filled=True).score(echo, objective, CPU)
     assert score.error == pytest.approx(1, abs=1e-3)
+    assert score.by_width == pytest.approx((1, 1, 1), abs=1e-3)
     assert score.std_factor is None
 
 

@@ -1,0 +1,68 @@
+"""Where a run's samples come from: a dataset or scenes, and what is held out to score on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landsat_fill.errors import UsageError
+from landsat_fill.io import find_inputs, open_input
+from landsat_fill.training.dataset import open_samples
+from landsat_fill.training.manifest import MANIFEST_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from landsat_fill.scene import Scene
+    from landsat_fill.training.patches import SampleSource
+    from landsat_fill.training.settings import TrainingSettings
+
+
+def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleSource]]:
+    """Return the samples to train on, and those to score on: a source for each scene where scenes are given.
+
+    Raises:
+        InputError: If a path can't be opened, or a scene is too small.
+        UsageError: If sizes, fold or paths can't be meant.
+    """
+    data = settings.data
+    size_px = settings.validation.size_px or data.size_px
+    given = _opened(data.paths)
+    gaps = _scenes(data.gaps_from)
+    fold = None if data.validation else data.fold
+    samples = open_samples(given, size_px=data.size_px, fold=fold, gaps_from=gaps)
+    if not data.validation:
+        return samples, [open_samples(given, size_px=size_px, fold=fold, training=False)]
+    held = _opened(data.validation)
+    each: Sequence[Path | Sequence[Scene]] = [held] if isinstance(held, Path) else [[scene] for scene in held]
+    return samples, [open_samples(one, size_px=size_px, training=False) for one in each]
+
+
+def _opened(paths: Sequence[str]) -> Path | list[Scene]:
+    """Return the folder of a dataset, or scenes.
+
+    Raises:
+        InputError: If one can't be opened.
+        UsageError: If there is a dataset among several.
+    """
+    datasets = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).is_file()]
+    if not datasets:
+        return _scenes(paths)
+    if len(paths) > 1:
+        raise UsageError(
+            f"expected one dataset or scenes, but got {datasets[0]} beside others",
+            hint="make one dataset of all scenes with `landsat-fill dataset`",
+        )
+    return datasets[0]
+
+
+def _scenes(paths: Sequence[str]) -> list[Scene]:
+    """Return scenes, opened.
+
+    Raises:
+        InputError: If one can't be.
+    """
+    found, bad = find_inputs(paths)
+    if bad:
+        raise bad[0][1]
+    return [scene for given in found for scene in open_input(given)]
