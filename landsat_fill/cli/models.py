@@ -111,7 +111,10 @@ def _print_card(file: WeightsFile) -> None:
     console = Console(highlight=False)
     card = shipped_card(file.name)
     if card is not None:
-        console.print(Markdown(card) if console.is_terminal else card, markup=False)
+        if console.is_terminal:
+            console.print(Markdown(card))
+        else:
+            typer.echo(card, nl=False)  # as it is: the console would break the lines of its tables
         return
     for key, value in _described(file).items():
         console.print(f"{key}: {value}", markup=False, soft_wrap=True)

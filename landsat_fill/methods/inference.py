@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,8 +38,7 @@ class Runner:
         self.network = network
         self.device = device
         self._bfloat16 = bfloat16
-        # One at a time is fastest on a CPU, whose caches are small, and no result depends on the batch.
-        self._tiles_at_once: int | None = 1 if device == "cpu" else None
+        self._tiles_at_once: int | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -52,35 +52,51 @@ class Runner:
         ):
             yield
 
-    def in_batches(self, tiles: int, work: Callable[[slice], None], tell: Callable[[str], None]) -> None:
-        """Do the work for all tiles, as many at once as memory holds.
+    def in_batches(
+        self, tiles: int, work: Callable[[slice], None], *, threads: int, tell: Callable[[str], None]
+    ) -> None:
+        """Do the work for all tiles: on a card as many at once as its memory holds, on a CPU one a thread.
 
         Args:
             tiles: How many there are.
             work: Does it for a run of them; done again from its beginning where memory runs out.
+            threads: How many a CPU may use.
             tell: Told where the batch had to be made smaller.
 
         Raises:
             MethodError: If not even one tile fits.
         """
         torch = import_torch()
+
+        def do(part: slice) -> None:
+            with torch.inference_mode():
+                work(part)
+
+        if self.device == "cpu":
+            # A tile a thread keeps all of them busy, for the steps between the convolutions know one only.
+            # And no result depends on the number of threads.
+            torch.set_num_threads(1)
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                for done in [pool.submit(do, slice(tile, tile + 1)) for tile in range(tiles)]:
+                    try:
+                        done.result()
+                    except RuntimeError as error:
+                        if _is_lack_of_memory(error):
+                            raise self._too_small() from error
+                        raise
+            return
         start = 0
         while start < tiles:
             count = min(self._tiles_at_once or tiles, tiles - start)
             try:
-                with torch.inference_mode():
-                    work(slice(start, start + count))
+                do(slice(start, start + count))
                 start += count
                 continue
             except RuntimeError as error:
                 if not _is_lack_of_memory(error):
                     raise
                 if count == 1:
-                    other = "" if self.device == "cpu" else ", or --device cpu"
-                    raise MethodError(
-                        f"expected a tile to fit into the memory of {self.device}, but it is full",
-                        hint=f"end other programs that use it, or give fewer --bands at once{other}",
-                    ) from error
+                    raise self._too_small() from error
             # Outside of the except clause, which would keep what filled the memory alive.
             self._tiles_at_once = count // 2
             torch.cuda.empty_cache()
@@ -88,6 +104,13 @@ class Runner:
                 f"warning: {count} tiles at once don't fit into the memory of {self.device}: "
                 f"going on with {self._tiles_at_once}"
             )
+
+    def _too_small(self) -> MethodError:
+        other = "" if self.device == "cpu" else ", or --device cpu"
+        return MethodError(
+            f"expected a tile to fit into the memory of {self.device}, but it is full",
+            hint=f"end other programs that use it, or give fewer --bands at once{other}",
+        )
 
 
 _LOCK = threading.Lock()

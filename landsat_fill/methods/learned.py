@@ -105,17 +105,16 @@ class LearnedMethod:
         Raises:
             MethodError: If the device's memory doesn't hold a tile.
         """
-        torch = import_torch()
         runner = runner_of(self.file, context.device, self.precision)
-        if torch.get_num_threads() != context.threads:
-            torch.set_num_threads(context.threads)
+        # On a CPU the tiles have a thread each, and within a tile there is but that one.
+        inner = replace(context, threads=1) if context.device == "cpu" else context
         mean = np.empty_like(image)
         std = np.empty(image.shape, np.float32) if self.info.gives_std else None
         draws = np.empty((context.draws, *image.shape), image.dtype) if self._draws(context) else None
 
         def work(tiles: slice) -> None:
             filled = self._fill_batch(
-                image[tiles], Gaps(gaps.missing[tiles], gaps.usable[tiles]), _part(context, tiles), runner
+                image[tiles], Gaps(gaps.missing[tiles], gaps.usable[tiles]), _part(inner, tiles), runner
             )
             mean[tiles] = filled.mean
             if std is not None and filled.std is not None:
@@ -123,7 +122,7 @@ class LearnedMethod:
             if draws is not None and filled.draws is not None:
                 draws[:, tiles] = filled.draws
 
-        runner.in_batches(len(image), work, context.tell)
+        runner.in_batches(len(image), work, threads=context.threads, tell=context.tell)
         return Filled(mean, std, draws)
 
     def first_fill(

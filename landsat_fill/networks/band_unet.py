@@ -15,11 +15,13 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu, softplus
 
-from landsat_fill.networks.interface import Prediction
+from landsat_fill.networks.interface import Prediction, require_tiles
 from landsat_fill.networks.normalising import LARGEST_SIGNAL
 from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 LEAST_STD = 0.01
@@ -91,19 +93,24 @@ class BandUNet(nn.Module):
             signal: `(tile, band, row, col)`, normalised, and interpolated where not observed.
             observed: 1 where the signal is an observation, else 0; of the same shape.
             noise: Not looked at.
+
+        Raises:
+            MethodError: If the tensors' shapes don't suit each other, or the sides aren't multiples of 4.
         """
         del noise
+        require_tiles(signal, observed, self.size_multiple_px)
         tiles, bands, rows, cols = signal.shape
         shown = signal.clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
         given = torch.stack([shown, observed], 2).flatten(0, 1)  # (T·B, 2, H, W)
         given = pixel_unshuffle(given, 2).contiguous(memory_format=torch.channels_last)
-        alone = self.before(relu(self.entrance(given)))  # (T·B, C, H/2, W/2)
-        shape = alone.shape[1:]
-        met = alone.view(tiles, bands, *shape).mean(1)  # (T, C, H/2, W/2)
-        shared = self.enlarge(self.trunk(relu(self.shrink(met)))) + self.across(met)
-        alone = (alone.view(tiles, bands, *shape) + shared[:, None]).flatten(0, 1)
-        said = pixel_shuffle(self.exit(self.after(alone)), 2).float()  # (T·B, 2, H, W)
-        correction, doubt = said.view(tiles, bands, 2, rows, cols).unbind(2)
+        # (T·B, C, H/2, W/2)
+        alone = _in_pieces(given, lambda piece: self.before(relu(self.entrance(piece), inplace=True)))
+        met = _mean_over_bands(alone, bands)  # (T, C, H/2, W/2)
+        shared = self.enlarge(self.trunk(relu(self.shrink(met), inplace=True))) + self.across(met)
+        alone = (alone.view(tiles, bands, *alone.shape[1:]) + shared[:, None]).flatten(0, 1)
+        # (T·B, 2, H, W)
+        said = _in_pieces(alone, lambda piece: pixel_shuffle(self.exit(self.after(piece)), 2))
+        correction, doubt = said.float().view(tiles, bands, 2, rows, cols).unbind(2)
         return Prediction(signal + correction, LEAST_STD + _FIRST_STD * softplus(doubt) / math.log(2))
 
 
@@ -118,7 +125,27 @@ class _Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         added: Tensor = self.second(relu(self.first(features), inplace=True))
-        return features + added
+        return added.add_(features)
+
+
+def _in_pieces(maps: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the work done on maps `(tile · band, channel, row, col)`, which don't know of each other.
+
+    On a CPU one after the other, unless gradients are wanted: that takes a fraction of the memory.
+    """
+    if torch.is_grad_enabled() or maps.device.type != "cpu":
+        return work(maps)
+    return torch.cat([work(one) for one in torch.split(maps, 1)]).contiguous(memory_format=torch.channels_last)
+
+
+def _mean_over_bands(features: Tensor, bands: int) -> Tensor:
+    """Return the mean `(tile, channel, row, col)` of features `(tile · band, channel, row, col)`.
+
+    In the order that channels last lie in memory; across it, the mean takes four times as long on a CPU.
+    """
+    _, channels, rows, cols = features.shape
+    flat = features.permute(0, 2, 3, 1).reshape(-1, bands, rows * cols * channels)
+    return flat.mean(1).view(-1, rows, cols, channels).permute(0, 3, 1, 2)
 
 
 def _silence(layer: nn.Conv2d) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
+from landsat_fill.errors import MethodError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -43,3 +45,28 @@ class Network(Protocol):
             noise: Standard normal draws `(sample, tile, latent, row, col)` of a latent model.
         """
         ...
+
+
+def require_tiles(signal: Tensor, observed: Tensor, multiple_px: int) -> None:
+    """Refuse shapes that a network can't work on.
+
+    Args:
+        signal: What it is given.
+        observed: What it is told of that.
+        multiple_px: What the sides must be multiples of.
+
+    Raises:
+        MethodError: If they aren't `(tile, band, row, col)`, of one shape, with such sides.
+    """
+    shape = tuple(signal.shape)
+    if signal.ndim != 4 or shape != tuple(observed.shape):
+        raise MethodError(
+            "expected signal and observed of one shape (tile, band, row, col), "
+            f"but got {shape} and {tuple(observed.shape)}",
+            hint="Give every band its own plane of observed pixels.",
+        )
+    if shape[2] % multiple_px or shape[3] % multiple_px:
+        raise MethodError(
+            f"expected tile sides that are multiples of {multiple_px} px, but got {shape[2]} x {shape[3]} px",
+            hint="Pad the tile with unobserved pixels.",
+        )

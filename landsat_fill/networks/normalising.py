@@ -1,7 +1,8 @@
 """Takes level and contrast out of an image, so that one network serves every sensor, unit and place.
 
 Mean and spread are those of the observed pixels around each pixel: a fixed window, not the tile, so that the
-same pixel is normalised alike in every tile that sees it. Any gain and offset of a band cancels out.
+same pixel is normalised alike in every tile that sees it. Any positive gain and any offset of a band cancel
+out; a negative gain turns the signal round.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ LARGEST_SIGNAL = 10.0
 far, and would drown all else."""
 
 REACH_PX = CELL_PX * (WINDOW_CELLS // 2 + 2)
-"""How far a pixel can influence the statistics of another: half a window, its cell, and the interpolation."""
+"""How far a pixel can influence the mean of another: half a window, its cell, and the interpolation.
+
+The spread, of differences from such means, depends on pixels nearly twice as far: on a Landsat image, cutting
+off all beyond this distance changed it by 2 % (median; at most 11 %)."""
 
 
 def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from landsat_fill.errors import MethodError
-from landsat_fill.networks.interface import Prediction
+from landsat_fill.networks.interface import Prediction, require_tiles
 from landsat_fill.networks.normalising import LARGEST_SIGNAL
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class SlotNetwork(nn.Module):
         Raises:
             MethodError: The tensors' shapes don't suit each other or the network.
         """
-        self._check(signal, observed)
+        require_tiles(signal, observed, self.size_multiple_px)
         # Not a product: a hidden NaN must not get through either.
         signal = signal.masked_fill(observed == 0, 0).clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
         observed = observed.to(signal.dtype)
@@ -122,19 +121,3 @@ class SlotNetwork(nn.Module):
             return values.narrow(BAND_AXIS, start, count).to(signal.dtype)
 
         return Prediction(kept(predicted.mean), None if predicted.std is None else kept(predicted.std))
-
-    def _check(self, signal: Tensor, observed: Tensor) -> None:
-        """Refuse shapes that the network can't work on."""
-        shape = tuple(signal.shape)
-        if signal.ndim != 4 or shape != tuple(observed.shape):
-            raise MethodError(
-                "expected signal and observed of one shape (tile, band, row, col), "
-                f"but got {shape} and {tuple(observed.shape)}",
-                hint="Give every band its own plane of observed pixels.",
-            )
-        if shape[2] % self.size_multiple_px or shape[3] % self.size_multiple_px:
-            raise MethodError(
-                f"expected tile sides that are multiples of {self.size_multiple_px} px, "
-                f"but got {shape[2]} x {shape[3]} px",
-                hint="Pad the tile with unobserved pixels.",
-            )

@@ -64,10 +64,14 @@ class WeightsFile:
     @property
     def std_factor(self) -> float:
         """What the network's standard deviation is multiplied by to be honest; 1 where nobody measured it."""
+        text = self.facts.get("std_factor", "1")
         try:
-            return float(self.facts.get("std_factor", "1"))
-        except ValueError as error:
-            raise _not_ours(self.path, f"its std_factor is {self.facts['std_factor']!r}") from error
+            factor = float(text)
+        except ValueError:
+            factor = math.nan
+        if not 0 < factor < math.inf:
+            raise _not_ours(self.path, f"its std_factor is {text!r}")
+        return factor
 
 
 def read_weights_file(path: Path) -> WeightsFile:

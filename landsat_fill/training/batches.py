@@ -97,6 +97,8 @@ class StepBatches(Dataset["Batch | LandsatFillError"]):
         data: Size of the batches and their band counts.
         seed: The run's.
         filled: Whether the network wants a classical fill.
+        slotted: Whether a tile costs the network the same whatever its bands: then all batches have as many
+            samples. Else samples of fewer bands come in larger batches.
         rank: Number of this process among those that train together.
         processes: How many those are; each step takes a batch of every one.
     """
@@ -108,13 +110,15 @@ class StepBatches(Dataset["Batch | LandsatFillError"]):
         seed: int,
         *,
         filled: bool,
+        slotted: bool = False,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self._source, self._seed, self._filled = source, seed, filled
         self._rank, self._processes = rank, processes
         self._band_counts = [min(count, source.most_bands) for count in data.band_counts]
-        self._samples = data.batch * max(self._band_counts)
+        most = max(self._band_counts)
+        self._samples = {n: data.batch if slotted else data.batch * most // n for n in self._band_counts}
 
     def __getitem__(self, step: int) -> Batch | LandsatFillError:
         """Return the batch of a step, or what went wrong."""
@@ -122,7 +126,7 @@ class StepBatches(Dataset["Batch | LandsatFillError"]):
         bands = int(np.random.default_rng((self._seed, step)).choice(self._band_counts))
         generator = np.random.default_rng((self._seed, step, self._rank, self._processes))
         try:
-            drawn = [self._source.sample(generator, bands) for _ in range(self._samples // bands)]
+            drawn = [self._source.sample(generator, bands) for _ in range(self._samples[bands])]
         except LandsatFillError as error:
             return error
         return stack(drawn, filled=self._filled)

@@ -112,6 +112,7 @@ def _equipped(
             settings.data,
             settings.seed,
             filled=filled,
+            slotted=hasattr(network, "slots"),
             rank=processes.rank,
             processes=processes.count,
         ),

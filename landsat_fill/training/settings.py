@@ -45,7 +45,7 @@ class DataSettings:
     batch: int = field(default=8, metadata=_setting("samples of most bands in a step", low=1))
     band_counts: tuple[int, ...] = field(
         default=(6, 6, 6, 6, 4, 3, 1),
-        metadata=_setting("numbers of bands, one drawn for each step; fewer bands, more samples", low=1),
+        metadata=_setting("numbers of bands, one drawn for each step", low=1),
     )
 
 

@@ -33,7 +33,7 @@ def with_header(text: str) -> bytes:
     return len(text).to_bytes(8, "little") + text.encode()
 
 
-@pytest.mark.parametrize("name", ["convcnp", "convlnp", "partialconv", "unet"])
+@pytest.mark.parametrize("name", ["band-unet", "convcnp", "convlnp", "partialconv", "unet"])
 def test_a_network_is_built_again_from_its_name_and_settings(name: str) -> None:
     network = build_network(name)
     assert name in network_names()
@@ -91,6 +91,14 @@ def test_the_file_tells_what_it_is_without_torch(saved) -> None:
     assert (file.reach_px, file.size_multiple_px) == (network.reach_px, network.size_multiple_px)
     assert file.std_factor == 1.25
     assert file.size_bytes == path.stat().st_size
+
+
+@pytest.mark.parametrize("factor", ["", "one", "0", "-1.2", "nan", "inf"])
+def test_a_factor_that_can_not_be_meant_is_refused(saved, factor) -> None:
+    network, path = saved
+    save_network(path, network, {"std_factor": factor})
+    with pytest.raises(InputError, match=f"its std_factor is {factor!r}"):
+        _ = read_weights_file(path).std_factor
 
 
 def test_the_same_weights_are_the_same_bytes(saved, tmp_path) -> None:
@@ -173,7 +181,8 @@ def test_a_truncated_file_is_refused(saved) -> None:
 
 
 def test_shipped_weights_are_found_and_verified(tiny_models) -> None:
-    assert set(shipped_names()) == {"convcnp", "convlnp-64", "convlnp-128", "partialconv", "unet"}
+    names = "band-unet convcnp convlnp-64 convlnp-128 partialconv unet"
+    assert set(shipped_names()) == set(names.split())
     assert shipped_weights()["convlnp-64"].network == "convlnp"
 
 

@@ -1,0 +1,206 @@
+"""The card of shipped weights, as Markdown: what they are, how they came about, how good they are."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from method_scores import RIVAL
+from run_record import portable, sources_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from method_scores import MethodScores
+    from run_record import RunRecord
+
+    from landsat_fill.networks.weights_file import WeightsFile
+
+LICENCE = "MIT"
+
+PIXELS = (
+    "The weights are under the licence of the code. The pixels they were trained on are Landsat data of "
+    "the U.S. Geological Survey, in the public domain; where Geoscience Australia is named, © "
+    "Commonwealth of Australia, CC BY 3.0 AU."
+)
+
+SHARED_LIMITS = (
+    "One acquisition is all it sees: what lies wholly inside a gap can't be known, and is guessed. "
+    "Trained on stripes up to 15 px wide and holes up to 20 px, at pixels of 25 to 30 m of TM, ETM+ and "
+    "OLI; wider gaps, such as those of the panchromatic band, and other sensors are beyond what it has "
+    "seen."
+)
+
+SLOT_LIMITS = (
+    "Works six bands at once, each in a place of its own, so another order of bands gives another fill; the "
+    "sensor's, blue to short-wave infrared, which half of its training had, is the safest. More bands are "
+    "worked in groups of six that don't know of each other."
+)
+
+LIMITS = {
+    "band-unet": (
+        "Corrects a spline in tension, so its fill is the spline's where it has nothing to add. Its "
+        "standard deviation is that of each pixel alone: it says nothing of how the errors of neighbours "
+        "hang together, and there are no draws."
+    ),
+    "convcnp": (
+        f"{SLOT_LIMITS} A Gaussian for each pixel alone: there are no draws, and the mean is smooth where "
+        "the network is unsure. Trained for far fewer passes over the data than the talk's 400 epochs."
+    ),
+    "convlnp": (
+        f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill "
+        "depends a little on where the tiles lie. A draw has one deviation for a whole tile and band; "
+        "sure pixels are told from unsure ones by how much the draws differ. All but the encoder runs "
+        "once a sample. Trained for far fewer passes over the data than the talk's 200 epochs, and with "
+        "fewer samples."
+    ),
+    "partialconv": (
+        f"{SLOT_LIMITS} No standard deviation. Trained without the source's perceptual and style losses, "
+        "which need another network, trained on photographs."
+    ),
+    "unet": (
+        f"{SLOT_LIMITS} No standard deviation. It predicts levels and no correction of an interpolation, "
+        "so nothing holds it near one where a scene is unlike those it was trained on."
+    ),
+}
+"""What to know before relying on a network, by hand; figures stand in the scores."""
+
+_COLUMNS = {
+    "RMSE ratio": "rmse_ratio",
+    "worst place": "worst_rmse_ratio",
+    "r²": "r2",
+    "SSIM": "ssim",
+    "stripe index": "stripe_index",
+    "cover 90": "coverage_90",
+}
+
+
+def card_text(
+    file: WeightsFile,
+    record: RunRecord,
+    *,
+    hardware: str,
+    scores: MethodScores | None = None,
+    index: Path | None = None,
+) -> str:
+    """Return the card.
+
+    Args:
+        file: The weights as they are shipped.
+        record: The run they come from.
+        hardware: What it ran on.
+        scores: How they do; the card says so where they weren't scored yet.
+        index: Says where each scene is from; a card without it names the scenes only.
+    """
+    sections = [
+        f"# {file.name}",
+        _summary(file.network),
+        _table(("", ""), _facts(file), right=False),
+        "## Training",
+        *_training(file, record, hardware),
+        "## Scores",
+        *(["Not measured yet."] if scores is None else _scores(scores, record)),
+        "## Limits",
+        LIMITS[file.network],
+        SHARED_LIMITS,
+        "## Scenes and licence",
+        PIXELS,
+        _scenes(record, index),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _summary(network: str) -> str:
+    from landsat_fill.methods.registry import method_class
+
+    info = method_class(network).info
+    return f"{info.summary[0].upper()}{info.summary[1:]}.\nSource: {info.source}."
+
+
+def _facts(file: WeightsFile) -> Iterator[tuple[str, str]]:
+    """Yield what is known of the file itself."""
+    variant = file.name.removeprefix(f"{file.network}-")
+    run = f"-m {file.network}" + (f" --variant {variant}" if variant != file.name else "")
+    settings = ", ".join(f"{key} {value}" for key, value in file.settings.items())
+    yield "run it", f"`landsat-fill SCENE {run}`"
+    yield "file", f"`{file.path.name}`, {file.size_bytes / 1e6:.1f} MB, {file.facts['dtype']}"
+    yield "sha256", f"`{file.sha256}`"
+    yield "network", f"{file.network}: {file.parameters / 1e6:.2f} M parameters, reaches {file.reach_px} px"
+    yield "settings", settings
+    yield "bands", file.facts["bands"]
+    if "std_factor" in file.facts:
+        factor = f"multiplied by {file.std_factor:.3f}, so that 90 % intervals hold 90 % of validation"
+        yield "standard deviation", factor
+    yield "licence", file.facts["licence"]
+
+
+def _training(file: WeightsFile, record: RunRecord, hardware: str) -> Iterator[str]:
+    yield "```sh\n" + "\n".join(c for c in (record.dataset_command, record.command) if c) + "\n```"
+    facts = file.facts
+    shipped = f"shipped are the weights of step {int(facts['steps']):,}"
+    if "validation_error" in facts:
+        shipped += f", the best in training: {facts['validation_error']} of a classical fill's RMSE"
+    rows = [
+        ("data", facts["trained_on"]),
+        ("code", record.versions),
+        ("hardware", hardware),
+        ("length", f"{record.steps:,} steps in {record.minutes:.0f} minutes; {shipped}"),
+        ("objective", f"{facts['objective']}, seed {facts['seed']}"),
+    ]
+    yield _table(("", ""), rows, right=False)
+
+
+def _scores(scores: MethodScores, record: RunRecord) -> Iterator[str]:
+    shown = {h: n for h, n in _COLUMNS.items() if any(row[n] is not None for row in scores.rows.values())}
+    rows = [[name, *(_number(row[score]) for score in shown.values())] for name, row in scores.rows.items()]
+    yield (
+        "By `landsat-fill evaluate`; RMSE on hidden pixels relative to GDAL's fillnodata with three "
+        "smoothing passes, mean over bands and places."
+    )
+    yield _table(("stripes", *shown), rows)
+    known = [place for place in scores.by_place if place in record.scenes]
+    if known:
+        yield f"The means include places it was trained on: {', '.join(known)}."
+    else:
+        yield "None of the places was trained on."
+    if record.settings.data.validation:
+        chosen_by = " ".join(f"`{portable(path)}`" for path in record.settings.data.validation)
+        chosen = "step that is shipped was"
+        if "coverage_90" in shown.values():
+            chosen = "step that is shipped and the factor of the standard deviation were"
+        yield f"The {chosen} chosen by {chosen_by}."
+    rivals = scores.rival_by_place
+    headings = ("place", "RMSE ratio", *([f"`{RIVAL}`"] if rivals else []))
+    places = [
+        [place, _number(ratio), *([_number(rivals.get(place))] if rivals else [])]
+        for place, ratio in scores.by_place.items()
+    ]
+    yield _table(headings, places)
+    if scores.failures:
+        yield f"{scores.failures} trials failed."
+
+
+def _scenes(record: RunRecord, index: Path | None) -> str:
+    """Return the scenes trained on, and the ones whose gaps were laid, with where they are from."""
+    if not record.scenes:
+        return ""
+    if index is None:
+        return f"Scenes: {', '.join(record.scenes)}. Gaps of: {', '.join(record.gaps) or 'none'}."
+    rows = [
+        (use, ", ".join(source.names), source.origin, source.licence)
+        for use, names in (("pixels", record.scenes), ("gaps", record.gaps))
+        for source in sources_of(names, index)
+    ]
+    return _table(("used", "scenes", "published in", "licence stated there"), rows, right=False)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: bool = True) -> str:
+    """Return a table; columns after the first are numbers where `right`."""
+    rule = ["---", *["---:" if right else "---"] * (len(headings) - 1)]
+    lines = [headings, rule, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,118 @@
+"""The cards of shipped weights, and the script that writes them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from landsat_fill.networks import shipped
+from landsat_fill.networks.catalogue import build_network
+from landsat_fill.networks.weights import load_network, save_network
+from landsat_fill.training.recipes import recipe
+from landsat_fill.training.run_file import run_file_text
+from landsat_fill.training.settings import changed
+
+SCRIPT = Path(__file__).parent / "benchmarks" / "ship_weights.py"
+FACTS = {"trained_on": "2 scenes", "objective": "distance", "seed": "0", "steps": "50", "minutes": "0.5"}
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """Return the folder of a run that might have been."""
+    folder = tmp_path_factory.mktemp("runs") / "own"
+    folder.mkdir()
+    network = {"name": "unet", "channels": 8, "most_channels": 8, "halvings": 1}
+    tables = {
+        "network": network,
+        "data": {"paths": ["clean.tif"], "batch": 3},
+        "budget": {"steps": 60},
+        "objective": {"ms_ssim": 0.25},
+    }
+    settings = changed(recipe("unet"), tables, "a test")
+    (folder / "run.toml").write_text(run_file_text(settings, "landsat-fill 0.1.0, torch 2"), encoding="utf-8")
+    (folder / "log.csv").write_text("step,minutes,loss\n50,0.5,0.9\n60,0.6,0.8\n", encoding="utf-8")
+    settings = {key: value for key, value in network.items() if key != "name"}
+    save_network(folder / "best.safetensors", build_network("unet", settings), FACTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory):
+    """Return a file as `evaluate --json-file` writes it, with the keys that a card needs."""
+    path = tmp_path_factory.mktemp("scores") / "scores.json"
+    means = {"worst_rmse_ratio": 1.1, "r2": 0.5, "ssim": 0.8, "stripe_index": 0.4, "coverage_90": None}
+    rows = [
+        {"pattern": pattern, "method": "unet", "failures": 0, "rmse_ratio": ratio, **means}
+        for pattern, ratio in (("4 px", 0.8), ("8 px", 1.0), ("all", 0.9))
+    ]
+    records = [
+        {"place": place, "method": "unet", "band": "red", "rmse_ratio": ratio}
+        for place, ratio in (("desert", 1.1), ("city", 0.7))
+    ]
+    found = {
+        "reference": "inverse-distance",
+        "methods": ["inverse-distance", "unet"],
+        "summary": rows,
+        "records": records,
+    }
+    path.write_text(json.dumps(found), encoding="utf-8")
+    return path
+
+
+def shipped_by_script(*arguments):
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_run_is_shipped_with_its_card(run_folder, scores, tmp_path, monkeypatch):
+    (tmp_path / "gone.safetensors").write_bytes(b"damaged")
+    (tmp_path / shipped.SUMS_NAME).write_text(f"{'0' * 64}  gone.safetensors\n{'1' * 64}  away.safetensors\n")
+    done = shipped_by_script(
+        run_folder, "--half", "--hardware", "an abacus", "--scores", scores, "--folder", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+
+    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
+    file = shipped.shipped_file("unet")
+    assert file.facts["scores"].startswith("RMSE 0.900 of fillnodata's (4 px 0.800, 8 px 1.000)")
+    assert {"bands", "licence", "trained_on"} <= file.facts.keys()
+    # A file that was damaged is not made good by shipping another one.
+    sums = (tmp_path / shipped.SUMS_NAME).read_text()
+    assert sums == f"{'0' * 64}  gone.safetensors\n{file.sha256}  unet.safetensors\n"
+
+    card = shipped.shipped_card("unet")
+    for said in (file.sha256, "an abacus", "60 steps", "step 50", "float16", "| city | 0.700 |", "MIT"):
+        assert said in card
+    command = re.search(r"^landsat-fill train .*$", card, re.MULTILINE)[0]
+    for words in ("train unet clean.tif", "--steps 60", "-O data.batch=3", "-O objective.ms_ssim=0.25"):
+        assert words in command
+    assert "-O network.halvings=1" in command
+    assert "learning_rate" not in command  # as the recipe has it
+
+    half = load_network(file.path).network.state_dict()
+    whole = load_network(run_folder / "best.safetensors").network.state_dict()
+    for key, values in whole.items():
+        assert half[key].dtype == values.dtype
+        assert (half[key] - values).abs().max() <= 1e-3 * values.abs().max()
+
+
+def test_scores_of_another_network_are_refused(run_folder, scores, tmp_path):
+    done = shipped_by_script(
+        run_folder, "--hardware", "", "--scores", scores, "--label", "convcnp", "--folder", tmp_path
+    )
+    assert done.returncode == 1
+    assert "expected one row of convcnp" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_that_is_shipped_has_its_card():
+    for name, file in shipped.shipped_weights().items():
+        card = shipped.shipped_card(name)
+        assert card is not None
+        assert file.sha256 in card
+        assert {"bands", "licence", "scores", "trained_on"} <= file.facts.keys()
