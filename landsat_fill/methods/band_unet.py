@@ -17,9 +17,9 @@ from landsat_fill.scene import Gaps
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-first_surface = partial(plate, tension=0.35, reduction=30.0)
-"""The surface that the network corrects, in training and in filling: the spline in tension, three times less
-exact than its method has it, for the network corrects that, too."""
+first_surface = partial(plate, tension=0.35, reduction=30.0, widest_px=16.0)
+"""The surface that the network corrects, in training and in filling: the spline in tension, less exact than
+its method has it, for the network corrects that, too; but inexact in the same way wherever a tile is cut."""
 
 
 @dataclass(frozen=True)

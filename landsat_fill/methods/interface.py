@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from landsat_fill.scene import Band, Filled, Gaps
+    from landsat_fill.scene import Band, Filled, Gaps, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class Context:
         generators: One random generator a tile, or empty for a method that draws nothing.
         corners: Row and column in the scene of each tile's corner, its halo counted in, or empty where the
             tiles lie nowhere.
+        wanted: The part of each tile whose fill is used, in pixels of the tile, or empty for all of it: the
+            rest is halo, and a method may leave it as it is.
         seed: Seed of a method that draws by place, so that neighbouring tiles agree where they overlap.
         draws: How many plausible fills are wanted beside the mean, of a method whose info says it draws.
         tell: Takes a sentence that the user should read.
@@ -78,6 +80,7 @@ class Context:
     device: str = "cpu"
     generators: tuple[np.random.Generator, ...] = field(default=())
     corners: tuple[tuple[int, int], ...] = ()
+    wanted: tuple[Window, ...] = ()
     seed: int = 0
     draws: int = 0
     tell: Callable[[str], None] = _told_nobody

@@ -13,12 +13,12 @@ import numpy as np
 from landsat_fill.errors import UsageError
 from landsat_fill.methods.inference import PRECISIONS, Runner, runner_of
 from landsat_fill.methods.interface import Context, MethodInfo, option
-from landsat_fill.methods.levelling import level_tiles
+from landsat_fill.methods.levelling import Levelled, level_tiles
 from landsat_fill.networks.normalising import CELL_PX, REACH_PX, local_statistics
 from landsat_fill.networks.shipped import shipped_file
 from landsat_fill.networks.torch_package import import_torch
 from landsat_fill.networks.weights_file import WeightsFile, read_weights_file
-from landsat_fill.scene import Filled, Gaps
+from landsat_fill.scene import Filled, Gaps, Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,36 +162,88 @@ class LearnedMethod:
     def _fill_batch(
         self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner
     ) -> Filled:
-        """Return the filled image of as many tiles as the network is asked at once."""
+        """Return the filled image of tiles that go through the network at once; halos stay as they are."""
+        given = self._given(image, gaps, context, runner)
+        seen = given.seen
+        placed = replace(context, corners=tuple((r + seen.row, c + seen.col) for r, c in context.corners))
+        with runner.running():
+            answer = self.predict(runner.network, given.signal, given.observed, placed)
+        height = min(seen.height, image.shape[2] - seen.row)
+        width = min(seen.width, image.shape[3] - seen.col)
+        target = (..., *Window(seen.row, seen.col, height, width).slices)
+
+        def back(values: Tensor, whole: NDArray[np.floating], *, is_difference: bool = False) -> Any:
+            inner = values[..., :height, :width].float().cpu().numpy()
+            whole[target] = given.levelled.restored(inner, whole.dtype, is_difference=is_difference)
+            return whole
+
+        std = draws = None
+        if answer.std is not None:
+            deviation = given.spread * answer.std * self.file.std_factor
+            std = back(deviation, np.zeros(image.shape, np.float32), is_difference=True)
+        if answer.draws is not None:
+            every = np.broadcast_to(image, (len(answer.draws), *image.shape)).copy()
+            draws = back(given.mean + given.spread * answer.draws, every)
+        return Filled(back(given.mean + given.spread * answer.mean, image.copy()), std, draws)
+
+    def _given(self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner) -> _Given:
+        """Return what the network is given: the part of the tiles that their wanted parts depend on."""
         torch = import_torch()
         levelled = level_tiles(image, gaps.usable, context.threads)
         first = self.first_fill(levelled.values, gaps, context)
         values = _on_device(levelled.values if first is None else first, self.info.align_px, runner, "edge")
         observed = _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant")
         mean, spread = local_statistics(values, observed)
+        seen = self._seen(context.wanted, Window(0, 0, *values.shape[2:]))
+        part = (..., *seen.slices)
+        values, observed, mean, spread = values[part], observed[part], mean[part], spread[part]
         signal = torch.where(spread > FLAT_SPREAD, (values - mean) / spread, 0)
         if first is None:
             signal = signal * observed
-        with runner.running():
-            answer = self.predict(
-                runner.network, signal.contiguous(memory_format=torch.channels_last), observed, context
-            )
-        height, width = image.shape[2:]
+        signal = signal.contiguous(memory_format=torch.channels_last)
+        # Copies, so that the rest of the tile needn't be kept.
+        return _Given(signal, observed.clone(), mean.clone(), spread.clone(), levelled.without_values(), seen)
 
-        def back(values: Tensor, dtype: np.dtype[np.floating], *, is_difference: bool = False) -> Any:
-            inner = values[..., :height, :width].float().cpu().numpy()
-            return levelled.restored(inner, dtype, is_difference=is_difference)
+    def _seen(self, wanted: tuple[Window, ...], tile: Window) -> Window:
+        """Return the part of a tile that the network must see; all of it where the tiles' parts differ."""
+        if len(set(wanted)) != 1:
+            return tile
+        align_px = self.info.align_px
+        needed = wanted[0].expanded(_rounded_up(self.file.reach_px, align_px), tile.height, tile.width)
+        row, col = needed.row // align_px * align_px, needed.col // align_px * align_px
+        bottom = min(_rounded_up(needed.row + needed.height, align_px), tile.height)
+        right = min(_rounded_up(needed.col + needed.width, align_px), tile.width)
+        return Window(row, col, bottom - row, right - col)
 
-        std = None
-        if answer.std is not None:
-            std = back(spread * answer.std * self.file.std_factor, np.dtype(np.float32), is_difference=True)
-        draws = None if answer.draws is None else back(mean + spread * answer.draws, image.dtype)
-        return Filled(back(mean + spread * answer.mean, image.dtype), std, draws)
+
+class _Given(NamedTuple):
+    """What a network is given, and what brings its answer back.
+
+    Attributes:
+        signal: `(tile, band, row, col)`, normalised.
+        observed: 1 where the signal is an observation, else 0.
+        mean: Of the surroundings of each pixel, to be added to an answer.
+        spread: Of the surroundings, which an answer is multiplied by before.
+        levelled: Level and scale of each tile's band.
+        seen: The part of the tiles that all these are of.
+    """
+
+    signal: Tensor
+    observed: Tensor
+    mean: Tensor
+    spread: Tensor
+    levelled: Levelled
+    seen: Window
 
 
 def _part(context: Context, tiles: slice) -> Context:
     """Return the context of some of the tiles."""
-    return replace(context, generators=context.generators[tiles], corners=context.corners[tiles])
+    return replace(
+        context,
+        generators=context.generators[tiles],
+        corners=context.corners[tiles],
+        wanted=context.wanted[tiles],
+    )
 
 
 def _rounded_up(size_px: int, multiple_px: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,10 @@ class Levelled:
     values: NDArray[np.float32]
     level: NDArray[np.float64]
     scale: NDArray[np.float64]
+
+    def without_values(self) -> Levelled:
+        """Return level and scale alone, which is all that brings an answer back."""
+        return replace(self, values=self.values[..., :0, :0].copy())
 
     def restored(
         self, values: NDArray[np.float32], dtype: np.dtype[np.floating], *, is_difference: bool = False

@@ -37,6 +37,7 @@ def plate(
     *,
     tension: float,
     reduction: float,
+    widest_px: float | None = None,
 ) -> NDArray[np.floating]:
     """Return the values, with (1 - tension)·∇⁴u = tension·∇²u solved wherever they aren't usable.
 
@@ -49,6 +50,8 @@ def plate(
         usable: Observed pixels; at least one.
         tension: 0 bends only (a thin plate), 1 stretches only (a membrane); per pixel of spacing.
         reduction: By what factor each resolution reduces the error it starts with.
+        widest_px: Width of the widest gap to be expected, instead of that of the widest there is: then the
+            error that is left is the same however an image is cut into tiles.
     """
     import cv2
 
@@ -62,7 +65,7 @@ def plate(
             return guess
         bending, stretching = (1 - tension) / spacing_px**4, tension / spacing_px**2
         # Bounds of the eigenvalues in an endless stripe; a closed hole's lie between them.
-        width_px = min(widest_gap_px(missing, usable), _WIDEST_MODE_PX)
+        width_px = widest_px or min(widest_gap_px(missing, usable), _WIDEST_MODE_PX)
         smallest = bending * (_CLAMPED / (width_px + 2)) ** 4
         smallest += stretching * 2 * (1 - math.cos(math.pi / (width_px + 1)))
         largest = 64 * bending + 8 * stretching

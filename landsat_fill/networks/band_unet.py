@@ -135,7 +135,8 @@ def _in_pieces(maps: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
     """
     if torch.is_grad_enabled() or maps.device.type != "cpu":
         return work(maps)
-    return torch.cat([work(one) for one in torch.split(maps, 1)]).contiguous(memory_format=torch.channels_last)
+    done = torch.cat([work(one) for one in torch.split(maps, 1)])
+    return done.contiguous(memory_format=torch.channels_last)
 
 
 def _mean_over_bands(features: Tensor, bands: int) -> Tensor:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from landsat_fill.methods import Context, FillMethod
 
-BATCH_VALUES = 16_000_000
-"""Pixels times bands that a batch may hold: 64 MB of float32, a few tiles of 512 with their halo."""
+BATCH_VALUES = 8_000_000
+"""Pixels times bands that a batch may hold: 32 MB of float32, two tiles of 512 px with a wide halo."""
 
 
 def fill_tiles(
@@ -52,8 +52,8 @@ def fill_tiles(
     std = np.full(shape, np.nan, dtype=np.float32) if method.info.gives_std else None
     draws = np.full((context.draws, *shape), np.nan, dtype=dtype) if context.draws else None
 
-    wanted = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
-    for batch in _batches(wanted, method.info.halo_px, height, width, bands):
+    touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
+    for batch in _batches(touched, method.info.halo_px, height, width, bands):
         haloed = [w.expanded(method.info.halo_px, height, width) for w in batch]
         tiles: NDArray[np.floating] = np.stack([image[:, *w.slices] for w in haloed]).astype(
             dtype
@@ -64,10 +64,11 @@ def fill_tiles(
         )
         generators = tuple(np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch)
         corners = tuple((origin[0] + w.row, origin[1] + w.col) for w in haloed)
-        placed = replace(context, generators=generators, corners=corners, seed=seed)
+        wanted = tuple(tile.within(outer) for tile, outer in zip(batch, haloed, strict=True))
+        placed = replace(context, generators=generators, corners=corners, wanted=wanted, seed=seed)
         filled = method.fill(tiles, tile_gaps, placed)
-        for number, (tile, outer) in enumerate(zip(batch, haloed, strict=True)):
-            inner, target = tile.within(outer).slices, tile.within(area).slices
+        for number, (tile, used) in enumerate(zip(batch, wanted, strict=True)):
+            inner, target = used.slices, tile.within(area).slices
             missing = gaps.missing[:, *tile.slices]
             mean[:, *target][missing] = filled.mean[number][:, *inner][missing]
             if std is not None and filled.std is not None:
