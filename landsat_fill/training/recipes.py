@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _RECIPES: Mapping[str, Mapping[str, object]] = {
     "convcnp": {
+        "data": {"size_px": 64},
         "objective": {"kind": "likelihood"},
         "optimiser": {"learning_rate": 1e-3},
     },

@@ -22,8 +22,8 @@ from landsat_fill.training.losses import ms_ssim_window_px
 from landsat_fill.training.objective import Objective
 from landsat_fill.training.processes import join_processes
 from landsat_fill.training.run_file import run_file_text
-from landsat_fill.training.settings import NetworkSettings
-from landsat_fill.training.sources import open_sources
+from landsat_fill.training.settings import USUAL_SIZE_PX, USUAL_STEPS, NetworkSettings
+from landsat_fill.training.sources import largest_sample_px, open_sources
 from landsat_fill.training.validation import ValidationSet
 from landsat_fill.version import __version__
 
@@ -77,7 +77,7 @@ def train(
     try:
         torch.manual_seed(settings.seed)
         network = build_network(settings.network.name, settings.network.options)
-        settings = replace(settings, network=NetworkSettings(settings.network.name, settings_of(network)))
+        settings = _completed(settings, network)
         _check(settings, network)
         workshop, summary = _equipped(settings, network, folder, device, processes)
         if processes.first:
@@ -130,6 +130,18 @@ def _equipped(
     return workshop, summary
 
 
+def _completed(settings: TrainingSettings, network: nn.Module) -> TrainingSettings:
+    """Return the settings with what was left open: the network itself, a sample's size, and the budget."""
+    budget = settings.budget
+    if not (budget.steps or budget.minutes):
+        budget = replace(budget, steps=USUAL_STEPS)
+    data = settings.data
+    if not data.size_px:
+        data = replace(data, size_px=int(min(USUAL_SIZE_PX, largest_sample_px(data))))
+    own = NetworkSettings(settings.network.name, settings_of(network))
+    return replace(settings, network=own, data=data, budget=budget)
+
+
 def starts_filled(network: nn.Module) -> bool:
     """Return whether a network takes a signal that is filled classically where nothing is observed."""
     return bool(getattr(network, "starts_filled", False))
@@ -137,10 +149,6 @@ def starts_filled(network: nn.Module) -> bool:
 
 def _check(settings: TrainingSettings, network: nn.Module) -> None:
     """Raise UsageError for settings that don't go together."""
-    if not (settings.budget.steps or settings.budget.minutes):
-        raise UsageError(
-            "expected a budget to train within, but got none", hint="give --minutes or --steps, or both"
-        )
     if not settings.data.paths:
         raise UsageError(
             "expected data to train on, but got none",

@@ -41,7 +41,10 @@ class DataSettings:
         default=0,
         metadata=_setting("fold to score on, and not to train on; unused with validation", low=0),
     )
-    size_px: int = field(default=96, metadata=_setting("side of a sample, a multiple of 8", low=16))
+    size_px: int = field(
+        default=0,
+        metadata=_setting("side of a sample, a multiple of 8; 0 for that of the patches, 96 at most", low=0),
+    )
     batch: int = field(default=8, metadata=_setting("samples of most bands in a step", low=1))
     band_counts: tuple[int, ...] = field(
         default=(6, 6, 6, 6, 4, 3, 1),
@@ -100,11 +103,21 @@ class OptimiserSettings:
     )
 
 
+USUAL_STEPS = 20_000
+"""Steps of a run that nobody limited: an hour or so on a graphics card."""
+
+USUAL_SIZE_PX = 96
+"""Side of a sample where nobody said another and the patches allow it: three periods of the stripes."""
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetSettings:
-    """When training ends: whichever comes first; the learning rate's decay ends with it."""
+    """When training ends: whichever comes first; the learning rate's decay ends with it.
 
-    steps: int = field(default=0, metadata=_setting("0 is no limit", low=0))
+    Without any limit it ends after `USUAL_STEPS`.
+    """
+
+    steps: int = field(default=0, metadata=_setting("0 is no limit, where there is one of time", low=0))
     minutes: float = field(default=0.0, metadata=_setting("of all sittings; 0 is no limit", low=0))
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import UsageError
 from landsat_fill.io import find_inputs, open_input
 from landsat_fill.training.dataset import open_samples
-from landsat_fill.training.manifest import MANIFEST_NAME
+from landsat_fill.training.manifest import MANIFEST_NAME, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from landsat_fill.scene import Scene
     from landsat_fill.training.patches import SampleSource
-    from landsat_fill.training.settings import TrainingSettings
+    from landsat_fill.training.settings import DataSettings, TrainingSettings
 
 
 def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleSource]]:
@@ -36,6 +37,16 @@ def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleS
     held = _opened(data.validation)
     each: Sequence[Path | Sequence[Scene]] = [held] if isinstance(held, Path) else [[scene] for scene in held]
     return samples, [open_samples(one, size_px=size_px, training=False) for one in each]
+
+
+def largest_sample_px(data: DataSettings) -> float:
+    """Return the side of a dataset's patches; infinity for scenes, which samples are cut out of anywhere.
+
+    Raises:
+        InputError: If the dataset can't be read.
+    """
+    manifests = [Path(path) for path in data.paths if (Path(path) / MANIFEST_NAME).is_file()]
+    return min((read_manifest(folder).size_px for folder in manifests), default=math.inf)
 
 
 def _opened(paths: Sequence[str]) -> Path | list[Scene]:

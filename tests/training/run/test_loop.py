@@ -10,12 +10,15 @@ import torch
 from safetensors.torch import load_file
 
 from landsat_fill.errors import InputError, LandsatFillError, OutputError, UsageError
+from landsat_fill.io import find_inputs, open_input
 from landsat_fill.networks.weights import load_network
+from landsat_fill.training.cutting import Cutting
+from landsat_fill.training.dataset_writing import write_dataset
 from landsat_fill.training.listening import Ending
 from landsat_fill.training.run import train
 from landsat_fill.training.run_file import read_run_file
 from landsat_fill.training.run_folder import RunFolder
-from landsat_fill.training.settings import TrainingSettings, changed
+from landsat_fill.training.settings import USUAL_STEPS, TrainingSettings, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,10 +163,24 @@ def test_a_checkpoint_of_another_network_is_an_error(
         train(settings_for("convcnp"), folder, ears(), resume=True)
 
 
+def test_what_is_left_open_is_decided_and_written_down(
+    tmp_path: Path, clean_scenes: list[str], settings_for: SettingsFor, ears: Any
+) -> None:
+    """A run without a limit ends some time, and a sample is no larger than a dataset's patches."""
+    scenes = [scene for one in find_inputs(clean_scenes)[0] for scene in open_input(one)]
+    patches = tmp_path / "patches"
+    write_dataset(scenes, [], patches, Cutting(size_px=56, stride_px=8), folds=2, command="a test")
+    folder = RunFolder(tmp_path / "run")
+    data = {"paths": [str(patches)], "size_px": 0}
+    train(settings_for(data=data, budget={"steps": 0}), folder, ears(stop_after=1))
+    written = read_run_file(folder.settings)
+    assert written["budget"]["steps"] == USUAL_STEPS
+    assert written["data"]["size_px"] == 56
+
+
 @pytest.mark.parametrize(
     ("tables", "said"),
     [
-        ({"budget": {"steps": 0}}, "budget"),
         ({"data": {"paths": []}}, "data"),
         ({"data": {"size_px": 36}}, "multiple"),
         ({"data": {"size_px": 32}, "objective": {"ms_ssim": 1.0}}, "MS-SSIM"),
