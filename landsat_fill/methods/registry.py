@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 DEFAULT_METHOD = "auto"
-BEST_METHOD = "tension-spline"
+BEST_METHOD = "band-unet"
 """What `auto` stands for: the method that measures best on places it was not chosen by."""
 
 

@@ -237,10 +237,10 @@ def test_an_unknown_method(make, run, tmp_path):
         (["--distrust", "clouds"], "did you mean 'cloud'?"),
         (["--largest-gap", "0"], "--largest-gap"),
         (["--jobs", "0"], "--jobs"),
-        (["--device", "cuda"], "expected a device that tension-spline runs on (cpu)"),
+        (["-m", "tension-spline", "--device", "cuda"], "expected a device that tension-spline runs on (cpu)"),
         (["--co", "COMPRESS"], "expected --co NAME=VALUE"),
         (["-O", "smoothing"], "expected -O NAME=VALUE"),
-        (["--uncertainty"], "has none"),
+        (["-m", "harmonic", "--uncertainty"], "has none"),
         (["--nodata", "none"], "--nodata"),
     ],
 )

@@ -78,9 +78,9 @@ def test_the_fill_layer_says_of_each_pixel_what_was_done(cubes, filled):
 def test_the_tags_say_how_it_was_made(filled):
     with rasterio.open(filled / "out.tif") as dataset:
         tags = dataset.tags()
-    assert tags["LANDSAT_FILL_METHOD"] == "tension-spline"
+    assert tags["LANDSAT_FILL_METHOD"] == "band-unet"
     assert tags["LANDSAT_FILL_SOURCE"] == "slc_off.tif"
-    assert "tension" in json.loads(tags["LANDSAT_FILL_METHOD_OPTIONS"])
+    assert "precision" in json.loads(tags["LANDSAT_FILL_METHOD_OPTIONS"])
     assert json.loads(tags["LANDSAT_FILL_OPTIONS"])["holes"] == "narrow"
     assert tags["ORIGIN"].startswith("invented by landsat-fill")
 

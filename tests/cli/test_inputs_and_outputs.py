@@ -149,7 +149,7 @@ def test_what_is_done_is_skipped_unless_overwritten(make, run, opened):
     assert run(made.path).code == 0
     assert "1 skipped" in run(made.path, "-m", "nearest").out
     with opened(target) as dataset:
-        assert dataset.tags()["LANDSAT_FILL_METHOD"] == "tension-spline"
+        assert dataset.tags()["LANDSAT_FILL_METHOD"] == "band-unet"
     assert run(made.path, "-m", "nearest", "--overwrite").code == 0
     with opened(target) as dataset:
         assert dataset.tags()["LANDSAT_FILL_METHOD"] == "nearest"

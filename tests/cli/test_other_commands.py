@@ -205,7 +205,7 @@ class TestMethods:
             assert fact in ended.out
 
     def test_auto_is_the_best(self, run):
-        assert "tension-spline" in run("methods", "auto").out
+        assert "band-unet" in run("methods", "auto").out
 
     def test_an_unknown_one(self, run):
         ended = run("methods", "harmonics")
