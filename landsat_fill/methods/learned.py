@@ -108,19 +108,24 @@ class LearnedMethod:
         runner = runner_of(self.file, context.device, self.precision)
         # On a CPU the tiles have a thread each, and within a tile there is but that one.
         inner = replace(context, threads=1) if context.device == "cpu" else context
-        mean = np.empty_like(image)
-        std = np.empty(image.shape, np.float32) if self.info.gives_std else None
-        draws = np.empty((context.draws, *image.shape), image.dtype) if self._draws(context) else None
+        mean = image.copy()
+        std = np.zeros(image.shape, np.float32) if self.info.gives_std else None
+        draws = None
+        if self._draws(context):
+            draws = np.broadcast_to(image, (context.draws, *image.shape)).copy()
 
         def work(tiles: slice) -> None:
-            filled = self._fill_batch(
-                image[tiles], Gaps(gaps.missing[tiles], gaps.usable[tiles]), _part(inner, tiles), runner
+            self._fill_batch(
+                image[tiles],
+                Gaps(gaps.missing[tiles], gaps.usable[tiles]),
+                _part(inner, tiles),
+                runner,
+                Filled(
+                    mean[tiles],
+                    None if std is None else std[tiles],
+                    None if draws is None else draws[:, tiles],
+                ),
             )
-            mean[tiles] = filled.mean
-            if std is not None and filled.std is not None:
-                std[tiles] = filled.std
-            if draws is not None and filled.draws is not None:
-                draws[:, tiles] = filled.draws
 
         runner.in_batches(len(image), work, threads=context.threads, tell=context.tell)
         return Filled(mean, std, draws)
@@ -160,9 +165,17 @@ class LearnedMethod:
         return self.info.draws and context.draws > 0
 
     def _fill_batch(
-        self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner
-    ) -> Filled:
-        """Return the filled image of tiles that go through the network at once; halos stay as they are."""
+        self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner, filled: Filled
+    ) -> None:
+        """Fill the tiles that go through the network at once; halos stay as they are.
+
+        Args:
+            image: The tiles.
+            gaps: Theirs.
+            context: Theirs.
+            runner: Runs the network.
+            filled: Where the answer goes.
+        """
         given = self._given(image, gaps, context, runner)
         seen = given.seen
         placed = replace(context, corners=tuple((r + seen.row, c + seen.col) for r, c in context.corners))
@@ -172,19 +185,15 @@ class LearnedMethod:
         width = min(seen.width, image.shape[3] - seen.col)
         target = (..., *Window(seen.row, seen.col, height, width).slices)
 
-        def back(values: Tensor, whole: NDArray[np.floating], *, is_difference: bool = False) -> Any:
+        def back(values: Tensor, whole: NDArray[np.floating], *, is_difference: bool = False) -> None:
             inner = values[..., :height, :width].float().cpu().numpy()
             whole[target] = given.levelled.restored(inner, whole.dtype, is_difference=is_difference)
-            return whole
 
-        std = draws = None
-        if answer.std is not None:
-            deviation = given.spread * answer.std * self.file.std_factor
-            std = back(deviation, np.zeros(image.shape, np.float32), is_difference=True)
-        if answer.draws is not None:
-            every = np.broadcast_to(image, (len(answer.draws), *image.shape)).copy()
-            draws = back(given.mean + given.spread * answer.draws, every)
-        return Filled(back(given.mean + given.spread * answer.mean, image.copy()), std, draws)
+        back(given.mean + given.spread * answer.mean, filled.mean)
+        if filled.std is not None and answer.std is not None:
+            back(given.spread * answer.std * self.file.std_factor, filled.std, is_difference=True)
+        if filled.draws is not None and answer.draws is not None:
+            back(given.mean + given.spread * answer.draws, filled.draws)
 
     def _given(self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner) -> _Given:
         """Return what the network is given: the part of the tiles that their wanted parts depend on."""

@@ -18,6 +18,7 @@ from landsat_fill.pipeline.blocks import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.compose import compose
 from landsat_fill.pipeline.evidence import EvidenceFinder, without_unanswerable
 from landsat_fill.pipeline.fill_layer import fill_codes
+from landsat_fill.pipeline.freed_memory import return_freed_memory
 from landsat_fill.pipeline.job_outputs import JobOutputs
 from landsat_fill.pipeline.notes import fill_notes, survey_notes
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally
@@ -125,7 +126,8 @@ def _fill_scene(
     ):
         writing: Future[None] | None = None
         for block in blocks:
-            strip = _fill_strip(scene, block, finder, request, context, counted)
+            strip = _fill_strip(scene, block, finder, request, context, counted, with_std=files.wants_std)
+            return_freed_memory()
             if writing is not None:
                 writing.result()
             writing = pool.submit(files.write, strip)
@@ -144,8 +146,10 @@ def _fill_strip(
     request: FillRequest,
     context: Context,
     counted: _SceneTally,
+    *,
+    with_std: bool,
 ) -> FilledStrip:
-    """Return a strip filled and composed, and add it to what is counted."""
+    """Return a strip filled and composed, with its deviation if wanted, and add it to what is counted."""
     evidence = finder.find(block)
     filled = fill_tiles(
         block.values,
@@ -168,9 +172,8 @@ def _fill_strip(
         left=int(np.count_nonzero(left)),
         outside=int(np.count_nonzero(~inside & ~observed)),
     )
-    std = _std(filled, done)
-    if std is not None and done.any():
-        samples = std[done]
+    if filled.std is not None and done.any():
+        samples = filled.std[done]
         counted.std_samples.append(samples[:: max(1, samples.size // STD_SAMPLES_A_STRIP)])
     return FilledStrip(
         window=block.strip,
@@ -178,18 +181,12 @@ def _fill_strip(
         observed=observed,
         values=values,
         codes=fill_codes(observed, inside, done),
-        std=std,
+        # Not kept in vain while the strip is written: it is the largest of all.
+        std=np.where(done, filled.std, np.float32(0)) if with_std and filled.std is not None else None,
         known=observed | done,
         done=done,
         drawn=tuple(compose(stored, missing, Filled(draw), scene.bands)[0] for draw in drawn),
     )
-
-
-def _std(
-    filled: Filled, done: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
-    """Return the standard deviation of what was filled, 0 where nothing was; None without one."""
-    return None if filled.std is None else np.where(done, filled.std, np.float32(0)).astype(np.float32)
 
 
 def _once(notes: Iterable[str]) -> tuple[str, ...]:

@@ -114,6 +114,11 @@ class SceneOutputs:
         self._std_path = beside.with_name(beside.name + STD_ENDING)
 
     @property
+    def wants_std(self) -> bool:
+        """Whether the standard deviation is written."""
+        return self._outputs.uncertainty
+
+    @property
     def draws(self) -> int:
         """How many plausible fills are wanted."""
         return len(self._drawn)
