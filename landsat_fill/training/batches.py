@@ -151,6 +151,8 @@ def batches_from(step: int, batches: StepBatches, *, workers: int, device: torch
         num_workers=workers,
         prefetch_factor=_AHEAD if workers else None,
         worker_init_fn=_start_worker if workers else None,
+        # Forked from a process whose torch has had threads, a worker would wait for them for ever.
+        multiprocessing_context="spawn" if workers else None,
         pin_memory=device.type == "cuda",
     )
     for made in loader:
