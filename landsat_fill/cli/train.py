@@ -32,6 +32,8 @@ landsat-fill train unet clean/*.tif --gaps-from slc_off/ -o runs/own --steps 500
 
 landsat-fill train unet data/ -o runs/u --steps 5000 -O objective.distance=huber     any setting of run.toml
 
+landsat-fill train band-unet own/ --weights models/band-unet.safetensors -o runs/own    from trained weights
+
 torchrun --nproc-per-node 4 -m landsat_fill train convcnp data/ -o runs/big --minutes 60    four GPUs
 """
 
@@ -74,6 +76,12 @@ def train(
             "--option",
             metavar="TABLE.KEY=VALUE",
             help="Any setting of run.toml: optimiser.decay=exponential, network.channels=64.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--weights", metavar="FILE", help="Begin from these weights (.safetensors), not from fresh ones."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN.")] = False,
@@ -181,6 +189,7 @@ def train(
         "validation": {"patience": patience},
         "machine": {"device": device, "workers": workers, "threads": threads},
         "seed": seed,
+        "weights": None if weights is None else str(weights.expanduser().resolve()),
     }
     settings = _settings(folder, flags, config, option or [], resume=resume)
     is_first = os.environ.get("RANK", "0") == "0"  # of those that torchrun started

@@ -37,7 +37,8 @@ class Augmentation:
         wide_period_px: Periods of other pixel sizes.
         least_ground_px: Rows at least between two gaps.
         ragged_px: How far the edges of gaps stray.
-        band_shifts_px: Rows that the gaps of two bands lie apart, at most; one of them is drawn.
+        band_shifts_px: Rows that the gaps of two bands lie apart, at most; one of them is drawn. Half are 0:
+            products of one gap for all bands are the hardest, since no band tells of another.
         free_shift_share: How often gaps of different bands lie up to a period apart instead, so that one
             band's pixels are seen where another's are missing.
         real_share: How often gaps are those of a real scene, where there is one.
@@ -60,7 +61,7 @@ class Augmentation:
     wide_period_px: tuple[float, float] = (22.0, 60.0)
     least_ground_px: float = 8.0
     ragged_px: tuple[float, float] = (0.0, 1.0)
-    band_shifts_px: tuple[float, ...] = (0.0, 0.0, 1.0, 1.0, 3.0, 8.0)
+    band_shifts_px: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 3.0, 8.0)
     free_shift_share: float = 0.1
     real_share: float = 0.3
     hole_share: float = 0.15

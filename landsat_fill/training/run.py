@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from landsat_fill.errors import UsageError
-from landsat_fill.networks.catalogue import build_network, settings_of
+from landsat_fill.networks.catalogue import settings_of
 from landsat_fill.networks.normalising import CELL_PX
 from landsat_fill.training.average import WeightAverage
 from landsat_fill.training.batches import StepBatches
+from landsat_fill.training.beginning import begun
 from landsat_fill.training.checkpoints import Parts, Progress, load_checkpoint
 from landsat_fill.training.hardware import training_device, training_precision
 from landsat_fill.training.journal import Journal
@@ -28,6 +29,8 @@ from landsat_fill.training.validation import ValidationSet
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from landsat_fill.training.listening import Ending, Listener
@@ -76,10 +79,10 @@ def train(
     processes, device = join_processes(training_device(settings.machine.device))
     try:
         torch.manual_seed(settings.seed)
-        network = build_network(settings.network.name, settings.network.options)
+        network, origin = begun(settings)
         settings = _completed(settings, network)
         _check(settings, network)
-        workshop, summary = _equipped(settings, network, folder, device, processes)
+        workshop, summary = _equipped(settings, network, origin, folder, device, processes)
         if processes.first:
             text = run_file_text(settings, f"landsat-fill {__version__}, torch {torch.__version__}")
             folder.begin(text, resume=resume, overwrite=overwrite)
@@ -94,7 +97,12 @@ def train(
 
 
 def _equipped(
-    settings: TrainingSettings, network: nn.Module, folder: RunFolder, device: str, processes: Processes
+    settings: TrainingSettings,
+    network: nn.Module,
+    origin: Mapping[str, str],
+    folder: RunFolder,
+    device: str,
+    processes: Processes,
 ) -> tuple[Workshop, str]:
     """Return all that the loop works with, and a line that sums it up; nothing is written yet."""
     filled = starts_filled(network)
@@ -121,7 +129,7 @@ def _equipped(
         folder=folder,
         device=torch.device(device),
         processes=processes,
-        facts=_facts(settings, samples),
+        facts={**_facts(settings, samples), **origin},
     )
     summary = (
         f"{settings.network.name}, {_count(network)} parameters, on {device} in "

@@ -158,6 +158,9 @@ class TrainingSettings:
     """Everything a run depends on, beside the data themselves and the code."""
 
     seed: int = field(default=0, metadata=_setting("of the weights, the samples and the noise", low=0))
+    weights: str = field(
+        default="", metadata=_setting("file of weights to begin from (.safetensors); empty for fresh ones")
+    )
     network: NetworkSettings = NetworkSettings()
     data: DataSettings = DataSettings()
     objective: ObjectiveSettings = ObjectiveSettings()

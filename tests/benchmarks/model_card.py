@@ -147,6 +147,7 @@ def _training(file: WeightsFile, record: RunRecord, hardware: str) -> Iterator[s
         ("hardware", hardware),
         ("length", f"{record.steps:,} steps in {record.minutes:.0f} minutes; {shipped}"),
         ("objective", f"{facts['objective']}, seed {facts['seed']}"),
+        *([("began from", facts["began_from"])] if "began_from" in facts else []),
     ]
     yield _table(("", ""), rows, right=False)
 

@@ -140,6 +140,8 @@ def _command(settings: TrainingSettings, folder: Path) -> list[str]:
         words += ["--validation", portable(path)]
     for path in settings.data.gaps_from:
         words += ["--gaps-from", portable(path)]
+    if settings.weights:
+        words += ["--weights", portable(settings.weights)]
     if settings.seed != usual.seed:
         words += ["--seed", str(settings.seed)]
     options = dict(_departures(settings, usual))

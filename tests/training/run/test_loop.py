@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,8 @@ from safetensors.torch import load_file
 
 from landsat_fill.errors import InputError, LandsatFillError, OutputError, UsageError
 from landsat_fill.io import find_inputs, open_input
-from landsat_fill.networks.weights import load_network
+from landsat_fill.networks.catalogue import build_network
+from landsat_fill.networks.weights import load_network, save_network
 from landsat_fill.training.cutting import Cutting
 from landsat_fill.training.dataset_writing import write_dataset
 from landsat_fill.training.listening import Ending
@@ -75,6 +77,38 @@ def test_resuming_is_exact(network: str, tmp_path: Path, settings_for: SettingsF
     for name in ("best", "last"):
         assert same_weights(getattr(whole, name), getattr(halves, name))
     assert [row["step"] for row in rows_of(halves)] == ["2", "3", "4", "6"]
+
+
+def test_a_run_begins_from_given_weights(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
+    train(settings_for("unet", budget={"steps": 30}), first, ears())
+    given = load_network(first.last)
+    # Too slow to move: what is validated is what it began from.
+    still = settings_for("unet", budget={"steps": 1}, optimiser={"learning_rate": 1e-12})
+    heard = ears()
+    train(replace(still, weights=str(first.last)), second, heard)
+    assert heard.scores[0] == pytest.approx(float(given.facts["validation_error"]), abs=1e-4)
+    came_from = load_network(second.last).facts["began_from"]
+    assert f"sha256:{given.sha256}, 30 steps in" in came_from
+    # The network is the file's, and run.toml, which has both, can be resumed and run again.
+    tables = read_run_file(second.settings)
+    assert tables["weights"] == str(first.last) and tables["network"]["channels"] == 8
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    folder = RunFolder(tmp_path / "run")
+    save_network(tmp_path / "given.safetensors", build_network("unet", {"channels": 8, "halvings": 2}))
+
+    def refusal(settings: TrainingSettings) -> str:
+        with pytest.raises(UsageError) as caught:
+            train(replace(settings, weights=str(tmp_path / "given.safetensors")), folder, ears())
+        return caught.value.message
+
+    assert "network partialconv" in refusal(settings_for("partialconv"))
+    assert "channels 16" in refusal(settings_for("unet", network={"channels": 16}))
+    with pytest.raises(InputError, match="can't be read"):
+        train(replace(settings_for("unet"), weights=str(tmp_path / "none.safetensors")), folder, ears())
+    assert not folder.path.exists()
 
 
 def test_a_log_is_cut_to_the_checkpoint_it_goes_on_from(

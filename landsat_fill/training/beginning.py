@@ -1,0 +1,65 @@
+"""What a run begins from: fresh weights, or those of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landsat_fill.errors import UsageError
+from landsat_fill.networks.catalogue import build_network
+from landsat_fill.networks.weights import load_network
+from landsat_fill.networks.weights_file import WeightsFile, read_weights_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from landsat_fill.training.settings import NetworkSettings, TrainingSettings
+
+
+def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
+    """Return the network that a run begins with, ready to learn, and what to write down of its origin.
+
+    Args:
+        settings: The run's.
+
+    Raises:
+        UsageError: If the network doesn't exist, or the weights to begin from are of another one.
+        InputError: If these can't be read.
+    """
+    asked = settings.network
+    if not settings.weights:
+        return build_network(asked.name, asked.options), {}
+    file = read_weights_file(Path(settings.weights))
+    _require_network(file, asked)
+    network = load_network(file.path, expected_sha256=file.sha256).network
+    return network.requires_grad_(True), {"began_from": _origin(file)}
+
+
+def _require_network(file: WeightsFile, asked: NetworkSettings) -> None:
+    """Raise UsageError unless the weights are of the network that was asked for."""
+    if file.network != asked.name:
+        raise UsageError(
+            f"expected weights of the network {asked.name} to begin from, "
+            f"but {file.path} holds {file.network}",
+            hint=f"train {file.network}, or give other --weights",
+        )
+    for name, value in asked.options.items():
+        if name in file.settings and file.settings[name] != value:
+            raise UsageError(
+                f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
+                f"but {file.path} has {file.settings[name]!r}",
+                hint=f"leave network.{name} out: the weights' own settings hold",
+            )
+
+
+def _origin(file: WeightsFile) -> str:
+    """Return which weights these are, and how long they had been trained."""
+    facts = file.facts
+    words = [f"{file.path.name} sha256:{file.sha256}"]
+    if "steps" in facts and "minutes" in facts:
+        words.append(f"{int(facts['steps']):,} steps in {float(facts['minutes']):.0f} minutes")
+    if "began_from" in facts:
+        words.append(f"which began from {facts['began_from']}")
+    return ", ".join(words)
