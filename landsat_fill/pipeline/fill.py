@@ -18,7 +18,7 @@ from landsat_fill.pipeline.blocks import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.compose import compose
 from landsat_fill.pipeline.evidence import EvidenceFinder, without_unanswerable
 from landsat_fill.pipeline.fill_layer import fill_codes
-from landsat_fill.pipeline.freed_memory import return_freed_memory
+from landsat_fill.pipeline.freed_memory import keep_large_blocks_apart, return_freed_memory
 from landsat_fill.pipeline.job_outputs import JobOutputs
 from landsat_fill.pipeline.notes import fill_notes, survey_notes
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally
@@ -55,6 +55,7 @@ def run_job(
         LandsatFillError: If it can't be read, filled or written. Then nothing is left behind.
     """
     began = time.perf_counter()
+    keep_large_blocks_apart()
     scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
     tallies: list[_SceneTally] = []
     with JobOutputs(job, request, outputs, scenes) as written:

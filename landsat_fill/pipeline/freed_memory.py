@@ -1,31 +1,41 @@
-"""Gives memory that was freed back to the system."""
+"""Gives memory that was freed back to the system. Where the C library isn't glibc, nothing happens."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_MMAP_THRESHOLD = -3
+"""`M_MMAP_THRESHOLD` of mallopt(3)."""
 
-
-def return_freed_memory() -> None:
-    """Let the C library return what it keeps of freed memory; where it can't be asked, nothing happens.
-
-    glibc keeps freed blocks of up to 32 MB for the next of their size, and tiles worked in several threads
-    leave holes between them that grow with every strip.
-    """
-    trim = _trim()
-    if trim is not None:
-        trim(0)
+_LARGE_BYTES = 16 << 20
+"""A block from this size on gets pages of its own: a plane of a tile in single precision has 2 MB."""
 
 
 @cache
-def _trim() -> Callable[[int], int] | None:
-    """Return glibc's `malloc_trim`, or None where the C library is another."""
+def keep_large_blocks_apart() -> None:
+    """Let every large block have pages of its own, which go back to the system as soon as it is freed.
+
+    Left alone, glibc raises the size from which it does so to 32 MB as blocks are freed; smaller ones then
+    share heaps, one a thread, and leave holes there. On a full scene `band-unet` held 1,921 MB with that, and
+    1,553 MB without, in the same processor time.
+    """
+    library = _glibc()
+    if library is not None:
+        library.mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def return_freed_memory() -> None:
+    """Let the C library return what it keeps of smaller blocks that were freed."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
     if sys.platform != "linux":
         return None
-    trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return trim
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "malloc_trim") and hasattr(library, "mallopt") else None
