@@ -143,15 +143,18 @@ class Objective:
 
 
 def _likelihood(
-    _settings: ObjectiveSettings, _batch: Batch, given: Normalised, mean: Tensor, std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, given: Normalised, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
-    """Return the negative log-likelihood of the whole image: what is shown teaches continuity."""
+    """Return the negative log-likelihood of the whole image: what is shown teaches continuity.
+
+    Hidden pixels weigh more: alone by their number, most of what is learned would be to repeat what is shown.
+    """
     if std is None:
         raise UsageError(
             "expected a network with a standard deviation for the likelihood, but got one without",
             hint="set objective.kind to distance",
         )
-    weight = given.shown + given.hidden
+    weight = _weight(settings, given)
     return {"likelihood": losses.negative_log_likelihood(mean, std, given.target, weight)}
 
 
@@ -160,8 +163,13 @@ def _distance(
 ) -> dict[str, Tensor]:
     """Return the weighted mean error of all pixels: hidden ones weigh more."""
     error = losses.pixel_distance(settings.distance, mean, given.target)
-    weight = settings.observed_weight * given.shown + settings.hidden_weight * given.hidden
+    weight = _weight(settings, given)
     return {"distance": (error * weight).sum() / weight.sum().clamp_min(1e-6)}
+
+
+def _weight(settings: ObjectiveSettings, given: Normalised) -> Tensor:
+    """Return what each pixel weighs; 0 where the truth isn't known."""
+    return settings.observed_weight * given.shown + settings.hidden_weight * given.hidden
 
 
 def _partial_convolution(

@@ -36,7 +36,8 @@ _RECIPES: Mapping[str, Mapping[str, object]] = {
 """Where a recipe departs from the general defaults.
 
 The rates are for hours, not for the talk's hundreds of epochs; its own way is `--lr 1e-4` (ConvLNP: 5e-4)
-with `-O optimiser.decay=exponential -O optimiser.decay_factor=5 -O optimiser.weight_decay=0`."""
+with `-O optimiser.decay=exponential -O optimiser.decay_factor=5 -O optimiser.weight_decay=0
+-O objective.hidden_weight=1`."""
 
 
 def recipe(network: str) -> TrainingSettings:

@@ -69,10 +69,10 @@ class ObjectiveSettings:
         metadata=_setting("error of a pixel, of distance", choices=("absolute", "squared", "huber")),
     )
     observed_weight: float = field(
-        default=1.0, metadata=_setting("weight of pixels shown, of distance and partial-convolution", low=0)
+        default=1.0, metadata=_setting("weight of pixels shown, of all but residual", low=0)
     )
     hidden_weight: float = field(
-        default=6.0, metadata=_setting("weight of hidden pixels, of distance and partial-convolution", low=0)
+        default=6.0, metadata=_setting("weight of hidden pixels, of all but residual", low=0)
     )
     total_variation: float = field(
         default=0.1, metadata=_setting("weight of roughness, of partial-convolution", low=0)
