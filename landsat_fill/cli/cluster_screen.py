@@ -34,7 +34,7 @@ def submitted_lines(
 ) -> Iterator[str]:
     """Yield what to say after handing in."""
     jobs = ", ".join(array.job for array in arrays)
-    yield f"{scenes} scenes in {tasks} task{'s' * (tasks != 1)}: job{'s' * (len(arrays) != 1)} {jobs}"
+    yield f"{count(scenes, 'scene')} in {count(tasks, 'task')}: job{'s' * (len(arrays) != 1)} {jobs}"
     if merge_job is not None:
         yield f"merged by job {merge_job} once they have ended"
     yield f"scripts, manifest and logs: {one.folder}"
@@ -47,7 +47,7 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
 
     counts = {state: sum(one.state is state for one in states) for state in State}
     told = " · ".join(f"{number} {state.value}" for state, number in counts.items() if number)
-    yield f"{len(states)} scene{'s' * (len(states) != 1)}: {told}"
+    yield f"{count(len(states), 'scene')}: {told}"
     for one in states:
         if verbose or one.state not in (State.DONE, State.WAITING):
             reason = f": {one.reason}" if one.reason else ""
@@ -59,3 +59,8 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
         yield f"waiting  for Slurm: {'; '.join(sorted(waits)[:3])}"
     if any("BeginTime" in reason for reason in waits):
         yield "         (a task that went back into the queue may start after two minutes, as Slurm has it)"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things in words: 1 scene, 2 scenes."""
+    return f"{number} {noun}{'s' * (number != 1)}"

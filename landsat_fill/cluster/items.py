@@ -182,7 +182,9 @@ def _outline(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
         *((0, height - step * height) for step in steps),
         (0, 0),
     ]
-    outline = {"type": "Polygon", "coordinates": [[grid.transform * point for point in reversed(ring)]]}
+    a, b, c, d, e, f = grid.transform[:6]
+    corners = [(a * col + b * row + c, d * col + e * row + f) for col, row in reversed(ring)]
+    outline = {"type": "Polygon", "coordinates": [corners]}
     geometry = transform_geom(grid.crs, "EPSG:4326", outline, antimeridian_cutting=True, precision=6)
     polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
     longitudes = [[point[0] for point in polygon[0]] for polygon in polygons]

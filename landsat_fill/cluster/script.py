@@ -33,7 +33,7 @@ def array_script(
         scenes: How many there are to fill, for the comment.
         fill_arguments: Options of `fill`, one word each.
     """
-    options = " ".join(shlex.quote(word) for word in fill_arguments)
+    options = "".join(f" {shlex.quote(word)}" for word in fill_arguments)
     return f"""\
 #!/bin/bash
 # Written by landsat-fill {__version__}: fills {_number(scenes, "scene")} in {_number(tasks, "task")}.
@@ -56,12 +56,14 @@ warned=0
 work=
 trap 'warned=$((warned + 1)); [ -z "$work" ] || kill -USR1 "$work" 2>/dev/null' USR1
 {_environment(settings)}
+threads=${{SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}}
+export GDAL_NUM_THREADS=$threads OMP_NUM_THREADS=$threads
 echo "task $task of $tasks: job ${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}} on $(hostname)," \\
   "start $((${{SLURM_RESTART_COUNT:-0}} + 1)), GPUs ${{CUDA_VISIBLE_DEVICES:-none}}"
 
-{settings.command} fill --manifest "$round/manifest.tsv" --shard "$task/$tasks" \\
-  --report "$round/reports/$task.jsonl" --grace {settings.grace_s} \\
-  {options} &
+{settings.command} fill \\
+  --manifest "$round/manifest.tsv" --shard "$task/$tasks" --report "$round/reports/$task.jsonl" \\
+  --grace {settings.grace_s}{options} &
 work=$!
 [ "$warned" = 0 ] || kill -USR1 "$work" 2>/dev/null
 heard=-1
@@ -94,7 +96,7 @@ def merge_script(settings: ArraySettings, folder: Path, archive: Path, options: 
         archive: The folder of the outputs.
         options: Options of sbatch that win over those.
     """
-    kept = ("partition", "account", "qos", "constraint")
+    kept = ("chdir", "partition", "account", "qos")
     directives = {name: value for name, value in settings.directives.items() if name in kept}
     directives |= {"cpus-per-task": "1", "mem": "2G", "time": "1:00:00"} | dict(options)
     lines = "\n".join(f"#SBATCH --{name}={value}" for name, value in directives.items())
@@ -183,9 +185,7 @@ def _environment(settings: ArraySettings) -> str:
     setup = settings.setup.strip("\n")
     return (
         "\n# Under --export=NONE an srun below would start without PATH.\n"
-        "export SLURM_EXPORT_ENV=ALL\n"
-        'export GDAL_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}" OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"\n'
-        + (f"{setup}\n" if setup else "")
+        "export SLURM_EXPORT_ENV=ALL\n" + (f"{setup}\n" if setup else "")
     )
 
 

@@ -13,5 +13,5 @@ def usable_cores(environment: Mapping[str, str] = os.environ) -> int:
     """Return the cores that this process may use: those it is bound to, and no more than Slurm gave it."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    given = environment.get("SLURM_CPUS_PER_TASK", "")
+    given = environment.get("SLURM_CPUS_PER_TASK", environment.get("SLURM_CPUS_ON_NODE", ""))
     return min(cores, int(given)) if given.isdecimal() and int(given) > 0 else cores

@@ -49,6 +49,12 @@ def run() -> Callable[..., Ended]:
     return run_here
 
 
+@pytest.fixture(scope="session")
+def write_scene() -> Callable[..., None]:
+    """Return a function that writes a scene of two bands with stripes, another for each seed."""
+    return _write_scene
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes an archive of small striped scenes, some of them corrupt."""
@@ -56,32 +62,12 @@ def archive(tmp_path: Path) -> Callable[..., Path]:
     def make(count: int, *, corrupt: tuple[int, ...] = (), name: str = "scenes") -> Path:
         folder = tmp_path / name
         for number in range(count):
-            write_scene(folder / f"LE07_L1TP_{number:06d}_20100705_20200911_02_T1_crop.tif", number)
+            _write_scene(folder / f"LE07_L1TP_{number:06d}_20100705_20200911_02_T1_crop.tif", number)
         for number in corrupt:
             (folder / f"LE07_L1TP_{number:06d}_20100705_20200911_02_T1_crop.tif").write_text("no raster")
         return folder
 
     return make
-
-
-def write_scene(path: Path, seed: int, side_px: int = 96) -> None:
-    """Write a scene of two bands with stripes, which differs from those of other seeds."""
-    row, col = np.mgrid[0:side_px, 0:side_px]
-    noise = np.random.default_rng(seed).normal(0, 4, (2, side_px, side_px))
-    values = (120 + 60 * np.sin(row / 9 + seed) * np.cos(col / 11) + noise).clip(1, 255).astype(np.uint8)
-    values[:, (row + col // 6) % 33 < 5] = 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint8",
-        "count": 2,
-        "height": side_px,
-        "width": side_px,
-        "nodata": 0,
-    }
-    where = {"crs": CRS.from_epsg(32637), "transform": Affine(30, 0, 5e5, 0, -30, 12e5 + 3000 * seed)}
-    with rasterio.open(path, "w", **profile, **where) as dataset:
-        dataset.write(values)
 
 
 @dataclass
@@ -129,7 +115,7 @@ def one_node_slurm() -> object:
 
 @pytest.fixture(scope="session")
 def running_slurm(one_node_slurm: object) -> Iterator[object]:
-    """Yield a running Slurm; where there can't be one, tests that ask for it are passed over with the reason."""
+    """Yield a running Slurm; where there can't be one, tests are passed over with the reason."""
     if not sys.platform.startswith("linux"):
         pytest.skip("Slurm's test cluster needs Linux")
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
@@ -151,3 +137,34 @@ def slurm(running_slurm: object, monkeypatch: pytest.MonkeyPatch) -> Cluster:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(Path(landsat_fill.__file__).parents[1]))
     return Cluster(running_slurm)
+
+
+def _write_scene(path: Path, seed: int, side_px: int = 96) -> None:
+    """Write a scene of two bands with stripes, which differs from those of other seeds."""
+    row, col = np.mgrid[0:side_px, 0:side_px]
+    noise = np.random.default_rng(seed).normal(0, 4, (2, side_px, side_px))
+    values = (120 + 60 * np.sin(row / 9 + seed) * np.cos(col / 11) + noise).clip(1, 255).astype(np.uint8)
+    values[:, (row + col // 6) % 33 < 5] = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    profile = {
+        "driver": "GTiff",
+        "dtype": "uint8",
+        "count": 2,
+        "height": side_px,
+        "width": side_px,
+        "nodata": 0,
+    }
+    where = {"crs": CRS.from_epsg(32637), "transform": Affine(30, 0, 5e5, 0, -30, 12e5 + 3000 * seed)}
+    with rasterio.open(path, "w", **profile, **where) as dataset:
+        dataset.write(values)
+
+
+@pytest.fixture
+def make_tif(tmp_path: Path) -> Callable[[str], Path]:
+    """Return a function that writes a small scene of that name."""
+
+    def make(name: str) -> Path:
+        _write_scene(tmp_path / name, 0)
+        return tmp_path / name
+
+    return make

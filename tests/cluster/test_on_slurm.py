@@ -9,6 +9,9 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +19,16 @@ import pystac
 import pytest
 import rasterio
 
+import landsat_fill
 from landsat_fill.cluster import Archive
+from landsat_fill.cluster.settings import EARLY_S
 from landsat_fill.io import Claim
 
 pytestmark = pytest.mark.slurm
 
 METHOD = ("-m", "nearest")
+LEAD_S = 45
+PACKAGE_FOLDER = str(Path(landsat_fill.__file__).parents[1])
 SMALL = ("--cpus", 1, "--mem", "300M", "--time", 30)
 
 
@@ -59,6 +66,29 @@ def target(scenes, out, number):
 def same_pixels(one, other):
     with rasterio.open(one) as first, rasterio.open(other) as second:
         np.testing.assert_array_equal(first.read(), second.read())
+
+
+@pytest.fixture(scope="module")
+def nearly_out_of_time(running_slurm, write_scene, tmp_path_factory):
+    """Return an archive, handed in before the other tests begin, whose task its time limit will stop."""
+    folder = tmp_path_factory.mktemp("limit")
+    write_scene(folder / "scenes" / "a.tif", 1)
+    out = folder / "filled"
+    claim = Claim(made(out / "a_filled.tif"))
+    with claim:
+        environment = os.environ | running_slurm.environment | {"PYTHONPATH": PACKAGE_FOLDER}
+        command = ["cluster", "submit", folder / "scenes", "-o", out, *METHOD]
+        limits = ["--time", 2, "--lead", LEAD_S, "--cpus", 1, "--mem", "300M", "--no-merge"]
+        subprocess.run(
+            [sys.executable, "-m", "landsat_fill", *map(str, [*command, *limits])],
+            env=environment, check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+        yield out, claim
+
+
+@pytest.fixture(autouse=True)
+def begun_early(nearly_out_of_time):
+    """Let the time of that archive run while the other tests do."""
 
 
 def test_a_corrupt_scene_fails_alone_and_the_merge_tells_of_all(slurm, run, archive, tmp_path):
@@ -199,6 +229,23 @@ def test_two_arrays_that_meet_fill_each_scene_once(slurm, run, archive, tmp_path
     slurm.wait_for_end(first, second)
     assert set(slurm.states(first).values()) | set(slurm.states(second).values()) == {"COMPLETED"}
     assert sorted(row["status"] for row in rows(out)) == ["filled"] * 4
+
+
+def test_the_time_limit_sends_a_task_back(slurm, nearly_out_of_time):
+    """The last test, for it waits for the clock. Slurm may warn a minute early."""
+    out, claim = nearly_out_of_time
+    slurm.wait(lambda: "back into the queue" in log(out, 1), 120)
+    begun, warned = (
+        datetime.strptime(re.search(rf"(\d\d:\d\d:\d\d)  {text}", log(out, 1))[1], "%H:%M:%S")
+        for text in ("landsat-fill", "told to stop")
+    )
+    asked_s = 2 * 60 - LEAD_S
+    assert asked_s - EARLY_S - 5 <= (warned - begun).seconds <= asked_s + 5
+    claim.__exit__(None, None, None)
+    (job,), _ = jobs_of(out)
+    slurm.wait_for_end(job)
+    assert "start 2," in log(out, 1)
+    assert (out / "a_filled.tif").exists()
 
 
 def made(path):
