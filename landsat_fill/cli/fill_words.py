@@ -48,6 +48,7 @@ class WithFillOptions(TyperCommand):
         foreign = next((word for word in others if word.partition("=")[0] in _OF_EACH_TASK), None)
         if foreign is not None:
             ctx.fail(f"No such option: {foreign}. Each task has its own.")
+        self.no_args_is_help = not args  # all may be those of `fill`
         left = super().parse_args(ctx, own)
         ctx.meta[_FILL] = _read(ctx, args, others)
         return left

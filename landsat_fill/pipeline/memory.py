@@ -21,13 +21,13 @@ MIB = 1 << 20
 PROCESS_BYTES = 180 * MIB
 """Of a process before it reads a scene. Source: tests/benchmarks/bench_jobs.py, as for the others."""
 
-TORCH_BYTES = 500 * MIB
+TORCH_BYTES = 700 * MIB
 """More of one that runs a network on the CPU, its weights and batches included."""
 
-VALUE_BYTES = 22
+VALUE_BYTES = 29
 """For each value of a strip and its halo, beside the stored numbers: what is known of it, and its fill."""
 
-COPIES = 4
+COPIES = 7
 """How often the stored numbers of a strip are held: read ahead, worked on, composed, being written."""
 
 SHARE = 0.9
