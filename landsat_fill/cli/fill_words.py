@@ -53,6 +53,10 @@ class WithFillOptions(TyperCommand):
         ctx.meta[_FILL] = _read(ctx, args, others)
         return left
 
+    def collect_usage_pieces(self, ctx: Context) -> list[str]:  # type: ignore[override]
+        """Return what the usage line shows after the command."""
+        return ["SCENE…", "-o FOLDER", "[OPTIONS]", "[OPTIONS of fill]"]
+
     def _parted(self, ctx: Context, args: list[str]) -> tuple[list[str], list[str]]:
         """Return the arguments that are this command's, and the others, both in their order."""
         values = {

@@ -79,6 +79,9 @@ class Cluster:
     def call(self, *command: str) -> str:
         return self.slurm.call(*command)  # type: ignore[attr-defined]
 
+    def warn(self, task: str) -> None:
+        self.slurm.warn(task)  # type: ignore[attr-defined]
+
     def states(self, job: str) -> dict[str, str]:
         """Return the states of a job's tasks by index; also of those that have ended."""
         lines = self.call(

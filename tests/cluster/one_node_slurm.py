@@ -92,6 +92,19 @@ class OneNodeSlurm:
             raise RuntimeError(f"{' '.join(command)} said: {ended.stderr.strip()}")
         return ended.stdout.strip()
 
+    def warn(self, task: str) -> None:
+        """Send a task's batch shell the signal that Slurm sends before the time limit, once.
+
+        scancel asks again for a minute and more where the task is back in the queue before it has its answer.
+        """
+        command = ["scancel", "--signal=USR1", "--batch", task]
+        asking = subprocess.Popen(command, env=os.environ | self.environment, stderr=subprocess.DEVNULL)
+        try:
+            asking.wait(timeout=3)
+        except subprocess.TimeoutExpired:
+            asking.kill()
+            asking.wait()
+
     def stop(self) -> None:
         """Cancel all jobs, whose processes would outlive the daemons, and end the daemons."""
         try:

@@ -127,7 +127,7 @@ def test_a_task_that_runs_out_of_time_goes_back_and_goes_on(slurm, run, archive,
     with Claim(made(target(scenes, out, 1))):
         (job,), merge = submitted(run, scenes, out, "--array-size", 1)
         slurm.wait(lambda: target(scenes, out, 2).exists())
-        slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_1")
+        slurm.warn(f"{job}_1")
         slurm.wait(lambda: "back into the queue" in log(out, 1))
         states = states_of(run, out)
         assert states["000001"]["state"] in ("waiting", "running")
@@ -149,7 +149,7 @@ def test_a_task_goes_back_a_bounded_number_of_times(slurm, run, archive, tmp_pat
     with Claim(made(target(scenes, out, 0))):
         (job,), _ = submitted(run, scenes, out, "--requeues", 0, "--no-merge")
         slurm.wait(lambda: "looked at again later" in log(out, 1))
-        slurm.call("scancel", "--signal=USR1", "--batch", f"{job}_1")
+        slurm.warn(f"{job}_1")
         slurm.wait_for_end(job)
     assert "out of time with scenes left, after 1 starts" in log(out, 1)
     assert set(slurm.states(job).values()) == {"FAILED"}
