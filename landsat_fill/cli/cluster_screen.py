@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
 
     from landsat_fill.cluster import Archive, Part, Round, SceneState
     from landsat_fill.cluster.round import Array
+
+
+NAMED = 3
+"""Of scenes that stand alike, how many are named where details aren't asked for."""
 
 
 def dry_run_text(
@@ -48,10 +53,17 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
     counts = {state: sum(one.state is state for one in states) for state in State}
     told = " · ".join(f"{number} {state.value}" for state, number in counts.items() if number)
     yield f"{count(len(states), 'scene')}: {told}"
+    alike: dict[tuple[State, str], list[str]] = {}
     for one in states:
         if verbose or one.state not in (State.DONE, State.WAITING):
-            reason = f": {one.reason}" if one.reason else ""
-            yield f"{one.state.value:8} {one.listed.line.product or one.listed.line.source}{reason}"
+            name = one.listed.line.product or Path(one.listed.line.source).name
+            alike.setdefault((one.state, one.reason), []).append(name)
+    for (state, reason), names in alike.items():
+        if verbose:
+            yield from (f"{state.value:8} {name}" + (f": {reason}" if reason else "") for name in names)
+            continue
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"{state.value:8} {', '.join(names[:NAMED])}{more}" + (f": {reason}" if reason else "")
     waits = {
         one.reason for one in states if one.state is State.WAITING and not one.reason.startswith("its task")
     }

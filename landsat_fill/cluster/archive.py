@@ -58,7 +58,7 @@ class Archive:
         Raises:
             InputError: If there is no round, or a manifest can't be read.
         """
-        listed: dict[Path, Listed] = {}
+        listed: dict[Path, Listed] = {}  # a later round's line replaces an earlier one's
         for one in self.rounds:
             for number, line in enumerate(read_manifest(one.manifest)):
                 listed[line.target] = Listed(line, one, number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError
@@ -71,7 +72,7 @@ class Round:
         except OSError:
             return None
 
-    @property
+    @cached_property
     def facts(self) -> RoundFacts:
         """What was written down of the round.
 
@@ -83,7 +84,7 @@ class Round:
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"expected {self._facts} to describe a round, but got: {error}") from error
 
-    @property
+    @cached_property
     def arrays(self) -> list[Array]:
         """The arrays that were handed in."""
         try:
@@ -99,6 +100,7 @@ class Round:
         """
         row = {"arrays": [asdict(array) for array in arrays], "merge": merge_job}
         write_text_atomically(self._jobs, json.dumps(row, indent=1) + "\n")
+        self.arrays = list(arrays)
 
     def task_of(self, line: int) -> int:
         """Return the task that has a line of the manifest; lines from 0, tasks from 1."""

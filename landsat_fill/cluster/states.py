@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from landsat_fill.cluster.slurm import QueuedTask, Slurm
 
 
+LOG_TAIL_BYTES, LONGEST_QUOTE = 4096, 160
+
+
 class State(Enum):
     """How a scene stands."""
 
@@ -122,6 +125,18 @@ def _silence(of_round: Round, number: int, *, is_submitted: bool) -> str:
     if not is_submitted:
         return "its task was never handed in"
     log = of_round.log(of_round.task_of(number))
-    if not log.exists():
+    last = last_line(log)
+    if last is None:
         return "its task never began: cancelled, or still to come"
-    return f"its task ended without a word: killed, cancelled or out of memory; see {log}"
+    return f"its task ended early; {log} ends with: {last}"
+
+
+def last_line(log: Path) -> str | None:
+    """Return the end of a log, where Slurm and the shell tell of what was killed; None without a log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((line.strip()[:LONGEST_QUOTE] for line in reversed(lines) if line.strip()), "nothing")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
 import threading
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -100,4 +102,7 @@ def _listen(connection: Connection, inbox: SimpleQueue[Job | str | None], hung_u
     except (EOFError, OSError):
         hung_up.set()
         inbox.put(None)
-        os.kill(os.getpid(), signal.SIGINT)
+        if sys.platform == "win32":
+            _thread.interrupt_main()  # os.kill would end the process there
+        else:
+            os.kill(os.getpid(), signal.SIGINT)

@@ -123,7 +123,7 @@ def judge(scenes: int, out: Path, serial: Path, again: str, seconds: float) -> N
         "tasks that went back into the queue": (restarts, 1),
         "scenes to hand in another time": (sum("\t" in line for line in again.splitlines()), 1),
         "of these the corrupt one": (int(f"scene_{CORRUPT:05d}.tif\t" in again), 1),
-        "items in the collection": (len(json.loads((out / "items.json").read_text())["features"]), scenes - 1),
+        "items": (len(json.loads((out / "items.json").read_text())["features"]), scenes - 1),
     }  # fmt: skip
     table = figure_table("after the faults and one resubmit", "seen", "must be")
     for name, (seen, must) in facts.items():

@@ -169,7 +169,8 @@ def test_what_was_cancelled_and_killed_is_handed_in_again(slurm, run, archive, t
     assert slurm.restarts(f"{job}_2") == 0
     states = states_of(run, out)
     assert [states[f"00000{n}"]["state"] for n in range(4)] == ["missing", "missing", "done", "done"]
-    assert "without a word" in states["000001"]["reason"]
+    assert "CANCELLED" in states["000000"]["reason"]
+    assert "Killed" in states["000001"]["reason"]
 
     ended = run("cluster", "resubmit", out, "--time", 20)
     assert ended.code == 0, ended.err

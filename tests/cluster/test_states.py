@@ -92,6 +92,16 @@ def test_accounts_add_how_a_silent_task_ended(archive):
     assert "never began" in found[0][1]
 
 
+def test_without_accounts_the_end_of_its_log_tells_how_a_silent_task_ended(archive):
+    logs = archive.rounds[-1].folder / "logs"
+    (logs / "task-2.log").write_text(
+        "x" * 9999 + "\nslurmstepd: error: *** JOB 14 CANCELLED DUE TO TIME LIMIT ***\n\n"
+    )
+    (logs / "task-1.log").write_text("")
+    assert "CANCELLED DUE TO TIME LIMIT" in states(archive)[1][1]
+    assert states(archive)[0][1].endswith("ends with: nothing")
+
+
 def test_a_scene_given_up_is_missing_with_the_reason(archive):
     report(archive, 1, 0, "stopped", "time was up before the scene was filled")
     assert states(archive)[0] == (State.MISSING, "time was up before the scene was filled")
