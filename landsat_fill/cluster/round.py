@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import InputError
+from landsat_fill.errors import InputError, OutputError
 from landsat_fill.io import write_text_atomically
+from landsat_fill.io.atomic import cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,10 +56,19 @@ class Round:
         """Write the folder. The file of facts is the last: with it the round begins.
 
         Raises:
-            OutputError: If the disk refuses.
+            OutputError: If the disk refuses, or another submission has just made it.
         """
-        for name in ("logs", "reports"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True)
+            for name in ("logs", "reports"):
+                (self.folder / name).mkdir()
+        except FileExistsError as error:
+            raise OutputError(
+                f"expected no folder at {self.folder}, but another submission has just made one",
+                hint="call again, and both are kept",
+            ) from error
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
         write_text_atomically(self.manifest, manifest)
         write_text_atomically(self.script, script)
         write_text_atomically(self.merge_script, merge_script)
