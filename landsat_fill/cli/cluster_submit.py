@@ -36,6 +36,7 @@ from landsat_fill.cli.slurm_options import (
 
 if TYPE_CHECKING:
     from landsat_fill.cli.fill_words import FillOptions
+    from landsat_fill.io import Input
     from landsat_fill.methods import MethodInfo
 
 EPILOG = """
@@ -128,7 +129,6 @@ def submit(
     """
     from landsat_fill.cli.choices import pairs
     from landsat_fill.cli.fill_requests import fill_requests
-    from landsat_fill.cli.terminal import print_error
     from landsat_fill.cluster import (
         Archive,
         ArraySettings,
@@ -144,7 +144,6 @@ def submit(
     )
     from landsat_fill.cluster.slurm import DEFAULT_MAX_ARRAY_SIZE, SlurmError
     from landsat_fill.errors import UsageError
-    from landsat_fill.io import find_inputs
     from landsat_fill.pipeline import Action, plan_jobs
     from landsat_fill.version import __version__
 
@@ -165,26 +164,12 @@ def submit(
         setup=setup_text(setup),
         command=command or f"{shlex.quote(sys.executable)} -m landsat_fill",
     )  # fmt: skip
-    found, bad = find_inputs(
-        options.given["inputs"] or [], [Path(p) for p in options.given["from_file"] or []]
-    )
-    if bad:
-        for _, error in bad:
-            print_error(error.message, error.hint)
-        raise typer.Exit(EXIT_FAILED)
-    if not found:
-        raise UsageError(
-            "expected at least one scene, but got none", hint="landsat-fill cluster submit --help"
-        )
-
     slurm = Slurm()
     archive = Archive(outputs.target)
     busy = busy_targets(archive, slurm)
-    planned = [job for job in plan_jobs(found, outputs) if job.target.absolute() not in busy]
-    to_do = [job for job in planned if job.action is not Action.SKIP]
-    done = [
-        job for job in planned if job.action is Action.SKIP
-    ]  # last, so that tasks share the others evenly
+    planned = plan_jobs(_scenes(options), outputs)
+    to_do = [job for job in planned if job.action is not Action.SKIP and job.target.absolute() not in busy]
+    done = [job for job in planned if job.action is Action.SKIP]
     if not to_do:
         typer.echo(f"nothing to hand in: {len(done)} scenes are done, {len(busy)} run or wait")
         return
@@ -194,7 +179,7 @@ def submit(
         settings, one.folder, tasks, len(to_do), task_words(options, request.method.info, gpus)
     )
     merging = merge_script(settings, one.folder, archive.folder, pairs("--merge-arg", merge_arg))
-    manifest = manifest_text(lines_of([*to_do, *done]))
+    manifest = manifest_text(lines_of([*to_do, *done]))  # the others first, so that tasks share them evenly
     try:
         most = slurm.max_array_size()
     except SlurmError:
@@ -209,6 +194,27 @@ def submit(
     arrays, merge_job = submit_round(one, parts, throttle, slurm, merge=merge)
     for line in submitted_lines(archive, one, len(to_do), tasks, arrays, merge_job):
         typer.echo(line)
+
+
+def _scenes(options: FillOptions) -> list[Input]:
+    """Return the scenes that are named, or end with all that is wrong with them: nothing is handed in by half.
+
+    Raises:
+        UsageError: If none is named.
+    """
+    from landsat_fill.cli.terminal import print_error
+    from landsat_fill.errors import UsageError
+    from landsat_fill.io import find_inputs
+
+    lists = [Path(name) for name in options.given["from_file"] or []]
+    found, bad = find_inputs(options.given["inputs"] or [], lists)
+    for _, error in bad:
+        print_error(error.message, error.hint)
+    if bad:
+        raise typer.Exit(EXIT_FAILED)
+    if not found:
+        raise UsageError("expected scenes, but got none", hint="landsat-fill cluster submit --help")
+    return found
 
 
 def setup_text(setup: Path | None) -> str:

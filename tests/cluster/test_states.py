@@ -12,13 +12,14 @@ from landsat_fill.cluster import (
     RoundFacts,
     Slurm,
     State,
+    busy_targets,
     manifest_text,
     scene_states,
     slurm,
 )
 from landsat_fill.cluster.round import Array
 from landsat_fill.cluster.slurm import QueuedTask, SlurmError
-from landsat_fill.errors import InputError
+from landsat_fill.errors import InputError, OutputError
 from landsat_fill.io import Claim
 
 
@@ -84,6 +85,21 @@ def test_slurm_adds_what_waits_and_why(archive):
         ]
         * 2
     )
+
+
+def test_what_runs_or_waits_is_not_handed_in_again(archive, tmp_path):
+    queue = {("12", 1): QueuedTask("RUNNING", "None", "N/A")}
+    with Claim(tmp_path / "1_filled.tif"):
+        busy = busy_targets(archive, Told(queue))
+    assert {path.name for path in busy} == {"0_filled.tif", "1_filled.tif", "2_filled.tif"}
+    assert busy_targets(Archive(tmp_path / "another"), Told(queue)) == set()
+
+
+def test_a_round_is_one_submission_s(archive):
+    one = archive.next_round()
+    one.folder.mkdir()
+    with pytest.raises(OutputError, match="another submission"):
+        one.create(RoundFacts("typed", 1, False, "0"), "", "", "")
 
 
 def test_accounts_add_how_a_silent_task_ended(archive):
