@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -59,16 +58,11 @@ def starts(files: list[Path], folder: Path) -> None:
 def archive(options: argparse.Namespace, folder: Path, cluster: object) -> None:
     """Print what a whole archive takes."""
     out = folder / "filled"
-    seconds = {}
+    costs = {}
 
     def timed(what: str, *arguments: str) -> None:
-        began = time.perf_counter()
-        ended = subprocess.run(
-            [*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, check=False
-        )
-        seconds[what] = time.perf_counter() - began
-        if ended.returncode:
-            raise SystemExit(f"{' '.join(arguments)} said: {ended.stdout}{ended.stderr}")
+        os.chdir(folder)
+        costs[what] = measure([[*COMMAND, *arguments]])
 
     per_task = str(options.scenes_per_task)
     limits = ("--cpus", "1", "--mem", "500M", "--time", "1:00:00")
@@ -98,13 +92,13 @@ def archive(options: argparse.Namespace, folder: Path, cluster: object) -> None:
     timed("merge", "cluster", "merge", "filled")
     done = json.loads((out / "summary.json").read_text())["done"]
     table = figure_table(f"{options.scenes:,} scenes, {per_task} a task, {options.method}", "")
-    table.add_row("submit, s", f"{seconds['submit']:.1f}")
     table.add_row("all tasks, s", f"{filling:.0f}")
     table.add_row("scenes an hour", f"{3600 * done / filling:,.0f}")
     table.add_row("between the end of a task and the next one's first line, s", f"{median_gap(out):.1f}")
-    table.add_row("status, s", f"{seconds['status']:.1f}")
-    table.add_row("merge, s", f"{seconds['merge']:.1f}")
     table.add_row("scenes done", f"{done:,}")
+    for what, cost in costs.items():
+        table.add_row(f"{what}, wall s", f"{cost.wall_s:.1f}")
+        table.add_row(f"{what}, CPU s", f"{cost.cpu_s:.1f}")
     show(table)
 
 
