@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from landsat_fill.cluster.slurm import QueuedTask, Slurm
 
 
-LOG_TAIL_BYTES, LONGEST_QUOTE = 4096, 160
+LOG_TAIL_BYTES, LAST_LINES, LONGEST_QUOTE = 4096, 4, 160
 
 
 class State(Enum):
@@ -132,11 +132,18 @@ def _silence(of_round: Round, number: int, *, is_submitted: bool) -> str:
 
 
 def last_line(log: Path) -> str | None:
-    """Return the end of a log, where Slurm and the shell tell of what was killed; None without a log."""
+    """Return the end of a log, where Slurm and the shell tell of what was killed; None without a log.
+
+    What Slurm says there counts for more than what a process says that it ends.
+    """
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
+            text = file.read().decode(errors="replace")
     except OSError:
         return None
-    return next((line.strip()[:LONGEST_QUOTE] for line in reversed(lines) if line.strip()), "nothing")
+    lines = [line.strip()[:LONGEST_QUOTE] for line in text.splitlines() if line.strip()]
+    last = lines[-LAST_LINES:]
+    return next(
+        (line for line in reversed(last) if line.startswith("slurmstepd")), last[-1] if last else "nothing"
+    )

@@ -23,7 +23,7 @@ import landsat_fill
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MAX_ARRAY_SIZE = 6
+MAX_ARRAY_SIZE = 5
 """So small that a handful of tasks doesn't fit into one array."""
 
 

@@ -111,7 +111,7 @@ def test_accounts_add_how_a_silent_task_ended(archive):
 def test_without_accounts_the_end_of_its_log_tells_how_a_silent_task_ended(archive):
     logs = archive.rounds[-1].folder / "logs"
     (logs / "task-2.log").write_text(
-        "x" * 9999 + "\nslurmstepd: error: *** JOB 14 CANCELLED DUE TO TIME LIMIT ***\n\n"
+        "x" * 9999 + "\nslurmstepd: error: *** JOB 14 CANCELLED DUE TO TIME LIMIT ***\nerror: terminated\n"
     )
     (logs / "task-1.log").write_text("")
     assert "CANCELLED DUE TO TIME LIMIT" in states(archive)[1][1]
