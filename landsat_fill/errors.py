@@ -45,5 +45,9 @@ class MethodError(LandsatFillError):
     """A method that can't fill this scene."""
 
 
+class TerminatedError(KeyboardInterrupt):
+    """The process was told to end (SIGTERM): it ends as after Ctrl-C, cleanly."""
+
+
 class MissingPackageError(LandsatFillError):
     """An optional package that the request needs and that isn't installed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from landsat_fill.cli.cluster import register as register_cluster
 from landsat_fill.cli.dataset import register as register_dataset
 from landsat_fill.cli.evaluate import register as register_evaluate
 from landsat_fill.cli.fill import register as register_fill
@@ -104,5 +105,6 @@ for register in (
     register_models,
     register_dataset,
     register_train,
+    register_cluster,
 ):
     register(app)

@@ -9,17 +9,28 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from landsat_fill.cli.errors import EXIT_FAILED, EXIT_STOPPED
 from landsat_fill.cli.terminal import print_error, reporter
 from landsat_fill.errors import OutputError
-from landsat_fill.pipeline import Action, Outcome, Status, append_report, failed_input, report_path, run_jobs
+from landsat_fill.pipeline import (
+    Action,
+    Outcome,
+    Status,
+    append_report,
+    failed_input,
+    report_path,
+    run_jobs,
+    stopping_on_signals,
+)
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from landsat_fill.cli.scenes import Scenes
     from landsat_fill.errors import InputError
-    from landsat_fill.pipeline import FillRequest, Job, OutputRequest
+    from landsat_fill.pipeline import FillRequest, Job, Resources
 
 Bad = tuple[str, "InputError"]
 
@@ -66,15 +77,18 @@ def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
 
 
 def run_batch(
-    jobs: Sequence[Job],
-    bad: Sequence[Bad],
-    request: FillRequest,
-    outputs: OutputRequest,
-    *,
-    processes: int,
-    said: Said,
-) -> bool:
-    """Return whether every scene was filled, skipped or had nothing to fill, after working through all."""
+    scenes: Scenes, request: FillRequest, resources: Resources, *, said: Said, grace_s: float
+) -> int:
+    """Return the exit code of a batch, after working through all, or as far as it was let.
+
+    Args:
+        scenes: What to do.
+        request: How scenes are filled.
+        resources: What may be used.
+        said: How much is printed.
+        grace_s: Seconds that running scenes have after the signal to stop.
+    """
+    jobs, outputs = scenes.jobs, scenes.outputs
     screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
     ended: list[Outcome] = []
     reports: dict[Path, OutputError | None] = {}
@@ -93,21 +107,33 @@ def run_batch(
         except OutputError as error:  # scenes matter more than their record: go on, and say so at the end
             reports[report] = error
 
-    with screen:
+    with screen, stopping_on_signals(grace_s, screen.say) as stop:
         info = request.method.info
-        screen.say(f"landsat-fill {__version__} · {info.name} · {request.device} · {request.threads} threads")
-        screen.say(plan_line(jobs, bad))
-        for source, error in bad:
-            end(failed_input(source, error))
-        run_jobs(jobs, request, outputs, processes=processes, on_outcome=end, on_progress=screen.progress)
-        screen.say(summary_line(ended))
+        device = ", ".join(resources.devices)
+        screen.say(f"landsat-fill {__version__} · {info.name} · {device} · {request.threads} threads")
+        screen.say(plan_line(jobs, scenes.bad))
+        for source, error in scenes.bad:
+            end(failed_input(source, error, scenes.targets.get(source)))
+        left = run_jobs(
+            jobs,
+            request,
+            outputs,
+            resources,
+            stop=stop,
+            on_outcome=end,
+            on_progress=screen.progress,
+            say=screen.say,
+        )
+        screen.say(summary_line(ended) + (f" · {left} left" if left else ""))
         written = sorted(str(report) for report, error in reports.items() if error is None)
         if written:
             screen.say(f"report: {', '.join(written)}")
     unwritten = [error for error in reports.values() if error is not None]
     for failure in unwritten:
         print_error(failure.message, failure.hint)
-    return not unwritten and not any(outcome.status is Status.FAILED for outcome in ended)
+    if left:
+        return EXIT_STOPPED
+    return EXIT_FAILED if unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
 
 
 def summary_line(ended: Sequence[Outcome]) -> str:
@@ -117,6 +143,7 @@ def summary_line(ended: Sequence[Outcome]) -> str:
         Status.NO_GAPS: "without gaps",
         Status.SKIPPED: "skipped",
         Status.FAILED: "failed",
+        Status.STOPPED: "given up",
     }
     counts = {status: sum(outcome.status is status for outcome in ended) for status in words}
     return " · ".join(f"{n} {words[s]}" for s, n in counts.items() if n) or "nothing to do"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 import typer
 
-from landsat_fill.errors import LandsatFillError, UsageError
+from landsat_fill.errors import LandsatFillError, TerminatedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,11 @@ P = ParamSpec("P")
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_STOPPED = 75
+"""Stopped on request with scenes left: EX_TEMPFAIL of sysexits.h, which invites to try again."""
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+"""128 and the number of the signal, as shells have it."""
 
 
 def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -33,9 +37,10 @@ def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
-        except KeyboardInterrupt:
-            print_error("interrupted", None)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except KeyboardInterrupt as error:
+            terminated = isinstance(error, TerminatedError)
+            print_error("terminated" if terminated else "interrupted", None)
+            raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from None
         except LandsatFillError as error:
             if kwargs.get("debug"):
                 raise

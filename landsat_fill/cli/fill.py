@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -21,9 +21,9 @@ from landsat_fill.cli.options import (
     Overwrite,
     Quiet,
     Verbose,
-    band_list,
 )
 
+BATCH = "Batch"
 METHOD = "Method"
 INPUT = "Input"
 
@@ -44,7 +44,8 @@ landsat-fill scene.tif -m convlnp --uncertainty --draw 4    deviation, and four 
 
 landsat-fill scene.tif --distrust cloud,shadow        clouds are no evidence for what lies beside them
 
-[bold]Exit codes[/bold]  0 all filled, done already or without gaps · 1 some scene failed · 2 usage · 130 interrupted
+[bold]Exit codes[/bold]  0 all filled, done already or without gaps · 1 some scene failed · 2 usage · 75 stopped by SIGUSR1
+with scenes left · 130 interrupted · 143 terminated
 """
 
 
@@ -61,6 +62,7 @@ def register(app: typer.Typer) -> None:
 
 @reports_errors
 def fill(
+    ctx: typer.Context,
     inputs: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Argument(
@@ -219,8 +221,53 @@ def fill(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Scenes worked on at once.", rich_help_panel=TERMINAL)
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Scenes worked on at once, each in a process; several graphics processors take turns.",
+            rich_help_panel=BATCH,
+        ),
     ] = 1,
+    memory: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="What all --jobs may take together, 16G for example; a scene waits until there is room. "
+            "Without it nine tenths of what is free.",
+            rich_help_panel=BATCH,
+        ),
+    ] = None,
+    shard: Annotated[
+        str,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Only the I-th of N shares of the scenes, I from 1: for several machines that each take one.",
+            rich_help_panel=BATCH,
+        ),
+    ] = "1/1",
+    manifest: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--manifest",
+            metavar="FILE",
+            help="Scenes and their outputs, in place of SCENE… and -o; `cluster submit` writes such a file.",
+            rich_help_panel=BATCH,
+        ),
+    ] = None,
+    grace: Annotated[
+        float,
+        typer.Option(
+            "--grace",
+            metavar="SECONDS",
+            min=0,
+            help="After SIGUSR1 no scene is begun; those that run have so long to be finished.",
+            rich_help_panel=BATCH,
+        ),
+    ] = 240,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -238,64 +285,20 @@ def fill(
     footprint, and a fill layer records every pixel that was filled.
     """
     from landsat_fill.cli.batch import Said, print_plan, run_batch
-    from landsat_fill.cli.choices import choice, flags, pairs
-    from landsat_fill.errors import UsageError
-    from landsat_fill.gaps.selection import Holes
-    from landsat_fill.io import find_inputs
-    from landsat_fill.methods import create_method
-    from landsat_fill.pipeline import (
-        Action,
-        FillLayer,
-        FillRequest,
-        OutputRequest,
-        choose_device,
-        plan_jobs,
-    )
+    from landsat_fill.cli.fill_requests import fill_requests, memory_bytes
+    from landsat_fill.cli.scenes import planned_scenes
+    from landsat_fill.pipeline import Action, Resources, available_bytes, choose_devices
 
-    if not inputs and not from_file:
-        raise UsageError("expected at least one scene, but got none", hint="landsat-fill fill --help")
-    chosen = create_method(method, pairs("-O", option))
-    request = FillRequest(
-        method=chosen,
-        holes=choice("--holes", holes, Holes),
-        largest_gap_px=largest_gap,
-        distrusted=flags("--distrust", distrust),
-        refilled=flags("--refill", refill),
-        nodata=nodata,
-        bands=band_list(bands),
-        seed=seed,
-        threads=max(1, (os.cpu_count() or 1) // jobs),
-        device=choose_device(device, chosen.info),
-    )
-    outputs = OutputRequest(
-        target=output,
-        name=name,
-        stack=stack,
-        fill_layer=choice("--fill-layer", fill_layer, FillLayer),
-        uncertainty=uncertainty,
-        preview=preview,
-        overwrite=overwrite,
-        cog=cog,
-        creation_options=pairs("--co", creation_option),
-        report=report,
-        draws=draw,
-    )
-    if draw and not chosen.info.draws:
-        raise UsageError(
-            f"expected a method that draws for --draw, but {chosen.info.name} has one answer only",
-            hint="-m convlnp draws",
-        )
-    if uncertainty and not chosen.info.gives_std:
-        raise UsageError(
-            f"expected a method with a standard deviation for --uncertainty, but {chosen.info.name} has none",
-            hint="`landsat-fill methods` says which do",
-        )
-    found, bad = find_inputs(inputs or [], from_file or [])
-    planned = plan_jobs(found, outputs)
+    request, outputs = fill_requests(ctx.params)
+    scenes = planned_scenes(inputs or [], from_file or [], manifest, shard, outputs)
     if dry_run:
-        print_plan(planned, bad, as_json=as_json)
-        refused = any(job.action is Action.REFUSE for job in planned)
-        raise typer.Exit(EXIT_FAILED if bad or refused else 0)
+        print_plan(scenes.jobs, scenes.bad, as_json=as_json)
+        refused = any(job.action is Action.REFUSE for job in scenes.jobs)
+        raise typer.Exit(EXIT_FAILED if scenes.bad or refused else 0)
+    devices = choose_devices(device, request.method.info, jobs)
+    bound = memory_bytes(memory)
+    resources = Resources(jobs, devices, available_bytes() if bound is None else bound)
     said = Said(quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
-    if not run_batch(planned, bad, request, outputs, processes=jobs, said=said):
-        raise typer.Exit(EXIT_FAILED)
+    raise typer.Exit(
+        run_batch(scenes, replace(request, device=devices[0]), resources, said=said, grace_s=grace)
+    )

@@ -31,6 +31,7 @@ MARKS = {
     Status.NO_GAPS: "[green]✔[/green]",
     Status.SKIPPED: "[dim]·[/dim]",
     Status.FAILED: "[red]✘[/red]",
+    Status.STOPPED: "[yellow]…[/yellow]",
 }
 
 
@@ -215,7 +216,7 @@ def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
 
 def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
     """Return the line of a scene, and below it its hint, its notes and, if asked for, its files."""
-    if outcome.status is Status.FAILED:
+    if outcome.status in (Status.FAILED, Status.STOPPED):
         lines = [f"{outcome.name}  {outcome.error}"]
         if outcome.hint:
             lines.append(f"   hint: {outcome.hint}")

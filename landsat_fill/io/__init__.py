@@ -1,5 +1,6 @@
 """Files: what is a product, reading windows, writing atomically, and the metadata a raster carries."""
 
+from landsat_fill.io.claims import Claim, TakenError, claim_owner
 from landsat_fill.io.inputs import PARTIAL_MARK, Input, InputKind, find_inputs
 from landsat_fill.io.layout import Layout
 from landsat_fill.io.opening import open_input
@@ -10,6 +11,7 @@ from landsat_fill.io.writing import RasterWriter
 
 __all__ = [
     "PARTIAL_MARK",
+    "Claim",
     "Input",
     "InputKind",
     "Layout",
@@ -17,7 +19,9 @@ __all__ = [
     "RasterWriter",
     "SceneReader",
     "StoredReader",
+    "TakenError",
     "append_line",
+    "claim_owner",
     "find_inputs",
     "open_input",
     "write_bytes_atomically",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import OutputError
@@ -17,6 +19,13 @@ PARTIAL_SUFFIX = ".partial.tif"
 
 ROOM_BYTES = 1 << 16
 """What a disk must still have room for to be believed that it took all before."""
+
+
+NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
+"""What a file system answers that can't lock, a Lustre mounted without `flock` for one."""
+
+UNLOCKED_LIFE_S = 3600.0
+"""How long a partial file without a lock is left alone after the last write, where there are no locks."""
 
 
 class PartialFile:
@@ -50,7 +59,11 @@ class PartialFile:
         import fcntl
 
         self._lock = os.open(self.path, os.O_RDONLY)
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
 
     def move_into_place(self) -> None:
         """Make sure of the bytes, then let the file be the target.
@@ -139,7 +152,6 @@ def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -
 
 def cannot_write(target: Path, error: object) -> OutputError:
     """Return the error for a write that failed, with the likeliest reason as its hint."""
-    import errno
     import shutil
 
     number = getattr(error, "errno", None)
@@ -172,8 +184,9 @@ def _is_locked(path: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
+    except OSError as error:
+        # Nobody can tell there whose it is: what was written to lately may be in the making.
+        return error.errno not in NO_LOCKS or time.time() - os.fstat(descriptor).st_mtime < UNLOCKED_LIFE_S
     finally:
         os.close(descriptor)
     return False

@@ -41,7 +41,9 @@ def gdal_session(**options: str) -> Iterator[None]:
         logger.addHandler(logging.NullHandler())
     # GDAL would leave a `.properties` file beside every .tar.gz, on closing too, so outside of sessions.
     os.environ.setdefault("CPL_VSIL_GZIP_WRITE_PROPERTIES", "NO")
-    with rasterio.Env(**{"GDAL_NUM_THREADS": "ALL_CPUS"} | options):
+    # The user's number wins: a task on a cluster has fewer cores than the machine.
+    threads = os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS")
+    with rasterio.Env(**{"GDAL_NUM_THREADS": threads} | options):
         yield
 
 

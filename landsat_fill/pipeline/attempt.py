@@ -7,23 +7,31 @@ import traceback
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import LandsatFillError
+from landsat_fill.io import TakenError
 from landsat_fill.pipeline.fill import run_job
 from landsat_fill.pipeline.outcome import Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.scene import Scene
 
 
 def attempt(
-    job: Job, request: FillRequest, outputs: OutputRequest, on_progress: Callable[[float], None]
-) -> Outcome:
-    """Return what became of a job; whatever goes wrong in it is its outcome."""
+    job: Job,
+    request: FillRequest,
+    outputs: OutputRequest,
+    on_progress: Callable[[float], None],
+    admit: Callable[[Sequence[Scene]], None] = lambda _scenes: None,
+) -> Outcome | None:
+    """Return what became of a job, also of one that went wrong; None where another run has it."""
     began = time.perf_counter()
     try:
-        return run_job(job, request, outputs, on_progress)
+        return run_job(job, request, outputs, on_progress, admit)
+    except TakenError:
+        return None
     except Exception as error:
         message, hint = explained(error)
         trace = traceback.format_exc()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,9 @@ from landsat_fill.pipeline.attempt import attempt
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, Job, filled_folder
 from landsat_fill.pipeline.provenance import method_options_of
-from landsat_fill.pipeline.workers import run_in_processes
+from landsat_fill.pipeline.stopping import TimeUpError
+from landsat_fill.pipeline.waiting import LOOK_AGAIN_S, Waiting
+from landsat_fill.pipeline.workers import WorkerPool
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -21,46 +25,109 @@ if TYPE_CHECKING:
 
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.pipeline.stopping import Stop
 
 REPORT_NAME = "report.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a batch may use.
+
+    Attributes:
+        processes: Scenes worked on at once, each in a process of its own if more than one.
+        devices: What the processes run on, each in turn.
+        memory_bytes: What all scenes at work may take together; None for no bound.
+    """
+
+    processes: int = 1
+    devices: tuple[str, ...] = ("cpu",)
+    memory_bytes: int | None = None
 
 
 def run_jobs(
     jobs: Sequence[Job],
     request: FillRequest,
     outputs: OutputRequest,
+    resources: Resources,
     *,
-    processes: int = 1,
+    stop: Stop,
     on_outcome: Callable[[Outcome], None],
     on_progress: Callable[[str, float], None],
-) -> None:
-    """Work through all jobs.
+    say: Callable[[str], None],
+) -> int:
+    """Work through all jobs, and return how many were not, because the batch was asked to stop.
 
     Args:
         jobs: What to do.
         request: How scenes are filled.
         outputs: The form of the outputs.
-        processes: Scenes worked on at once, each in a process of its own if more than one.
-        on_outcome: Told what became of each job, as soon as it is known.
+        resources: What may be used.
+        stop: Whether to end early.
+        on_outcome: Told what became of each job, as soon as it is known; nothing of those not begun.
         on_progress: Told a scene's name and the share of it that is done; in one process only.
+        say: Told what is waited for.
     """
     for job in jobs:
         if job.action is not Action.FILL:
             on_outcome(_without_work(job))
     to_fill = [job for job in jobs if job.action is Action.FILL]
-    if processes <= 1 or len(to_fill) <= 1:
-        for job in to_fill:
-            on_outcome(attempt(job, request, outputs, partial(on_progress, job.input.name)))
-        return
-    run_in_processes(to_fill, request, outputs, processes, on_outcome)
+    waiting = Waiting(to_fill, say)
+    if resources.processes <= 1 or len(to_fill) <= 1:
+        given_up = _run_here(waiting, request, outputs, stop, on_outcome, on_progress)
+    else:
+        pool = WorkerPool(
+            request,
+            outputs,
+            processes=min(resources.processes, len(to_fill)),
+            devices=resources.devices,
+            memory_bytes=resources.memory_bytes,
+        )
+        given_up = []
+        try:
+            with stop.running():
+                pool.run(waiting, stop, on_outcome)
+        except TimeUpError:
+            given_up = pool.at_work
+    for job in given_up:
+        on_outcome(_given_up(job, request))
+    return len(given_up) + len(waiting.left)
 
 
-def failed_input(source: str, error: InputError) -> Outcome:
-    """Return the outcome of an argument that names nothing to fill."""
+def _run_here(
+    waiting: Waiting,
+    request: FillRequest,
+    outputs: OutputRequest,
+    stop: Stop,
+    on_outcome: Callable[[Outcome], None],
+    on_progress: Callable[[str, float], None],
+) -> list[Job]:
+    """Work through jobs one by one in this process, and return the one given up when time was up."""
+    job: Job | None = None
+    try:
+        with stop.running():
+            while waiting and not stop.asked:
+                job = waiting.next()
+                if job is None:
+                    time.sleep(LOOK_AGAIN_S)
+                    continue
+                outcome = attempt(job, request, outputs, partial(on_progress, job.input.name))
+                if outcome is None:
+                    waiting.postpone(job)
+                else:
+                    on_outcome(outcome)
+                job = None
+    except TimeUpError:
+        return [] if job is None else [job]
+    return []
+
+
+def failed_input(source: str, error: InputError, target: Path | None = None) -> Outcome:
+    """Return the outcome of an argument that names nothing to fill, and its target, where it has one."""
     return Outcome(
         name=Path(source).name or source,
         source=source,
-        target=Path(source),
+        target=target or Path(source),
         status=Status.FAILED,
         error=error.message,
         hint=error.hint,
@@ -103,6 +170,19 @@ def append_report(path: Path, outcome: Outcome, request: FillRequest) -> None:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     append_line(path, json.dumps(row))
+
+
+def _given_up(job: Job, request: FillRequest) -> Outcome:
+    """Return the outcome of a job that was begun and didn't end in time."""
+    return Outcome(
+        name=job.input.name,
+        source=job.input.source,
+        target=job.target,
+        status=Status.STOPPED,
+        method=request.method.info.name,
+        error="time was up before the scene was filled",
+        hint="it is begun anew when the batch goes on; give it more time than it has had",
+    )
 
 
 def _without_work(job: Job) -> Outcome:

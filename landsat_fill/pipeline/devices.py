@@ -46,6 +46,27 @@ def choose_device(asked: str, info: MethodInfo) -> str:
     return device
 
 
+def choose_devices(asked: str, info: MethodInfo, processes: int) -> tuple[str, ...]:
+    """Return the devices that processes run on, each in turn: several graphics processors where there are.
+
+    Args:
+        asked: As of `choose_device`. With a number, `cuda:1`, that one only.
+        info: What the method can run on.
+        processes: How many there are.
+
+    Raises:
+        As `choose_device`. With `auto`, further devices that can't be used are passed over.
+    """
+    first = choose_device(asked, info)
+    if not first.startswith("cuda") or ":" in asked or processes == 1:
+        return (first,)
+    there = min(import_torch().cuda.device_count(), processes)
+    others = [f"cuda:{number}" for number in range(1, there)]
+    if asked == AUTO:
+        return (first, *(device for device in others if _cuda_problem(device) is None))
+    return (first, *(choose_device(device, info) for device in others))
+
+
 def _cuda_problem(device: str) -> str | None:
     """Return why a graphics processor can't be used, or None where it gave a little memory."""
     torch = import_torch()

@@ -15,6 +15,7 @@ import numpy as np
 from landsat_fill.io import SceneReader, open_input
 from landsat_fill.methods import Context
 from landsat_fill.pipeline.blocks import Block, read_blocks, strip_rows
+from landsat_fill.pipeline.claimed import claimed
 from landsat_fill.pipeline.compose import compose
 from landsat_fill.pipeline.evidence import EvidenceFinder, without_unanswerable
 from landsat_fill.pipeline.fill_layer import fill_codes
@@ -28,7 +29,7 @@ from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
@@ -41,7 +42,11 @@ STD_SAMPLES_A_STRIP = 4096
 
 
 def run_job(
-    job: Job, request: FillRequest, outputs: OutputRequest, on_progress: Callable[[float], None]
+    job: Job,
+    request: FillRequest,
+    outputs: OutputRequest,
+    on_progress: Callable[[float], None],
+    admit: Callable[[Sequence[Scene]], None] = lambda _scenes: None,
 ) -> Outcome:
     """Fill one input, write its outputs, and return what became of it.
 
@@ -50,24 +55,30 @@ def run_job(
         request: How it is filled.
         outputs: The form of the outputs.
         on_progress: Told the share done, 0 to 1.
+        admit: Given the scenes, opened but not read; returns when there is memory to fill them.
 
     Raises:
+        TakenError: If another living process is filling it.
         LandsatFillError: If it can't be read, filled or written. Then nothing is left behind.
     """
     began = time.perf_counter()
     keep_large_blocks_apart()
-    scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
-    tallies: list[_SceneTally] = []
-    with JobOutputs(job, request, outputs, scenes) as written:
-        for number, scene in enumerate(scenes):
+    with claimed(job, outputs) as is_to_do:
+        if not is_to_do:
+            return Outcome(job.input.name, job.input.source, job.target, Status.SKIPPED)
+        scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
+        admit(scenes)
+        tallies: list[_SceneTally] = []
+        with JobOutputs(job, request, outputs, scenes) as written:
+            for number, scene in enumerate(scenes):
 
-            def report(share: float, number: int = number) -> None:
-                on_progress((number + share) / len(scenes))
+                def report(share: float, number: int = number) -> None:
+                    on_progress((number + share) / len(scenes))
 
-            answerable, unanswered = without_unanswerable(request, scene, scenes)
-            with SceneReader(scene) as reader, written.open(scene) as files:
-                tallies.append(_fill_scene(scene, reader, files, answerable, report))
-            tallies[-1].notes += unanswered
+                answerable, unanswered = without_unanswerable(request, scene, scenes)
+                with SceneReader(scene) as reader, written.open(scene) as files:
+                    tallies.append(_fill_scene(scene, reader, files, answerable, report))
+                tallies[-1].notes += unanswered
     tally = sum((t.tally for t in tallies), Tally())
     samples = np.concatenate([s for t in tallies for s in t.std_samples] or [np.empty(0)])
     return Outcome(

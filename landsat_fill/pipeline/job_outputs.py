@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from landsat_fill.errors import OutputError
 from landsat_fill.io import PARTIAL_MARK, Layout, write_text_atomically
+from landsat_fill.pipeline.claimed import cannot_make
 from landsat_fill.pipeline.provenance import provenance_tags
 from landsat_fill.pipeline.request import draw_ending
 from landsat_fill.pipeline.scene_outputs import DataFile, SceneOutputs
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class JobOutputs:
-    """All files of a job. A product's new folder appears complete, or not at all."""
+    """All files of a job. A product's new folder appears complete, or not at all.
+
+    Whoever enters holds the claim on the job's target: folders in the making that are found are of the dead.
+    """
 
     def __init__(
         self,
@@ -58,7 +61,7 @@ class JobOutputs:
                 )
                 self._folder.chmod(0o777 & ~_umask())
         except OSError as error:
-            raise _cannot_make(final, error) from error
+            raise cannot_make(final, error) from error
         return self
 
     def __exit__(
@@ -82,7 +85,7 @@ class JobOutputs:
         except BaseException as failure:
             shutil.rmtree(self._folder, ignore_errors=True)
             if isinstance(failure, OSError):
-                raise _cannot_make(self._job.folder, failure) from failure
+                raise cannot_make(self._job.folder, failure) from failure
             raise
 
     @property
@@ -166,12 +169,6 @@ def stacked_layout(scene: Scene) -> Layout:
         for band, colour in zip(scene.bands, ["gray", *["undefined"] * (len(scene.bands) - 1)], strict=True)
     )
     return replace(layout, bands=bands)
-
-
-def _cannot_make(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"expected to write into {folder}, but got: {error.strerror}", hint="choose another folder with -o"
-    )
 
 
 def _umask() -> int:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 
 class Status(Enum):
-    """How a job ended."""
+    """How a job ended; one that was stopped will be begun anew by whoever resumes the batch."""
 
     FILLED = "filled"
     NO_GAPS = "no gaps"
     SKIPPED = "skipped"
     FAILED = "failed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from landsat_fill.errors import OutputError, UsageError
 from landsat_fill.io import Input, InputKind
 from landsat_fill.pipeline.provenance import is_ours
+from landsat_fill.pipeline.shard import WHOLE, Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from landsat_fill.pipeline.request import OutputRequest
 
@@ -63,8 +64,13 @@ class Job:
         )
 
 
-def plan_jobs(inputs: Sequence[Input], request: OutputRequest) -> list[Job]:
+def plan_jobs(inputs: Sequence[Input], request: OutputRequest, shard: Shard = WHOLE) -> list[Job]:
     """Return a job for each input, in their order; of several, outputs of landsat-fill are passed over.
+
+    Args:
+        inputs: What is to be filled.
+        request: The form of the outputs.
+        shard: Which of the jobs are wanted.
 
     Raises:
         UsageError: If two inputs would be written to one output, an output is an input, or a single file
@@ -79,7 +85,23 @@ def plan_jobs(inputs: Sequence[Input], request: OutputRequest) -> list[Job]:
         inputs = [one for one in inputs if not _is_output(one)]
     jobs = [_job(one, request, alone=len(inputs) == 1) for one in inputs]
     _refuse_shared_targets(jobs, request.layer_endings)
-    return jobs
+    return with_actions(shard.of(jobs), request)
+
+
+def with_actions(jobs: Iterable[Job], request: OutputRequest) -> list[Job]:
+    """Return the jobs, each with what its target as it is now makes of it."""
+    return [replace(job, action=action_for(job.target, request)) for job in jobs]
+
+
+def action_for(target: Path, request: OutputRequest) -> Action:
+    """Return what is to be done about a target, which may be there already."""
+    if not target.exists():
+        return Action.FILL
+    if request.overwrite:
+        since_ns = request.done_since_ns
+        is_done = since_ns is not None and target.stat().st_mtime_ns >= since_ns and is_ours(target)
+        return Action.SKIP if is_done else Action.FILL
+    return Action.SKIP if is_ours(target) else Action.REFUSE
 
 
 def _is_output(one: Input) -> bool:
@@ -93,11 +115,7 @@ def _is_local(one: Input) -> bool:
 
 def _job(one: Input, request: OutputRequest, *, alone: bool) -> Job:
     is_folder = one.kind is InputKind.PRODUCT and not request.stack
-    target = _target(one, request, is_folder=is_folder, alone=alone)
-    action = Action.FILL
-    if target.exists() and not request.overwrite:
-        action = Action.SKIP if is_ours(target) else Action.REFUSE
-    return Job(one, target, is_folder, action)
+    return Job(one, _target(one, request, is_folder=is_folder, alone=alone), is_folder)
 
 
 def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool) -> Path:

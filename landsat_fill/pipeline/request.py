@@ -84,6 +84,8 @@ class OutputRequest:
         uncertainty: Write the standard deviation beside each output.
         preview: Write a PNG of before and after beside each output.
         overwrite: Replace outputs that exist.
+        done_since_ns: Outputs of that time or later are done, even so; None for none. Lets a run that
+            replaces outputs go on where it stopped.
         cog: Write cloud-optimised GeoTIFFs.
         creation_options: GDAL creation options that replace the input's.
         report: File that gets a row a scene; None for `report.jsonl` beside the outputs.
@@ -101,6 +103,7 @@ class OutputRequest:
     creation_options: Mapping[str, str] = field(default_factory=dict)
     report: Path | None = None
     draws: int = 0
+    done_since_ns: int | None = None
 
     @property
     def layer_endings(self) -> tuple[str, ...]:

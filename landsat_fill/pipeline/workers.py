@@ -3,126 +3,182 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from landsat_fill.pipeline.attempt import attempt
 from landsat_fill.pipeline.outcome import Outcome, Status
+from landsat_fill.pipeline.waiting import LOOK_AGAIN_S
+from landsat_fill.pipeline.worker_process import Done, Needs, let_interrupts_through, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.pipeline.stopping import Stop
+    from landsat_fill.pipeline.waiting import Waiting
 
 
-def run_in_processes(
-    jobs: Sequence[Job],
-    request: FillRequest,
-    outputs: OutputRequest,
-    processes: int,
-    on_outcome: Callable[[Outcome], None],
-) -> None:
-    """Run jobs in processes; the death of one costs the scenes it worked on, not the batch.
+@dataclass(slots=True)
+class _Worker:
+    """A process, the line to it, its job, the memory that it asked for, and whether it got it."""
 
-    Args:
-        jobs: What to do.
-        request: How scenes are filled.
-        outputs: The form of the outputs.
-        processes: How many at once.
-        on_outcome: Told what became of each job, as soon as it is known.
-    """
-    waiting = list(jobs)
-    while waiting:
-        # Spawned, for a forked copy of a process with GDAL's threads may lock up.
-        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-            try:
-                broken = _run_in_pool(pool, waiting, request, outputs, processes, on_outcome)
-            except KeyboardInterrupt:
-                for worker in multiprocessing.active_children():
-                    if worker.pid is not None:  # a terminal interrupts them too, but `kill` does not
-                        os.kill(worker.pid, signal.SIGINT)
-                raise
-        for job in broken:
-            on_outcome(_killed(job, request))
+    slot: int
+    process: SpawnProcess
+    connection: Connection
+    job: Job | None = None
+    memory_bytes: int = 0
+    admitted: bool = False
 
 
-def _run_in_pool(
-    pool: ProcessPoolExecutor,
-    waiting: list[Job],
-    request: FillRequest,
-    outputs: OutputRequest,
-    processes: int,
-    on_outcome: Callable[[Outcome], None],
-) -> list[Job]:
-    """Take jobs off the list and run them until it is empty; where a process dies, return those it cost."""
-    running: dict[Future[Outcome], Job] = {}
-    broken: list[Job] = []
-    while waiting or running:
-        while waiting and len(running) < processes and not broken:
-            try:
-                running[_submitted(pool, waiting[0], request, outputs)] = waiting[0]
-            except BrokenProcessPool:  # it died since the last look: what it cost is told below
-                break
-            del waiting[0]
-        if not running:
-            break
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            job = running.pop(future)
-            try:
-                on_outcome(future.result())
-            except BrokenProcessPool:
-                broken.append(job)
-    return broken
+class WorkerPool:
+    """Processes that each fill one scene at a time; the death of one costs its scene and nothing else."""
+
+    def __init__(
+        self,
+        request: FillRequest,
+        outputs: OutputRequest,
+        *,
+        processes: int,
+        devices: Sequence[str],
+        memory_bytes: int | None,
+    ) -> None:
+        """Prepare; no process is started yet.
+
+        Args:
+            request: How scenes are filled.
+            outputs: The form of the outputs.
+            processes: How many at once.
+            devices: What they run on, each in turn.
+            memory_bytes: What all scenes at work may take together, None for no bound. One is always let in.
+        """
+        self._request, self._outputs = request, outputs
+        self._devices, self._memory_bytes = devices, memory_bytes
+        self._free_slots = list(range(processes))
+        self._workers: list[_Worker] = []
+
+    def run(self, waiting: Waiting, stop: Stop, on_outcome: Callable[[Outcome], None]) -> None:
+        """Work through jobs.
+
+        Args:
+            waiting: The jobs; those that nobody began stay in it.
+            stop: Whether to begin no more.
+            on_outcome: Told what became of each job, as soon as it is known.
+        """
+        try:
+            while True:
+                if not stop.asked:
+                    self._hand_out(waiting)
+                busy = [worker for worker in self._workers if worker.job is not None]
+                if not busy and (stop.asked or not waiting):
+                    return
+                ready = wait([worker.connection for worker in busy], LOOK_AGAIN_S)
+                for worker in busy:
+                    if worker.connection in ready:
+                        self._hear(worker, waiting, on_outcome)
+                self._admit()
+        finally:
+            self._hang_up()
+
+    @property
+    def at_work(self) -> list[Job]:
+        """The jobs being done, or that were when the pool ended."""
+        return [worker.job for worker in self._workers if worker.job is not None]
+
+    def _hand_out(self, waiting: Waiting) -> None:
+        """Give each idle process a job, and start processes as long as there are jobs for them."""
+        for worker in [worker for worker in self._workers if not worker.process.is_alive()]:
+            if worker.job is None:
+                self._bury(worker)
+        idle = [worker for worker in self._workers if worker.job is None]
+        while idle or self._free_slots:
+            job = waiting.next()
+            if job is None:
+                return
+            worker = idle.pop() if idle else self._started()
+            worker.job = job
+            with suppress(OSError):  # it died while it was idle; its line says so, too
+                worker.connection.send(job)
+
+    def _started(self) -> _Worker:
+        """Return a new worker. Spawned, for a forked copy of a process with GDAL's threads may lock up."""
+        slot = self._free_slots.pop(0)
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        request = replace(self._request, device=self._devices[slot % len(self._devices)])
+        process = context.Process(target=work, args=(theirs, request, self._outputs), daemon=True)
+        let_interrupts_through(False)
+        try:
+            process.start()
+        finally:
+            let_interrupts_through(True)
+        theirs.close()  # so that the end of the worker ends the line
+        worker = _Worker(slot, process, ours)
+        self._workers.append(worker)
+        return worker
+
+    def _hear(self, worker: _Worker, waiting: Waiting, on_outcome: Callable[[Outcome], None]) -> None:
+        """Take what a worker says."""
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            self._bury(worker)
+            if worker.job is not None:
+                on_outcome(_killed(worker.job, self._request, worker.process.exitcode))
+            return
+        job = worker.job
+        if isinstance(message, Needs):
+            worker.memory_bytes = message.memory_bytes
+        elif isinstance(message, Done) and job is not None:
+            worker.job, worker.memory_bytes, worker.admitted = None, 0, False
+            if message.outcome is None:
+                waiting.postpone(job)
+            else:
+                on_outcome(message.outcome)
+
+    def _admit(self) -> None:
+        """Let those go on that there is memory for, in the order they began; one may always."""
+        used = sum(worker.memory_bytes for worker in self._workers if worker.admitted)
+        for worker in self._workers:
+            if worker.admitted or not worker.memory_bytes:
+                continue
+            if used and self._memory_bytes is not None and used + worker.memory_bytes > self._memory_bytes:
+                return
+            used += worker.memory_bytes
+            worker.admitted = True
+            with suppress(OSError):
+                worker.connection.send("go on")
+
+    def _bury(self, worker: _Worker) -> None:
+        """Make room for another in place of a dead worker."""
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
+        self._free_slots.append(worker.slot)
+
+    def _hang_up(self) -> None:
+        """End all processes: idle ones at once, others as soon as they have cleaned up."""
+        for worker in self._workers:
+            worker.connection.close()
+        for worker in self._workers:
+            worker.process.join()
 
 
-def _submitted(
-    pool: ProcessPoolExecutor, job: Job, request: FillRequest, outputs: OutputRequest
-) -> Future[Outcome]:
-    """Return the future of a job that was handed to the pool, which starts its processes at the first."""
-    _let_interrupts_through(False)
-    try:
-        return pool.submit(_attempt_apart, job, request, outputs)
-    finally:
-        _let_interrupts_through(True)
-
-
-def _killed(job: Job, request: FillRequest) -> Outcome:
+def _killed(job: Job, request: FillRequest, exit_code: int | None) -> Outcome:
+    how = "it ended"
+    if exit_code is not None and exit_code < 0:
+        how = f"it was killed ({signal.Signals(-exit_code).name})"
     return Outcome(
         name=job.input.name,
         source=job.input.source,
         target=job.target,
         status=Status.FAILED,
         method=request.method.info.name,
-        error="expected the worker process to live, but it was killed while this scene was being filled",
+        error=f"expected the worker process to live, but {how} while this scene was being filled",
         hint="often memory ran out: use fewer --jobs; call again to fill what is missing",
     )
-
-
-def _attempt_apart(job: Job, request: FillRequest, outputs: OutputRequest) -> Outcome:
-    """Return what became of a job, in a worker process: Ctrl-C stops it in a job, once, and nowhere else.
-
-    An interrupt while the worker starts or waits would end it with a traceback; a second one would stop the
-    first from cleaning up. The parent blocks the signal while it starts workers, which inherit that.
-    """
-    signal.signal(signal.SIGINT, _interrupt_once)
-    try:
-        _let_interrupts_through(True)
-        return attempt(job, request, outputs, lambda _share: None)
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _interrupt_once(_number: int, _frame: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def _let_interrupts_through(through: bool) -> None:
-    """Let the thread get interrupts, or let them wait; a thread or process it starts begins as it is."""
-    if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        signal.pthread_sigmask(signal.SIG_UNBLOCK if through else signal.SIG_BLOCK, {signal.SIGINT})

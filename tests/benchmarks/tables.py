@@ -22,3 +22,4 @@ def show(*things: str | Table) -> None:
     console = Console(width=WIDTH)
     for thing in things:
         console.print(thing)
+    console.file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 SECONDS = 60
 INTERRUPTED = (130, -signal.SIGINT)
 """A shell calls both 130. CPython ends itself by the signal where it arrived while a library was imported."""
+STOPPED = 75
 SLOW = ("-m", "diffusion", "--rounds", "120")
 FILLING_SECONDS = 0.1
 
@@ -87,6 +89,78 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(large, tmp_path):
     assert names(tmp_path) == ["large.tif"]
 
 
+def test_termination_ends_with_143_and_leaves_nothing(large, tmp_path):
+    process = started(large.path, *SLOW)
+    wait_for_partial(tmp_path, process)
+    process.terminate()
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 143
+    assert "terminated" in err
+    assert "Traceback" not in out + err
+    assert names(tmp_path) == ["large.tif"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_signal_lets_the_running_scenes_be_finished_and_begins_no_other(make, tmp_path, jobs):
+    for name in ("a.tif", "b.tif", "c.tif"):
+        make(f"in/{name}", count=1, height=600, width=600)
+    (tmp_path / "out").mkdir()
+    process = started(tmp_path / "in", "-o", tmp_path / "out", "--jobs", jobs, *SLOW)
+    wait_for_partial(tmp_path / "out", process)
+    process.send_signal(signal.SIGUSR1)
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == STOPPED, out + err
+    left = int(re.search(r"(\d) left", out)[1])
+    done = [name for name in names(tmp_path / "out") if name.endswith("_filled.tif")]
+    assert len(done) == 3 - left >= 1
+    assert not [name for name in names(tmp_path / "out") if ".partial" in name or ".claim" in name]
+
+    again = started(tmp_path / "in", "-o", tmp_path / "out", "-m", "nearest")
+    out, _ = again.communicate(timeout=SECONDS)
+    assert again.returncode == 0
+    assert f"{left} filled · {len(done)} skipped" in out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_scene_that_is_not_finished_in_time_is_given_up(make, tmp_path, jobs):
+    for name in ("a.tif", "b.tif"):
+        make(f"in/{name}", count=2, height=1200, width=1000)
+    (tmp_path / "out").mkdir()
+    process = started(tmp_path / "in", "-o", tmp_path / "out", "--jobs", jobs, "--grace", "0.2", *SLOW)
+    wait_for_partial(tmp_path / "out", process)
+    process.send_signal(signal.SIGUSR1)
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == STOPPED, out + err
+    assert "time was up before the scene was filled" in out
+    assert "Traceback" not in out + err
+    assert names(tmp_path / "out") == ["report.jsonl"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the processes of a batch in /proc")
+def test_the_processes_of_a_killed_batch_end_cleanly(make, tmp_path):
+    """Nobody tells them; their line to it breaks off."""
+    for name in ("a.tif", "b.tif", "c.tif"):
+        make(f"in/{name}", count=2, height=1200, width=1000)
+    (tmp_path / "out").mkdir()
+    process = started(tmp_path / "in", "-o", tmp_path / "out", "--jobs", "2", *SLOW)
+    wait_for_partial(tmp_path / "out", process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.communicate(timeout=SECONDS)
+    until = time.monotonic() + SECONDS
+    while any(Path(f"/proc/{pid}/fd").exists() and lives(pid) for pid in children):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert not names(tmp_path / "out")
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("whom", ["all, as a terminal does", "the first, as kill does"])
 def test_ctrl_c_stops_the_processes_of_a_batch_quietly(make, tmp_path, whom):
     for name in ("a.tif", "b.tif", "c.tif"):
@@ -147,15 +221,15 @@ def test_a_killed_process_of_a_batch_costs_its_scenes_and_no_others(make, tmp_pa
     os.kill(int(workers[0]), signal.SIGKILL)
     out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1, out + err
-    assert "it was killed while this scene was being filled" in out
-    assert "1 filled · 2 failed" in out  # the other process shares the fate of the first
+    assert "it was killed (SIGKILL) while this scene was being filled" in out
+    assert "2 filled · 1 failed" in out  # the process beside it, and one that took its place, went on
     assert "Traceback" not in out + err
     found = names(tmp_path / "out")
-    assert "c_filled.tif" in found
-    assert not any(name in found for name in ("a_filled.tif", "b_filled.tif"))
+    assert sum(f"{name}_filled.tif" in found for name in "abc") == 2
 
     again = started(tmp_path / "in", "-o", tmp_path / "out", "-m", "nearest")
     out, _ = again.communicate(timeout=SECONDS)
     assert again.returncode == 0
-    assert "2 filled · 1 skipped" in out
+    assert "1 filled · 2 skipped" in out
+    assert not [name for name in names(tmp_path / "out") if ".claim" in name]
     assert not [name for name in names(tmp_path / "out") if ".partial" in name]
