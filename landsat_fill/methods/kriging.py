@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,14 @@ from landsat_fill.errors import UsageError
 from landsat_fill.methods.interface import Context, MethodInfo, option
 from landsat_fill.methods.kriging_weights import kriging_weights
 from landsat_fill.methods.neighbours import find_neighbourhoods
-from landsat_fill.methods.variogram import ESTIMATORS, Variogram, estimate_semivariances, fit_variogram
+from landsat_fill.methods.roughness import local_roughness, overall_roughness
+from landsat_fill.methods.variogram import (
+    ESTIMATORS,
+    Semivariances,
+    Variogram,
+    estimate_semivariances,
+    fit_variogram,
+)
 from landsat_fill.scene import Filled, Gaps, Window
 
 if TYPE_CHECKING:
@@ -30,9 +37,12 @@ HALO_PX = 32
 class Kriging:
     """The weighted mean of the nearest usable pixels that errs least under the band's variogram.
 
-    The variogram is fitted to the scene, band by band; see `variogram`. Neighbours are taken evenly from the
-    four quadrants, since the nearest ones alone may all lie on one side of a gap. Missing pixels with no
-    usable pixel within the halo take the nearest ones, however far.
+    The variogram is fitted to the scene, band by band; see `variogram`. It is that of a field whose spread
+    may differ from place to place, for fields are rougher than a lake: so no cloud and no city decides upon
+    all of it, and the standard deviation, that of kriging, is larger where the band is rougher.
+
+    Neighbours are taken evenly from the four quadrants, since the nearest ones alone may all lie on one side
+    of a gap. Missing pixels with no usable pixel within the halo take the nearest ones, however far.
 
     Source: Matheron 1963, Principles of geostatistics, doi:10.2113/gsecongeo.58.8.1246.
     """
@@ -50,6 +60,10 @@ class Kriging:
         default=True, metadata=option("take them evenly from the four quadrants, not just the nearest")
     )
     anisotropic: bool = field(default=True, metadata=option("let directions have ranges of their own"))
+    local: bool = field(
+        default=True,
+        metadata=option("measure differences in what is usual around, not the same throughout"),
+    )
     estimator: str = field(
         default="cressie-hawkins",
         metadata=option("of semivariances: cressie-hawkins (robust) or matheron (mean squares)"),
@@ -67,25 +81,27 @@ class Kriging:
             )
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FittedKriging:
-        """Return the method with the variograms of a scene; see `Prepares`."""
+        """Return the method with what it knows of a scene's bands; see `Prepares`."""
         bands = range(image.shape[1])
 
-        def fit(band: int) -> Variogram:
-            return self.variogram(image[:, band], gaps.usable[:, band])
+        def fit(band: int) -> BandFit:
+            return self.fit(image[:, band], gaps.usable[:, band])
 
         with ThreadPoolExecutor(max(1, context.threads)) as pool:
             return FittedKriging(self, tuple(pool.map(fit, bands)))
 
-    def variogram(self, image: NDArray[np.floating], usable: NDArray[np.bool_]) -> Variogram:
-        """Return the variogram of a band.
+    def fit(self, image: NDArray[np.floating], usable: NDArray[np.bool_]) -> BandFit:
+        """Return what is known of a band.
 
         Args:
             image: Windows of the band, `(window, row, col)`.
             usable: What may be looked at.
         """
-        found = estimate_semivariances(image, usable, self.estimator)
-        variance = float(image[usable].var(dtype=np.float64)) if usable.any() else 0.0
-        return fit_variogram(found, variance, anisotropic=self.anisotropic)
+        overall = overall_roughness(image, usable) if self.local else 0.0
+        roughness = np.stack([local_roughness(*pair, overall) for pair in zip(image, usable, strict=True)])
+        found = estimate_semivariances(image, usable, self.estimator, roughness)
+        variance = float((image / roughness)[usable].var(dtype=np.float64)) if usable.any() else 0.0
+        return BandFit(found, fit_variogram(found, variance, anisotropic=self.anisotropic), overall)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with a variogram of its own; see `FillMethod.fill`."""
@@ -98,17 +114,32 @@ class Kriging:
         return Filled(mean, std)
 
 
+class BandFit(NamedTuple):
+    """What is known of a band.
+
+    Attributes:
+        found: The semivariances that were estimated.
+        variogram: The model fitted to them; in squared units of the local roughness.
+        roughness: The overall one, in the band's unit; 0 where it is taken for the same throughout, and the
+            variogram is in squared units of the band.
+    """
+
+    found: Semivariances
+    variogram: Variogram
+    roughness: float
+
+
 @dataclass(frozen=True)
 class FittedKriging:
-    """Kriging that knows the variograms of a scene.
+    """Kriging that knows the bands of a scene.
 
     Attributes:
         kriging: The options.
-        variograms: One a band.
+        bands: What is known of each.
     """
 
     kriging: Kriging
-    variograms: tuple[Variogram, ...]
+    bands: tuple[BandFit, ...]
 
     @property
     def info(self) -> MethodInfo:
@@ -167,9 +198,10 @@ class FittedKriging:
         if not usable.any():
             mean[missing] = np.nan
             return
-        most = self.kriging.neighbours
+        fit, most = self.bands[band], self.kriging.neighbours
         level = mean[usable].mean(dtype=np.float64)
         values = np.where(usable, mean, level) - level
+        roughness = local_roughness(values, usable, fit.roughness)
         for near in find_neighbourhoods(
             np.ascontiguousarray(usable),
             targets,
@@ -177,7 +209,7 @@ class FittedKriging:
             most_a_quadrant=-(-most // 4) if self.kriging.quadrants else most,
             radius_px=self.info.halo_px,
         ):
-            solved = kriging_weights(near, self.variograms[band])
+            solved = kriging_weights(near, fit.variogram)
             rows, cols = near.targets.T
             mean[rows, cols] = level + near.sums(values, solved.weights)
-            std[rows, cols] = np.sqrt(solved.variance[near.kind])
+            std[rows, cols] = roughness[rows, cols] * np.sqrt(solved.variance[near.kind])

@@ -103,7 +103,10 @@ class Semivariances:
 
 
 def estimate_semivariances(
-    image: NDArray[np.floating], usable: NDArray[np.bool_], estimator: str
+    image: NDArray[np.floating],
+    usable: NDArray[np.bool_],
+    estimator: str,
+    roughness: NDArray[np.float64],
 ) -> Semivariances:
     """Return the semivariances of a band at lags of up to 32 pixels in all directions.
 
@@ -112,12 +115,15 @@ def estimate_semivariances(
         usable: What may be looked at.
         estimator: One of `ESTIMATORS`. Cressie and Hawkins's is the fourth power of a mean root, which single
             edges and clouds hardly move; Matheron's is the mean square.
+        roughness: What differences are measured in at each pixel, of the image's shape: their own unit
+            throughout, or what is usual around. A difference is measured in the geometric mean of both ends'.
     """
     from landsat_fill.methods.kernels.increments import increment_sums
 
     lags = _lags()
     level = image[usable].mean(dtype=np.float64) if usable.any() else 0.0
-    roots, squares, pairs = increment_sums(np.where(usable, image - image.dtype.type(level), np.nan), lags)
+    values = np.where(usable, image - image.dtype.type(level), np.nan)
+    roots, squares, pairs = increment_sums(values, roughness**-0.5, lags)
     known = pairs >= LEAST_PAIRS
     lags, roots, squares, pairs = lags[known], roots[known], squares[known], pairs[known]
     if estimator == "matheron":

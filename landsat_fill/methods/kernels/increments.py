@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @compiled
 def increment_sums(
-    values: NDArray[np.floating], lags: NDArray[np.int64]
+    values: NDArray[np.floating], weights: NDArray[np.floating], lags: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Return for each lag the sum of roots of absolute differences, that of squares, and the pairs counted.
 
     Args:
         values: `(window, row, col)`, NaN where not usable.
+        weights: What a difference is multiplied by, once for each of its pixels; of the same shape.
         lags: Rows (>= 0) and columns, `(lag, 2)`.
     """
     roots = np.zeros(len(lags), np.float64)
@@ -38,6 +39,7 @@ def increment_sums(
                         values[window, row, col]
                     )
                     if difference == difference:
+                        difference *= weights[window, row + down, col + right] * weights[window, row, col]
                         size = abs(difference)
                         root += math.sqrt(size)
                         square += size * size
