@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 AROUND_PX = 33
 """Side of the square looked at around a pixel: one scan period, which holds both sides of any gap."""
 
-PRIOR_PAIRS = 40
+PRIOR_PAIRS = 4
 """Pairs of pixels that the whole scene's roughness counts for beside those around."""
 
 
