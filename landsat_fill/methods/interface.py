@@ -115,6 +115,23 @@ class FillMethod(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """A method that looks at a whole scene before it fills parts of it."""
+
+    def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FillMethod:
+        """Return the method with what it must know of a scene: its variogram, say.
+
+        A method that wasn't prepared does so for each tile by itself.
+
+        Args:
+            image: Windows spread over the scene, `(window, band, row, col)`, as tiles are given to `fill`.
+            gaps: Cubes of the same shape.
+            context: What else there is to know; of the windows' places nothing.
+        """
+        ...
+
+
 def option(help: str, *, low: float | None = None, high: float | None = None) -> dict[str, object]:  # noqa: A002
     """Return the metadata of an option field: its help text, and its bounds (both allowed)."""
     return {"help": help, "low": low, "high": high}

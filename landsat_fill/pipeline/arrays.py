@@ -9,6 +9,7 @@ import numpy as np
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context
+from landsat_fill.pipeline.preparation import prepared_for_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
 
@@ -53,6 +54,7 @@ def fill_array(
         raise UsageError("expected no pixel to be both missing and usable, but some are")
     context = context or Context(threads=os.cpu_count() or 1)
     _, height, width = image.shape
+    method = prepared_for_array(method, image, gaps, context)
     filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context, seed=seed)
     mean = np.where(gaps.missing, filled.mean, image)
     std = None if filled.std is None else np.where(gaps.missing, filled.std, np.float32(0))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from landsat_fill.pipeline.freed_memory import keep_large_blocks_apart, return_f
 from landsat_fill.pipeline.job_outputs import JobOutputs
 from landsat_fill.pipeline.notes import fill_notes, survey_notes
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally
+from landsat_fill.pipeline.preparation import prepared_for_scene
 from landsat_fill.pipeline.scene_outputs import FilledStrip, SceneOutputs
 from landsat_fill.pipeline.survey import survey_scene
 from landsat_fill.pipeline.tiles import fill_tiles
@@ -129,7 +130,9 @@ def _fill_scene(
         draws=files.draws,
         tell=told.append,
     )
-    info = request.method.info
+    method = prepared_for_scene(request.method, scene, reader, finder, context)
+    request = replace(request, method=method)
+    info = method.info
     halo_px = max(info.halo_px, finder.halo_px)
     height, width = scene.grid.height, scene.grid.width
     with (

@@ -45,8 +45,7 @@ def fill_tiles(
         seed: Seed of the random generators.
     """
     bands, height, width = image.shape
-    # Double precision for what single precision can't hold exactly.
-    dtype = np.dtype(np.float32 if np.can_cast(image.dtype, np.float32) else np.float64)
+    dtype = float_type(image.dtype)
     shape = (bands, area.height, area.width)
     mean = np.full(shape, np.nan, dtype=dtype)
     std = np.full(shape, np.nan, dtype=np.float32) if method.info.gives_std else None
@@ -76,6 +75,11 @@ def fill_tiles(
             if draws is not None and filled.draws is not None:
                 draws[:, :, *target][:, missing] = filled.draws[:, number][:, :, *inner][:, missing]
     return Filled(mean, std, draws)
+
+
+def float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:
+    """Return the type that methods are given: single precision where that holds every number exactly."""
+    return np.dtype(np.float32 if np.can_cast(stored, np.float32) else np.float64)
 
 
 def _batches(

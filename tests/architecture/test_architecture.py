@@ -15,9 +15,11 @@ PACKAGE = Path(landsat_fill.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.parts)
 LONGEST_LINES = 350
-HEAVY = {"torch", "scipy", "cv2", "matplotlib"}
+HEAVY = {"torch", "scipy", "cv2", "matplotlib", "numba"}
 WORK_ON_TENSORS = {"networks", "training"}
 """Packages whose modules may import torch at their top: others import them only where they use them."""
+KERNELS = PACKAGE / "methods" / "kernels"
+"""The folder of compiled loops, imported where they are used: only these may import numba at their top."""
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
@@ -66,6 +68,8 @@ def test_heavy_libraries_are_imported_where_they_are_used(path):
         heavy = HEAVY & {name.split(".")[0] for name in names}
         if path.relative_to(PACKAGE).parts[0] in WORK_ON_TENSORS:
             heavy.discard("torch")
+        if path.parent == KERNELS:
+            heavy.discard("numba")
         assert not heavy, node.lineno
 
 

@@ -1,0 +1,215 @@
+"""Ordinary kriging: the linear estimate of least error under the scene's own variogram."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+
+from landsat_fill.errors import UsageError
+from landsat_fill.methods.interface import Context, MethodInfo, option
+from landsat_fill.methods.kriging_weights import kriging_weights
+from landsat_fill.methods.neighbours import find_neighbourhoods
+from landsat_fill.methods.roughness import local_roughness, overall_roughness
+from landsat_fill.methods.variogram import (
+    ESTIMATORS,
+    Semivariances,
+    Variogram,
+    estimate_semivariances,
+    fit_variogram,
+)
+from landsat_fill.scene import Filled, Gaps, Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SOURCE = (
+    "Matheron 1963, Principles of geostatistics, doi:10.2113/gsecongeo.58.8.1246; Cressie and Hawkins 1980, "
+    "Robust estimation of the variogram, doi:10.1007/BF01035243"
+)
+HALO_PX = 32
+"""How far a neighbour may lie: from the middle of the widest SLC gap, of 15 m pixels, past its border."""
+
+
+@dataclass(frozen=True)
+class Kriging:
+    """The weighted mean of the nearest usable pixels that errs least under the band's variogram.
+
+    The variogram is fitted to the scene, band by band; see `variogram`. It is that of a field whose spread
+    may differ from place to place, for fields are rougher than a lake: so no cloud and no city decides upon
+    all of it, and the standard deviation, that of kriging, is larger where the band is rougher.
+
+    Neighbours are taken evenly from the four quadrants, since the nearest ones alone may all lie on one side
+    of a gap. Missing pixels with no usable pixel within the halo take the nearest ones, however far.
+
+    Source: Matheron 1963, Principles of geostatistics, doi:10.2113/gsecongeo.58.8.1246.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="kriging",
+        summary="ordinary kriging with a variogram fitted to each band of the scene",
+        source=SOURCE,
+        halo_px=HALO_PX,
+        gives_std=True,
+    )
+
+    neighbours: int = field(default=32, metadata=option("usable pixels a fill is made of", low=4, high=64))
+    quadrants: bool = field(
+        default=True, metadata=option("take them evenly from the four quadrants, not just the nearest")
+    )
+    anisotropic: bool = field(default=True, metadata=option("let directions have ranges of their own"))
+    local: bool = field(
+        default=True,
+        metadata=option("measure differences in what is usual around, not the same throughout"),
+    )
+    estimator: str = field(
+        default="cressie-hawkins",
+        metadata=option("of semivariances: cressie-hawkins (robust) or matheron (mean squares)"),
+    )
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            UsageError: If the estimator is none.
+        """
+        if self.estimator not in ESTIMATORS:
+            raise UsageError(
+                f"expected --estimator to be {' or '.join(ESTIMATORS)}, but got {self.estimator!r}"
+            )
+
+    def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FittedKriging:
+        """Return the method with what it knows of a scene's bands; see `Prepares`."""
+        bands = range(image.shape[1])
+
+        def fit(band: int) -> BandFit:
+            return self.fit(image[:, band], gaps.usable[:, band])
+
+        with ThreadPoolExecutor(max(1, context.threads)) as pool:
+            return FittedKriging(self, tuple(pool.map(fit, bands)))
+
+    def fit(self, image: NDArray[np.floating], usable: NDArray[np.bool_]) -> BandFit:
+        """Return what is known of a band.
+
+        Args:
+            image: Windows of the band, `(window, row, col)`.
+            usable: What may be looked at.
+        """
+        overall = overall_roughness(image, usable) if self.local else 0.0
+        roughness = np.stack([local_roughness(*pair, overall) for pair in zip(image, usable, strict=True)])
+        found = estimate_semivariances(image, usable, self.estimator, roughness)
+        variance = float((image / roughness)[usable].var(dtype=np.float64)) if usable.any() else 0.0
+        return BandFit(found, fit_variogram(found, variance, anisotropic=self.anisotropic), overall)
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image, each tile with a variogram of its own; see `FillMethod.fill`."""
+        mean, std = image.copy(), np.zeros(image.shape, np.float32)
+        for tile in range(len(image)):
+            one = slice(tile, tile + 1)
+            own = Gaps(gaps.missing[one], gaps.usable[one])
+            fitted = self.prepare(image[one], own, context)
+            fitted.fill_into(mean[one], std[one], own, context, context.wanted[one])
+        return Filled(mean, std)
+
+
+class BandFit(NamedTuple):
+    """What is known of a band.
+
+    Attributes:
+        found: The semivariances that were estimated.
+        variogram: The model fitted to them; in squared units of the local roughness.
+        roughness: The overall one, in the band's unit; 0 where it is taken for the same throughout, and the
+            variogram is in squared units of the band.
+    """
+
+    found: Semivariances
+    variogram: Variogram
+    roughness: float
+
+
+@dataclass(frozen=True)
+class FittedKriging:
+    """Kriging that knows the bands of a scene.
+
+    Attributes:
+        kriging: The options.
+        bands: What is known of each.
+    """
+
+    kriging: Kriging
+    bands: tuple[BandFit, ...]
+
+    @property
+    def info(self) -> MethodInfo:
+        """What the pipeline must know."""
+        return self.kriging.info
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`."""
+        mean, std = image.copy(), np.zeros(image.shape, np.float32)
+        self.fill_into(mean, std, gaps, context, context.wanted)
+        return Filled(mean, std)
+
+    def fill_into(
+        self,
+        mean: NDArray[np.floating],
+        std: NDArray[np.float32],
+        gaps: Gaps,
+        context: Context,
+        wanted: tuple[Window, ...],
+    ) -> None:
+        """Fill tiles.
+
+        Args:
+            mean: The tiles, `(tile, band, row, col)`; missing pixels are written to.
+            std: Takes the deviation.
+            gaps: Theirs.
+            context: As handed to the method.
+            wanted: The part of each tile that is wanted, or empty for all of them.
+        """
+
+        def fill(place: tuple[int, int]) -> None:
+            tile, band = place
+            part = wanted[tile] if wanted else Window(0, 0, *mean.shape[2:])
+            self._fill_band(mean[place], std[place], gaps.missing[place], gaps.usable[place], band, part)
+
+        places = list(np.ndindex(*mean.shape[:2]))
+        if context.threads <= 1:
+            for place in places:
+                fill(place)
+        else:
+            with ThreadPoolExecutor(context.threads) as pool:
+                list(pool.map(fill, places))
+
+    def _fill_band(
+        self,
+        mean: NDArray[np.floating],
+        std: NDArray[np.float32],
+        missing: NDArray[np.bool_],
+        usable: NDArray[np.bool_],
+        band: int,
+        part: Window,
+    ) -> None:
+        targets = np.argwhere(missing[part.slices]) + np.array([part.row, part.col])
+        if not len(targets):
+            return
+        if not usable.any():
+            mean[missing] = np.nan
+            return
+        fit, most = self.bands[band], self.kriging.neighbours
+        level = mean[usable].mean(dtype=np.float64)
+        values = np.where(usable, mean, level) - level
+        roughness = local_roughness(values, usable, fit.roughness)
+        for near in find_neighbourhoods(
+            np.ascontiguousarray(usable),
+            targets,
+            most=most,
+            most_a_quadrant=-(-most // 4) if self.kriging.quadrants else most,
+            radius_px=self.info.halo_px,
+        ):
+            solved = kriging_weights(near, fit.variogram)
+            rows, cols = near.targets.T
+            mean[rows, cols] = level + near.sums(values, solved.weights)
+            std[rows, cols] = roughness[rows, cols] * np.sqrt(solved.variance[near.kind])
