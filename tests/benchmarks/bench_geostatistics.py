@@ -15,7 +15,6 @@ from processes import landsat_fill, machine, measure, median_cost
 from tables import figure_table, show
 
 MAKER = Path(__file__).with_name("geostatistics_scene.py")
-NAMES = ("clean", "gappy", "filled")
 CASES = (("kriging", 1000, 40.0), ("direct-sampling", 500, 120.0))
 """Method, side of the scene in pixels, and most seconds on two cores."""
 

@@ -18,7 +18,6 @@ from landsat_fill.pipeline import fill_array
 from landsat_fill.scene import Gaps
 
 LARGEST_PX = 300
-COLUMNS = ("scene", "to observed: a draw", "kriging", "to truth: a draw", "kriging", "RMSE ratio")
 
 
 def main() -> None:
