@@ -21,6 +21,7 @@ from landsat_fill.cli.models import register as register_models
 from landsat_fill.cli.simulate import register as register_simulate
 from landsat_fill.cli.tile import register as register_tile
 from landsat_fill.cli.train import register as register_train
+from landsat_fill.cli.variogram import register as register_variogram
 
 if TYPE_CHECKING:
     from typer import Context
@@ -102,6 +103,7 @@ for register in (
     register_simulate,
     register_evaluate,
     register_methods,
+    register_variogram,
     register_models,
     register_dataset,
     register_train,

@@ -59,14 +59,14 @@ class Kriging:
     quadrants: bool = field(
         default=True, metadata=option("take them evenly from the four quadrants, not just the nearest")
     )
-    anisotropic: bool = field(default=True, metadata=option("let directions have ranges of their own"))
+    anisotropic: bool = field(default=False, metadata=option("let directions have ranges of their own"))
     local: bool = field(
         default=True,
         metadata=option("measure differences in what is usual around, not the same throughout"),
     )
     estimator: str = field(
-        default="cressie-hawkins",
-        metadata=option("of semivariances: cressie-hawkins (robust) or matheron (mean squares)"),
+        default="matheron",
+        metadata=option("of semivariances: matheron (mean squares) or cressie-hawkins (mean roots)"),
     )
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ESTIMATORS = ("cressie-hawkins", "matheron")
+ESTIMATORS = ("matheron", "cressie-hawkins")
 
 LAG_DISTANCES_PX = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
 """Distances that semivariances are estimated at. Kriging from pixels within 16 px asks for none above 32."""
