@@ -1,0 +1,168 @@
+"""One image that hourglasses are fitted to: what they are given, and what their outputs come to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.methods.error_by_distance import ErrorByDistance, distances_px
+from landsat_fill.methods.held_out import held_out
+from landsat_fill.methods.lifting import fill_each_band
+from landsat_fill.methods.plate import plate
+from landsat_fill.methods.prior_fit import Fit
+from landsat_fill.scene import Gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.methods.prior_fit import FitSettings
+
+
+class PriorImage:
+    """Bands of a tile that are fitted together. Arrays are `(band, row, col)`."""
+
+    def __init__(
+        self,
+        values: NDArray[np.float32],
+        gaps: Gaps,
+        corner: tuple[int, int],
+        *,
+        seed: int,
+        percent: float,
+    ) -> None:
+        """Take the bands.
+
+        Args:
+            values: Mean 0 and deviation 1 over the usable pixels, 0 elsewhere.
+            gaps: Cubes of the same shape; each band has a usable pixel.
+            corner: Row and column of the tile in the scene.
+            seed: Decides which pixels are held back.
+            percent: Percentage of the usable pixels to hold back at most.
+        """
+        self._values, self._gaps, self._corner = values, gaps, corner
+        self._seed, self._percent = seed, percent
+        # What an hourglass says beyond the range of all that was observed is its own invention.
+        self._low = np.min(values, axis=(1, 2), keepdims=True, where=gaps.usable, initial=np.inf)
+        self._high = np.max(values, axis=(1, 2), keepdims=True, where=gaps.usable, initial=-np.inf)
+
+    def fit(self, run: int, settings: FitSettings, *, warm: bool) -> Fit:
+        """Return what an hourglass is fitted to.
+
+        Args:
+            run: Its number; runs of even and odd number hold back different pixels.
+            settings: How it is built.
+            warm: Whether it begins with the spline.
+        """
+        held = self._held(run)
+        fitted = self._gaps.usable & ~held
+        height, width = self._values.shape[1:]
+        multiple_px, least_px = 2**settings.scales, 2 ** (settings.scales + 1)
+        below = max(-(-height // multiple_px) * multiple_px, least_px) - height
+        right = max(-(-width // multiple_px) * multiple_px, least_px) - width
+        around = ((0, 0), (0, below), (0, right))
+        values = self._scaled(self._values, settings)
+        first = self._scaled(self._spline(fitted), settings) if warm else None
+        return Fit(
+            run,
+            self._corner,
+            np.pad(np.where(self._gaps.usable, values, 0), around),
+            np.pad(fitted, around),
+            np.pad(held, around),
+            None if first is None else np.pad(first, around, mode="edge"),
+        )
+
+    def answer(
+        self, fits: Sequence[Fit], outputs: Sequence[NDArray[np.float32]], settings: FitSettings, *, blend: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and standard deviation.
+
+        Args:
+            fits: All that were made of this image.
+            outputs: What their hourglasses gave.
+            settings: How they were built.
+            blend: Whether the spline takes part.
+        """
+        height, width = self._values.shape[1:]
+        runs = np.stack([self._unscaled(one[:, :height, :width], settings) for one in outputs])
+        usable, missing = self._gaps.usable, self._gaps.missing
+        # How far runs differ, beyond what averaging them takes away: held-out pixels are seen by one run each.
+        excess = float(np.mean(runs.var(axis=0)[missing])) if len(runs) > 1 else 0.0
+        truth, alone, spline, distances, bands = self._met(fits, runs)
+        share = 1.0
+        if blend and len(truth):
+            apart = alone - spline
+            gained = np.dot(truth - spline, apart)
+            spread = np.dot(apart, apart) - excess * len(apart)
+            share = float(np.clip(gained / spread, 0, 1)) if spread > 0 else 0.0
+        mean = share * runs.mean(axis=0)
+        if share < 1:
+            mean += (1 - share) * self._spline(usable)
+        squares = np.square(share * alone + (1 - share) * spline - truth)
+        squares = np.maximum(squares - share**2 * excess, 0)
+        return mean, self._deviation(squares, distances, bands)
+
+    def _deviation(
+        self, squares: NDArray[np.floating], distances: NDArray[np.floating], bands: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        """Return the standard deviation of each pixel, from the errors of the held-out ones.
+
+        Where there are none, it is that of the bands themselves.
+        """
+        usable = self._gaps.usable
+        errors = ErrorByDistance.of(distances, squares)
+        if errors is None:
+            return np.ones(self._values.shape, np.float32)
+        variance = errors.at(distances_px(usable))
+        # Some bands are rougher than others, at all distances.
+        expected = errors.at(distances)
+        for band in range(len(usable)):
+            own = bands == band
+            if own.any() and expected[own].sum() > 0:
+                variance[band] *= squares[own].sum() / expected[own].sum()
+        return np.sqrt(variance).astype(np.float32)
+
+    def _met(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
+        """Return of all held-out pixels truth, output, spline, distance to fitted pixels, and band."""
+        found = []
+        for one, output in zip(fits, runs, strict=True):
+            held = self._held(one.number)
+            fitted = self._gaps.usable & ~held
+            columns = (
+                self._values,
+                output,
+                self._spline(fitted),
+                distances_px(fitted),
+                np.broadcast_to(np.arange(len(held))[:, None, None], held.shape),
+            )
+            found.append([column[held] for column in columns])
+        return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+
+    def _held(self, run: int) -> NDArray[np.bool_]:
+        return held_out(self._gaps, self._corner, fold=run % 2, seed=self._seed, percent=self._percent)
+
+    def _spline(self, known: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the spline in tension through some pixels, everywhere."""
+        values = np.where(known, self._values, 0)[None]
+        filled = fill_each_band(_surface, values, Gaps(~known[None], known[None]), 1)
+        return filled[0].astype(np.float32)
+
+    def _scaled(self, values: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
+        """Return values in the units of an hourglass: from 0 to 1 where it ends with a sigmoid."""
+        if not settings.sigmoid:
+            return values
+        span = np.where(self._high > self._low, self._high - self._low, 1)
+        return ((values - self._low) / span).astype(np.float32)
+
+    def _unscaled(self, output: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
+        if settings.sigmoid:
+            output = output * (self._high - self._low) + self._low
+        return np.clip(output, self._low, self._high)
+
+
+def _surface(
+    values: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_]
+) -> NDArray[np.floating]:
+    return plate(values, missing, usable, tension=0.35, reduction=100.0)
