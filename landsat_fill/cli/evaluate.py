@@ -16,7 +16,7 @@ from landsat_fill.cli.quoting import QuotedCommand, command_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from landsat_fill.evaluation import Pattern
+    from landsat_fill.evaluation import Pattern, Preset, Sampling
     from landsat_fill.scene import Scene
 
 STRIPES = "Hidden pixels"
@@ -32,6 +32,8 @@ landsat-fill evaluate clean.tif                          all methods that can ru
 landsat-fill evaluate clean/ -m auto,harmonic --figure scores.png --markdown scores.md
 
 landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors,convlnp:samples=8
+
+landsat-fill evaluate clean.tif --preset paper-bands -m deep-image-prior,kriging --markdown table.md
 
 landsat-fill evaluate new/*.tif --group seen='train/*.tif'   places trained on, and others
 """
@@ -124,6 +126,38 @@ def evaluate(
             rich_help_panel=STRIPES,
         ),
     ] = None,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="An experiment of the deep image prior paper in place of widths or shares, on crops of 12 km²: "
+            "paper-bands (55 % hidden, all bands together and each alone) or paper-shares (3 to 55 % hidden). "
+            "--markdown and --figure then write tables and figures like the paper's.",
+            rich_help_panel=STRIPES,
+        ),
+    ] = None,
+    window: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--window",
+            metavar="PX",
+            min=32,
+            help="Side of the windows that are scored of a scene with more pixels than these have together "
+            "(1024 if not given; 115 of a preset).",
+            rich_help_panel=STRIPES,
+        ),
+    ] = None,
+    windows: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--windows",
+            metavar="N",
+            min=1,
+            help="How many windows of a scene (4 if not given; 1 of a preset).",
+            rich_help_panel=STRIPES,
+        ),
+    ] = None,
     bands: Bands = None,
     nodata: Nodata = None,
     csv: Annotated[
@@ -183,14 +217,18 @@ def evaluate(
         write_figure,
         write_json,
         write_markdown,
+        write_paper_figure,
+        write_paper_page,
     )
     from landsat_fill.evaluation import as_json as json_of
     from landsat_fill.evaluation import evaluate as score
     from landsat_fill.methods import Context
 
     arguments = _grouped(clean or [], group or [])
-    patterns = _patterns(width, missing, gaps_from or [], band_shift)
+    experiment = _experiment(preset, [width, missing, gaps_from, band_shift])
+    patterns = experiment.patterns() if experiment else _patterns(width, missing, gaps_from or [], band_shift)
     contenders, left_out = methods_of(methods or ["all"])
+    contenders = experiment.contenders(contenders) if experiment else contenders
     shown = labels_of(show, [REFERENCE, *contenders]) if show is not None else None
     for name, reason in left_out.items():
         if not quiet:
@@ -213,16 +251,20 @@ def evaluate(
             seeds=range(seeds),
             context=Context(threads=threads or os.cpu_count() or 1, tell=tell),
             device=device,
+            sampling=_sampling(experiment, window, windows),
+            shown=patterns[-1] if experiment else None,
             on_progress=on_progress,
         )
     if csv is not None:
         write_csv(record_rows(results), csv)
     if json_file is not None:
         write_json(results, json_file)
-    if markdown is not None:
+    if markdown is not None and experiment is not None:
+        write_paper_page(results, markdown, command_line(ctx), experiment)
+    elif markdown is not None:
         write_markdown(results, markdown, command_line(ctx))
     if figure is not None:
-        write_figure(results, figure, shown)
+        (write_figure if experiment is None else write_paper_figure)(results, figure, shown)
     if as_json:
         typer.echo(json.dumps(json_of(results)))
     elif not quiet:
@@ -290,6 +332,36 @@ def _refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, 
     protected = [path for scene in scenes for path in input_files(scene)]
     for target in wanted:
         refuse_target(target, overwrite=overwrite, protected=protected)
+
+
+def _experiment(name: str | None, others: Sequence[object]) -> Preset | None:
+    """Return the preset that was asked for, or None.
+
+    Raises:
+        UsageError: If there is none of that name, or gaps were asked for beside it.
+    """
+    from landsat_fill.errors import UsageError
+    from landsat_fill.evaluation import preset_called
+
+    if name is None:
+        return None
+    if any(other is not None for other in others):
+        raise UsageError(
+            "expected --preset without --width, --missing, --gaps-from and --band-shift, which it decides, but got "
+            "one of them",
+            hint="leave --preset out to choose the gaps yourself",
+        )
+    return preset_called(name)
+
+
+def _sampling(experiment: Preset | None, window_px: int | None, windows: int | None) -> Sampling:
+    """Return how much of a scene is read."""
+    from landsat_fill.evaluation import Sampling
+
+    if experiment is not None:
+        return experiment.sampling(window_px, windows)
+    usual = Sampling()
+    return Sampling(window_px or usual.window_px, windows or usual.windows)
 
 
 def _patterns(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A set of defaults that go together.
@@ -52,9 +51,9 @@ PAPER = FitSettings(
     average=0.99,
     patience_share=0.3,
 )
-"""Source: Petrovskaia et al. 2020, appendix A.1: four skip connections of the five whose filters are listed, and
-noise of four channels where section 2.4 and the formula have noise and the text a meshgrid. Sigmoid, the moving
-average and its weight: the code it was made with, https://github.com/DmitryUlyanov/deep-image-prior."""
+"""Source: Petrovskaia et al. 2020, appendix A.1: four skip connections of the five whose filters are listed,
+and noise of four channels where section 2.4 and the formula have noise and the text a meshgrid. Sigmoid and
+moving average: the code it was made with, https://github.com/DmitryUlyanov/deep-image-prior."""
 
 FAST = replace(
     PAPER,
@@ -80,8 +79,8 @@ class DeepImagePrior:
     """What untrained hourglasses make of the gaps, when they are fitted to the observed pixels around them.
 
     A convolutional network fits an image long before it fits noise, and what it puts where it is not held to
-    anything goes on from what surrounds it. Held-out pieces of stripes tell when to stop, how much the spline in
-    tension knows beside it, and how far it all errs.
+    anything goes on from what surrounds it. Held-out pieces of stripes tell when to stop, how much the spline
+    in tension knows beside it, and how far it all errs.
 
     Source: Ulyanov et al. 2018, doi:10.1109/CVPR.2018.00984; Petrovskaia et al. 2020, A single image deep
     learning approach to restoration of corrupted remote sensing products.
@@ -90,8 +89,8 @@ class DeepImagePrior:
     info: ClassVar[MethodInfo] = MethodInfo(
         name="deep-image-prior",
         summary="untrained networks fitted to the scene itself; minutes a tile; knows its error",
-        source="Petrovskaia et al. 2020, A single image deep learning approach to restoration of corrupted remote "
-        "sensing products; Ulyanov et al. 2018, Deep image prior, doi:10.1109/CVPR.2018.00984",
+        source="Petrovskaia et al. 2020, A single image deep learning approach to restoration of corrupted "
+        "remote sensing products; Ulyanov et al. 2018, Deep image prior, doi:10.1109/CVPR.2018.00984",
         halo_px=32,
         tile_px=256,
         gives_std=True,
@@ -101,7 +100,9 @@ class DeepImagePrior:
 
     setting: str = field(
         default="fast",
-        metadata=option("fast, or paper: wider networks, 1500 iterations, a single run; other options change it"),
+        metadata=option(
+            "fast, or paper: wider networks, 1500 iterations, a single run; other options change it"
+        ),
     )
     iterations: int | None = field(
         default=None, metadata=option("iterations at most; 200 of fast, 1500 of paper", low=1)
@@ -114,7 +115,9 @@ class DeepImagePrior:
     )
     skip_channels: int | None = field(
         default=None,
-        metadata=option("filters of a skip connection, 0 for none; 4 of fast, 128 of paper", low=0, high=1024),
+        metadata=option(
+            "filters of a skip connection, 0 for none; 4 of fast, 128 of paper", low=0, high=1024
+        ),
     )
     skips: int | None = field(
         default=None,
@@ -132,9 +135,7 @@ class DeepImagePrior:
             "deviation of what is added to the input each time; 0.03 of fast, 0.1 of paper", low=0, high=10
         ),
     )
-    learning_rate: float | None = field(
-        default=None, metadata=option("of Adam; 0.01", low=1e-6, high=1)
-    )
+    learning_rate: float | None = field(default=None, metadata=option("of Adam; 0.01", low=1e-6, high=1))
     each_band: bool = field(
         default=False, metadata=option("fit each band alone instead of all as one composite")
     )
@@ -245,5 +246,7 @@ class DeepImagePrior:
         return parts
 
     def _runs(self, context: Context) -> PriorRuns:
-        bfloat16 = bfloat16_is_fast(context.device) if self.precision == "auto" else self.precision == "bfloat16"
+        bfloat16 = (
+            bfloat16_is_fast(context.device) if self.precision == "auto" else self.precision == "bfloat16"
+        )
         return PriorRuns(self.fit_settings, bfloat16, context)

@@ -30,9 +30,7 @@ class ErrorByDistance:
     squares: NDArray[np.floating]
 
     @classmethod
-    def of(
-        cls, distances_px: NDArray[np.floating], squares: NDArray[np.floating]
-    ) -> ErrorByDistance | None:
+    def of(cls, distances_px: NDArray[np.floating], squares: NDArray[np.floating]) -> ErrorByDistance | None:
         """Return what known errors tell, or None where there are too few of them.
 
         Args:

@@ -26,8 +26,8 @@ def held_out(
 ) -> NDArray[np.bool_]:
     """Return observed pixels to hold back, `(band, row, col)`: pieces of the gaps, shifted on to them.
 
-    Each band's own gaps are shifted, all by the same way, so that what one band loses another knows as often as
-    in the gaps themselves. Which pieces are taken depends on their place in the scene, not on the tile.
+    Each band's own gaps are shifted, all by the same way, so that what one band loses another knows as often
+    as in the gaps themselves. Which pieces are taken depends on their place in the scene, not on the tile.
 
     Args:
         gaps: Cubes `(band, row, col)` of a tile.
@@ -48,8 +48,9 @@ def held_out(
             kept[:, rows, cols] = piece
             count += size
     # A band that keeps nothing has nothing to be fitted to.
-    emptied = ~(gaps.usable & ~kept).any(axis=(1, 2))
-    kept[emptied] = False
+    for band, usable in zip(kept, gaps.usable, strict=True):
+        if not (usable & ~band).any():
+            band[:] = False
     return kept
 
 

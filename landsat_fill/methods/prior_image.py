@@ -75,7 +75,12 @@ class PriorImage:
         )
 
     def answer(
-        self, fits: Sequence[Fit], outputs: Sequence[NDArray[np.float32]], settings: FitSettings, *, blend: bool
+        self,
+        fits: Sequence[Fit],
+        outputs: Sequence[NDArray[np.float32]],
+        settings: FitSettings,
+        *,
+        blend: bool,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return mean and standard deviation.
 
@@ -88,7 +93,7 @@ class PriorImage:
         height, width = self._values.shape[1:]
         runs = np.stack([self._unscaled(one[:, :height, :width], settings) for one in outputs])
         usable, missing = self._gaps.usable, self._gaps.missing
-        # How far runs differ, beyond what averaging them takes away: held-out pixels are seen by one run each.
+        # What averaging the runs takes away of an error: the held-out pixels know that of single runs only.
         excess = float(np.mean(runs.var(axis=0)[missing])) if len(runs) > 1 else 0.0
         truth, alone, spline, distances, bands = self._met(fits, runs)
         share = 1.0
@@ -105,7 +110,7 @@ class PriorImage:
         return mean, self._deviation(squares, distances, bands)
 
     def _deviation(
-        self, squares: NDArray[np.floating], distances: NDArray[np.floating], bands: NDArray[np.integer]
+        self, squares: NDArray[np.floating], distances: NDArray[np.floating], bands: NDArray[np.floating]
     ) -> NDArray[np.float32]:
         """Return the standard deviation of each pixel, from the errors of the held-out ones.
 
@@ -122,7 +127,8 @@ class PriorImage:
             own = bands == band
             if own.any() and expected[own].sum() > 0:
                 variance[band] *= squares[own].sum() / expected[own].sum()
-        return np.sqrt(variance).astype(np.float32)
+        std: NDArray[np.float32] = np.sqrt(variance).astype(np.float32)
+        return std
 
     def _met(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
         """Return of all held-out pixels truth, output, spline, distance to fitted pixels, and band."""
@@ -154,12 +160,14 @@ class PriorImage:
         if not settings.sigmoid:
             return values
         span = np.where(self._high > self._low, self._high - self._low, 1)
-        return ((values - self._low) / span).astype(np.float32)
+        scaled: NDArray[np.float32] = ((values - self._low) / span).astype(np.float32)
+        return scaled
 
     def _unscaled(self, output: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
         if settings.sigmoid:
             output = output * (self._high - self._low) + self._low
-        return np.clip(output, self._low, self._high)
+        inside: NDArray[np.float32] = np.clip(output, self._low, self._high)
+        return inside
 
 
 def _surface(

@@ -1,4 +1,4 @@
-"""Works fits off: on a card as many side by side as its memory holds, on a CPU one a thread; each is kept when done."""
+"""Works fits off: on a card as many at once as its memory holds, on a CPU one a thread; keeps the outcomes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from landsat_fill.errors import MethodError
 from landsat_fill.methods.inference import is_lack_of_memory
-from landsat_fill.methods.prior_fit import Fit, FitsInProgress, FitSettings
+from landsat_fill.methods.prior_fit import Fit, FitSettings, FitsInProgress
 from landsat_fill.networks.torch_package import import_torch
 from landsat_fill.version import __version__
 
@@ -62,7 +62,9 @@ class PriorRuns:
         torch = import_torch()
         # A fit a thread: no result depends on their number, and small convolutions don't share well.
         torch.set_num_threads(1)
-        with ThreadPoolExecutor(self.context.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(
+            self.context.threads, initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
             working = [pool.submit(self._together, [fit], number) for number, fit in enumerate(fits)]
             try:
                 return [one.result()[0] for one in working]
@@ -86,7 +88,7 @@ class PriorRuns:
                 if at_once == 1:
                     raise MethodError(
                         f"expected a tile to fit into the memory of {self.context.device}, but it is full",
-                        hint="end other programs that use it, give fewer --bands or --channels, or --device cpu",
+                        hint="end other programs that use it, give fewer --bands, or --device cpu",
                     ) from error
             # Outside of the except clause, which would keep what filled the memory alive.
             at_once = -(-at_once // 2)
@@ -104,7 +106,7 @@ class PriorRuns:
         done = shelf.get(f"{name}.npy") if shelf is not None else None
         if done is not None:
             self._tell(number, len(fits), 1.0, float("nan"))
-            return list(np.load(io.BytesIO(done), allow_pickle=False))
+            return list(np.load(io.BytesIO(done), allow_pickle=False).astype(np.float32))
         work = FitsInProgress(
             fits,
             self.settings,
@@ -122,7 +124,7 @@ class PriorRuns:
         best = work.best
         if shelf is not None:
             content = io.BytesIO()
-            np.save(content, best)
+            np.save(content, best.astype(np.float16))
             shelf.put(f"{name}.npy", content.getvalue())
             shelf.drop(f"{name}.state")
         self._tell(number, len(fits), 1.0, work.held_error)

@@ -1,11 +1,11 @@
 """The hourglass of the deep image prior: an untrained network whose structure is the prior.
 
-Many of them run side by side in one module: each has channels of its own, and the convolutions are grouped, so
-that a graphics processor is busy although each is small, and no number of one depends on another.
+Many of them run side by side in one module: each has channels of its own, and the convolutions are grouped,
+so that a graphics processor is busy although each is small, and no number of one depends on another.
 
-Source: Ulyanov et al. 2018, "Deep image prior", doi:10.1109/CVPR.2018.00984, supplementary material; Petrovskaia
-et al. 2020, "A single image deep learning approach to restoration of corrupted remote sensing products",
-appendix A.1.
+Source: Ulyanov et al. 2018, "Deep image prior", doi:10.1109/CVPR.2018.00984, supplementary material;
+Petrovskaia et al. 2020, "A single image deep learning approach to restoration of corrupted remote sensing
+products", appendix A.1.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class HourglassSettings:
     @property
     def size_multiple_px(self) -> int:
         """What the sides of an image must be a multiple of."""
-        return 2**self.scales
+        return 1 << self.scales
 
     @property
     def least_side_px(self) -> int:
         """The least side: batch statistics need more than one number at the coarsest scale."""
-        return 2 ** (self.scales + 1)
+        return 2 << self.scales
 
 
 class Hourglasses(nn.Module):
@@ -116,9 +116,7 @@ class Hourglasses(nn.Module):
 
     def _conv(self, channels: int, outputs: int, kernel_px: int, stride: int = 1) -> nn.Conv2d:
         many = self.count
-        return nn.Conv2d(
-            many * channels, many * outputs, kernel_px, stride, kernel_px // 2, groups=many
-        )
+        return nn.Conv2d(many * channels, many * outputs, kernel_px, stride, kernel_px // 2, groups=many)
 
     def _norm(self, channels: int) -> nn.BatchNorm2d:
         return nn.BatchNorm2d(self.count * channels, track_running_stats=False)

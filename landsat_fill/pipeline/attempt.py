@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def attempt(
-    job: Job, request: FillRequest, outputs: OutputRequest, on_progress: Callable[[float], None]
+    job: Job, request: FillRequest, outputs: OutputRequest, on_progress: Callable[[float, str], None]
 ) -> Outcome:
     """Return what became of a job; whatever goes wrong in it is its outcome."""
     began = time.perf_counter()

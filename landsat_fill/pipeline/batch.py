@@ -32,7 +32,7 @@ def run_jobs(
     *,
     processes: int = 1,
     on_outcome: Callable[[Outcome], None],
-    on_progress: Callable[[str, float], None],
+    on_progress: Callable[[str, float, str], None],
 ) -> None:
     """Work through all jobs.
 
@@ -42,7 +42,7 @@ def run_jobs(
         outputs: The form of the outputs.
         processes: Scenes worked on at once, each in a process of its own if more than one.
         on_outcome: Told what became of each job, as soon as it is known.
-        on_progress: Told a scene's name and the share of it that is done; in one process only.
+        on_progress: Told a scene's name, the share of it that is done, and how it goes; in one process only.
     """
     for job in jobs:
         if job.action is not Action.FILL:

@@ -112,7 +112,7 @@ def _attempt_apart(job: Job, request: FillRequest, outputs: OutputRequest) -> Ou
     signal.signal(signal.SIGINT, _interrupt_once)
     try:
         _let_interrupts_through(True)
-        return attempt(job, request, outputs, lambda _share: None)
+        return attempt(job, request, outputs, lambda _share, _text: None)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
