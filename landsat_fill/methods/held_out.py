@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
     from landsat_fill.scene import Gaps
 
-SECTION_PX = 32
-"""Length of a held-out piece of a stripe, along and across; the pieces lie on a grid of the scene."""
+PIECE_PX = (32, 16)
+"""Height and width of the pieces that stripes are cut into; they lie on a grid of the scene."""
+
+FIRST_SHARE = 0.3
+"""Share of the usable pixels that a single piece may hold, where none is small enough for what was asked."""
 
 MARGIN_PX = 2
 """Observed rows that are left between a held-out stripe and a gap, so that both keep a border."""
@@ -39,18 +42,19 @@ def held_out(
     shifted = _shifted_gaps(gaps)
     candidates = shifted & gaps.usable & ~_near(gaps.missing, MARGIN_PX)
     most = percent / 100 * np.count_nonzero(gaps.usable)
+    largest = max(most, FIRST_SHARE * np.count_nonzero(gaps.usable))
     kept = np.zeros_like(candidates)
     count = 0
     for _, rows, cols in _pieces(candidates.shape[1:], corner, fold, seed):
         piece = candidates[:, rows, cols]
         size = int(np.count_nonzero(piece))
-        if size and count + size <= most:
+        if size and count + size <= (most if count else largest):
             kept[:, rows, cols] = piece
             count += size
     # A band that keeps nothing has nothing to be fitted to.
-    for band, usable in zip(kept, gaps.usable, strict=True):
-        if not (usable & ~band).any():
-            band[:] = False
+    for band in range(len(kept)):
+        if np.array_equal(gaps.usable[band], kept[band]):
+            kept[band] = False
     return kept
 
 
@@ -85,13 +89,14 @@ def _pieces(
     height, width = size
     top, left = corner
     pieces = []
-    for row in range(top // SECTION_PX, -(-(top + height) // SECTION_PX)):
-        for col in range(left // SECTION_PX, -(-(left + width) // SECTION_PX)):
+    high, wide = PIECE_PX
+    for row in range(top // high, -(-(top + height) // high)):
+        for col in range(left // wide, -(-(left + width) // wide)):
             # Folds of even and odd number take from the two colours of a chessboard.
             if (row + col + fold) % 2:
                 continue
             lot = np.random.default_rng([seed, fold, row, col]).random()
-            rows = slice(max(row * SECTION_PX - top, 0), (row + 1) * SECTION_PX - top)
-            cols = slice(max(col * SECTION_PX - left, 0), (col + 1) * SECTION_PX - left)
+            rows = slice(max(row * high - top, 0), (row + 1) * high - top)
+            cols = slice(max(col * wide - left, 0), (col + 1) * wide - left)
             pieces.append((lot, rows, cols))
     return sorted(pieces, key=lambda piece: piece[0])

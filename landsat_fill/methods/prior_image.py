@@ -92,9 +92,7 @@ class PriorImage:
         """
         height, width = self._values.shape[1:]
         runs = np.stack([self._unscaled(one[:, :height, :width], settings) for one in outputs])
-        usable, missing = self._gaps.usable, self._gaps.missing
-        # What averaging the runs takes away of an error: the held-out pixels know that of single runs only.
-        excess = float(np.mean(runs.var(axis=0)[missing])) if len(runs) > 1 else 0.0
+        excess = self._excess(fits, runs)
         truth, alone, spline, distances, bands = self._met(fits, runs)
         share = 1.0
         if blend and len(truth):
@@ -104,10 +102,24 @@ class PriorImage:
             share = float(np.clip(gained / spread, 0, 1)) if spread > 0 else 0.0
         mean = share * runs.mean(axis=0)
         if share < 1:
-            mean += (1 - share) * self._spline(usable)
+            mean += (1 - share) * self._spline(self._gaps.usable)
         squares = np.square(share * alone + (1 - share) * spline - truth)
-        squares = np.maximum(squares - share**2 * excess, 0)
+        if squares.any():
+            squares *= max(1 - share**2 * excess / squares.mean(), 1 / len(runs))
         return mean, self._deviation(squares, distances, bands)
+
+    def _excess(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> float:
+        """Return what averaging all runs takes away of the mean squared error of one.
+
+        Told by the runs that hold back the same pixels; 0 where no two of them do.
+        """
+        variances = []
+        for fold in (0, 1):
+            own = runs[[one.number % 2 == fold for one in fits]]
+            if len(own) > 1:
+                variances.append(own.var(axis=0, ddof=1)[self._held(fold)])
+        found = np.concatenate(variances) if variances else np.empty(0)
+        return float(found.mean()) * (1 - 1 / len(runs)) if found.size else 0.0
 
     def _deviation(
         self, squares: NDArray[np.floating], distances: NDArray[np.floating], bands: NDArray[np.floating]
@@ -153,14 +165,15 @@ class PriorImage:
         """Return the spline in tension through some pixels, everywhere."""
         values = np.where(known, self._values, 0)[None]
         filled = fill_each_band(_surface, values, Gaps(~known[None], known[None]), 1)
-        return filled[0].astype(np.float32)
+        spline: NDArray[np.float32] = filled[0].astype(np.float32)
+        return spline
 
     def _scaled(self, values: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
         """Return values in the units of an hourglass: from 0 to 1 where it ends with a sigmoid."""
         if not settings.sigmoid:
             return values
         span = np.where(self._high > self._low, self._high - self._low, 1)
-        scaled: NDArray[np.float32] = ((values - self._low) / span).astype(np.float32)
+        scaled: NDArray[np.float32] = np.asarray((values - self._low) / span, np.float32)
         return scaled
 
     def _unscaled(self, output: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Works fits off: on a card as many at once as its memory holds, on a CPU one a thread; keeps the outcomes."""
+"""Works fits off: on a card as many at once as its memory holds, on a CPU one a thread; keeps the output."""
 
 from __future__ import annotations
 
