@@ -43,8 +43,11 @@ class Sampling:
 
     def images_of(self, scene: Scene) -> int:
         """Return how many images a scene gives, at most."""
-        whole = scene.grid.height * scene.grid.width <= self.windows * self.window_px**2
-        return 1 if whole else self.windows
+        return 1 if self.is_whole(scene) else self.windows
+
+    def is_whole(self, scene: Scene) -> bool:
+        """Return whether a scene is small enough to be read whole."""
+        return scene.grid.height * scene.grid.width <= self.windows * self.window_px**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
     whole = Window(0, 0, scene.grid.height, scene.grid.width)
     with SceneReader(scene) as reader:
         scales = _scales(scene)
-        if sampling.images_of(scene) == 1:
+        if sampling.is_whole(scene):
             yield ObservedImage(scene.name, scene, *reader.read(whole), scales)
             return
         found = 0

@@ -61,7 +61,8 @@ def held_out(
 def _shifted_gaps(gaps: Gaps) -> NDArray[np.bool_]:
     """Return the gaps, shifted down by the least way that lays most of them on usable pixels."""
     height = gaps.missing.shape[1]
-    any_missing, any_usable = gaps.missing.any(axis=0), gaps.usable.any(axis=0)
+    any_missing: NDArray[np.bool_] = np.logical_or.reduce(gaps.missing)
+    any_usable: NDArray[np.bool_] = np.logical_or.reduce(gaps.usable)
     best, best_count = 0, 0
     for shift in range(1, min(LARGEST_SHIFT_PX, height - 1) + 1):
         count = int(np.count_nonzero(any_missing[:-shift] & any_usable[shift:]))

@@ -11,13 +11,13 @@ import numpy as np
 
 SECONDS = 120
 TINY = (
-    "-m", "deep-image-prior", "--channels", "4", "--scales", "2", "--iterations", "400", "--runs", "2",
+    "-m", "deep-image-prior", "--channels", "4", "--scales", "2", "--iterations", "150", "--runs", "2",
     "--precision", "float32",
 )  # fmt: skip
 
 
 def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tmp_path):
-    made = make("scene.tif", count=1, height=300, width=64)
+    made = make("scene.tif", count=1, height=96, width=64)
     whole = tmp_path / "whole" / "out.tif"
     assert run(made.path, "-o", whole, *TINY).code == 0
     assert sorted(path.name for path in whole.parent.iterdir()) == ["out.tif", "out_fill.tif", "report.jsonl"]
@@ -27,8 +27,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tm
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     shelf = target.with_name(".out.tif.tiles")
     until = time.monotonic() + SECONDS
-    # A fit is done and another one on its way.
-    while not (list(shelf.glob("*.npy")) and list(shelf.glob("*.state"))):
+    while not list(shelf.glob("*.state")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.005)
