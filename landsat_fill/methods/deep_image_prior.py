@@ -27,7 +27,7 @@ class Setting:
     Attributes:
         fit: How an hourglass is built and fitted.
         runs: How many of them are averaged.
-        blend: Whether the spline in tension takes part.
+        blend: Whether smooth surfaces take part.
     """
 
     fit: FitSettings
@@ -79,8 +79,8 @@ class DeepImagePrior:
     """What untrained hourglasses make of the gaps, when they are fitted to the observed pixels around them.
 
     A convolutional network fits an image long before it fits noise, and what it puts where it is not held to
-    anything goes on from what surrounds it. Held-out pieces of stripes tell when to stop, how much the spline
-    in tension knows beside it, and how far it all errs.
+    anything goes on from what surrounds it. Held-out pieces of stripes tell when to stop, how much smooth
+    surfaces know beside it, and how far it all errs.
 
     Source: Ulyanov et al. 2018, doi:10.1109/CVPR.2018.00984; Petrovskaia et al. 2020, A single image deep
     learning approach to restoration of corrupted remote sensing products.
@@ -142,7 +142,7 @@ class DeepImagePrior:
     blend: bool | None = field(
         default=None,
         metadata=option(
-            "mix in the tension spline, as much as held-out pixels say; true of fast, false of paper"
+            "mix in tension spline and membrane, as much as held-out pixels say; true of fast, false of paper"
         ),
     )
     held_out: float = field(
@@ -231,7 +231,7 @@ class DeepImagePrior:
 
     @property
     def blends(self) -> bool:
-        """Whether the spline in tension takes part."""
+        """Whether smooth surfaces take part."""
         return SETTINGS[self.setting].blend if self.blend is None else self.blend
 
     def _parts(self, gaps: Gaps) -> list[tuple[int, list[int]]]:

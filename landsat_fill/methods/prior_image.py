@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from landsat_fill.methods.error_by_distance import ErrorByDistance, distances_px
 from landsat_fill.methods.held_out import held_out
 from landsat_fill.methods.lifting import fill_each_band
+from landsat_fill.methods.mixture import best_shares
 from landsat_fill.methods.plate import plate
 from landsat_fill.methods.prior_fit import Fit
 from landsat_fill.scene import Gaps
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.methods.prior_fit import FitSettings
+
+TENSIONS = (0.35, 1.0)
+"""Of the surfaces that take part: the spline in tension, which is bold, and the membrane, which is not."""
 
 
 class PriorImage:
@@ -54,7 +59,7 @@ class PriorImage:
         Args:
             run: Its number; runs of even and odd number hold back different pixels.
             settings: How it is built.
-            warm: Whether it begins with the spline.
+            warm: Whether it begins with the spline in tension.
         """
         held = self._held(run)
         fitted = self._gaps.usable & ~held
@@ -64,7 +69,7 @@ class PriorImage:
         right = max(-(-width // multiple_px) * multiple_px, least_px) - width
         around = ((0, 0), (0, below), (0, right))
         values = self._scaled(self._values, settings)
-        first = self._scaled(self._spline(fitted), settings) if warm else None
+        first = self._scaled(self._surface(fitted, TENSIONS[0]), settings) if warm else None
         return Fit(
             run,
             self._corner,
@@ -88,24 +93,22 @@ class PriorImage:
             fits: All that were made of this image.
             outputs: What their hourglasses gave.
             settings: How they were built.
-            blend: Whether the spline takes part.
+            blend: Whether smooth surfaces take part.
         """
         height, width = self._values.shape[1:]
         runs = np.stack([self._unscaled(one[:, :height, :width], settings) for one in outputs])
         excess = self._excess(fits, runs)
-        truth, alone, spline, distances, bands = self._met(fits, runs)
-        share = 1.0
+        truth, distances, bands, *fills = self._met(fits, runs)
+        shares = np.eye(len(fills))[0]
         if blend and len(truth):
-            apart = alone - spline
-            gained = np.dot(truth - spline, apart)
-            spread = np.dot(apart, apart) - excess * len(apart)
-            share = float(np.clip(gained / spread, 0, 1)) if spread > 0 else 0.0
-        mean = share * runs.mean(axis=0)
-        if share < 1:
-            mean += (1 - share) * self._spline(self._gaps.usable)
-        squares = np.square(share * alone + (1 - share) * spline - truth)
+            shares = best_shares(truth, np.stack(fills), gained=excess)
+        mean = shares[0] * runs.mean(axis=0)
+        for share, tension in zip(shares[1:], TENSIONS, strict=True):
+            if share:
+                mean += share * self._surface(self._gaps.usable, tension)
+        squares = np.square(shares @ np.stack(fills) - truth)
         if squares.any():
-            squares *= max(1 - share**2 * excess / squares.mean(), 1 / len(runs))
+            squares *= max(1 - shares[0] ** 2 * excess / squares.mean(), 1 / len(runs))
         return mean, self._deviation(squares, distances, bands)
 
     def _excess(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> float:
@@ -143,17 +146,17 @@ class PriorImage:
         return std
 
     def _met(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
-        """Return of all held-out pixels truth, output, spline, distance to fitted pixels, and band."""
+        """Return of all held-out pixels truth, distance to fitted pixels, band, output, and surfaces."""
         found = []
         for one, output in zip(fits, runs, strict=True):
             held = self._held(one.number)
             fitted = self._gaps.usable & ~held
             columns = (
                 self._values,
-                output,
-                self._spline(fitted),
                 distances_px(fitted),
                 np.broadcast_to(np.arange(len(held))[:, None, None], held.shape),
+                output,
+                *(self._surface(fitted, tension) for tension in TENSIONS),
             )
             found.append([column[held] for column in columns])
         return tuple(np.concatenate(column) for column in zip(*found, strict=True))
@@ -161,12 +164,13 @@ class PriorImage:
     def _held(self, run: int) -> NDArray[np.bool_]:
         return held_out(self._gaps, self._corner, fold=run % 2, seed=self._seed, percent=self._percent)
 
-    def _spline(self, known: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return the spline in tension through some pixels, everywhere."""
+    def _surface(self, known: NDArray[np.bool_], tension: float) -> NDArray[np.float32]:
+        """Return the surface of some tension through known pixels, everywhere."""
         values = np.where(known, self._values, 0)[None]
-        filled = fill_each_band(_surface, values, Gaps(~known[None], known[None]), 1)
-        spline: NDArray[np.float32] = filled[0].astype(np.float32)
-        return spline
+        fill_band = partial(plate, tension=tension, reduction=100.0)
+        filled = fill_each_band(fill_band, values, Gaps(~known[None], known[None]), 1)
+        surface: NDArray[np.float32] = filled[0].astype(np.float32)
+        return surface
 
     def _scaled(self, values: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
         """Return values in the units of an hourglass: from 0 to 1 where it ends with a sigmoid."""
@@ -181,9 +185,3 @@ class PriorImage:
             output = output * (self._high - self._low) + self._low
         inside: NDArray[np.float32] = np.clip(output, self._low, self._high)
         return inside
-
-
-def _surface(
-    values: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_]
-) -> NDArray[np.floating]:
-    return plate(values, missing, usable, tension=0.35, reduction=100.0)
