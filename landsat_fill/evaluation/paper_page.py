@@ -69,7 +69,7 @@ def _setting(results: Results) -> str:
     )
     return (
         "Hidden pixels only, the same for all methods in one run; all bands lose the same. "
-        f"{len(places)} places: {', '.join(places)}. r² = 1 − SSE/SST of a band's hidden pixels, mean "
+        f"Of {', '.join(places)}. r² = 1 − SSE/SST of a band's hidden pixels, mean "
         "over the places; r² (corr.) is the squared correlation, which forgives bias and gain; σ is the "
         f"standard deviation of a band's hidden pixels; {units}.{alone}"
     )

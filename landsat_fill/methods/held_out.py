@@ -39,8 +39,8 @@ def held_out(
         seed: Decides which pieces are taken.
         percent: Percentage of the usable pixels to hold back at most.
     """
-    shifted = _shifted_gaps(gaps)
-    candidates = shifted & gaps.usable & ~_near(gaps.missing, MARGIN_PX)
+    far = gaps.usable & ~_near(gaps.missing, MARGIN_PX)
+    candidates = _shifted_on_to(far, gaps.missing) & far
     most = percent / 100 * np.count_nonzero(gaps.usable)
     largest = max(most, FIRST_SHARE * np.count_nonzero(gaps.usable))
     kept = np.zeros_like(candidates)
@@ -58,19 +58,19 @@ def held_out(
     return kept
 
 
-def _shifted_gaps(gaps: Gaps) -> NDArray[np.bool_]:
-    """Return the gaps, shifted down by the least way that lays most of them on usable pixels."""
-    height = gaps.missing.shape[1]
-    any_missing: NDArray[np.bool_] = np.logical_or.reduce(gaps.missing)
-    any_usable: NDArray[np.bool_] = np.logical_or.reduce(gaps.usable)
+def _shifted_on_to(wanted: NDArray[np.bool_], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the gaps, shifted down by the least way that lays most of them on wanted pixels."""
+    height = missing.shape[1]
+    any_missing: NDArray[np.bool_] = np.logical_or.reduce(missing)
+    any_wanted: NDArray[np.bool_] = np.logical_or.reduce(wanted)
     best, best_count = 0, 0
     for shift in range(1, min(LARGEST_SHIFT_PX, height - 1) + 1):
-        count = int(np.count_nonzero(any_missing[:-shift] & any_usable[shift:]))
+        count = int(np.count_nonzero(any_missing[:-shift] & any_wanted[shift:]))
         if count > best_count:
             best, best_count = shift, count
-    shifted = np.zeros_like(gaps.missing)
+    shifted = np.zeros_like(missing)
     if best:
-        shifted[:, best:] = gaps.missing[:, :-best]
+        shifted[:, best:] = missing[:, :-best]
     return shifted
 
 

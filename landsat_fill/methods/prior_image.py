@@ -102,6 +102,8 @@ class PriorImage:
         shares = np.eye(len(fills))[0]
         if blend and len(truth):
             shares = best_shares(truth, np.stack(fills), gained=excess)
+        elif blend:  # a tile too small to hold anything back
+            shares[:2] = 0.5
         mean = shares[0] * runs.mean(axis=0)
         for share, tension in zip(shares[1:], TENSIONS, strict=True):
             if share:

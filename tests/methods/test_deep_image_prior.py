@@ -163,7 +163,7 @@ def test_fits_side_by_side_are_those_alone():
     for number, fit in enumerate(fits):
         alone = in_progress([fit], method)
         alone.run()
-        np.testing.assert_allclose(together.best[number], alone.best[0], atol=0.02)
+        np.testing.assert_allclose(together.best[number], alone.best[0], atol=0.06)
 
 
 def test_a_fit_goes_on_from_its_state_exactly():
@@ -230,6 +230,13 @@ def test_progress_tells_the_held_out_error():
 def test_words_that_mean_nothing_are_refused(options):
     with pytest.raises(UsageError, match="expected --"):
         create_method("deep-image-prior", options)
+
+
+@pytest.mark.parametrize("width_px", [1, 2, 5, 15, 20])
+def test_gaps_of_any_width_leave_something_to_hold_back(width_px):
+    _, gaps = scene(2, 128, 128, width_px)
+    held = held_out(gaps, (0, 0), fold=0, seed=0, percent=7)
+    assert np.count_nonzero(held) > 100
 
 
 def test_held_out_pixels_are_observed_and_few_and_of_the_scene():
