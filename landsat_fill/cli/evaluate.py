@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from landsat_fill.cli.errors import EXIT_FAILED, reports_errors
+from landsat_fill.cli.hidden_pixels import DEFAULT_WIDTHS
 from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Overwrite, Quiet, band_list
 from landsat_fill.cli.quoting import QuotedCommand, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from landsat_fill.evaluation import Pattern, Preset, Sampling
     from landsat_fill.scene import Scene
 
 STRIPES = "Hidden pixels"
 METHODS = "Methods"
-DEFAULT_WIDTHS = "4,8,14"
 OTHERS = "others"
 
 EPILOG = """
@@ -207,6 +206,7 @@ def evaluate(
     All methods fill the same pixels in one run. GDAL's fillnodata with three smoothing passes is always one of
     the rows, and the one the ratios refer to. Figures need matplotlib, which the extra 'evaluate' brings.
     """
+    from landsat_fill.cli.hidden_pixels import experiment_of, patterns_of, sampling_of
     from landsat_fill.cli.method_rows import labels_of, methods_of
     from landsat_fill.cli.score_tables import print_scores
     from landsat_fill.cli.terminal import print_error, shares_shown
@@ -225,8 +225,10 @@ def evaluate(
     from landsat_fill.methods import Context
 
     arguments = _grouped(clean or [], group or [])
-    experiment = _experiment(preset, [width, missing, gaps_from, band_shift])
-    patterns = experiment.patterns() if experiment else _patterns(width, missing, gaps_from or [], band_shift)
+    experiment = experiment_of(preset, [width, missing, gaps_from, band_shift])
+    patterns = (
+        experiment.patterns() if experiment else patterns_of(width, missing, gaps_from or [], band_shift)
+    )
     contenders, left_out = methods_of(methods or ["all"])
     contenders = experiment.contenders(contenders) if experiment else contenders
     shown = labels_of(show, [REFERENCE, *contenders]) if show is not None else None
@@ -251,7 +253,7 @@ def evaluate(
             seeds=range(seeds),
             context=Context(threads=threads or os.cpu_count() or 1, tell=tell),
             device=device,
-            sampling=_sampling(experiment, window, windows),
+            sampling=sampling_of(experiment, window, windows),
             shown=patterns[-1] if experiment else None,
             on_progress=on_progress,
         )
@@ -332,58 +334,3 @@ def _refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, 
     protected = [path for scene in scenes for path in input_files(scene)]
     for target in wanted:
         refuse_target(target, overwrite=overwrite, protected=protected)
-
-
-def _experiment(name: str | None, others: Sequence[object]) -> Preset | None:
-    """Return the preset that was asked for, or None.
-
-    Raises:
-        UsageError: If there is none of that name, or gaps were asked for beside it.
-    """
-    from landsat_fill.errors import UsageError
-    from landsat_fill.evaluation import preset_called
-
-    if name is None:
-        return None
-    if any(other is not None for other in others):
-        raise UsageError(
-            "expected --preset without --width, --missing, --gaps-from and --band-shift, which it decides, but got "
-            "one of them",
-            hint="leave --preset out to choose the gaps yourself",
-        )
-    return preset_called(name)
-
-
-def _sampling(experiment: Preset | None, window_px: int | None, windows: int | None) -> Sampling:
-    """Return how much of a scene is read."""
-    from landsat_fill.evaluation import Sampling
-
-    if experiment is not None:
-        return experiment.sampling(window_px, windows)
-    usual = Sampling()
-    return Sampling(window_px or usual.window_px, windows or usual.windows)
-
-
-def _patterns(
-    width: str | None, missing: str | None, gaps_from: list[str], band_shift: float | None
-) -> list[Pattern]:
-    """Return the ways to hide pixels that were asked for."""
-    from landsat_fill.cli.choices import numbers
-    from landsat_fill.cli.inputs import one_input
-    from landsat_fill.evaluation import RealStripes, SimulatedStripes
-    from landsat_fill.io import open_input
-    from landsat_fill.pipeline.simulation import missing_pixels
-
-    if width is None and missing is None and not gaps_from:
-        width = DEFAULT_WIDTHS
-    geometry = {} if band_shift is None else {"band_shift_px": band_shift}
-    patterns: list[Pattern] = [
-        SimulatedStripes.of_width(px, **geometry) for px in numbers("--width", width or "")
-    ]
-    patterns += [
-        SimulatedStripes.of_share(percent, **geometry) for percent in numbers("--missing", missing or "")
-    ]
-    for source in gaps_from:
-        scene = open_input(one_input(source))[0]
-        patterns.append(RealStripes(scene.name, missing_pixels(scene)))
-    return patterns
