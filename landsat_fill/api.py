@@ -131,7 +131,7 @@ def fill_file(
     (job,) = plan_jobs(found, outputs)
     if job.action is not Action.FILL:
         raise job.refusal()
-    return run_job(job, request, outputs, lambda _share: None)
+    return run_job(job, request, outputs, lambda _share, _text: None)
 
 
 def list_methods() -> tuple[MethodInfo, ...]:

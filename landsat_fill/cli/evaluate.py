@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from landsat_fill.cli.errors import EXIT_FAILED, reports_errors
+from landsat_fill.cli.hidden_pixels import DEFAULT_WIDTHS
 from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Overwrite, Quiet, band_list
 from landsat_fill.cli.quoting import QuotedCommand, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from landsat_fill.evaluation import Pattern
     from landsat_fill.scene import Scene
 
 STRIPES = "Hidden pixels"
 METHODS = "Methods"
-DEFAULT_WIDTHS = "4,8,14"
 OTHERS = "others"
 
 EPILOG = """
@@ -32,6 +31,8 @@ landsat-fill evaluate clean.tif                          all methods that can ru
 landsat-fill evaluate clean/ -m auto,harmonic --figure scores.png --markdown scores.md
 
 landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors,convlnp:samples=8
+
+landsat-fill evaluate clean.tif --preset paper-bands -m deep-image-prior,kriging --markdown table.md
 
 landsat-fill evaluate new/*.tif --group seen='train/*.tif'   places trained on, and others
 """
@@ -124,6 +125,38 @@ def evaluate(
             rich_help_panel=STRIPES,
         ),
     ] = None,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="An experiment of the deep image prior paper in place of widths or shares, on crops of 12 km²: "
+            "paper-bands (55 % hidden, all bands together and each alone) or paper-shares (3 to 55 % hidden). "
+            "--markdown and --figure then write tables and figures like the paper's.",
+            rich_help_panel=STRIPES,
+        ),
+    ] = None,
+    window: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--window",
+            metavar="PX",
+            min=32,
+            help="Side of the windows that are scored of a scene with more pixels than these have together "
+            "(1024 if not given; 115 of a preset).",
+            rich_help_panel=STRIPES,
+        ),
+    ] = None,
+    windows: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--windows",
+            metavar="N",
+            min=1,
+            help="How many windows of a scene (4 if not given; 1 of a preset).",
+            rich_help_panel=STRIPES,
+        ),
+    ] = None,
     bands: Bands = None,
     nodata: Nodata = None,
     csv: Annotated[
@@ -173,6 +206,7 @@ def evaluate(
     All methods fill the same pixels in one run. GDAL's fillnodata with three smoothing passes is always one of
     the rows, and the one the ratios refer to. Figures need matplotlib, which the extra 'evaluate' brings.
     """
+    from landsat_fill.cli.hidden_pixels import experiment_of, patterns_of, sampling_of
     from landsat_fill.cli.method_rows import labels_of, methods_of
     from landsat_fill.cli.score_tables import print_scores
     from landsat_fill.cli.terminal import print_error, shares_shown
@@ -183,14 +217,20 @@ def evaluate(
         write_figure,
         write_json,
         write_markdown,
+        write_paper_figure,
+        write_paper_page,
     )
     from landsat_fill.evaluation import as_json as json_of
     from landsat_fill.evaluation import evaluate as score
     from landsat_fill.methods import Context
 
     arguments = _grouped(clean or [], group or [])
-    patterns = _patterns(width, missing, gaps_from or [], band_shift)
+    experiment = experiment_of(preset, [width, missing, gaps_from, band_shift])
+    patterns = (
+        experiment.patterns() if experiment else patterns_of(width, missing, gaps_from or [], band_shift)
+    )
     contenders, left_out = methods_of(methods or ["all"])
+    contenders = experiment.contenders(contenders) if experiment else contenders
     shown = labels_of(show, [REFERENCE, *contenders]) if show is not None else None
     for name, reason in left_out.items():
         if not quiet:
@@ -213,16 +253,20 @@ def evaluate(
             seeds=range(seeds),
             context=Context(threads=threads or os.cpu_count() or 1, tell=tell),
             device=device,
+            sampling=sampling_of(experiment, window, windows),
+            shown=patterns[-1] if experiment else None,
             on_progress=on_progress,
         )
     if csv is not None:
         write_csv(record_rows(results), csv)
     if json_file is not None:
         write_json(results, json_file)
-    if markdown is not None:
+    if markdown is not None and experiment is not None:
+        write_paper_page(results, markdown, command_line(ctx), experiment)
+    elif markdown is not None:
         write_markdown(results, markdown, command_line(ctx))
     if figure is not None:
-        write_figure(results, figure, shown)
+        (write_figure if experiment is None else write_paper_figure)(results, figure, shown)
     if as_json:
         typer.echo(json.dumps(json_of(results)))
     elif not quiet:
@@ -290,28 +334,3 @@ def _refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, 
     protected = [path for scene in scenes for path in input_files(scene)]
     for target in wanted:
         refuse_target(target, overwrite=overwrite, protected=protected)
-
-
-def _patterns(
-    width: str | None, missing: str | None, gaps_from: list[str], band_shift: float | None
-) -> list[Pattern]:
-    """Return the ways to hide pixels that were asked for."""
-    from landsat_fill.cli.choices import numbers
-    from landsat_fill.cli.inputs import one_input
-    from landsat_fill.evaluation import RealStripes, SimulatedStripes
-    from landsat_fill.io import open_input
-    from landsat_fill.pipeline.simulation import missing_pixels
-
-    if width is None and missing is None and not gaps_from:
-        width = DEFAULT_WIDTHS
-    geometry = {} if band_shift is None else {"band_shift_px": band_shift}
-    patterns: list[Pattern] = [
-        SimulatedStripes.of_width(px, **geometry) for px in numbers("--width", width or "")
-    ]
-    patterns += [
-        SimulatedStripes.of_share(percent, **geometry) for percent in numbers("--missing", missing or "")
-    ]
-    for source in gaps_from:
-        scene = open_input(one_input(source))[0]
-        patterns.append(RealStripes(scene.name, missing_pixels(scene)))
-    return patterns

@@ -38,7 +38,10 @@ def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
     left_out: dict[str, str] = {}
     for item in (item.strip() for text in texts for item in text.split(",")):
         if item == ALL:
-            for name in method_classes():
+            for name, cls in method_classes().items():
+                if cls.info.slow:
+                    left_out[name] = f"it takes minutes; -m all,{name} takes it along"
+                    continue
                 try:
                     method = create_method(name)
                     _try_out(method)

@@ -60,8 +60,8 @@ class Reporter(Protocol):
         """Show a line."""
         ...
 
-    def progress(self, name: str, fraction: float) -> None:
-        """Show how much of a scene is done."""
+    def progress(self, name: str, fraction: float, text: str) -> None:
+        """Show how much of a scene is done, and how it goes where there is something to tell."""
         ...
 
     def outcome(self, outcome: Outcome) -> None:
@@ -107,11 +107,12 @@ class Screen:
         if not self._quiet:
             self._console.print(escape(text))
 
-    def progress(self, name: str, fraction: float) -> None:
+    def progress(self, name: str, fraction: float, text: str) -> None:
         """Move the bar of a scene."""
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(escape(name), total=1.0)
-        self._progress.update(self._tasks[name], completed=fraction)
+        description = escape(f"{name} · {text}" if text else name)
+        self._progress.update(self._tasks[name], completed=fraction, description=description)
 
     def outcome(self, outcome: Outcome) -> None:
         """Show the line of a scene and move the bar of the batch."""
@@ -154,12 +155,12 @@ class Log:
         if not self._quiet:
             self._print(text)
 
-    def progress(self, name: str, fraction: float) -> None:
+    def progress(self, name: str, fraction: float, text: str) -> None:
         """Print each tenth of a scene, where details are asked for."""
         tenth = int(10 * fraction)
         if self._verbose and tenth > self._tenths.get(name, 0):
             self._tenths[name] = tenth
-            self.say(f"{name}: {10 * tenth} %")
+            self.say(f"{name}: {10 * tenth} %" + (f" · {text}" if text else ""))
 
     def outcome(self, outcome: Outcome) -> None:
         """Print the line of a scene."""
@@ -184,7 +185,7 @@ class JsonLines:
     def say(self, text: str) -> None:
         """Print nothing."""
 
-    def progress(self, name: str, fraction: float) -> None:
+    def progress(self, name: str, fraction: float, text: str) -> None:
         """Print nothing."""
 
     def outcome(self, outcome: Outcome) -> None:

@@ -5,6 +5,8 @@ from landsat_fill.evaluation.groups import GroupSummary, summarise_groups
 from landsat_fill.evaluation.hiding import Trial, hide
 from landsat_fill.evaluation.images import Sampling
 from landsat_fill.evaluation.markdown import as_markdown, write_markdown
+from landsat_fill.evaluation.paper_figure import draw_paper_figure, write_paper_figure
+from landsat_fill.evaluation.paper_page import as_paper_page, write_paper_page
 from landsat_fill.evaluation.patterns import (
     FLOOR_WIDTHS_PX,
     PAPER_PERCENTAGES,
@@ -12,6 +14,7 @@ from landsat_fill.evaluation.patterns import (
     RealStripes,
     SimulatedStripes,
 )
+from landsat_fill.evaluation.presets import PRESETS, Preset, preset_called
 from landsat_fill.evaluation.protocol import REFERENCE, evaluate, method_label
 from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results
 from landsat_fill.evaluation.scoring import SCORE_NAMES, Scores, score_bands, score_together
@@ -30,11 +33,13 @@ __all__ = [
     "ALL_PATTERNS",
     "FLOOR_WIDTHS_PX",
     "PAPER_PERCENTAGES",
+    "PRESETS",
     "REFERENCE",
     "SCORE_NAMES",
     "Failure",
     "GroupSummary",
     "Pattern",
+    "Preset",
     "RealStripes",
     "Record",
     "Results",
@@ -45,11 +50,14 @@ __all__ = [
     "Trial",
     "as_json",
     "as_markdown",
+    "as_paper_page",
     "draw_figure",
+    "draw_paper_figure",
     "evaluate",
     "group_rows",
     "hide",
     "method_label",
+    "preset_called",
     "record_rows",
     "score_bands",
     "score_together",
@@ -61,4 +69,6 @@ __all__ = [
     "write_figure",
     "write_json",
     "write_markdown",
+    "write_paper_figure",
+    "write_paper_page",
 ]

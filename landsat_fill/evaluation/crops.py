@@ -90,7 +90,7 @@ def draw_crops(figure: SubFigure, example: Example, grid: Sequence[Sequence[Pict
 
 def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
     """Return the pictures from left to right, and from top to bottom."""
-    stretch = _Stretch(example)
+    stretch = Stretch(example)
     hidden = example.hidden[list(example.shown)].any(axis=0)
     gaps = np.where(example.hidden, np.nan, example.truth)
     columns = [
@@ -129,7 +129,7 @@ def _rmse_text(example: Example, label: str) -> str:
     return f"{rmse:,.0f}" if rmse >= 1000 else f"{rmse:.3g}"
 
 
-class _Stretch:
+class Stretch:
     """Turns an example's stored numbers into colours and errors into per cent, alike for all pictures."""
 
     def __init__(self, example: Example) -> None:

@@ -39,26 +39,13 @@ def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
         MissingPackageError: If matplotlib isn't installed.
         UsageError: If nothing was scored.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(
-            "expected the package matplotlib, which figures need, but it can't be imported",
-            hint="pip install 'landsat-fill[evaluate]'",
-        ) from error
     example = results.example
     if example is None:
         raise UsageError("expected results to draw, but no method was scored", hint="look at the failures")
 
     grid = picture_grid(example, shown)
     crops_inches = len(grid) * TILE_INCHES * 1.04 + 0.5
-    figure = Figure(
-        figsize=(max(len(grid[0]) * TILE_INCHES, 9.5), crops_inches + CURVES_INCHES),
-        dpi=DOTS_PER_INCH,
-        layout="constrained",
-    )
-    FigureCanvasAgg(figure)
+    figure = empty_figure((max(len(grid[0]) * TILE_INCHES, 9.5), crops_inches + CURVES_INCHES), DOTS_PER_INCH)
     (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[crops_inches, CURVES_INCHES])
     draw_crops(above, example, grid)
     draw_curves(below, results)
@@ -79,12 +66,39 @@ def write_figure(results: Results, path: Path, shown: Sequence[str] | None = Non
         OutputError: If the file can't be written.
     """
     figure = draw_figure(results, shown)
-    kinds = figure.canvas.get_supported_filetypes()
+    content = io.BytesIO()
+    figure.savefig(content, format=picture_kind(figure, path))
+    write_bytes_atomically(path, content.getvalue())
+
+
+def empty_figure(size_inches: tuple[float, float], dots_per_inch: int) -> Figure:
+    """Return a figure to draw on, which needs no screen.
+
+    Raises:
+        MissingPackageError: If matplotlib isn't installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError(
+            "expected the package matplotlib, which figures need, but it can't be imported",
+            hint="pip install 'landsat-fill[evaluate]'",
+        ) from error
+    figure = Figure(figsize=size_inches, dpi=dots_per_inch, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def picture_kind(figure: Figure, path: Path) -> str:
+    """Return the format of a picture file.
+
+    Raises:
+        UsageError: If the name's suffix isn't one of a picture.
+    """
     kind = path.suffix.lstrip(".").lower()
-    if kind not in kinds:
+    if kind not in figure.canvas.get_supported_filetypes():
         raise UsageError(
             f"expected the name of a picture, but got {path.name!r}", hint="end it in .png, .pdf or .svg"
         )
-    content = io.BytesIO()
-    figure.savefig(content, format=kind)
-    write_bytes_atomically(path, content.getvalue())
+    return kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
+
+BRIGHTEST = 2.0
+"""What no reflectance exceeds but by chance: clouds and snow under a low sun reach 1.6, Level 2's top."""
 
 _SHUFFLE_SEED = 0
 _LEAST_OBSERVED_SHARE = 0.5
@@ -39,8 +43,11 @@ class Sampling:
 
     def images_of(self, scene: Scene) -> int:
         """Return how many images a scene gives, at most."""
-        whole = scene.grid.height * scene.grid.width <= self.windows * self.window_px**2
-        return 1 if whole else self.windows
+        return 1 if self.is_whole(scene) else self.windows
+
+    def is_whole(self, scene: Scene) -> bool:
+        """Return whether a scene is small enough to be read whole."""
+        return scene.grid.height * scene.grid.width <= self.windows * self.window_px**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,20 @@ class ObservedImage:
     observed: NDArray[np.bool_]
     scales: tuple[float, ...]
 
+    @property
+    def reflectance(self) -> float:
+        """What stored numbers are multiplied with to get reflectances; NaN where the units don't tell.
+
+        Scales must be alike and bring all but the brightest thousandth below `BRIGHTEST`; without a scale
+        only real numbers are taken for reflectances.
+        """
+        scale = self.scales[0]
+        told = scale != 1 or self.values.dtype.kind == "f"
+        if len(set(self.scales)) > 1 or not told or not self.observed.any():
+            return math.nan
+        bright = float(np.percentile(self.values[self.observed].astype(np.float64), 99.9)) * scale
+        return scale if bright < BRIGHTEST else math.nan
+
 
 def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
     """Yield the scene as one image, or windows of a large one that are at least half observed.
@@ -72,7 +93,7 @@ def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
     whole = Window(0, 0, scene.grid.height, scene.grid.width)
     with SceneReader(scene) as reader:
         scales = _scales(scene)
-        if sampling.images_of(scene) == 1:
+        if sampling.is_whole(scene):
             yield ObservedImage(scene.name, scene, *reader.read(whole), scales)
             return
         found = 0

@@ -63,17 +63,17 @@ def _scores_table(results: Results) -> str:
     ]
     rows = []
     for summary in overall:
-        worst = f"{_number(summary.worst_ratio)} ({summary.worst_place})" if summary.worst_place else "–"
+        worst = f"{three_digits(summary.worst_ratio)} ({summary.worst_place})" if summary.worst_place else "–"
         rows.append(
             [
                 f"`{summary.method}`",
-                *(_number(ratios[pattern, summary.method]) for pattern in patterns),
-                f"**{_number(summary.ratios['rmse'])}**",
+                *(three_digits(ratios[pattern, summary.method]) for pattern in patterns),
+                f"**{three_digits(summary.ratios['rmse'])}**",
                 worst,
-                *(_number(summary.means[_SCORES[heading]]) for heading in shown),
+                *(three_digits(summary.means[_SCORES[heading]]) for heading in shown),
             ]
         )
-    return _table(["method", *patterns, ALL_PATTERNS, "worst place", *shown], rows)
+    return markdown_table(["method", *patterns, ALL_PATTERNS, "worst place", *shown], rows)
 
 
 def _explanation(results: Results) -> str:
@@ -98,12 +98,12 @@ def _groups_table(results: Results, groups: Sequence[GroupSummary]) -> str:
     rows = []
     for method in (one.summary.method for one in groups if one.group == first):
         cells = [f"`{method}`"]
-        cells += [_number(found[group, method].summary.ratios["rmse"]) for group in results.groups]
-        cells += [_number(found[group, method].shift) for group in others]
-        cells += [_number(found[group, method].summary.means["ssim"]) for group in results.groups]
+        cells += [three_digits(found[group, method].summary.ratios["rmse"]) for group in results.groups]
+        cells += [three_digits(found[group, method].shift) for group in others]
+        cells += [three_digits(found[group, method].summary.means["ssim"]) for group in results.groups]
         rows.append(cells)
     headings = ["method", *results.groups, *(f"{group} / {first}" for group in others)]
-    return _table([*headings, *(f"SSIM {group}" for group in results.groups)], rows)
+    return markdown_table([*headings, *(f"SSIM {group}" for group in results.groups)], rows)
 
 
 def _groups_explanation(results: Results) -> str:
@@ -117,13 +117,13 @@ def _groups_explanation(results: Results) -> str:
     )
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table whose columns are numbers, all but the first."""
     lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _number(value: float) -> str:
+def three_digits(value: float) -> str:
     """Return three digits, as tables of people have them."""
     if math.isnan(value):
         return "–"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import LandsatFillError, UsageError
+from landsat_fill.evaluation.bands_alone import ENDING, BandsAlone
 from landsat_fill.evaluation.example import crop_example
 from landsat_fill.evaluation.hiding import hide
 from landsat_fill.evaluation.images import Sampling, read_images
@@ -50,6 +51,7 @@ def evaluate(
     context: Context | None = None,
     device: str = "cpu",
     sampling: Sampling | None = None,
+    shown: Pattern | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results:
     """Return how well methods find numbers that were hidden from them.
@@ -66,6 +68,7 @@ def evaluate(
         context: Threads; all cores if not given.
         device: `auto`, `cpu`, `cuda` or `cuda:1`: for the methods that can run there, the CPU for the others.
         sampling: How much of a large scene to read.
+        shown: The pattern of which a crop is kept to be drawn; the middle one if not given.
         on_progress: Told the share done, 0 to 1, and what is being worked on.
 
     Raises:
@@ -77,7 +80,7 @@ def evaluate(
     contenders = tuple(dict.fromkeys((REFERENCE, *methods)))
     labels = tuple(method_label(method) for method in contenders)
     devices = _devices_of(contenders, device)
-    shown = patterns[len(patterns) // 2]
+    shown = shown or patterns[len(patterns) // 2]
     steps = sum(sampling.images_of(scene) for scene in scenes) * len(patterns) * len(seeds) * len(contenders)
 
     records: list[Record] = []
@@ -117,6 +120,8 @@ def evaluate(
 
 def method_label(method: FillMethod) -> str:
     """Return the method's name, with the options that aren't at their defaults."""
+    if isinstance(method, BandsAlone):
+        return method_label(method.method) + ENDING
     changed = [
         f"{f.name.replace('_', '-')}={getattr(method, f.name)}"
         for f in fields(method)  # type: ignore[arg-type]  # every method is a dataclass; the registry checks it
@@ -217,7 +222,8 @@ def _records(
     names = (*(band.name for band in image.scene.bands), ALL_BANDS)
     counts = np.count_nonzero(image.observed, axis=(1, 2))
     observed = (*counts.tolist(), int(counts.sum()))
+    reflectance = image.reflectance
     common = image.scales[0] if len(set(image.scales)) == 1 else 1.0
     for name, of, scale, found in zip(names, observed, (*image.scales, common), scores, strict=True):
         if found is not None:
-            yield Record(*key, name, 100 * found.hidden / of, scale, found)
+            yield Record(*key, name, 100 * found.hidden / of, scale, found, reflectance)

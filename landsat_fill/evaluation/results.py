@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ class Record:
         hidden_pct: Percentage of the observed pixels that were hidden.
         scale: From stored numbers to the band's physical unit; 1 if there is none, or if bands differ.
         scores: The scores, in stored numbers.
+        reflectance: From stored numbers to reflectance; NaN where the units don't tell.
     """
 
     scene: str
@@ -40,6 +42,7 @@ class Record:
     hidden_pct: float
     scale: float
     scores: Scores
+    reflectance: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class Runner:
                     try:
                         done.result()
                     except RuntimeError as error:
-                        if _is_lack_of_memory(error):
+                        if is_lack_of_memory(error):
                             raise self._too_small() from error
                         raise
             return
@@ -93,7 +93,7 @@ class Runner:
                 start += count
                 continue
             except RuntimeError as error:
-                if not _is_lack_of_memory(error):
+                if not is_lack_of_memory(error):
                     raise
                 if count == 1:
                     raise self._too_small() from error
@@ -149,17 +149,17 @@ def _loaded(file: WeightsFile, device: str, precision: str) -> Runner:
             hint="end other programs that use it, or give --device cpu",
         ) from error
     if precision == "auto":
-        return Runner(network, device, bfloat16=_bfloat16_is_fast(device))
+        return Runner(network, device, bfloat16=bfloat16_is_fast(device))
     return Runner(network, device, bfloat16=precision == "bfloat16")
 
 
-def _is_lack_of_memory(error: RuntimeError) -> bool:
+def is_lack_of_memory(error: RuntimeError) -> bool:
     """Return whether torch found no memory: it has an error for that on a card, only words on the CPU."""
     torch = import_torch()
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def _bfloat16_is_fast(device: str) -> bool:
+def bfloat16_is_fast(device: str) -> bool:
     """Return whether a device multiplies bfloat16 in hardware, faster than float32."""
     torch = import_torch()
     if device != "cpu":

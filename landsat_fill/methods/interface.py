@@ -35,6 +35,7 @@ class MethodInfo:
             depends on how a scene was cut.
         draws: Whether it can draw several plausible fills.
         weights: Name and sha256 of the trained weights it runs with, or None for a method without.
+        slow: Whether it takes minutes where others take seconds, so that it only runs where it is named.
     """
 
     name: str
@@ -49,10 +50,31 @@ class MethodInfo:
     align_px: int = 1
     draws: bool = False
     weights: str | None = None
+    slow: bool = False
 
 
 def _told_nobody(_note: str) -> None:
     """Drop a note."""
+
+
+def _shown_nobody(_share: float, _text: str) -> None:
+    """Drop what is said of the progress."""
+
+
+class Shelf(Protocol):
+    """Where a method that works for minutes keeps what is done, so that a killed run can go on."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return what was put there under a name, perhaps by a run before, or None."""
+        ...
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep something under a name, in place of what is there."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget what is there under a name, if anything."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +94,8 @@ class Context:
         seed: Seed of a method that draws by place, so that neighbouring tiles agree where they overlap.
         draws: How many plausible fills are wanted beside the mean, of a method whose info says it draws.
         tell: Takes a sentence that the user should read.
+        progress: Told the share of these tiles that is done, 0 to 1, and in a few words how it goes.
+        shelf: Where to keep what is done, or None.
     """
 
     bands: tuple[Band | None, ...] = ()
@@ -84,6 +108,8 @@ class Context:
     seed: int = 0
     draws: int = 0
     tell: Callable[[str], None] = _told_nobody
+    progress: Callable[[float, str], None] = _shown_nobody
+    shelf: Shelf | None = None
 
 
 @runtime_checkable

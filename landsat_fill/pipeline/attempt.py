@@ -23,7 +23,7 @@ def attempt(
     job: Job,
     request: FillRequest,
     outputs: OutputRequest,
-    on_progress: Callable[[float], None],
+    on_progress: Callable[[float, str], None],
     admit: Callable[[Sequence[Scene]], None] = lambda _scenes: None,
 ) -> Outcome | None:
     """Return what became of a job, also of one that went wrong; None where another run has it."""

@@ -53,7 +53,7 @@ def run_jobs(
     *,
     stop: Stop,
     on_outcome: Callable[[Outcome], None],
-    on_progress: Callable[[str, float], None],
+    on_progress: Callable[[str, float, str], None],
     say: Callable[[str], None],
 ) -> int:
     """Work through all jobs, and return how many were not, because the batch was asked to stop.
@@ -65,7 +65,8 @@ def run_jobs(
         resources: What may be used.
         stop: Whether to end early.
         on_outcome: Told what became of each job, as soon as it is known; nothing of those not begun.
-        on_progress: Told a scene's name and the share of it that is done; in one process only.
+        on_progress: Told a scene's name, the share of it that is done, and how it goes; in one process
+            only.
         say: Told what is waited for.
     """
     for job in jobs:
@@ -100,7 +101,7 @@ def _run_here(
     outputs: OutputRequest,
     stop: Stop,
     on_outcome: Callable[[Outcome], None],
-    on_progress: Callable[[str, float], None],
+    on_progress: Callable[[str, float, str], None],
 ) -> list[Job]:
     """Work through jobs one by one in this process, and return the one given up when time was up."""
     job: Job | None = None

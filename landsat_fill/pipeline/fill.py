@@ -25,6 +25,7 @@ from landsat_fill.pipeline.notes import fill_notes, survey_notes
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally
 from landsat_fill.pipeline.preparation import prepared_for_scene
 from landsat_fill.pipeline.scene_outputs import FilledStrip, SceneOutputs
+from landsat_fill.pipeline.shelf import FolderShelf
 from landsat_fill.pipeline.survey import survey_scene
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.scene import Scene
+    from landsat_fill.scene import Scene, Window
 
 SURVEY_SHARE = 0.2
 """Share of a scene's time that the survey takes, for the progress bar."""
@@ -46,7 +47,7 @@ def run_job(
     job: Job,
     request: FillRequest,
     outputs: OutputRequest,
-    on_progress: Callable[[float], None],
+    on_progress: Callable[[float, str], None],
     admit: Callable[[Sequence[Scene]], None] = lambda _scenes: None,
 ) -> Outcome:
     """Fill one input, write its outputs, and return what became of it.
@@ -55,7 +56,7 @@ def run_job(
         job: What is read and where it goes.
         request: How it is filled.
         outputs: The form of the outputs.
-        on_progress: Told the share done, 0 to 1.
+        on_progress: Told the share done, 0 to 1, and how it goes, of a method that tells.
         admit: Given the scenes, opened but not read; returns when there is memory to fill them.
 
     Raises:
@@ -70,16 +71,18 @@ def run_job(
         scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
         admit(scenes)
         tallies: list[_SceneTally] = []
+        shelf = FolderShelf(job.target)
         with JobOutputs(job, request, outputs, scenes) as written:
             for number, scene in enumerate(scenes):
 
-                def report(share: float, number: int = number) -> None:
-                    on_progress((number + share) / len(scenes))
+                def report(share: float, text: str, number: int = number) -> None:
+                    on_progress((number + share) / len(scenes), text)
 
                 answerable, unanswered = without_unanswerable(request, scene, scenes)
                 with SceneReader(scene) as reader, written.open(scene) as files:
-                    tallies.append(_fill_scene(scene, reader, files, answerable, report))
+                    tallies.append(_fill_scene(scene, reader, files, answerable, report, shelf))
                 tallies[-1].notes += unanswered
+        shelf.clear()  # after an error it stays: the next run goes on from there
     tally = sum((t.tally for t in tallies), Tally())
     samples = np.concatenate([s for t in tallies for s in t.std_samples] or [np.empty(0)])
     return Outcome(
@@ -110,14 +113,15 @@ def _fill_scene(
     reader: SceneReader,
     files: SceneOutputs,
     request: FillRequest,
-    on_progress: Callable[[float], None],
+    on_progress: Callable[[float, str], None],
+    shelf: FolderShelf,
 ) -> _SceneTally:
     """Fill a scene into its open outputs."""
     survey = survey_scene(
         reader,
         scene,
         threads=request.threads,
-        on_progress=lambda share: on_progress(SURVEY_SHARE * share),
+        on_progress=lambda share: on_progress(SURVEY_SHARE * share, ""),
     )
     counted = _SceneTally()
     told: list[str] = []
@@ -129,6 +133,7 @@ def _fill_scene(
         device=request.device,
         draws=files.draws,
         tell=told.append,
+        shelf=shelf,
     )
     method = prepared_for_scene(request.method, scene, reader, finder, context)
     request = replace(request, method=method)
@@ -141,12 +146,19 @@ def _fill_scene(
     ):
         writing: Future[None] | None = None
         for block in blocks:
-            strip = _fill_strip(scene, block, finder, request, context, counted, with_std=files.wants_std)
+
+            def tell_of_strip(share: float, text: str, strip: Window = block.strip) -> None:
+                on_progress(
+                    SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text
+                )
+
+            told_of = replace(context, progress=tell_of_strip)
+            strip = _fill_strip(scene, block, finder, request, told_of, counted, with_std=files.wants_std)
             return_freed_memory()
             if writing is not None:
                 writing.result()
             writing = pool.submit(files.write, strip)
-            on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * (block.strip.row + block.strip.height) / height)
+            tell_of_strip(1.0, "")
         if writing is not None:
             writing.result()
     counted.notes = survey_notes(scene, survey, tells_missing=reader.tells_missing)

@@ -52,6 +52,7 @@ def fill_tiles(
     draws = np.full((context.draws, *shape), np.nan, dtype=dtype) if context.draws else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
+    tiles_done = 0
     for batch in _batches(touched, method.info.halo_px, height, width, bands):
         haloed = [w.expanded(method.info.halo_px, height, width) for w in batch]
         tiles: NDArray[np.floating] = np.stack([image[:, *w.slices] for w in haloed]).astype(
@@ -64,8 +65,15 @@ def fill_tiles(
         generators = tuple(np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch)
         corners = tuple((origin[0] + w.row, origin[1] + w.col) for w in haloed)
         wanted = tuple(tile.within(outer) for tile, outer in zip(batch, haloed, strict=True))
-        placed = replace(context, generators=generators, corners=corners, wanted=wanted, seed=seed)
+
+        def tell(share: float, text: str, before: int = tiles_done, now: int = len(batch)) -> None:
+            context.progress((before + share * now) / len(touched), text)
+
+        placed = replace(
+            context, generators=generators, corners=corners, wanted=wanted, seed=seed, progress=tell
+        )
         filled = method.fill(tiles, tile_gaps, placed)
+        tiles_done += len(batch)
         for number, (tile, used) in enumerate(zip(batch, wanted, strict=True)):
             inner, target = used.slices, tile.within(area).slices
             missing = gaps.missing[:, *tile.slices]

@@ -68,7 +68,7 @@ def work(connection: Connection, request: FillRequest, outputs: OutputRequest) -
             heeding(True)
             if hung_up.is_set() or isinstance(job, str):
                 return
-            outcome = attempt(job, request, outputs, lambda _share: None, admit)
+            outcome = attempt(job, request, outputs, lambda _share, _text: None, admit)
             heeding(False)
             connection.send(Done(outcome))
     except (KeyboardInterrupt, BrokenPipeError):

@@ -141,3 +141,16 @@ def test_the_stripe_index_and_the_worst_place_are_in_the_table(clean, run):
     said = run("evaluate", clean(), *FAST, "--threads", "1").out
     for word in ("stripe index", "worst", "SSIM"):
         assert word in said
+
+
+def test_a_preset_writes_its_page_and_refuses_other_gaps(clean, run, tmp_path):
+    page = tmp_path / "page.md"
+    arguments = ("evaluate", clean("scene.tif"), "--preset", "paper-bands", "-m", "nearest", "--window", "48")
+    ended = run(*arguments, "--markdown", page)
+    assert ended.code == 0, ended.said
+    text = page.read_text(encoding="utf-8")
+    assert "--preset paper-bands" in text
+    assert "`nearest · bands alone`" in text
+    ended = run(*arguments, "--width", "4")
+    assert ended.code == 2
+    assert "expected --preset without --width" in ended.err_in_a_line

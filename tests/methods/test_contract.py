@@ -23,12 +23,17 @@ RANGES = {
 }
 
 
+LIGHTER = {
+    "deep-image-prior": {
+        "iterations": 12, "runs": 2, "channels": 8, "scales": 2, "input_noise": 0, "precision": "float32"
+    },
+    "direct-sampling": {"realisations": 2, "fraction": 0.02, "neighbours": 12},
+}  # fmt: skip
+"""Options of methods that take their time as they come."""
+
+
 def is_learned(name: str) -> bool:
     return issubclass(method_classes()[name], LearnedMethod)
-
-
-LIGHTER = {"direct-sampling": {"realisations": 2, "fraction": 0.02, "neighbours": 12}}
-"""Options of methods that take their time as they come."""
 
 
 def made(name: str) -> FillMethod:
@@ -211,6 +216,8 @@ def test_thin_and_tiny_tiles_are_filled(name: str, size: tuple[int, int], dtype:
 def test_inside_its_halo_a_tile_agrees_with_the_whole(name: str) -> None:
     if name == "convlnp":
         pytest.skip("half of its latent values are averages over the tile")
+    if name == "deep-image-prior":
+        pytest.skip("it is fitted to the tile")
     halo_px = made(name).info.halo_px
     left = 40
     shape = (1, 1, side_px(name, 120), left + side_px(name, halo_px + 64))

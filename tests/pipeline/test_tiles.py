@@ -123,7 +123,7 @@ def test_batches_of_any_size_give_the_same(monkeypatch, batch_values):
     np.testing.assert_array_equal(again.std, expected.std)
 
 
-@pytest.mark.parametrize("name", sorted(method_classes()))
+@pytest.mark.parametrize("name", sorted(name for name, cls in method_classes().items() if not cls.info.slow))
 def test_threads_change_nothing(name, tiny_models):
     image, gaps = scene(2, 3, 60, 50)
     method = create_method(name)
