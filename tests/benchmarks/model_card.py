@@ -81,6 +81,7 @@ def card_text(
     record: RunRecord,
     *,
     hardware: str,
+    earlier: Sequence[str] = (),
     scores: MethodScores | None = None,
     index: Path | None = None,
 ) -> str:
@@ -90,6 +91,7 @@ def card_text(
         file: The weights as they are shipped.
         record: The run they come from.
         hardware: What it ran on.
+        earlier: Commands of the runs whose weights it began from.
         scores: How they do; the card says so where they weren't scored yet.
         index: Says where each scene is from; a card without it names the scenes only.
     """
@@ -98,7 +100,7 @@ def card_text(
         _summary(file.network),
         _table(("", ""), _facts(file), right=False),
         "## Training",
-        *_training(file, record, hardware),
+        *_training(file, record, earlier, hardware),
         "## Scores",
         *(["Not measured yet."] if scores is None else _scores(scores, record)),
         "## Limits",
@@ -135,8 +137,9 @@ def _facts(file: WeightsFile) -> Iterator[tuple[str, str]]:
     yield "licence", file.facts["licence"]
 
 
-def _training(file: WeightsFile, record: RunRecord, hardware: str) -> Iterator[str]:
-    yield "```sh\n" + "\n".join(c for c in (record.dataset_command, record.command) if c) + "\n```"
+def _training(file: WeightsFile, record: RunRecord, earlier: Sequence[str], hardware: str) -> Iterator[str]:
+    commands = [command for command in (record.dataset_command, *earlier, record.command) if command]
+    yield "```sh\n" + "\n".join(commands) + "\n```"
     facts = file.facts
     shipped = f"shipped are the weights of step {int(facts['steps']):,}"
     if "validation_error" in facts:

@@ -64,7 +64,9 @@ def ship(options: argparse.Namespace) -> list[str]:
     save_network(weights, network, facts)
     file = read_weights_file(weights)
     card = weights.with_suffix(".md")
-    text = card_text(file, record, hardware=options.hardware, scores=scores, index=options.index)
+    text = card_text(
+        file, record, earlier=options.earlier, hardware=options.hardware, scores=scores, index=options.index
+    )
     write_text_atomically(card, text)
     sums = _list_sum(weights, file.sha256)
     return [f"{path}" for path in (weights, card, sums)]
@@ -110,6 +112,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--name", help="name to ship them under, convlnp-64 for one (default: the network's)")
     parser.add_argument("--half", action="store_true", help="store them in float16: half the size")
     parser.add_argument("--hardware", required=True, help="what the run ran on, for the card")
+    parser.add_argument(
+        "--earlier",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="command of a run whose weights this one began from, for the card; again for more",
+    )
     parser.add_argument("--scores", type=Path, metavar="JSON", help="what `landsat-fill evaluate` measured")
     parser.add_argument("--label", help="row of the scores to take (default: the only one of the network)")
     parser.add_argument(
