@@ -74,7 +74,7 @@ class DirectSampling:
     )
     multivariate: bool = field(default=True, metadata=option("fill all bands of a pixel from one place"))
     differences: bool = field(
-        default=True,
+        default=False,
         metadata=option("compare and take differences from the surroundings' mean, not numbers"),
     )
     decay: float = field(

@@ -43,7 +43,7 @@ def run(scene, method, **outputs):
     found, _ = find_inputs([str(scene)])
     (job,) = plan_jobs(found, wanted)
     shares = []
-    return run_job(job, FillRequest(method), wanted, shares.append), shares
+    return run_job(job, FillRequest(method), wanted, lambda share, _text: shares.append(share)), shares
 
 
 def test_the_layer_holds_the_deviation_of_filled_pixels_and_zero_at_observed_ones(scene):
