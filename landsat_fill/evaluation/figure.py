@@ -65,7 +65,16 @@ def write_figure(results: Results, path: Path, shown: Sequence[str] | None = Non
         UsageError: If nothing was scored, or the suffix isn't one of a picture.
         OutputError: If the file can't be written.
     """
-    figure = draw_figure(results, shown)
+    save_figure(draw_figure(results, shown), path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as the kind of picture that the file's suffix names, whole or not at all.
+
+    Raises:
+        UsageError: If the suffix isn't one of a picture.
+        OutputError: If the file can't be written.
+    """
     content = io.BytesIO()
     figure.savefig(content, format=picture_kind(figure, path))
     write_bytes_atomically(path, content.getvalue())

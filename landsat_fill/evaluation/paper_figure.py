@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from landsat_fill.errors import UsageError
 from landsat_fill.evaluation.crops import GAP_COLOUR, Stretch
-from landsat_fill.evaluation.figure import DOTS_PER_INCH, empty_figure, picture_kind
+from landsat_fill.evaluation.figure import DOTS_PER_INCH, empty_figure, save_figure
 from landsat_fill.evaluation.labels import in_lines
 from landsat_fill.evaluation.paper_page import relative_error
 from landsat_fill.evaluation.results import ALL_BANDS
 from landsat_fill.evaluation.scoring import mean_of_known
-from landsat_fill.io.text_files import write_bytes_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,10 +43,7 @@ def write_paper_figure(results: Results, path: Path, shown: Sequence[str] | None
         UsageError: If nothing was scored, or the suffix isn't one of a picture.
         OutputError: If the file can't be written.
     """
-    figure = draw_paper_figure(results, shown)
-    content = io.BytesIO()
-    figure.savefig(content, format=picture_kind(figure, path))
-    write_bytes_atomically(path, content.getvalue())
+    save_figure(draw_paper_figure(results, shown), path)
 
 
 def draw_paper_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
