@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -52,15 +51,12 @@ class Runner:
         ):
             yield
 
-    def in_batches(
-        self, tiles: int, work: Callable[[slice], None], *, threads: int, tell: Callable[[str], None]
-    ) -> None:
-        """Do the work for all tiles: on a card as many at once as its memory holds, on a CPU one a thread.
+    def in_batches(self, tiles: int, work: Callable[[slice], None], tell: Callable[[str], None]) -> None:
+        """Do the work for all tiles: on a card as many at once as its memory holds, on a CPU each alone.
 
         Args:
             tiles: How many there are.
             work: Does it for a run of them; done again from its beginning where memory runs out.
-            threads: How many a CPU may use.
             tell: Told where the batch had to be made smaller.
 
         Raises:
@@ -73,17 +69,16 @@ class Runner:
                 work(part)
 
         if self.device == "cpu":
-            # A tile a thread keeps all of them busy, for the steps between the convolutions know one only.
-            # And no result depends on the number of threads.
+            # The steps between the convolutions know one thread only: others are for other tiles. And no
+            # result depends on how many there are.
             torch.set_num_threads(1)
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                for done in [pool.submit(do, slice(tile, tile + 1)) for tile in range(tiles)]:
-                    try:
-                        done.result()
-                    except RuntimeError as error:
-                        if is_lack_of_memory(error):
-                            raise self._too_small() from error
-                        raise
+            for tile in range(tiles):
+                try:
+                    do(slice(tile, tile + 1))
+                except RuntimeError as error:
+                    if is_lack_of_memory(error):
+                        raise self._too_small() from error
+                    raise
             return
         start = 0
         while start < tiles:

@@ -36,6 +36,7 @@ class MethodInfo:
         draws: Whether it can draw several plausible fills.
         weights: Name and sha256 of the trained weights it runs with, or None for a method without.
         slow: Whether it takes minutes where others take seconds, so that it only runs where it is named.
+        tile_a_thread: Whether a processor's cores work on a tile each, because the method keeps but one busy.
     """
 
     name: str
@@ -51,6 +52,7 @@ class MethodInfo:
     draws: bool = False
     weights: str | None = None
     slow: bool = False
+    tile_a_thread: bool = False
 
 
 def _told_nobody(_note: str) -> None:

@@ -83,6 +83,7 @@ class LearnedMethod:
             halo_px=_rounded_up(file.reach_px + REACH_PX, align_px),
             tile_px=_rounded_up(self.info.tile_px, align_px),
             align_px=align_px,
+            tile_a_thread=True,
             weights=f"{file.path.name} sha256:{file.sha256}",
         )
         object.__setattr__(self, "info", own)  # hides the class's, whose halo is that of the shipped weights
@@ -106,8 +107,6 @@ class LearnedMethod:
             MethodError: If the device's memory doesn't hold a tile.
         """
         runner = runner_of(self.file, context.device, self.precision)
-        # On a CPU the tiles have a thread each, and within a tile there is but that one.
-        inner = replace(context, threads=1) if context.device == "cpu" else context
         mean = image.copy()
         std = np.zeros(image.shape, np.float32) if self.info.gives_std else None
         draws = None
@@ -118,7 +117,7 @@ class LearnedMethod:
             self._fill_batch(
                 image[tiles],
                 Gaps(gaps.missing[tiles], gaps.usable[tiles]),
-                _part(inner, tiles),
+                _part(context, tiles),
                 runner,
                 Filled(
                     mean[tiles],
@@ -127,7 +126,7 @@ class LearnedMethod:
                 ),
             )
 
-        runner.in_batches(len(image), work, threads=context.threads, tell=context.tell)
+        runner.in_batches(len(image), work, context.tell)
         return Filled(mean, std, draws)
 
     def first_fill(

@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.methods.relaxation import accelerated, solved_from_coarse_to_fine, widest_gap_px
+from landsat_fill.methods.relaxation import chebyshev_shares, solved_from_coarse_to_fine, widest_gap_px
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_STRETCHING = np.array(
-    [[0, 0, 0, 0, 0], [0, 0, -1, 0, 0], [0, -1, 4, -1, 0], [0, 0, -1, 0, 0], [0, 0, 0, 0, 0]], np.float32
-)
-"""Laplace's five-point stencil, positive in the middle; its largest eigenvalue is 8 (a chessboard of ±1)."""
-
-_BENDING = np.array(
-    [[0, 0, 1, 0, 0], [0, 2, -8, 2, 0], [1, -8, 20, -8, 1], [0, 2, -8, 2, 0], [0, 0, 1, 0, 0]], np.float32
-)
-"""The same stencil applied twice; its largest eigenvalue is 64."""
+_LARGEST_STRETCHING, _LARGEST_BENDING = 8.0, 64.0
+"""Largest eigenvalues of Laplace's five-point stencil and of its square: those of a chessboard of ±1."""
 
 _CLAMPED = 4.730
 """First root of cos(x)·cosh(x) = 1: a clamped strip of length l bends with the eigenvalue (x / l)⁴. On the
@@ -53,7 +46,6 @@ def plate(
         widest_px: Width of the widest gap to be expected, instead of that of the widest there is: then the
             error that is left is the same however an image is cut into tiles.
     """
-    import cv2
 
     def solve(
         guess: NDArray[np.floating],
@@ -68,17 +60,36 @@ def plate(
         width_px = widest_px or min(widest_gap_px(missing, usable), _WIDEST_MODE_PX)
         smallest = bending * (_CLAMPED / (width_px + 2)) ** 4
         smallest += stretching * 2 * (1 - math.cos(math.pi / (width_px + 1)))
-        largest = 64 * bending + 8 * stretching
+        largest = bending * _LARGEST_BENDING + stretching * _LARGEST_STRETCHING
         smallest = min(smallest, largest / 2)
-        # The step is kept out of the stencil, whose whole numbers cancel without rounding on a level surface.
-        stencil = bending * _BENDING + stretching * _STRETCHING
-        step = np.where(usable, 0, -2 / (smallest + largest)).astype(guess.dtype)
-
-        def sweep(values: NDArray[np.floating], swept: NDArray[np.floating]) -> None:
-            cv2.filter2D(values, -1, stencil, dst=swept, borderType=cv2.BORDER_REFLECT)
-            cv2.multiply(swept, step, dst=swept)
-            cv2.add(swept, values, dst=swept)
-
-        return accelerated(sweep, guess, (largest - smallest) / (largest + smallest), reduction)
+        step = 2 / (smallest + largest)
+        shares = chebyshev_shares((largest - smallest) / (largest + smallest), reduction)
+        return _swept(guess, missing | ~usable, step * stretching, step * bending, shares)
 
     return solved_from_coarse_to_fine(solve, values, missing, usable)
+
+
+def _swept(
+    guess: NDArray[np.floating],
+    unknown: NDArray[np.bool_],
+    stretching: float,
+    bending: float,
+    shares: list[float],
+) -> NDArray[np.floating]:
+    """Return the surface after one sweep a share; see `sweep_plate`."""
+    from landsat_fill.methods.kernels.plate import FRAME_PX, sweep_plate
+
+    new = np.pad(guess, FRAME_PX, mode="symmetric")
+    old = new.copy()
+    numbers = np.array([(stretching, bending, share) for share in shares], guess.dtype)
+    sweep_plate(new, old, _runs(np.pad(unknown, FRAME_PX)), numbers)
+    surface = old if len(shares) % 2 else new
+    return surface[FRAME_PX:-FRAME_PX, FRAME_PX:-FRAME_PX]
+
+
+def _runs(unknown: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return row, first column and end of unknown pixels that lie side by side, `(run, 3)`."""
+    changes = np.diff(unknown.view(np.int8), axis=1)
+    rows, before = np.nonzero(changes == 1)
+    ends = np.nonzero(changes == -1)[1] + 1
+    return np.stack([rows, before + 1, ends], axis=1)

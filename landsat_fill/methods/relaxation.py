@@ -1,7 +1,4 @@
-"""Solves for the missing pixels of a band, from coarse to fine, by sweeps over the whole tile.
-
-A sweep of a 3 × 3 or 5 × 5 stencil over every pixel costs less than gathering the missing ones of stripes
-that cover a fifth of a tile, because OpenCV does several pixels at once and lets other threads run.
+"""Solves for the missing pixels of a band by accelerated sweeps, from coarse to fine.
 
 Source: Golub and Varga 1961, Chebyshev semi-iterative methods, doi:10.1007/BF01386013; Bornemann and
 Deuflhard 1996, The cascadic multigrid method for elliptic problems, doi:10.1007/s002110050234.
@@ -42,13 +39,25 @@ def accelerated(sweep: Sweep, start: Image, radius: float, reduction: float) -> 
     import cv2
 
     old, new, swept = start.copy(), start.copy(), np.empty_like(start)
-    omega = 1.0
-    for count in range(math.ceil(math.acosh(reduction) / math.acosh(1 / radius))):
+    for share in chebyshev_shares(radius, reduction):
         sweep(new, swept)
-        cv2.addWeighted(swept, omega, old, 1 - omega, 0, dst=old)
+        cv2.addWeighted(swept, share, old, 1 - share, 0, dst=old)
         old, new = new, old
-        omega = 1 / (1 - radius**2 / 2) if count == 0 else 1 / (1 - radius**2 * omega / 4)
     return new
+
+
+def chebyshev_shares(radius: float, reduction: float) -> list[float]:
+    """Return what each sweep's result weighs; the rest, below 0 but for the first, is the image before.
+
+    Args:
+        radius: The iteration's spectral radius, below 1.
+        reduction: By what factor the error of the guess shrinks.
+    """
+    shares = [1.0, 1 / (1 - radius**2 / 2)]
+    sweeps = math.ceil(math.acosh(reduction) / math.acosh(1 / radius))
+    while len(shares) < sweeps:
+        shares.append(1 / (1 - radius**2 * shares[-1] / 4))
+    return shares[:sweeps]
 
 
 def widest_gap_px(missing: Flags, usable: Flags) -> float:

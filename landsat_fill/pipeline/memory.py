@@ -21,8 +21,11 @@ MIB = 1 << 20
 PROCESS_BYTES = 180 * MIB
 """Of a process before it reads a scene. Source: tests/benchmarks/bench_jobs.py, as for the others."""
 
-TORCH_BYTES = 700 * MIB
-"""More of one that runs a network on the CPU, its weights and batches included."""
+TORCH_BYTES = 100 * MIB
+"""More of one that runs a network on the CPU, its weights included."""
+
+TILE_BYTES = 300 * MIB
+"""Of each tile that a network works on: of 512 px, six bands and the wide halo."""
 
 VALUE_BYTES = 29
 """For each value of a strip and its halo, beside the stored numbers: what is known of it, and its fill."""
@@ -38,12 +41,17 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest) -> int:
     """Return about how many bytes a process needs to fill some scenes, one after the other."""
     info = request.method.info
     most = 0
+    widest_px = max((scene.grid.width for scene in scenes), default=0)
     for scene in scenes:
         rows = strip_rows(scene, info.tile_px, info.align_px) + 2 * info.halo_px
         values = min(rows, scene.grid.height) * scene.grid.width * len(scene.bands)
         size = max(np.dtype(band.dtype).itemsize for band in scene.bands)
         most = max(most, values * (VALUE_BYTES + COPIES * size))
-    return PROCESS_BYTES + most + (TORCH_BYTES if info.weights is not None else 0)
+    network = 0
+    if info.weights is not None:
+        tiles_a_strip = -(-widest_px // info.tile_px)
+        network = TORCH_BYTES + TILE_BYTES * min(request.threads, tiles_a_strip)
+    return PROCESS_BYTES + most + network
 
 
 def available_bytes(environment: Mapping[str, str] = os.environ, system: Path = Path("/")) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -12,11 +13,14 @@ from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.tiling import tile_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from landsat_fill.methods import Context, FillMethod
+
+    Progress = Callable[[float, str], None]
+    FillBatch = Callable[[Sequence[Window], Progress], None]
 
 BATCH_VALUES = 8_000_000
 """Pixels times bands that a batch may hold: 32 MB of float32, two tiles of 512 px with a wide halo."""
@@ -52,8 +56,11 @@ def fill_tiles(
     draws = np.full((context.draws, *shape), np.nan, dtype=dtype) if context.draws else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
-    tiles_done = 0
-    for batch in _batches(touched, method.info.halo_px, height, width, bands):
+    apart = method.info.tile_a_thread and context.device == "cpu"
+    at_once = max(1, min(context.threads, len(touched))) if apart else 1
+    threads = max(1, context.threads // at_once)
+
+    def fill_batch(batch: Sequence[Window], progress: Progress) -> None:
         haloed = [w.expanded(method.info.halo_px, height, width) for w in batch]
         tiles: NDArray[np.floating] = np.stack([image[:, *w.slices] for w in haloed]).astype(
             dtype
@@ -62,18 +69,19 @@ def fill_tiles(
             missing=np.stack([gaps.missing[:, *w.slices] for w in haloed]),
             usable=np.stack([gaps.usable[:, *w.slices] for w in haloed]),
         )
-        generators = tuple(np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch)
-        corners = tuple((origin[0] + w.row, origin[1] + w.col) for w in haloed)
         wanted = tuple(tile.within(outer) for tile, outer in zip(batch, haloed, strict=True))
-
-        def tell(share: float, text: str, before: int = tiles_done, now: int = len(batch)) -> None:
-            context.progress((before + share * now) / len(touched), text)
-
         placed = replace(
-            context, generators=generators, corners=corners, wanted=wanted, seed=seed, progress=tell
+            context,
+            threads=threads,
+            generators=tuple(
+                np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch
+            ),
+            corners=tuple((origin[0] + w.row, origin[1] + w.col) for w in haloed),
+            wanted=wanted,
+            seed=seed,
+            progress=progress,
         )
         filled = method.fill(tiles, tile_gaps, placed)
-        tiles_done += len(batch)
         for number, (tile, used) in enumerate(zip(batch, wanted, strict=True)):
             inner, target = used.slices, tile.within(area).slices
             missing = gaps.missing[:, *tile.slices]
@@ -82,7 +90,45 @@ def fill_tiles(
                 std[:, *target][missing] = filled.std[number][:, *inner][missing]
             if draws is not None and filled.draws is not None:
                 draws[:, :, *target][:, missing] = filled.draws[:, number][:, :, *inner][:, missing]
+
+    if at_once > 1:
+        _side_by_side([[tile] for tile in touched], fill_batch, at_once, context.progress)
+    else:
+        batches = (
+            [[tile] for tile in touched]
+            if apart
+            else _batches(touched, method.info.halo_px, height, width, bands)
+        )
+        _in_turn(batches, fill_batch, len(touched), context.progress)
     return Filled(mean, std, draws)
+
+
+def _in_turn(
+    batches: Iterable[Sequence[Window]], fill_batch: FillBatch, tiles: int, progress: Progress
+) -> None:
+    """Fill batches one after the other."""
+    done = 0
+    for batch in batches:
+
+        def tell(share: float, text: str, before: int = done, now: int = len(batch)) -> None:
+            progress((before + share * now) / tiles, text)
+
+        fill_batch(batch, tell)
+        done += len(batch)
+
+
+def _side_by_side(
+    batches: Sequence[Sequence[Window]], fill_batch: FillBatch, at_once: int, progress: Progress
+) -> None:
+    """Fill batches in threads of their own. After an error or an interrupt none is begun any more."""
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="fill")
+    try:
+        filling = [pool.submit(fill_batch, batch, lambda _share, _text: None) for batch in batches]
+        for number, batch in enumerate(filling, 1):
+            batch.result()
+            progress(number / len(batches), "")
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:

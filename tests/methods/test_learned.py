@@ -206,19 +206,19 @@ def runner(device: str = "cuda:0") -> inference.Runner:
 
 def test_memory_that_runs_out_halves_the_batch_aloud() -> None:
     one, work, told = runner(), Greedy(2), []
-    one.in_batches(7, work, threads=2, tell=told.append)
+    one.in_batches(7, work, told.append)
     assert work.asked == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert len(told) == 2
     assert told[0].startswith("warning: 7 tiles at once don't fit into the memory of cuda:0: going on with 3")
-    one.in_batches(2, work, threads=2, tell=told.append)
+    one.in_batches(2, work, told.append)
     assert work.asked[-2:] == [1, 1]
     assert len(told) == 2
 
 
-def test_a_cpu_has_a_tile_a_thread() -> None:
+def test_a_cpu_works_each_tile_alone() -> None:
     asked = []
-    runner("cpu").in_batches(5, asked.append, threads=2, tell=lambda _note: None)
-    assert sorted(asked, key=lambda tiles: tiles.start) == [slice(tile, tile + 1) for tile in range(5)]
+    runner("cpu").in_batches(5, asked.append, lambda _note: None)
+    assert asked == [slice(tile, tile + 1) for tile in range(5)]
 
 
 def test_only_what_the_wanted_part_depends_on_is_asked_for(tiny_models) -> None:
@@ -240,7 +240,7 @@ def test_only_what_the_wanted_part_depends_on_is_asked_for(tiny_models) -> None:
 
 def test_a_tile_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(MethodError, match="expected a tile to fit into the memory of cuda:0") as caught:
-        runner().in_batches(2, Greedy(0), threads=2, tell=lambda _note: None)
+        runner().in_batches(2, Greedy(0), lambda _note: None)
     assert "--device cpu" in str(caught.value.hint)
 
 
@@ -249,7 +249,7 @@ def test_a_full_memory_of_the_cpu_is_said_alike() -> None:
         torch.empty(2**60, dtype=torch.uint8)
 
     with pytest.raises(MethodError, match="expected a tile to fit into the memory of cpu"):
-        runner("cpu").in_batches(1, work, threads=2, tell=lambda _note: None)
+        runner("cpu").in_batches(1, work, lambda _note: None)
 
 
 def test_another_error_of_torch_is_no_lack_of_memory() -> None:
@@ -257,7 +257,7 @@ def test_another_error_of_torch_is_no_lack_of_memory() -> None:
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        runner().in_batches(4, work, threads=2, tell=lambda _note: None)
+        runner().in_batches(4, work, lambda _note: None)
 
 
 def test_a_first_fill_is_what_the_network_is_given(monkeypatch) -> None:

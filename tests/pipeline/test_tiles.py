@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -121,6 +121,55 @@ def test_batches_of_any_size_give_the_same(monkeypatch, batch_values):
     again = fill_tiles(image, gaps, whole(image), Drawing(), Context(), seed=4)
     np.testing.assert_array_equal(again.mean, expected.mean)
     np.testing.assert_array_equal(again.std, expected.std)
+
+
+@dataclass(frozen=True)
+class Apart(Drawing):
+    """A method that leaves cores to other tiles."""
+
+    info: ClassVar[MethodInfo] = replace(Drawing.info, tile_a_thread=True)
+
+    def fill(self, image, gaps, context):
+        assert context.threads == (1 if context.seed else 4)
+        return super().fill(image, gaps, context)
+
+
+def test_tiles_with_a_thread_each_change_nothing():
+    image, gaps = scene(1, 2, 70, 50)
+    shares = []
+    one, three = (
+        fill_tiles(
+            image, gaps, whole(image), Apart(),
+            Context(threads=threads, progress=lambda share, _text: shares.append(share)), seed=4,
+        )
+        for threads in (1, 3)
+    )  # fmt: skip
+    np.testing.assert_array_equal(one.mean, three.mean)
+    np.testing.assert_array_equal(one.std, three.std)
+    assert shares == pytest.approx([(tile + 1) / 20 for tile in range(20)])  # of the second
+
+
+def test_a_tile_alone_has_all_threads():
+    image, gaps = scene(1, 2, 16, 16)
+    fill_tiles(image, gaps, whole(image), Apart(), Context(threads=4))
+
+
+def test_a_tile_that_fails_ends_those_beside_it():
+    begun = []
+
+    @dataclass(frozen=True)
+    class Failing(Apart):
+        def fill(self, image, gaps, context):
+            begun.append(context.corners)
+            if len(begun) == 2:
+                raise RuntimeError("the second")
+            time.sleep(0.05)
+            return super().fill(image, gaps, context)
+
+    image, gaps = scene(1, 2, 160, 160)
+    with pytest.raises(RuntimeError, match="the second"):
+        fill_tiles(image, gaps, whole(image), Failing(), Context(threads=2), seed=1)
+    assert len(begun) < 10  # of a hundred
 
 
 @pytest.mark.parametrize("name", sorted(name for name, cls in method_classes().items() if not cls.info.slow))
