@@ -11,7 +11,12 @@ import numpy as np
 
 from landsat_fill.methods.interface import Context, MethodInfo, option
 from landsat_fill.methods.lifting import fill_each_band
-from landsat_fill.methods.relaxation import accelerated, solved_from_coarse_to_fine, widest_gap_px
+from landsat_fill.methods.relaxation import (
+    chebyshev_shares,
+    runs_of,
+    solved_from_coarse_to_fine,
+    widest_gap_px,
+)
 from landsat_fill.scene import Filled, Gaps
 
 if TYPE_CHECKING:
@@ -72,19 +77,19 @@ def membrane(
     """
     import cv2
 
+    from landsat_fill.methods.kernels.sweeps import sweep_membrane
+
     if not missing.any():
         return guess
     inside = (missing | usable).astype(guess.dtype)
     neighbours = cv2.filter2D(inside, -1, _FOUR_NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
     weight = np.divide(inside, neighbours, out=np.zeros_like(guess), where=missing & (neighbours > 0))
-    given = (weight == 0).view(np.uint8)
-
-    def sweep(values: NDArray[np.floating], swept: NDArray[np.floating]) -> None:
-        cv2.filter2D(values, -1, _FOUR_NEIGHBOURS, dst=swept, borderType=cv2.BORDER_CONSTANT)
-        cv2.multiply(swept, weight, dst=swept)
-        cv2.copyTo(values, given, swept)
-
     # In an endless stripe of w rows the slowest error is half a sine wave from border to border, which a
     # sweep multiplies by (1 + cos(π / (w + 1))) / 2. In a closed hole of that width it dies faster.
     radius = (1 + math.cos(math.pi / (widest_gap_px(missing, usable) + 1))) / 2
-    return accelerated(sweep, guess * inside, radius, reduction)
+    shares = np.array(chebyshev_shares(radius, reduction), guess.dtype)
+    new, weights = np.pad(guess * inside, 1), np.pad(weight, 1)
+    old = new.copy()
+    sweep_membrane(new, old, runs_of(weights > 0), weights, shares)
+    surface = old if len(shares) % 2 else new
+    return surface[1:-1, 1:-1]

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.methods.relaxation import chebyshev_shares, solved_from_coarse_to_fine, widest_gap_px
+from landsat_fill.methods.relaxation import (
+    chebyshev_shares,
+    runs_of,
+    solved_from_coarse_to_fine,
+    widest_gap_px,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,19 +82,11 @@ def _swept(
     shares: list[float],
 ) -> NDArray[np.floating]:
     """Return the surface after one sweep a share; see `sweep_plate`."""
-    from landsat_fill.methods.kernels.plate import FRAME_PX, sweep_plate
+    from landsat_fill.methods.kernels.sweeps import FRAME_PX, sweep_plate
 
     new = np.pad(guess, FRAME_PX, mode="symmetric")
     old = new.copy()
     numbers = np.array([(stretching, bending, share) for share in shares], guess.dtype)
-    sweep_plate(new, old, _runs(np.pad(unknown, FRAME_PX)), numbers)
+    sweep_plate(new, old, runs_of(np.pad(unknown, FRAME_PX)), numbers)
     surface = old if len(shares) % 2 else new
     return surface[FRAME_PX:-FRAME_PX, FRAME_PX:-FRAME_PX]
-
-
-def _runs(unknown: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return row, first column and end of unknown pixels that lie side by side, `(run, 3)`."""
-    changes = np.diff(unknown.view(np.int8), axis=1)
-    rows, before = np.nonzero(changes == 1)
-    ends = np.nonzero(changes == -1)[1] + 1
-    return np.stack([rows, before + 1, ends], axis=1)

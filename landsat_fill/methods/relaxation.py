@@ -18,39 +18,20 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.floating]
     Flags = NDArray[np.bool_]
-    Sweep = Callable[[Image, Image], None]
     Solve = Callable[[Image, Flags, Flags, float], Image]
 
 _SMALLEST_LEVEL_PX = 4
 """Where halving stops: whatever is missing on a level this small starts from its mean."""
 
 
-def accelerated(sweep: Sweep, start: Image, radius: float, reduction: float) -> Image:
-    """Return the fixed point of a linear iteration, by Chebyshev's three-term recurrence.
+def chebyshev_shares(radius: float, reduction: float) -> list[float]:
+    """Return what each sweep's result weighs in Chebyshev's three-term recurrence.
+
+    The rest is the image of the sweep before. It is negative: a share goes beyond its sweep.
 
     Args:
-        sweep: Writes one step of the iteration from its first argument into its second; pixels that are
-            given come out as they are.
-        start: `(row, col)`, the given pixels and a first guess of the others. Not written to.
         radius: The iteration's spectral radius, below 1. A larger value than the true one costs sweeps; a
             smaller one leaves some of the slowest error.
-        reduction: By what factor the error of the guess shrinks.
-    """
-    import cv2
-
-    old, new, swept = start.copy(), start.copy(), np.empty_like(start)
-    for share in chebyshev_shares(radius, reduction):
-        sweep(new, swept)
-        cv2.addWeighted(swept, share, old, 1 - share, 0, dst=old)
-        old, new = new, old
-    return new
-
-
-def chebyshev_shares(radius: float, reduction: float) -> list[float]:
-    """Return what each sweep's result weighs; the rest, below 0 but for the first, is the image before.
-
-    Args:
-        radius: The iteration's spectral radius, below 1.
         reduction: By what factor the error of the guess shrinks.
     """
     shares = [1.0, 1 / (1 - radius**2 / 2)]
@@ -58,6 +39,14 @@ def chebyshev_shares(radius: float, reduction: float) -> list[float]:
     while len(shares) < sweeps:
         shares.append(1 / (1 - radius**2 * shares[-1] / 4))
     return shares[:sweeps]
+
+
+def runs_of(unknown: Flags) -> NDArray[np.int64]:
+    """Return row, first column and end of pixels that lie side by side, `(run, 3)`; none at the edge."""
+    changes = np.diff(unknown.view(np.int8), axis=1)
+    rows, before = np.nonzero(changes == 1)
+    ends = np.nonzero(changes == -1)[1] + 1
+    return np.stack([rows, before + 1, ends], axis=1)
 
 
 def widest_gap_px(missing: Flags, usable: Flags) -> float:

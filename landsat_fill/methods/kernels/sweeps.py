@@ -1,4 +1,4 @@
-"""Sweeps of an elastic plate over the missing pixels of a tile."""
+"""Sweeps of an elastic plate, and of a membrane, over the missing pixels of a tile."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sweep_plate(new: Image, old: Image, runs: NDArray[np.int64], numbers: Image)
         stretching, bending, share = numbers[sweep, 0], numbers[sweep, 1], numbers[sweep, 2]
         for run in range(len(runs)):
             row, first, end = runs[run]
-            _sweep_run(
+            _sweep_plate_run(
                 new[row - 2, first:end],
                 new[row - 1, first - 1 : end + 1],
                 new[row, first - 2 : end + 2],
@@ -52,7 +52,7 @@ def sweep_plate(new: Image, old: Image, runs: NDArray[np.int64], numbers: Image)
 
 
 @compiled
-def _sweep_run(
+def _sweep_plate_run(
     above2: Image,
     above: Image,
     here: Image,
@@ -94,3 +94,40 @@ def _mirror(framed: Image) -> None:
         for col in range(width):
             framed[outside, col] = framed[inside, col]
             framed[height - 1 - outside, col] = framed[height - 1 - inside, col]
+
+
+@compiled
+def sweep_membrane(
+    new: Image, old: Image, runs: NDArray[np.int64], weights: Image, shares: NDArray[np.floating]
+) -> None:
+    """Let each missing pixel become the weighted sum of its four neighbours, sweep by sweep.
+
+    Args:
+        new: The surface in a frame of zeros, `(row, col)`. Written to; the result after an even number of
+            sweeps.
+        old: That of the sweep before, at first the same. Written to; the result after an odd number.
+        runs: As of `sweep_plate`.
+        weights: What the sum of a pixel's neighbours is multiplied by, in the same frame.
+        shares: What each sweep's result weighs, the rest being the surface before; in the surface's type.
+    """
+    for sweep in range(len(shares)):
+        for run in range(len(runs)):
+            row, first, end = runs[run]
+            _sweep_membrane_run(
+                new[row - 1, first:end],
+                new[row, first - 1 : end + 1],
+                new[row + 1, first:end],
+                weights[row, first:end],
+                old[row, first:end],
+                shares[sweep],
+            )
+        old, new = new, old
+
+
+@compiled
+def _sweep_membrane_run(
+    above: Image, here: Image, below: Image, weights: Image, before: Image, share: float
+) -> None:
+    for col in range(len(before)):
+        now = weights[col] * ((above[col] + below[col]) + (here[col] + here[col + 2]))
+        before[col] += share * (now - before[col])
