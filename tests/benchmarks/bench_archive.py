@@ -1,8 +1,8 @@
-"""Measures what an archive of thousands of scenes takes: the start of a run, scenes an hour, and the commands.
+"""Measures what an archive of thousands of scenes takes: the start of a run, scenes an hour, the commands.
 
 It is filled whole, once by one run of several processes (`--through jobs`), by shards one after the other
-(`shards`), or by a Slurm of one node (`slurm`). Its scenes are small and a handful of distinct ones under many
-names, so that what is measured is what we do for each, not the disk.
+(`shards`), or by a Slurm of one node (`slurm`). Its scenes are small, and a handful of distinct ones under
+many names, so that what is measured is what we do for each, not the disk.
 
 python tests/benchmarks/bench_archive.py --scenes 10000
 """
