@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.cli.scenes import Scenes
     from landsat_fill.errors import InputError
-    from landsat_fill.pipeline import FillRequest, Job, Resources
+    from landsat_fill.pipeline import FillRequest, Job, Resources, SpareProcesses
 
 Bad = tuple[str, "InputError"]
 
@@ -77,7 +77,13 @@ def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
 
 
 def run_batch(
-    scenes: Scenes, request: FillRequest, resources: Resources, *, said: Said, grace_s: float
+    scenes: Scenes,
+    request: FillRequest,
+    resources: Resources,
+    spare: SpareProcesses,
+    *,
+    said: Said,
+    grace_s: float,
 ) -> int:
     """Return the exit code of a batch, after working through all, or as far as it was let.
 
@@ -85,10 +91,12 @@ def run_batch(
         scenes: What to do.
         request: How scenes are filled.
         resources: What may be used.
+        spare: Where processes are taken from, if there are to be several.
         said: How much is printed.
         grace_s: Seconds that running scenes have after the signal to stop.
     """
     jobs, outputs = scenes.jobs, scenes.outputs
+    by_target = {job.target: job for job in jobs}
     screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
     ended: list[Outcome] = []
     reports: dict[Path, OutputError | None] = {}
@@ -98,7 +106,7 @@ def run_batch(
         screen.outcome(outcome)
         if said.debug and outcome.trace:
             sys.stderr.write(outcome.trace)
-        report = report_path(outcome, outputs, jobs)
+        report = report_path(outcome, outputs, by_target)
         if report is None or outcome.status is Status.SKIPPED:
             return
         try:
@@ -119,6 +127,7 @@ def run_batch(
             request,
             outputs,
             resources,
+            spare,
             stop=stop,
             on_outcome=end,
             on_progress=screen.progress,

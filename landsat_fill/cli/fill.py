@@ -284,21 +284,26 @@ def fill(
     Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
     footprint, and a fill layer records every pixel that was filled.
     """
-    from landsat_fill.cli.batch import Said, print_plan, run_batch
-    from landsat_fill.cli.fill_requests import fill_requests, memory_bytes
-    from landsat_fill.cli.scenes import planned_scenes
-    from landsat_fill.pipeline import Action, Resources, available_bytes, choose_devices
+    from landsat_fill.cli.scenes import most_at_once, planned_scenes
+    from landsat_fill.pipeline import SpareProcesses
 
-    request, outputs = fill_requests(ctx.params)
-    scenes = planned_scenes(inputs or [], from_file or [], manifest, shard, outputs)
-    if dry_run:
-        print_plan(scenes.jobs, scenes.bad, as_json=as_json)
-        refused = any(job.action is Action.REFUSE for job in scenes.jobs)
-        raise typer.Exit(EXIT_FAILED if scenes.bad or refused else 0)
-    devices = choose_devices(device, request.method.info, jobs)
-    bound = memory_bytes(memory)
-    resources = Resources(jobs, devices, available_bytes() if bound is None else bound)
-    said = Said(quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
-    raise typer.Exit(
-        run_batch(scenes, replace(request, device=devices[0]), resources, said=said, grace_s=grace)
+    at_once = (
+        1 if dry_run else most_at_once(inputs or [], [*(from_file or []), *filter(None, [manifest])], jobs)
     )
+    with SpareProcesses(at_once if at_once > 1 else 0) as spare:  # they get ready while we do
+        from landsat_fill.cli.batch import Said, print_plan, run_batch
+        from landsat_fill.cli.fill_requests import fill_requests, memory_bytes
+        from landsat_fill.pipeline import Action, Resources, available_bytes, choose_devices
+
+        request, outputs = fill_requests(ctx.params)
+        scenes = planned_scenes(inputs or [], from_file or [], manifest, shard, outputs)
+        if dry_run:
+            print_plan(scenes.jobs, scenes.bad, as_json=as_json)
+            refused = any(job.action is Action.REFUSE for job in scenes.jobs)
+            raise typer.Exit(EXIT_FAILED if scenes.bad or refused else 0)
+        devices = choose_devices(device, request.method.info, jobs)
+        bound = memory_bytes(memory)
+        resources = Resources(jobs, devices, available_bytes() if bound is None else bound)
+        said = Said(quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+        request = replace(request, device=devices[0])
+        raise typer.Exit(run_batch(scenes, request, resources, spare, said=said, grace_s=grace))

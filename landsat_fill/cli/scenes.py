@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline import Job, OutputRequest
@@ -30,6 +30,18 @@ class Scenes:
     bad: Sequence[tuple[str, InputError]]
     outputs: OutputRequest
     targets: dict[str, Path] = field(default_factory=dict)
+
+
+def most_at_once(inputs: Sequence[str], lists: Sequence[Path], jobs: int) -> int:
+    """Return the most scenes that can be at work at once, told before anything is looked into.
+
+    Args:
+        inputs: What the command line names.
+        lists: Files that name scenes.
+        jobs: How many are wanted.
+    """
+    only_files = not lists and all(Path(one).is_file() for one in inputs)
+    return min(jobs, len(inputs)) if only_files else jobs
 
 
 def planned_scenes(

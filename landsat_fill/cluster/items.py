@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from landsat_fill.cluster.states import SceneState, State
 from landsat_fill.errors import InputError
 from landsat_fill.io import find_inputs, open_input
+from landsat_fill.io.gdal_session import gdal_session
 from landsat_fill.io.naming import read_name
 from landsat_fill.version import __version__
 
@@ -52,14 +53,15 @@ def item_collection(folder: Path, states: Sequence[SceneState]) -> tuple[dict[st
     import pystac
 
     items, without = [], []
-    for one in states:
-        if one.state is not State.DONE:
-            continue
-        try:
-            items.append(_item(folder, one))
-        except InputError as error:
-            without.append(f"{one.listed.line.target}: {error.message}")
-    return pystac.ItemCollection(items).to_dict(), without
+    with gdal_session():  # one for all: an archive has thousands
+        for one in states:
+            if one.state is not State.DONE:
+                continue
+            try:
+                items.append(_item(folder, one))
+            except InputError as error:
+                without.append(f"{one.listed.line.target}: {error.message}")
+    return pystac.ItemCollection(items, clone_items=False).to_dict(), without
 
 
 def _item(folder: Path, one: SceneState) -> pystac.Item:

@@ -20,6 +20,9 @@ PATIENCE_S = 60
 DEFAULT_MAX_ARRAY_SIZE = 1001
 """Source: slurm.conf(5), MaxArraySize."""
 
+NOT_ENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED"})
+"""States of the accounts in which a task may still do something. Source: sacct(1), "Job State Codes"."""
+
 
 class SlurmError(LandsatFillError):
     """A command of Slurm that isn't there, or failed."""
@@ -91,11 +94,17 @@ class Slurm:
             return {}
         states = {}
         for line in said.splitlines():
-            name, state, code = [*line.split("|"), "", ""][:3]
+            name, state, codes = [*line.split("|"), "", ""][:3]
             job, _, index = name.partition("_")
-            if index.isdecimal():
-                states[job, int(index)] = f"{state}, exit code {code}" if state == "FAILED" else state
+            if index.isdecimal() and state.partition(" ")[0] not in NOT_ENDED:
+                states[job, int(index)] = f"{state}, {_exit_words(codes)}" if state == "FAILED" else state
         return states
+
+
+def _exit_words(codes: str) -> str:
+    """Return what `0:9` or `1:0` means: an exit code, and the signal that ended it. Source: sacct(1)."""
+    code, _, number = codes.partition(":")
+    return f"killed by signal {number}" if number.isdecimal() and int(number) else f"exit code {code}"
 
 
 def _run(command: list[str]) -> str:

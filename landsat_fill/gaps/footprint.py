@@ -134,9 +134,11 @@ class FootprintSurvey:
             return unbridged(observed[band], self._reach_px)[halo_top : halo_top + end - row]
 
         with ThreadPoolExecutor(self._threads) as pool:
-            residuals = dict(zip(firsts, pool.map(bridge, firsts), strict=True))
+            # In a thread of its own nothing would be gained by one.
+            each = pool.map if self._threads > 1 else map
+            residuals = dict(zip(firsts, each(bridge, firsts), strict=True))
             list(
-                pool.map(
+                each(
                     lambda band: self._bands[band].add(
                         row, observed[band], residuals[twins[band]], halo_top, halo_bottom
                     ),

@@ -1,5 +1,6 @@
 """Files: what is a product, reading windows, writing atomically, and the metadata a raster carries."""
 
+from landsat_fill.io.blocks import tiff_metadata
 from landsat_fill.io.claims import Claim, TakenError, claim_owner
 from landsat_fill.io.inputs import PARTIAL_MARK, Input, InputKind, find_inputs
 from landsat_fill.io.layout import Layout
@@ -24,6 +25,7 @@ __all__ = [
     "claim_owner",
     "find_inputs",
     "open_input",
+    "tiff_metadata",
     "write_bytes_atomically",
     "write_text_atomically",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import sys
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import OutputError
@@ -26,6 +28,10 @@ NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 
 UNLOCKED_LIFE_S = 3600.0
 """How long a partial file without a lock is left alone after the last write, where there are no locks."""
+
+
+LOOKS_APART = 50
+"""A folder is listed again only after so many times the time it took, so that this costs 2 % at most."""
 
 
 class PartialFile:
@@ -114,8 +120,8 @@ class PartialFile:
 def remove_stale_partials(target: Path) -> list[Path]:
     """Return the partial files of `target` that killed runs left behind, after removing them."""
     removed = []
-    for path in sorted(target.parent.glob(f".{_literal(target.name)}.????????{PARTIAL_SUFFIX}*")):
-        if not _is_locked(path):
+    for path in _partials(target.parent).of(target):
+        if path.exists() and not _is_locked(path):
             path.unlink(missing_ok=True)
             removed.append(path)
     return removed
@@ -163,6 +169,34 @@ def cannot_write(target: Path, error: object) -> OutputError:
     elif shutil.disk_usage(folder).free < 64 << 20:
         hint = f"The disk of {folder} is full: make room, or choose another folder with --output."
     return OutputError(f"expected to write {target}, but got an error: {reason}", hint=hint)
+
+
+class _Partials:
+    """The partial files of a folder, looked for now and then: a folder of an archive takes long to list.
+
+    What appears between two looks belongs to a run that lives, or died only just now; the next run finds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: list[str] = []
+        self._look_at_s = 0.0
+
+    def of(self, target: Path) -> list[Path]:
+        """Return those of a target, as they were when the folder was last looked at."""
+        began_s = time.monotonic()
+        if began_s >= self._look_at_s:
+            with os.scandir(self._folder) as entries:
+                self._names = sorted(entry.name for entry in entries if PARTIAL_SUFFIX in entry.name)
+            ended_s = time.monotonic()
+            self._look_at_s = ended_s + LOOKS_APART * (ended_s - began_s)
+        of_target = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}.*")
+        return [self._folder / name for name in self._names if of_target.fullmatch(name)]
+
+
+@lru_cache(maxsize=64)
+def _partials(folder: Path) -> _Partials:
+    return _Partials(folder)
 
 
 def _literal(name: str) -> str:

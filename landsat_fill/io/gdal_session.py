@@ -42,8 +42,13 @@ def gdal_session(**options: str) -> Iterator[None]:
     # GDAL would leave a `.properties` file beside every .tar.gz, on closing too, so outside of sessions.
     os.environ.setdefault("CPL_VSIL_GZIP_WRITE_PROPERTIES", "NO")
     # The user's number wins: a task on a cluster has fewer cores than the machine.
-    threads = os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS")
-    with rasterio.Env(**{"GDAL_NUM_THREADS": threads} | options):
+    defaults = {
+        "GDAL_NUM_THREADS": os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS"),
+        # Side files are asked for by name. To find them GDAL else lists the folder each time it opens one of
+        # its files: in one of 20,000 that is half of what opening takes.
+        "GDAL_DISABLE_READDIR_ON_OPEN": os.environ.get("GDAL_DISABLE_READDIR_ON_OPEN", "TRUE"),
+    }
+    with rasterio.Env(**defaults | options):
         yield
 
 

@@ -233,13 +233,14 @@ class RasterWriter:
         """Close and remove the file, whatever state it is in."""
         from rasterio.errors import RasterioError
 
-        if self._dataset is not None:
-            try:
+        try:
+            if self._dataset is not None:
                 with gdal_session(**WRITING_OPTIONS):
                     self._dataset.close()
-            except (RasterioError, OSError):
-                pass  # the error that led here is the one to tell
-        self._partial.discard()
+        except (RasterioError, OSError):
+            pass  # the error that led here is the one to tell
+        finally:
+            self._partial.discard()
 
     def _translated(self, error: BaseException) -> BaseException:
         """Return an OutputError for what GDAL or the disk raised, and any other error as it is."""

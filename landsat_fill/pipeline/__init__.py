@@ -1,18 +1,26 @@
-"""From a request to finished files: planning, filling strip by strip, composing, reporting."""
+"""From a request to finished files: planning, filling strip by strip, composing, reporting.
 
-from landsat_fill.pipeline.arrays import fill_array
-from landsat_fill.pipeline.batch import Resources, append_report, failed_input, report_path, run_jobs
-from landsat_fill.pipeline.cores import usable_cores
-from landsat_fill.pipeline.devices import choose_device, choose_devices
-from landsat_fill.pipeline.fill import run_job
-from landsat_fill.pipeline.fill_layer import FillCode
-from landsat_fill.pipeline.memory import available_bytes
-from landsat_fill.pipeline.outcome import Outcome, Status, Tally
-from landsat_fill.pipeline.plan import Action, Job, plan_jobs, with_actions
-from landsat_fill.pipeline.provenance import is_ours
-from landsat_fill.pipeline.request import FillLayer, FillRequest, Flag, OutputRequest
-from landsat_fill.pipeline.shard import WHOLE, Shard, read_shard
-from landsat_fill.pipeline.stopping import Stop, stopping_on_signals
+Names are imported when they are first asked for: who plans or waits needs little of what fills a scene.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from landsat_fill.pipeline.arrays import fill_array
+    from landsat_fill.pipeline.batch import Resources, append_report, failed_input, report_path, run_jobs
+    from landsat_fill.pipeline.cores import usable_cores
+    from landsat_fill.pipeline.devices import choose_device, choose_devices
+    from landsat_fill.pipeline.fill import run_job
+    from landsat_fill.pipeline.fill_layer import FillCode
+    from landsat_fill.pipeline.memory import available_bytes
+    from landsat_fill.pipeline.outcome import Outcome, Status, Tally
+    from landsat_fill.pipeline.plan import Action, Job, plan_jobs, with_actions
+    from landsat_fill.pipeline.provenance import is_ours
+    from landsat_fill.pipeline.request import FillLayer, FillRequest, Flag, OutputRequest
+    from landsat_fill.pipeline.shard import WHOLE, Shard, read_shard
+    from landsat_fill.pipeline.spare_processes import SpareProcesses
+    from landsat_fill.pipeline.stopping import Stop, stopping_on_signals
 
 __all__ = [
     "WHOLE",
@@ -26,6 +34,7 @@ __all__ = [
     "OutputRequest",
     "Resources",
     "Shard",
+    "SpareProcesses",
     "Status",
     "Stop",
     "Tally",
@@ -45,3 +54,44 @@ __all__ = [
     "usable_cores",
     "with_actions",
 ]
+
+_HOMES = {
+    "fill_array": "arrays",
+    "Resources": "batch",
+    "append_report": "batch",
+    "failed_input": "batch",
+    "report_path": "batch",
+    "run_jobs": "batch",
+    "usable_cores": "cores",
+    "choose_device": "devices",
+    "choose_devices": "devices",
+    "run_job": "fill",
+    "FillCode": "fill_layer",
+    "available_bytes": "memory",
+    "Outcome": "outcome",
+    "Status": "outcome",
+    "Tally": "outcome",
+    "Action": "plan",
+    "Job": "plan",
+    "plan_jobs": "plan",
+    "with_actions": "plan",
+    "is_ours": "provenance",
+    "FillLayer": "request",
+    "FillRequest": "request",
+    "Flag": "request",
+    "OutputRequest": "request",
+    "WHOLE": "shard",
+    "Shard": "shard",
+    "read_shard": "shard",
+    "SpareProcesses": "spare_processes",
+    "Stop": "stopping",
+    "stopping_on_signals": "stopping",
+}
+"""Where each name lives: a module of this package."""
+
+
+def __getattr__(name: str) -> object:
+    """Return a public name of one of the modules."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

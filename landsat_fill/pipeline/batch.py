@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landsat_fill.io import append_line
-from landsat_fill.pipeline.attempt import attempt
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, Job, filled_folder
 from landsat_fill.pipeline.provenance import method_options_of
@@ -21,10 +20,11 @@ from landsat_fill.pipeline.workers import WorkerPool
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.pipeline.spare_processes import SpareProcesses
     from landsat_fill.pipeline.stopping import Stop
 
 REPORT_NAME = "report.jsonl"
@@ -50,6 +50,7 @@ def run_jobs(
     request: FillRequest,
     outputs: OutputRequest,
     resources: Resources,
+    spare: SpareProcesses,
     *,
     stop: Stop,
     on_outcome: Callable[[Outcome], None],
@@ -63,6 +64,7 @@ def run_jobs(
         request: How scenes are filled.
         outputs: The form of the outputs.
         resources: What may be used.
+        spare: Where processes are taken from, if there are to be several.
         stop: Whether to end early.
         on_outcome: Told what became of each job, as soon as it is known; nothing of those not begun.
         on_progress: Told a scene's name, the share of it that is done, and how it goes; in one process
@@ -83,6 +85,7 @@ def run_jobs(
             processes=min(resources.processes, len(to_fill)),
             devices=resources.devices,
             memory_bytes=resources.memory_bytes,
+            spare=spare,
         )
         given_up = []
         try:
@@ -104,6 +107,8 @@ def _run_here(
     on_progress: Callable[[str, float, str], None],
 ) -> list[Job]:
     """Work through jobs one by one in this process, and return the one given up when time was up."""
+    from landsat_fill.pipeline.attempt import attempt  # and all that fills a scene: where others do, not here
+
     job: Job | None = None
     try:
         with stop.running():
@@ -135,16 +140,21 @@ def failed_input(source: str, error: InputError, target: Path | None = None) -> 
     )
 
 
-def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Sequence[Job]) -> Path | None:
+def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Mapping[Path, Job]) -> Path | None:
     """Return the file that gets the row of an outcome: beside the outputs, at the top of their folder.
 
     None where there is nothing to fill and so no place beside an output.
+
+    Args:
+        outcome: What became of a job, or of an input that is none.
+        outputs: The form of the outputs.
+        jobs: All jobs by their targets.
     """
     if outputs.report is not None:
         return outputs.report
     if not jobs:
         return None
-    job = next((job for job in jobs if job.target == outcome.target), jobs[0])
+    job = jobs.get(outcome.target) or next(iter(jobs.values()))
     if outputs.target is not None:
         single = job.target == outputs.target and not job.is_folder
         return (outputs.target.parent if single else outputs.target) / REPORT_NAME

@@ -87,6 +87,9 @@ def _blocks(
 ) -> Iterator[Block]:
     """Yield the blocks, while the pool reads the one that follows."""
     strips = strip_windows(height, width, strip_px)
+    if len(strips) == 1:  # there is nothing to do beside reading it
+        yield _read(reader, None, strips[0], height, width, halo_px)
+        return
     held: Block | None = None
     ahead = pool.submit(_read, reader, None, strips[0], height, width, halo_px)
     for following in [*strips[1:], None]:

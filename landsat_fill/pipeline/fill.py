@@ -157,10 +157,11 @@ def _fill_scene(
             return_freed_memory()
             if writing is not None:
                 writing.result()
-            writing = pool.submit(files.write, strip)
+            if block.strip.row + block.strip.height == height:  # there is nothing to do beside writing it
+                files.write(strip)
+            else:
+                writing = pool.submit(files.write, strip)
             tell_of_strip(1.0, "")
-        if writing is not None:
-            writing.result()
     counted.notes = survey_notes(scene, survey, tells_missing=reader.tells_missing)
     counted.notes += (*fill_notes(survey, request, counted.tally), *told)
     return counted

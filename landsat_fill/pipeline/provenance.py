@@ -7,12 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from landsat_fill.io import tiff_metadata
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from landsat_fill.pipeline.request import FillRequest
 
 VERSION_TAG = "LANDSAT_FILL_VERSION"
+GDAL_SIDE_SUFFIX = ".aux.xml"
+"""Where GDAL keeps tags that it can't put into the file, those of `--co PROFILE=BASELINE` for one."""
 DRAW_TAG = "LANDSAT_FILL_DRAW"
 
 
@@ -45,13 +48,19 @@ def method_options_of(request: FillRequest) -> dict[str, object]:
 
 def is_ours(path: Path) -> bool:
     """Return whether landsat-fill wrote the file, or the GeoTIFFs in the folder."""
-    import rasterio
-    from rasterio.errors import RasterioError
-
     if path.is_dir():
         return any(
             is_ours(file) for file in sorted(path.iterdir()) if file.suffix.lower() in (".tif", ".tiff")
         )
+    # Told without GDAL where that can be: a batch asks it of thousands of files before it begins.
+    metadata = tiff_metadata(path)
+    if metadata is not None and f'<Item name="{VERSION_TAG}"' in metadata:
+        return True
+    if metadata is not None and not path.with_name(path.name + GDAL_SIDE_SUFFIX).exists():
+        return False
+    import rasterio
+    from rasterio.errors import RasterioError
+
     try:
         with rasterio.open(path) as dataset:
             return VERSION_TAG in dataset.tags()

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from landsat_fill.pipeline.attempt import attempt
-from landsat_fill.pipeline.memory import needed_bytes
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
@@ -24,6 +21,14 @@ if TYPE_CHECKING:
     from landsat_fill.scene import Scene
 
 INTERRUPTS = {signal.SIGINT, signal.SIGTERM}
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker is told first: how scenes are filled, and in which form they are written."""
+
+    request: FillRequest
+    outputs: OutputRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +45,33 @@ class Done:
     outcome: Outcome | None
 
 
-def work(connection: Connection, request: FillRequest, outputs: OutputRequest) -> None:
-    """Fill one scene after the other.
+def work(connection: Connection) -> None:
+    """Fill one scene after the other, as ordered.
 
     Interrupts stop a worker in a job, once, and nowhere else: while it starts or waits one would end it with
     a traceback, and a second one would stop the first from cleaning up. The parent blocks them while it
     starts workers, which inherit that. Its hanging up, or death, is an interrupt, too.
 
     Args:
-        connection: To the parent: jobs come, and `Needs` and `Done` go. A text is the leave to go on.
-        request: How scenes are filled.
-        outputs: The form of the outputs.
+        connection: To the parent: `Orders` come, then jobs, and `Needs` and `Done` go. A text is the leave to
+            go on.
     """
     heeding(False)
-    let_interrupts_through(True)
+    # Every scene needs them: imported before the orders come, beside what the parent does.
+    import cv2  # noqa: F401
+    import rasterio  # noqa: F401
+
+    from landsat_fill.pipeline.attempt import attempt
+    from landsat_fill.pipeline.memory import needed_bytes
+
+    let_interrupts_through(True)  # now, so that no thread of the libraries gets them
+    try:
+        orders = connection.recv()
+    except (EOFError, OSError):
+        return
+    request, outputs = orders.request, orders.outputs
+    # All processes together have as many threads as there are cores; more would be in each other's way.
+    os.environ.setdefault("GDAL_NUM_THREADS", str(request.threads))
     inbox: SimpleQueue[Job | str | None] = SimpleQueue()
     hung_up = threading.Event()
     threading.Thread(target=_listen, args=(connection, inbox, hung_up), daemon=True).start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.waiting import LOOK_AGAIN_S
-from landsat_fill.pipeline.worker_process import Done, Needs, let_interrupts_through, work
+from landsat_fill.pipeline.worker_process import Done, Needs, Orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.pipeline.spare_processes import SpareProcesses
     from landsat_fill.pipeline.stopping import Stop
     from landsat_fill.pipeline.waiting import Waiting
 
@@ -47,8 +47,9 @@ class WorkerPool:
         processes: int,
         devices: Sequence[str],
         memory_bytes: int | None,
+        spare: SpareProcesses,
     ) -> None:
-        """Prepare; no process is started yet.
+        """Prepare; no process is taken yet.
 
         Args:
             request: How scenes are filled.
@@ -56,9 +57,11 @@ class WorkerPool:
             processes: How many at once.
             devices: What they run on, each in turn.
             memory_bytes: What all scenes at work may take together, None for no bound. One is always let in.
+            spare: Where processes are taken from.
         """
         self._request, self._outputs = request, outputs
         self._devices, self._memory_bytes = devices, memory_bytes
+        self._spare = spare
         self._free_slots = list(range(processes))
         self._workers: list[_Worker] = []
 
@@ -70,17 +73,20 @@ class WorkerPool:
             stop: Whether to begin no more.
             on_outcome: Told what became of each job, as soon as it is known.
         """
+        outcomes: list[Outcome] = []
         try:
             while True:
                 if not stop.asked:
                     self._hand_out(waiting)
+                while outcomes:  # told while the processes are at work again
+                    on_outcome(outcomes.pop(0))
                 busy = [worker for worker in self._workers if worker.job is not None]
                 if not busy and (stop.asked or not waiting):
                     return
                 ready = wait([worker.connection for worker in busy], LOOK_AGAIN_S)
                 for worker in busy:
                     if worker.connection in ready:
-                        self._hear(worker, waiting, on_outcome)
+                        outcomes += self._hear(worker, waiting)
                 self._admit()
         finally:
             self._hang_up()
@@ -106,31 +112,23 @@ class WorkerPool:
                 worker.connection.send(job)
 
     def _started(self) -> _Worker:
-        """Return a new worker. Spawned, for a forked copy of a process with GDAL's threads may lock up."""
+        """Return a new worker, with its orders."""
         slot = self._free_slots.pop(0)
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
+        process, connection = self._spare.take()
         request = replace(self._request, device=self._devices[slot % len(self._devices)])
-        process = context.Process(target=work, args=(theirs, request, self._outputs), daemon=True)
-        let_interrupts_through(False)
-        try:
-            process.start()
-        finally:
-            let_interrupts_through(True)
-        theirs.close()  # so that the end of the worker ends the line
-        worker = _Worker(slot, process, ours)
+        with suppress(OSError):  # it died already; its line says so, too
+            connection.send(Orders(request, self._outputs))
+        worker = _Worker(slot, process, connection)
         self._workers.append(worker)
         return worker
 
-    def _hear(self, worker: _Worker, waiting: Waiting, on_outcome: Callable[[Outcome], None]) -> None:
-        """Take what a worker says."""
+    def _hear(self, worker: _Worker, waiting: Waiting) -> list[Outcome]:
+        """Take what a worker says, and return what became of its job, if it ended."""
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
             self._bury(worker)
-            if worker.job is not None:
-                on_outcome(_killed(worker.job, self._request, worker.process.exitcode))
-            return
+            return [] if worker.job is None else [_killed(worker.job, self._request, worker.process.exitcode)]
         job = worker.job
         if isinstance(message, Needs):
             worker.memory_bytes = message.memory_bytes
@@ -139,7 +137,8 @@ class WorkerPool:
             if message.outcome is None:
                 waiting.postpone(job)
             else:
-                on_outcome(message.outcome)
+                return [message.outcome]
+        return []
 
     def _admit(self) -> None:
         """Let those go on that there is memory for, in the order they began; one may always."""

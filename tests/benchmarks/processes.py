@@ -74,6 +74,15 @@ def landsat_fill() -> Path:
     )
 
 
+def keep_bytecode(folder: Path) -> None:
+    """Let the processes that are measured keep bytecode, as an installed program has it, in a folder.
+
+    After that each kind of process should be run once before it is measured.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+
+
 def find_program(*names: str, hint: str, folder: Path | None = None) -> Path:
     """Return the first of some programs that is installed.
 

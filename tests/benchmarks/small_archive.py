@@ -22,9 +22,21 @@ ONE_NODE_SLURM = Path(__file__).resolve().parents[1] / "cluster" / "one_node_slu
 STRIPE_PERIOD_PX, STRIPE_WIDTH_PX = 33, 7
 
 
-def make_archive(folder: Path, scenes: int, side_px: int) -> list[Path]:
-    """Return the files of an archive of scenes of three bands, after writing those that aren't there yet."""
-    return [_scene(folder / f"scene_{number:05d}.tif", number, side_px) for number in range(scenes)]
+def make_archive(folder: Path, scenes: int, side_px: int, *, distinct: int | None = None) -> list[Path]:
+    """Return the files of an archive of scenes of three bands, after writing those that aren't there yet.
+
+    Args:
+        folder: Where they lie.
+        scenes: How many.
+        side_px: Pixels of a side.
+        distinct: How many differ; the others are further names of those. All where not given.
+    """
+    paths = [folder / f"scene_{number:05d}.tif" for number in range(scenes)]
+    made = [_scene(path, number, side_px) for number, path in enumerate(paths[:distinct])]
+    for number, path in enumerate(paths[len(made) :], start=len(made)):
+        if not path.exists():
+            path.hardlink_to(made[number % len(made)])
+    return paths
 
 
 def digests(folder: Path) -> dict[str, str]:

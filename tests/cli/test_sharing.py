@@ -76,17 +76,17 @@ def test_a_scene_that_another_run_has_is_waited_for(make, run, tmp_path, jobs):
 
 def test_a_scene_that_another_run_has_done_is_skipped(make, run, tmp_path, monkeypatch):
     """Between the plan and the claim, the other run comes to its end."""
-    from landsat_fill.pipeline import batch
+    from landsat_fill.pipeline import attempt as module
 
     made = make("a.tif", count=1)
-    really = batch.attempt
+    really = module.attempt
 
     def meet(*arguments):
-        monkeypatch.setattr(batch, "attempt", really)
+        monkeypatch.setattr(module, "attempt", really)
         assert run(made.path, "-m", "harmonic").code == 0
         return really(*arguments)
 
-    monkeypatch.setattr(batch, "attempt", meet)
+    monkeypatch.setattr(module, "attempt", meet)
     ended = run(made.path, "-m", "nearest")
     assert ended.code == 0
     assert "1 skipped" in ended.out

@@ -23,6 +23,9 @@ import landsat_fill
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+PATIENCE_S = 240
+"""Nothing depends on it where all is well: what is waited for ends a wait."""
+
 MAX_ARRAY_SIZE = 5
 """So small that a handful of tasks doesn't fit into one array."""
 
@@ -93,14 +96,14 @@ class Cluster:
         shown = self.call("scontrol", "show", "job", job)
         return int(shown.partition("Restarts=")[2].split()[0])
 
-    def wait(self, what: Callable[[], bool], seconds: float = 60, *, every: float = 0.2) -> None:
-        """Wait until something is so."""
+    def wait(self, what: Callable[[], bool], seconds: float = PATIENCE_S, *, every: float = 0.2) -> None:
+        """Wait until something is so, for as long as a slow and busy machine may need."""
         until = time.monotonic() + seconds
         while not what():
             assert time.monotonic() < until, self.call("squeue", "--array", "--states=all")
             time.sleep(every)
 
-    def wait_for_end(self, *jobs: str, seconds: float = 90) -> None:
+    def wait_for_end(self, *jobs: str, seconds: float = PATIENCE_S) -> None:
         """Wait until jobs have ended, whatever became of them."""
         self.wait(lambda: not self.call("squeue", "--noheader", f"--jobs={','.join(jobs)}"), seconds)
 

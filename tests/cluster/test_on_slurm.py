@@ -21,7 +21,6 @@ import rasterio
 
 import landsat_fill
 from landsat_fill.cluster import Archive
-from landsat_fill.cluster.settings import EARLY_S
 from landsat_fill.io import Claim
 
 pytestmark = pytest.mark.slurm
@@ -235,13 +234,13 @@ def test_two_arrays_that_meet_fill_each_scene_once(slurm, run, archive, tmp_path
 def test_the_time_limit_sends_a_task_back(slurm, nearly_out_of_time):
     """The last test, for it waits for the clock. Slurm may warn a minute early."""
     out, claim = nearly_out_of_time
-    slurm.wait(lambda: "back into the queue" in log(out, 1), 120)
+    slurm.wait(lambda: "back into the queue" in log(out, 1))
     begun, warned = (
         datetime.strptime(re.search(rf"(\d\d:\d\d:\d\d)  {text}", log(out, 1))[1], "%H:%M:%S")
         for text in ("landsat-fill", "told to stop")
     )
-    asked_s = 2 * 60 - LEAD_S
-    assert asked_s - EARLY_S - 5 <= (warned - begun).seconds <= asked_s + 5
+    # It began before its first line: how long before is the machine's affair.
+    assert (warned - begun).seconds <= 2 * 60 - LEAD_S + 5
     claim.__exit__(None, None, None)
     (job,), _ = jobs_of(out)
     slurm.wait_for_end(job)

@@ -187,7 +187,8 @@ def test_what_slurm_prints_is_understood(monkeypatch):
         {
             "squeue": "12|1|RUNNING|None|2026-07-01T12:00:00\n12|2|PENDING|Resources|N/A\n"
             "13|N/A|PENDING|Dep|N/A\n99|1|RUNNING|None|N/A\n",
-            "sacct": "12_1|FAILED|1:0\n12_2|CANCELLED by 0|0:15\n12_[3-9]|PENDING|0:0\n13|COMPLETED|0:0\n",
+            "sacct": "12_1|FAILED|1:0\n12_2|CANCELLED by 0|0:0\n12_3|FAILED|0:9\n12_4|TIMEOUT|0:0\n"
+            "12_5|RUNNING|0:0\n12_6|PENDING|0:0\n12_[7-9]|PENDING|0:0\n13|COMPLETED|0:0\n",
             "scontrol": "MaxJobCount             = 10000\nMaxArraySize            = 501\n",
             "sbatch": "42;mountain\n",
         },
@@ -197,7 +198,12 @@ def test_what_slurm_prints_is_understood(monkeypatch):
         ("12", 1): QueuedTask("RUNNING", "None", "2026-07-01T12:00:00"),
         ("12", 2): QueuedTask("PENDING", "Resources", "N/A"),
     }
-    assert cluster.ended(["12"]) == {("12", 1): "FAILED, exit code 1:0", ("12", 2): "CANCELLED by 0"}
+    assert cluster.ended(["12"]) == {
+        ("12", 1): "FAILED, exit code 1",
+        ("12", 2): "CANCELLED by 0",
+        ("12", 3): "FAILED, killed by signal 9",
+        ("12", 4): "TIMEOUT",
+    }
     assert cluster.max_array_size() == 501
     assert cluster.submit(__file__) == "42"
 
