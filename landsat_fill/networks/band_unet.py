@@ -107,7 +107,7 @@ class BandUNet(nn.Module):
         alone = _in_pieces(given, lambda piece: self.before(relu(self.entrance(piece), inplace=True)))
         met = _mean_over_bands(alone, bands)  # (T, C, H/2, W/2)
         shared = self.enlarge(self.trunk(relu(self.shrink(met), inplace=True))) + self.across(met)
-        alone = (alone.view(tiles, bands, *alone.shape[1:]) + shared[:, None]).flatten(0, 1)
+        alone.view(tiles, bands, *alone.shape[1:]).add_(shared[:, None])
         # (T·B, 2, H, W)
         said = _in_pieces(alone, lambda piece: pixel_shuffle(self.exit(self.after(piece)), 2))
         correction, doubt = said.float().view(tiles, bands, 2, rows, cols).unbind(2)
@@ -135,8 +135,14 @@ def _in_pieces(maps: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
     """
     if torch.is_grad_enabled() or maps.device.type != "cpu":
         return work(maps)
-    done = torch.cat([work(one) for one in torch.split(maps, 1)])
-    return done.contiguous(memory_format=torch.channels_last)
+    pieces = torch.split(maps, 1)
+    first = work(pieces[0])
+    size = (len(pieces), *first.shape[1:])
+    done = torch.empty(size, dtype=first.dtype, memory_format=torch.channels_last)
+    done[:1] = first
+    for number, piece in enumerate(pieces[1:], 1):
+        done[number : number + 1] = work(piece)
+    return done
 
 
 def _mean_over_bands(features: Tensor, bands: int) -> Tensor:
