@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.direct_sampling import LEVELS, REACH_PX
+from landsat_fill.methods.direct_sampling import DirectSampling, PreparedSampling
+from landsat_fill.methods.sampler import LEVELS, REACH_PX, Sampler, limits_of
 from landsat_fill.methods.sampling_path import coprime_steps, disc, path_of
 from landsat_fill.pipeline import fill_array
 from landsat_fill.scene import Gaps
@@ -105,8 +107,26 @@ def test_mean_and_deviation_are_those_of_the_draws_however_many_are_asked_for() 
     assert few.draws is None
     np.testing.assert_array_equal(few.mean, many.mean)
     np.testing.assert_allclose(many.draws[:4, where].mean(0), many.mean[where], rtol=1e-5)
-    spread = many.draws[:4, where].var(0, ddof=1).mean() * (1 + 1 / 4)
+    method = create_method("direct-sampling", {"realisations": 4})
+    ratio = method.prepare(image[None], Gaps(gaps.missing[None], gaps.usable[None]), Context()).error_ratio
+    spread = many.draws[:4, where].var(0, ddof=1).mean() * (ratio + 1 / 4)
     assert (many.std[where] ** 2).mean() == pytest.approx(spread, rel=0.2)
+
+
+def test_intervals_hold_what_they_promise() -> None:
+    """A Gaussian field is nowhere as it is elsewhere: draws alone would be too sure."""
+    generator = np.random.default_rng(5)
+    noise = generator.normal(size=(1, 128, 128))
+    truth = np.stack([gaussian_filter(plane, 2.5, mode="wrap") for plane in noise]).astype(np.float32) * 100
+    rows, cols = np.mgrid[:128, :128]
+    missing = ((rows + cols // 6) % 25 < 8)[None]
+    gaps = Gaps(missing, ~missing)
+    filled = fill_array(np.where(missing, np.nan, truth), gaps, create_method("direct-sampling"))
+    inside = np.abs(filled.mean - truth)[missing] <= 1.645 * filled.std[missing]
+    assert 0.85 <= inside.mean() <= 0.95
+    draws_alone = PreparedSampling(Sampler(DirectSampling(), limits_of(truth[None], ~missing[None])), 1.0)
+    spread = draws_alone.fill(truth[None], Gaps(missing[None], ~missing[None]), Context())
+    assert (np.abs(spread.mean[0] - truth)[missing] <= 1.645 * spread.std[0][missing]).mean() < 0.85
 
 
 def test_without_differences_every_number_was_observed() -> None:
