@@ -166,4 +166,5 @@ def _pooled(variance: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArra
         missing.astype(np.float64), -1, (POOLED_PX, POOLED_PX), borderType=cv2.BORDER_CONSTANT
     )
     total = cv2.boxFilter(spread, -1, (POOLED_PX, POOLED_PX), borderType=cv2.BORDER_CONSTANT)
-    return np.asarray(total[missing] / share[missing], np.float64)
+    # Rounding of a running sum may leave less than nothing.
+    return np.asarray(np.maximum(total[missing], 0) / share[missing], np.float64)

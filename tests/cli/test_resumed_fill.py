@@ -15,7 +15,6 @@ TINY = (
 )  # fmt: skip
 LONG = ("--iterations", "90")
 """A state is kept after 50."""
-SHORT = ("--iterations", "20")
 
 
 def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tmp_path):
@@ -48,6 +47,6 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tm
 
 def test_progress_tells_the_held_out_error(make, run, tmp_path):
     made = make("scene.tif", count=1, height=80, width=64)
-    ended = run(made.path, "-o", tmp_path / "out.tif", "-v", *TINY, *SHORT)
+    ended = run(made.path, "-o", tmp_path / "out.tif", "-v", *TINY, *LONG)
     assert ended.code == 0, ended.said
     assert "held-out error 0." in ended.said
