@@ -33,7 +33,7 @@ one tile say counts for half beside it: they are few, and of even fewer pieces o
 
 GAPS_ERR_MORE = 1.4
 """Squared errors in gaps relative to those of held-out pieces: a piece ends after a few pixels, and has
-evidence on more sides than a gap that goes on. The mean of six crops of training scenes, 22 and 55 % hidden."""
+evidence on more sides than a gap that goes on. The mean of crops of training scenes, 22 and 55 % hidden."""
 
 
 class PriorImage:
