@@ -11,14 +11,14 @@ import numpy as np
 
 SECONDS = 120
 TINY = (
-    "-m", "deep-image-prior", "--channels", "4", "--scales", "2", "--runs", "2", "--precision", "float32",
+    "-m", "deep-image-prior", "--channels", "4", "--scales", "1", "--runs", "2", "--precision", "float32",
 )  # fmt: skip
 LONG = ("--iterations", "90")
 """A state is kept after 50."""
 
 
 def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tmp_path):
-    made = make("scene.tif", count=1, height=80, width=64)
+    made = make("scene.tif", count=1, height=64, width=64)
     whole = tmp_path / "whole" / "out.tif"
     assert run(made.path, "-o", whole, *TINY, *LONG).code == 0
     assert sorted(path.name for path in whole.parent.iterdir()) == ["out.tif", "out_fill.tif", "report.jsonl"]
@@ -46,7 +46,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tm
 
 
 def test_progress_tells_the_held_out_error(make, run, tmp_path):
-    made = make("scene.tif", count=1, height=80, width=64)
+    made = make("scene.tif", count=1, height=64, width=64)
     ended = run(made.path, "-o", tmp_path / "out.tif", "-v", *TINY, *LONG)
     assert ended.code == 0, ended.said
     assert "held-out error 0." in ended.said
