@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landsat_fill.errors import UsageError
+from landsat_fill.evaluation.bands_alone import ENDING
 from landsat_fill.evaluation.crops import GAP_COLOUR, Stretch
 from landsat_fill.evaluation.figure import DOTS_PER_INCH, empty_figure, save_figure
 from landsat_fill.evaluation.labels import in_lines
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from landsat_fill.evaluation.results import Results
 
 REGIONS = 3
+ABOVE_INCHES = 5.2
 REGION_PX = 40
 """Side of the regions shown closely: more than a period of the stripes."""
 
@@ -63,8 +65,8 @@ def draw_paper_figure(results: Results, shown: Sequence[str] | None = None) -> F
         raise UsageError("expected results to draw, but no method was scored", hint="look at the failures")
     wanted = [label for label in shown or results.methods[1:] or results.methods if label in example.fills]
     label = wanted[0] if wanted else next(iter(example.fills))
-    figure = empty_figure((11.0, 4.2 + 2.6 * REGIONS), DOTS_PER_INCH)
-    (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[4.2, 2.6 * REGIONS])
+    figure = empty_figure((11.0, ABOVE_INCHES + 2.6 * REGIONS), DOTS_PER_INCH)
+    (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[ABOVE_INCHES, 2.6 * REGIONS])
     left, right = above.subplots(1, 2, width_ratios=[1.6, 1])
     _draw_scores(left, results)
     _draw_similarity(right, example, label)
@@ -79,13 +81,14 @@ def _draw_scores(axes: Axes, results: Results) -> None:
     key = "pattern" if len(patterns) > 1 else "band"
     steps = list(dict.fromkeys(getattr(record, key) for record in records))
     other = axes.twinx() if len(patterns) > 1 else None
-    for number, method in enumerate(results.methods):
+    together = list(dict.fromkeys(method.removesuffix(ENDING) for method in results.methods))
+    for method in results.methods:
         mine = [record for record in records if record.method == method]
         parts = [[record for record in mine if getattr(record, key) == step] for step in steps]
-        colour = f"C{number % 10}"
-        axes.plot(
-            [_mean([r.scores.r2 for r in p]) for p in parts], "o-", color=colour, label=in_lines(method)
-        )
+        colour = f"C{together.index(method.removesuffix(ENDING)) % 10}"
+        line, dot = (":", "none") if method.endswith(ENDING) else ("-", "full")
+        r2 = [_mean([r.scores.r2 for r in p]) for p in parts]
+        axes.plot(r2, "o", linestyle=line, fillstyle=dot, color=colour, label=in_lines(method))
         if other is not None:
             other.plot(
                 [_mean([relative_error(r) for r in p]) for p in parts], "s--", color=colour, markersize=4
@@ -96,7 +99,7 @@ def _draw_scores(axes: Axes, results: Results) -> None:
     axes.set_title("(a) hidden pixels, mean over places", fontsize="medium")
     if other is not None:
         other.set_ylabel("RMSE / σ of the hidden pixels (broken lines)")
-    axes.legend(fontsize="x-small", frameon=False)
+    axes.legend(fontsize="x-small", frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
 
 
 def _draw_similarity(axes: Axes, example: Example, label: str) -> None:

@@ -11,19 +11,20 @@ import numpy as np
 
 SECONDS = 120
 TINY = (
-    "-m", "deep-image-prior", "--channels", "4", "--scales", "2", "--iterations", "150", "--runs", "2",
-    "--precision", "float32",
+    "-m", "deep-image-prior", "--channels", "4", "--scales", "1", "--runs", "2", "--precision", "float32",
 )  # fmt: skip
+LONG = ("--iterations", "90")
+"""A state is kept after 50."""
 
 
 def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tmp_path):
-    made = make("scene.tif", count=1, height=96, width=64)
+    made = make("scene.tif", count=1, height=64, width=64)
     whole = tmp_path / "whole" / "out.tif"
-    assert run(made.path, "-o", whole, *TINY).code == 0
+    assert run(made.path, "-o", whole, *TINY, *LONG).code == 0
     assert sorted(path.name for path in whole.parent.iterdir()) == ["out.tif", "out_fill.tif", "report.jsonl"]
 
     target = tmp_path / "killed" / "out.tif"
-    command = [sys.executable, "-m", "landsat_fill", str(made.path), "-o", str(target), *TINY]
+    command = [sys.executable, "-m", "landsat_fill", str(made.path), "-o", str(target), *TINY, *LONG]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     shelf = target.with_name(".out.tif.tiles")
     until = time.monotonic() + SECONDS
@@ -37,7 +38,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tm
     assert not target.exists()
     assert list(shelf.iterdir())
 
-    ended = run(made.path, "-o", target, "-v", *TINY)
+    ended = run(made.path, "-o", target, "-v", *TINY, *LONG)
     assert ended.code == 0, ended.said
     assert not shelf.exists()
     with opened(whole) as expected, opened(target) as found:
@@ -45,7 +46,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tm
 
 
 def test_progress_tells_the_held_out_error(make, run, tmp_path):
-    made = make("scene.tif", count=1, height=80, width=64)
-    ended = run(made.path, "-o", tmp_path / "out.tif", "-v", *TINY)
+    made = make("scene.tif", count=1, height=64, width=64)
+    ended = run(made.path, "-o", tmp_path / "out.tif", "-v", *TINY, *LONG)
     assert ended.code == 0, ended.said
     assert "held-out error 0." in ended.said

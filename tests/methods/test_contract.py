@@ -25,7 +25,7 @@ RANGES = {
 
 LIGHTER = {
     "deep-image-prior": {
-        "iterations": 12, "runs": 2, "channels": 8, "scales": 2, "input_noise": 0, "precision": "float32"
+        "iterations": 6, "runs": 2, "channels": 4, "scales": 2, "input_noise": 0, "precision": "float32"
     },
     "direct-sampling": {"realisations": 2, "fraction": 0.02, "neighbours": 12},
 }  # fmt: skip

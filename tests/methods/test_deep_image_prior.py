@@ -59,7 +59,7 @@ def errors(filled, image, gaps):
 
 def test_it_fits_what_it_sees_and_knows_how_far_it_errs():
     image, gaps = scene()
-    filled = fill_array(image, gaps, tiny(iterations=150), context=CONTEXT)
+    filled = fill_array(image, gaps, tiny(iterations=100), context=CONTEXT)
     wrong = errors(filled, image, gaps)
     assert np.sqrt(np.mean(wrong**2)) < 0.4 * image[gaps.missing].std()
     inside = np.abs(wrong) < 1.645 * filled.std[gaps.missing]
@@ -69,7 +69,7 @@ def test_it_fits_what_it_sees_and_knows_how_far_it_errs():
 def test_the_network_alone_fills_too():
     """Not the spline that is mixed in: an hourglass finds the waves by itself."""
     image, gaps = scene()
-    filled = fill_array(image, gaps, tiny(blend=False, iterations=200), context=CONTEXT)
+    filled = fill_array(image, gaps, tiny(blend=False, iterations=120), context=CONTEXT)
     assert np.sqrt(np.mean(errors(filled, image, gaps) ** 2)) < 0.6 * image[gaps.missing].std()
 
 
@@ -80,7 +80,7 @@ def test_the_network_alone_fills_too():
 )
 def test_the_papers_variants_fill(options):
     image, gaps = scene()
-    filled = fill_array(image, gaps, tiny(iterations=20, **options), context=CONTEXT)
+    filled = fill_array(image, gaps, tiny(iterations=12, **options), context=CONTEXT)
     assert np.isfinite(filled.mean).all()
     low, high = image[gaps.usable].min(), image[gaps.usable].max()
     assert low - 30 <= filled.mean.min() <= filled.mean.max() <= high + 30
@@ -102,18 +102,18 @@ def test_a_band_filled_alone_knows_nothing_of_the_others():
     other = image.copy()
     other[1] = other[1, ::-1]
     first, second = (
-        fill_array(one, gaps, tiny(iterations=20, blend=False, each_band=True), context=CONTEXT)
+        fill_array(one, gaps, tiny(iterations=12, blend=False, each_band=True), context=CONTEXT)
         for one in (image, other)
     )
     np.testing.assert_array_equal(first.mean[0], second.mean[0])
-    together = fill_array(other, gaps, tiny(iterations=20, blend=False), context=CONTEXT)
+    together = fill_array(other, gaps, tiny(iterations=12, blend=False), context=CONTEXT)
     assert not np.array_equal(together.mean[0], first.mean[0])
 
 
 def test_a_seed_decides_everything():
     image, gaps = scene()
     first, same, other = (
-        fill_array(image, gaps, tiny(iterations=20, blend=False), context=CONTEXT, seed=seed).mean
+        fill_array(image, gaps, tiny(iterations=12, blend=False), context=CONTEXT, seed=seed).mean
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, same)
@@ -124,8 +124,8 @@ def test_a_seed_decides_everything():
 def test_the_type_of_the_numbers_does_not_matter(dtype):
     image, gaps = scene(1)
     image = np.round(image).astype(np.float32)
-    expected = fill_array(image, gaps, tiny(iterations=20), context=CONTEXT).mean
-    found = fill_array(image.astype(dtype), gaps, tiny(iterations=20), context=CONTEXT).mean
+    expected = fill_array(image, gaps, tiny(iterations=12), context=CONTEXT).mean
+    found = fill_array(image.astype(dtype), gaps, tiny(iterations=12), context=CONTEXT).mean
     np.testing.assert_allclose(found, expected, atol=0.5)
 
 
@@ -167,7 +167,7 @@ def test_fits_side_by_side_are_those_alone():
 
 
 def test_a_fit_goes_on_from_its_state_exactly():
-    method = replace(tiny(), iterations=120)
+    method = replace(tiny(), iterations=60)  # a state is kept after 50
     fits = fits_of(method, 1)
     states = []
     whole = in_progress(fits, method)
@@ -209,19 +209,19 @@ def test_what_is_done_is_not_done_again(monkeypatch):
     image, gaps = scene()
     shelf = Memory()
     kept = replace(CONTEXT, shelf=shelf)
-    expected = fill_array(image, gaps, tiny(iterations=20), context=CONTEXT).mean
-    first = fill_array(image, gaps, tiny(iterations=20), context=kept).mean
+    expected = fill_array(image, gaps, tiny(iterations=12), context=CONTEXT).mean
+    first = fill_array(image, gaps, tiny(iterations=12), context=kept).mean
     np.testing.assert_array_equal(first, expected)
     assert len(shelf.kept) == 2  # a run each, and no states
     monkeypatch.setattr(FitsInProgress, "run", None)
-    np.testing.assert_array_equal(fill_array(image, gaps, tiny(iterations=20), context=kept).mean, expected)
+    np.testing.assert_array_equal(fill_array(image, gaps, tiny(iterations=12), context=kept).mean, expected)
 
 
 def test_progress_tells_the_held_out_error():
     image, gaps = scene()
     told = []
     context = replace(CONTEXT, progress=lambda share, text: told.append((share, text)))
-    fill_array(image, gaps, tiny(iterations=40), context=context)
+    fill_array(image, gaps, tiny(iterations=20), context=context)
     assert told[-1][0] == 1
     assert "held-out error" in told[-1][1]
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.direct_sampling import LEVELS, REACH_PX
+from landsat_fill.methods.sampler import LEVELS, REACH_PX
+from landsat_fill.methods.sampling_error import USUAL_RATIO, ErrorRatio
 from landsat_fill.methods.sampling_path import coprime_steps, disc, path_of
 from landsat_fill.pipeline import fill_array
 from landsat_fill.scene import Gaps
@@ -105,8 +106,48 @@ def test_mean_and_deviation_are_those_of_the_draws_however_many_are_asked_for() 
     assert few.draws is None
     np.testing.assert_array_equal(few.mean, many.mean)
     np.testing.assert_allclose(many.draws[:4, where].mean(0), many.mean[where], rtol=1e-5)
-    spread = many.draws[:4, where].var(0, ddof=1).mean() * (1 + 1 / 4)
+    method = create_method("direct-sampling", {"realisations": 4})
+    ratio = method.prepare(image[None], Gaps(gaps.missing[None], gaps.usable[None]), Context()).error_ratio
+    spread = many.draws[:4, where].var(0, ddof=1).mean() * (ratio + 1 / 4)
     assert (many.std[where] ** 2).mean() == pytest.approx(spread, rel=0.2)
+
+
+class KnownErrors:
+    """Draws that all err by the same, of deviation 3, beside what they differ by, of deviation 2."""
+
+    limits = np.array([[0.0, 10.0]])
+    quanta = np.array([0.5])
+
+    def draws(self, image, *others):
+        count = others[-1]
+        generator = np.random.default_rng(1)
+        shared, own = generator.normal(0, 3, image.shape), generator.normal(0, 2, (count, *image.shape))
+        return image + shared + own
+
+
+def test_held_out_pixels_tell_how_far_draws_err() -> None:
+    image = np.zeros((2, 1, 256, 256), np.float32)
+    missing = np.broadcast_to(np.arange(256)[:, None] % 33 < 8, image.shape)
+    found = ErrorRatio.measured(KnownErrors(), image, Gaps(missing, ~missing), Context()).value
+    assert found == pytest.approx((3 / 2) ** 2, rel=0.05)
+    # Where nothing can be held back, the usual.
+    none = np.zeros_like(missing)
+    assert ErrorRatio.measured(KnownErrors(), image, Gaps(none, ~none), Context()).value == USUAL_RATIO
+
+
+def test_intervals_hold_what_they_promise() -> None:
+    side = 96
+    rows, cols = np.mgrid[:side, :side]
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side))
+    frequency[0, 0] = np.inf
+    noise = np.fft.fft2(np.random.default_rng(5).normal(size=(side, side)))
+    truth = np.fft.ifft2(noise * frequency**-1.5).real.astype(np.float32)[None, None]
+    missing = ((rows + cols // 6) % 25 < 8)[None, None]
+    gaps = Gaps(missing, ~missing)
+    method = create_method("direct-sampling", {"fraction": 0.02}).prepare(truth, gaps, Context())
+    filled = method.fill(truth, gaps, Context())
+    inside = np.abs(filled.mean - truth) <= 1.645 * filled.std
+    assert 0.85 <= inside[missing].mean() <= 0.95
 
 
 def test_without_differences_every_number_was_observed() -> None:
