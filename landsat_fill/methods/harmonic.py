@@ -90,6 +90,4 @@ def membrane(
     shares = np.array(chebyshev_shares(radius, reduction), guess.dtype)
     new, weights = np.pad(guess * inside, 1), np.pad(weight, 1)
     old = new.copy()
-    sweep_membrane(new, old, runs_of(weights > 0), weights, shares)
-    surface = old if len(shares) % 2 else new
-    return surface[1:-1, 1:-1]
+    return sweep_membrane(new, old, runs_of(weights > 0), weights, shares)[1:-1, 1:-1]

@@ -87,6 +87,5 @@ def _swept(
     new = np.pad(guess, FRAME_PX, mode="symmetric")
     old = new.copy()
     numbers = np.array([(stretching, bending, share) for share in shares], guess.dtype)
-    sweep_plate(new, old, runs_of(np.pad(unknown, FRAME_PX)), numbers)
-    surface = old if len(shares) % 2 else new
+    surface = sweep_plate(new, old, runs_of(np.pad(unknown, FRAME_PX)), numbers)
     return surface[FRAME_PX:-FRAME_PX, FRAME_PX:-FRAME_PX]

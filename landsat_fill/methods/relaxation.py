@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from landsat_fill.gaps.runs import find_runs
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,11 +44,9 @@ def chebyshev_shares(radius: float, reduction: float) -> list[float]:
 
 
 def runs_of(unknown: Flags) -> NDArray[np.int64]:
-    """Return row, first column and end of pixels that lie side by side, `(run, 3)`; none at the edge."""
-    changes = np.diff(unknown.view(np.int8), axis=1)
-    rows, before = np.nonzero(changes == 1)
-    ends = np.nonzero(changes == -1)[1] + 1
-    return np.stack([rows, before + 1, ends], axis=1)
+    """Return row, first column and end of pixels that lie side by side, `(run, 3)`."""
+    runs = find_runs(unknown, 0)
+    return np.stack([runs.row, runs.start, runs.stop], axis=1)
 
 
 def widest_gap_px(missing: Flags, usable: Flags) -> float:

@@ -17,16 +17,16 @@ FRAME_PX = 2
 
 
 @compiled
-def sweep_plate(new: Image, old: Image, runs: NDArray[np.int64], numbers: Image) -> None:
-    """Let each missing pixel give way to what the plate pulls it to, sweep by sweep.
+def sweep_plate(new: Image, old: Image, runs: NDArray[np.int64], numbers: Image) -> Image:
+    """Return the surface after each missing pixel gave way to what the plate pulls it to, sweep by sweep.
 
     A sweep is `u + step·(stretching·∇²u - bending·∇⁴u)`, mixed with the surface of the sweep before. Sums are
     built from differences to the pixel itself, which cancel without rounding on a level surface. The edge of
     the tile mirrors the surface.
 
     Args:
-        new: The surface in its frame, `(row, col)`. Written to; the result after an even number of sweeps.
-        old: That of the sweep before, at first the same. Written to; the result after an odd number.
+        new: The surface in its frame, `(row, col)`; written to.
+        old: That of the sweep before, at first the same; written to.
         runs: Row, first column and end of the missing pixels that lie side by side, in the frame's numbers,
             `(run, 3)`.
         numbers: Of each sweep the steps of stretching and of bending, and what its result weighs, the rest
@@ -49,6 +49,7 @@ def sweep_plate(new: Image, old: Image, runs: NDArray[np.int64], numbers: Image)
             )
         _mirror(old)
         old, new = new, old
+    return new
 
 
 @compiled
@@ -99,13 +100,12 @@ def _mirror(framed: Image) -> None:
 @compiled
 def sweep_membrane(
     new: Image, old: Image, runs: NDArray[np.int64], weights: Image, shares: NDArray[np.floating]
-) -> None:
-    """Let each missing pixel become the weighted sum of its four neighbours, sweep by sweep.
+) -> Image:
+    """Return the surface after each missing pixel became the weighted sum of its neighbours, sweep by sweep.
 
     Args:
-        new: The surface in a frame of zeros, `(row, col)`. Written to; the result after an even number of
-            sweeps.
-        old: That of the sweep before, at first the same. Written to; the result after an odd number.
+        new: The surface in a frame of zeros, `(row, col)`; written to.
+        old: That of the sweep before, at first the same; written to.
         runs: As of `sweep_plate`.
         weights: What the sum of a pixel's neighbours is multiplied by, in the same frame.
         shares: What each sweep's result weighs, the rest being the surface before; in the surface's type.
@@ -122,6 +122,7 @@ def sweep_membrane(
                 shares[sweep],
             )
         old, new = new, old
+    return new
 
 
 @compiled
