@@ -7,6 +7,7 @@ that was trained on random subsets and orders of bands then serves every scene.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
@@ -51,7 +52,7 @@ def band_groups(bands: int, slots: int) -> Iterator[BandGroup]:
         yield BandGroup(first, min(first + slots, bands), kept)
 
 
-class SlotNetwork(nn.Module):
+class SlotNetwork(nn.Module, ABC):
     """The root of the networks that have a fixed number of slots for bands.
 
     Attributes:
@@ -95,6 +96,7 @@ class SlotNetwork(nn.Module):
         stds = [part.std for part in parts if part.std is not None]
         return Prediction(mean, torch.cat(stds, BAND_AXIS) if stds else None)
 
+    @abstractmethod
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
         """Return the prediction for exactly as many bands as there are slots.
 
@@ -103,7 +105,6 @@ class SlotNetwork(nn.Module):
             observed: 1 or 0, of the same shape; a slot without a band is nowhere observed.
             noise: What a latent model was given.
         """
-        raise NotImplementedError
 
     def _predict_group(
         self, group: BandGroup, signal: Tensor, observed: Tensor, noise: Tensor | None
