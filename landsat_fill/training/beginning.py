@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from landsat_fill.training.settings import NetworkSettings, TrainingSettings
+    from landsat_fill.training.settings import TrainingSettings
 
 
 def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
@@ -25,33 +25,40 @@ def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
         settings: The run's.
 
     Raises:
-        UsageError: If the network doesn't exist, or the weights to begin from are of another one.
+        UsageError: If the network doesn't exist, or the weights to begin from are of another one; of the same
+            kind it may have more blocks than they, which begin fresh.
         InputError: If these can't be read.
     """
     asked = settings.network
     if not settings.weights:
         return build_network(asked.name, asked.options), {}
     file = read_weights_file(Path(settings.weights))
-    _require_network(file, asked)
-    network = load_network(file.path, expected_sha256=file.sha256).network
-    return network.requires_grad_(True), {"began_from": _origin(file)}
-
-
-def _require_network(file: WeightsFile, asked: NetworkSettings) -> None:
-    """Raise UsageError unless the weights are of the network that was asked for."""
     if file.network != asked.name:
         raise UsageError(
             f"expected weights of the network {asked.name} to begin from, "
             f"but {file.path} holds {file.network}",
             hint=f"train {file.network}, or give other --weights",
         )
-    for name, value in asked.options.items():
-        if name in file.settings and file.settings[name] != value:
-            raise UsageError(
-                f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
-                f"but {file.path} has {file.settings[name]!r}",
-                hint=f"leave network.{name} out: the weights' own settings hold",
-            )
+    known = load_network(file.path, expected_sha256=file.sha256).network
+    network = build_network(asked.name, {**file.settings, **asked.options})
+    fresh = _taken_over(network, known, file)
+    origin = _origin(file) + (f", with {len(fresh)} layers added" if fresh else "")
+    return network, {"began_from": origin}
+
+
+def _taken_over(network: nn.Module, known: nn.Module, file: WeightsFile) -> set[str]:
+    """Give a network the weights of one that is the same or smaller; return the layers that stay fresh."""
+    try:
+        lacking, beyond = network.load_state_dict(known.state_dict(), strict=False)
+    except RuntimeError:  # of another shape
+        beyond = ["its layers' widths"]
+    if beyond:
+        raise UsageError(
+            f"expected a network with all layers of {file.path} to begin from, "
+            f"but got one without {beyond[0]}",
+            hint=f"its settings: {file.settings}; a number of blocks may be raised, the rest must stay",
+        )
+    return {name.rpartition(".")[0] for name in lacking}
 
 
 def _origin(file: WeightsFile) -> str:

@@ -83,6 +83,33 @@ def total_variation(image: Tensor, hidden: Tensor) -> Tensor:
     return (along(-1) + along(-2)) / image.numel()
 
 
+def step_loss(composed: Tensor, truth: Tensor, gain: float, known: Tensor, hidden: Tensor) -> Tensor:
+    """Return the squared error of the steps between neighbours of which one is hidden, on average over bands.
+
+    What can't be known of a step is missing from its expectation, which is what a squared error asks for: so
+    fills are fainter than what they fill. A gain above 1 asks for the more.
+
+    Args:
+        composed: `(tile, band, row, col)`, the truth but for the hidden pixels.
+        truth: Of the same shape.
+        gain: What true steps are multiplied by.
+        known: 1 where the truth is known, else 0.
+        hidden: 1 where it is known and hidden.
+    """
+
+    def along(axis: int) -> tuple[Tensor, Tensor]:
+        length = composed.shape[axis] - 1
+        one, both = (
+            choose(pixels.narrow(axis, 0, length), pixels.narrow(axis, 1, length))
+            for pixels, choose in ((hidden, torch.maximum), (known, torch.minimum))
+        )
+        error = composed.diff(dim=axis) - gain * truth.diff(dim=axis)
+        return (error.square() * one * both).sum((-2, -1)), (one * both).sum((-2, -1))
+
+    square, count = (rows + cols for rows, cols in zip(along(-2), along(-1), strict=True))
+    return weighted_mean(square / count.clamp_min(1), (count > 0).to(square.dtype))
+
+
 def ms_ssim_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Return 1 - MS-SSIM, on average over tiles and bands, and over samples where there are any.
 

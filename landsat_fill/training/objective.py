@@ -198,8 +198,15 @@ def _residual(
     """
     hidden = batch.hidden.to(mean.dtype)
     unit = _error_unit(batch, hidden)
+    hidden = hidden * (unit > 0)
     error = (given.stored(mean) - batch.values) / unit.where(unit > 0, 1)
-    parts = {"error": losses.mean_over_bands(error.square(), hidden * (unit > 0))}
+    parts = {"error": losses.mean_over_bands(error.square(), hidden)}
+    if settings.step_weight:
+        truth = batch.values / unit.where(unit > 0, 1)
+        composed = truth + error.where(hidden > 0, 0)
+        known = (batch.usable | batch.hidden).to(mean.dtype)
+        steps = losses.step_loss(composed, truth, settings.step_gain, known, hidden)
+        parts["steps"] = settings.step_weight * steps
     if std is not None and settings.std_weight:
         surprise = -losses.gaussian_log_likelihood(mean.detach(), std, given.target)
         parts["surprise"] = settings.std_weight * losses.mean_over_bands(surprise, given.hidden)

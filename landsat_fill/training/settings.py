@@ -80,6 +80,13 @@ class ObjectiveSettings:
     std_weight: float = field(
         default=0.1, metadata=_setting("weight of the likelihood of errors, of residual", low=0)
     )
+    step_weight: float = field(
+        default=0.0, metadata=_setting("weight of the steps between neighbours, of residual", low=0)
+    )
+    step_gain: float = field(
+        default=1.6,
+        metadata=_setting("what true steps are multiplied by there, for a fill of more contrast", low=1),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,27 @@ def test_a_run_begins_from_given_weights(tmp_path: Path, settings_for: SettingsF
     assert tables["weights"] == str(first.last) and tables["network"]["channels"] == 8
 
 
+def test_a_larger_network_begins_as_the_smaller_one(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    """Blocks that are added say nothing until they have learned something."""
+    first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
+    train(settings_for("band-unet", budget={"steps": 20}), first, ears())
+    given = load_network(first.last)
+    still = settings_for(
+        "band-unet",
+        network={"trunk_blocks": 3},
+        budget={"steps": 1},
+        optimiser={"learning_rate": 1e-12},
+    )
+    heard = ears()
+    train(replace(still, weights=str(first.last)), second, heard)
+    assert heard.scores[0] == pytest.approx(float(given.facts["validation_error"]), abs=1e-4)
+    grown = load_network(second.last)
+    assert grown.network.settings.trunk_blocks == 3  # type: ignore[union-attr]
+    assert grown.facts["began_from"].endswith("with 4 layers added")
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     folder = RunFolder(tmp_path / "run")
     save_network(tmp_path / "given.safetensors", build_network("unet", {"channels": 8, "halvings": 2}))
@@ -105,7 +126,8 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, settings_for: Se
         return caught.value.message
 
     assert "network partialconv" in refusal(settings_for("partialconv"))
-    assert "channels 16" in refusal(settings_for("unet", network={"channels": 16}))
+    assert "layers' widths" in refusal(settings_for("unet", network={"channels": 16}))
+    assert "all layers of" in refusal(settings_for("unet", network={"halvings": 1}))
     with pytest.raises(InputError, match="can't be read"):
         train(replace(settings_for("unet"), weights=str(tmp_path / "none.safetensors")), folder, ears())
     assert not folder.path.exists()

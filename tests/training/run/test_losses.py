@@ -62,6 +62,35 @@ def test_roughness_counts_only_where_something_is_hidden() -> None:
     assert float(losses.total_variation(image, one)) == pytest.approx(1 / 6)
 
 
+def test_steps_count_where_one_is_hidden_and_both_are_known() -> None:
+    truth = torch.tensor([[0.0, 1.0, 3.0, 9.0]])[None, None]
+    composed = torch.tensor([[0.0, 2.0, 3.0, 9.0]])[None, None]
+    hidden = torch.tensor([[0.0, 1.0, 0.0, 0.0]])[None, None]
+    known = torch.ones_like(truth)
+    # The steps 0 to 1 and 1 to 3 are there as 2 and 1; asked for are 2 and 4 where the gain is 2.
+    assert float(losses.step_loss(composed, truth, 1.0, known, hidden)) == pytest.approx((1 + 1) / 2)
+    assert float(losses.step_loss(composed, truth, 2.0, known, hidden)) == pytest.approx((0 + 9) / 2)
+    known[..., 2] = 0
+    assert float(losses.step_loss(composed, truth, 2.0, known, hidden)) == 0
+    assert float(losses.step_loss(composed, truth, 2.0, known, torch.zeros_like(hidden))) == 0
+
+
+def test_a_gain_makes_steps_steeper_where_half_of_them_can_be_known() -> None:
+    """Of all multiples of a clue, the one with the least error of its steps grows with the gain."""
+    clue, truth = draw(1, 1, 64, 64), draw(1, 1, 64, 64) + draw(1, 1, 64, 64, seed=1)
+    everywhere = torch.ones_like(truth)
+
+    def best(gain: float) -> float:
+        strengths = [0.1 * tenth for tenth in range(21)]
+        return min(
+            strengths,
+            key=lambda one: float(losses.step_loss(one * clue, truth, gain, everywhere, everywhere)),
+        )
+
+    assert best(1.0) == pytest.approx(1.0, abs=0.11)
+    assert best(1.6) == pytest.approx(1.6, abs=0.11)
+
+
 @pytest.mark.parametrize(("side_px", "window_px"), [(64, 3), (96, 5), (128, 7), (256, 11), (33, 3)])
 def test_windows_of_ms_ssim_fit(side_px: int, window_px: int) -> None:
     assert losses.ms_ssim_window_px(side_px) == window_px

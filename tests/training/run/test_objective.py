@@ -109,6 +109,21 @@ def test_a_residual_weighs_places_of_any_contrast_alike(batch: Batch) -> None:
     assert errors[0] == pytest.approx(errors[1], rel=1e-4)
 
 
+def test_a_gain_of_steps_deepens_a_residual(batch: Batch) -> None:
+    """A fill that follows the truth beyond what interpolation knows is asked to go on in that direction."""
+    target = normalised(batch).target
+    mean = target.clone().requires_grad_()
+    for weight, gain, moves in ((0.0, 1.6, False), (1.0, 1.0, False), (1.0, 1.6, True)):
+        objective = objective_of("residual", std_weight=0.0, step_weight=weight, step_gain=gain)
+        loss = objective(lambda *_: Prediction(mean), batch, CPU)
+        assert ("steps" in loss.parts) == (weight > 0)
+        (slope,) = torch.autograd.grad(loss.total, mean)
+        assert bool((slope.abs() > 1e-4).any()) == moves
+        never = ~(batch.usable | batch.hidden)
+        assert not slope[never].any()
+        assert not slope[batch.usable].any()
+
+
 def test_the_deviation_of_a_residual_does_not_bend_the_mean(batch: Batch) -> None:
     def slope(std_weight: float) -> Tensor:
         mean = torch.zeros_like(batch.values, requires_grad=True)
