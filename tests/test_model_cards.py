@@ -35,7 +35,8 @@ def run_folder(tmp_path_factory):
     }
     settings = changed(recipe("unet"), tables, "a test")
     (folder / "run.toml").write_text(run_file_text(settings, "landsat-fill 0.1.0, torch 2"), encoding="utf-8")
-    (folder / "log.csv").write_text("step,minutes,loss\n50,0.5,0.9\n60,0.6,0.8\n", encoding="utf-8")
+    log = "step,minutes,loss,validation\n20,0.2,1,0.99\n40,0.4,0.9,0.95\n50,0.5,0.9,\n60,0.6,0.8,0.912\n"
+    (folder / "log.csv").write_text(log, encoding="utf-8")
     settings = {key: value for key, value in network.items() if key != "name"}
     save_network(folder / "best.safetensors", build_network("unet", settings), FACTS)
     return folder
@@ -86,7 +87,16 @@ def test_a_run_is_shipped_with_its_card(run_folder, scores, tmp_path, monkeypatc
     assert sums == f"{'0' * 64}  gone.safetensors\n{file.sha256}  unet.safetensors\n"
 
     card = shipped.shipped_card("unet")
-    for said in (file.sha256, "an abacus", "60 steps", "step 50", "float16", "| city | 0.700 |", "MIT"):
+    for said in (
+        file.sha256,
+        "an abacus",
+        "60 steps",
+        "step 50",
+        "float16",
+        "| city | 0.700 |",
+        "MIT",
+        "4.0 % of that",
+    ):
         assert said in card
     command = re.search(r"^landsat-fill train .*$", card, re.MULTILINE)[0]
     for words in ("train unet clean.tif", "--steps 60", "-O data.batch=3", "-O objective.ms_ssim=0.25"):

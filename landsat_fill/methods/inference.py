@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 """What a network may be run in. `auto` is bfloat16 where the device multiplies it faster: the graphics
-processors since 2020 and the processors with AMX (0.038 s against 0.228 s for four 3 × 3 convolutions of 64
-channels on 320 × 320 pixels, one core), float32 elsewhere."""
+processors since 2020 and the processors with AMX; float32 elsewhere. What that is worth on a scene is shown by
+tests/benchmarks/bench_full_scene.py."""
 
 
 class Runner:
@@ -136,7 +136,7 @@ def _loaded(file: WeightsFile, device: str, precision: str) -> Runner:
     torch = import_torch()
     network = cast("Any", load_network(file.path, expected_sha256=file.sha256).network)
     try:
-        # On two CPUs with channels last, convolutions took 0.2 to 0.6 of their time with channels first.
+        # The layout that convolutions are fastest in, of oneDNN on a CPU and of cuDNN.
         network = network.to(device, memory_format=torch.channels_last)
     except torch.OutOfMemoryError as error:
         raise MethodError(

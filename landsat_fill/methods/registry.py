@@ -24,7 +24,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 DEFAULT_METHOD = "auto"
 BEST_METHOD = "band-unet"
-"""What `auto` stands for: the method that measures best on places it was not chosen by."""
+"""What `auto` stands for: the method that measures best on places it was not trained on."""
 
 
 @cache

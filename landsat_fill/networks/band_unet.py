@@ -107,7 +107,11 @@ class BandUNet(nn.Module):
         alone = _in_pieces(given, lambda piece: self.before(relu(self.entrance(piece), inplace=True)))
         met = _mean_over_bands(alone, bands)  # (T, C, H/2, W/2)
         shared = self.enlarge(self.trunk(relu(self.shrink(met), inplace=True))) + self.across(met)
-        alone = (alone.view(tiles, bands, *alone.shape[1:]) + shared[:, None]).flatten(0, 1)
+        apart = alone.view(tiles, bands, *alone.shape[1:])
+        if torch.is_grad_enabled():
+            alone = (apart + shared[:, None]).flatten(0, 1)
+        else:  # in place: these are the largest maps of all
+            apart += shared[:, None]
         # (T·B, 2, H, W)
         said = _in_pieces(alone, lambda piece: pixel_shuffle(self.exit(self.after(piece)), 2))
         correction, doubt = said.float().view(tiles, bands, 2, rows, cols).unbind(2)

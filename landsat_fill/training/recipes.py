@@ -29,7 +29,7 @@ _RECIPES: Mapping[str, Mapping[str, object]] = {
         "optimiser": {"learning_rate": 1e-3},
     },
     "band-unet": {
-        "objective": {"kind": "residual"},
+        "objective": {"kind": "residual", "step_weight": 1.0},
         "optimiser": {"learning_rate": 1e-3, "gradient_norm": 0.5},
     },
 }

@@ -84,7 +84,7 @@ class ObjectiveSettings:
         default=0.0, metadata=_setting("weight of the steps between neighbours, of residual", low=0)
     )
     step_gain: float = field(
-        default=1.6,
+        default=2.0,
         metadata=_setting("what true steps are multiplied by there, for a fill of more contrast", low=1),
     )
 

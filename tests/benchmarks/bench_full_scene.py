@@ -1,6 +1,7 @@
 """Times whole processes on a full-size scene against GDAL's own tools, compressed in and compressed out.
 
     python tests/benchmarks/bench_full_scene.py --methods inverse-distance,harmonic --runs 3
+    python tests/benchmarks/bench_full_scene.py --methods band-unet:precision=float32,band-unet:uncertainty
 
 The contenders take turns (A B C A B C), so that a machine that gets busier slows all of them; the ratios are
 the medians over the turns.
@@ -33,7 +34,11 @@ def main() -> None:
     """Read the command line, let the contenders take turns, and print the table."""
     parser = argparse.ArgumentParser(description="Time whole processes on a full-size scene.")
     add_scene_options(parser)
-    parser.add_argument("--methods", default="inverse-distance,harmonic", help="methods, with commas between")
+    parser.add_argument(
+        "--methods",
+        default="inverse-distance,harmonic",
+        help="methods, with commas between; flags of one follow it with colons: band-unet:precision=float32",
+    )
     parser.add_argument("--runs", type=int, default=3, help="turns (default 3)")
     options = parser.parse_args()
     scene = full_scene(options.folder, options.rows, options.cols)
@@ -49,8 +54,8 @@ def main() -> None:
             "GDAL, -si 0": (filling_commands(scene.path, folder, smoothing=0), filled_path(folder)),
         }
         for method in methods:
-            command = [landsat_fill(), "fill", scene.path, "-o", output, "-m", method, "--overwrite", "-q"]
-            contenders[method] = ([command], output)
+            command = [landsat_fill(), "fill", scene.path, "-o", output, "--overwrite", "-q"]
+            contenders[method] = ([[*command, *_flags(method)]], output)
         for _ in range(options.runs):
             for name, (commands, written) in contenders.items():
                 costs.setdefault(name, []).append(measure(commands))
@@ -59,6 +64,13 @@ def main() -> None:
                 for file in folder.iterdir():
                     file.unlink()
     show(_table(costs, sizes_mb))
+
+
+def _flags(method: str) -> list[str]:
+    """Return the words of the command line for `NAME:FLAG=VALUE:FLAG`."""
+    name, *flags = method.split(":")
+    words = [f"--{flag}".split("=", 1) for flag in flags]
+    return ["-m", name, *(word for pair in words for word in pair)]
 
 
 def _table(costs: Mapping[str, Sequence[Cost]], sizes_mb: Mapping[str, float]) -> Table:

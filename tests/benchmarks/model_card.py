@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from method_scores import RIVAL
@@ -10,7 +11,6 @@ from run_record import portable, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from method_scores import MethodScores
     from run_record import RunRecord
@@ -46,22 +46,25 @@ LIMITS = {
     ),
     "convcnp": (
         f"{SLOT_LIMITS} A Gaussian for each pixel alone: there are no draws, and the mean is smooth where "
-        "the network is unsure. Trained for far fewer passes over the data than the talk's 400 epochs."
+        "the network is unsure. Without the batch normalisation that the source has for images. Trained for "
+        "far fewer passes over the data than the talk's 400 epochs."
     ),
     "convlnp": (
         f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill "
         "depends a little on where the tiles lie. A draw has one deviation for a whole tile and band; "
         "sure pixels are told from unsure ones by how much the draws differ. All but the encoder runs "
-        "once a sample. Trained for far fewer passes over the data than the talk's 200 epochs, and with "
-        "fewer samples."
+        "once a sample. Half as wide as the source's 128 channels, without its batch normalisation; trained "
+        "for far fewer passes over the data than the talk's 200 epochs, and with fewer samples."
     ),
     "partialconv": (
-        f"{SLOT_LIMITS} No standard deviation. Trained without the source's perceptual and style losses, "
-        "which need another network, trained on photographs."
+        f"{SLOT_LIMITS} No standard deviation. Shallower and narrower than the source's, without batch "
+        "normalisation, and trained without its perceptual and style losses, which need another network, "
+        "trained on photographs."
     ),
     "unet": (
-        f"{SLOT_LIMITS} No standard deviation. It predicts levels and no correction of an interpolation, "
-        "so nothing holds it near one where a scene is unlike those it was trained on."
+        f"{SLOT_LIMITS} No standard deviation. Shallower and narrower than the source's. It predicts levels "
+        "and no correction of an interpolation, so nothing holds it near one where a scene is unlike those "
+        "it was trained on."
     ),
 }
 """What to know before relying on a network, by hand; figures stand in the scores."""
@@ -144,23 +147,41 @@ def _training(file: WeightsFile, record: RunRecord, earlier: Sequence[str], hard
     shipped = f"shipped are the weights of step {int(facts['steps']):,}"
     if "validation_error" in facts:
         shipped += f", the best in training: {facts['validation_error']} of a classical fill's RMSE"
+    began_from = []
+    if "began_from" in facts:
+        where = Path(portable(record.settings.weights)).parent
+        kept = ", which the history of the repository has" if where == Path("models") else ""
+        began_from = [("began from", facts["began_from"] + kept)]
     rows = [
         ("data", facts["trained_on"]),
         ("code", record.versions),
         ("hardware", hardware),
         ("length", f"{record.steps:,} steps in {record.minutes:.0f} minutes; {shipped}"),
+        *_gain(record),
         ("objective", f"{facts['objective']}, seed {facts['seed']}"),
-        *([("began from", facts["began_from"])] if "began_from" in facts else []),
+        *began_from,
     ]
     yield _table(("", ""), rows, right=False)
+
+
+def _gain(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """Yield whether training still paid when it ended, where that was looked at often enough."""
+    errors = record.validation_errors
+    if len(errors) >= 3:
+        earlier, last = min(errors[: -(len(errors) // 3)]), min(errors)
+        yield (
+            "still gaining",
+            f"{100 * (1 - last / earlier):.1f} % of that error in the last third of the run: "
+            f"{earlier:.4f} became {last:.4f}, most of it as the rate fell",
+        )
 
 
 def _scores(scores: MethodScores, record: RunRecord) -> Iterator[str]:
     shown = {h: n for h, n in _COLUMNS.items() if any(row[n] is not None for row in scores.rows.values())}
     rows = [[name, *(_number(row[score]) for score in shown.values())] for name, row in scores.rows.items()]
     yield (
-        "By `landsat-fill evaluate`; RMSE on hidden pixels relative to GDAL's fillnodata with three "
-        "smoothing passes, mean over bands and places."
+        f"By `landsat-fill evaluate -m {scores.label.replace(' ', ':')}`; RMSE on hidden pixels relative to "
+        "GDAL's fillnodata with three smoothing passes, mean over bands and places."
     )
     yield _table(("stripes", *shown), rows)
     known = [place for place in scores.by_place if place in record.scenes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import shlex
 from dataclasses import dataclass, fields, is_dataclass
@@ -50,6 +51,7 @@ class RunRecord:
         gaps: The real scenes whose gaps were laid.
         steps: Steps taken.
         minutes: Time they took.
+        validation_errors: The errors on validation, in order.
     """
 
     settings: TrainingSettings
@@ -61,6 +63,7 @@ class RunRecord:
     gaps: tuple[str, ...]
     steps: int
     minutes: float
+    validation_errors: tuple[float, ...]
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -79,7 +82,7 @@ def read_run(folder: Path) -> RunRecord:
     run = RunFolder(folder)
     tables = read_run_file(run.settings)
     settings = changed(recipe(tables["network"]["name"]), tables, str(run.settings))
-    last = read_journal(run.log)[-1]
+    journal = read_journal(run.log)
     data = [Path(path) for path in settings.data.paths]
     manifest = read_manifest(data[0]) if (data[0] / MANIFEST_NAME).is_file() else None
     held_out = None if settings.data.validation else settings.data.fold
@@ -92,8 +95,11 @@ def read_run(folder: Path) -> RunRecord:
         scenes=tuple(scene.name for scene in trained),
         patches=sum(scene.patches for scene in trained),
         gaps=() if manifest is None else tuple(gaps.name for gaps in manifest.gaps),
-        steps=int(last["step"]),
-        minutes=last["minutes"],
+        steps=int(journal[-1]["step"]),
+        minutes=journal[-1]["minutes"],
+        validation_errors=tuple(
+            row["validation"] for row in journal if not math.isnan(row.get("validation", math.nan))
+        ),
     )
 
 
