@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 """What a network may be run in. `auto` is bfloat16 where the device multiplies it faster: the graphics
-processors since 2020 and the processors with AMX; float32 elsewhere. What that is worth on a scene is shown by
+processors since 2020 and the processors with AMX; float32 elsewhere. What that is worth on a scene, shows
 tests/benchmarks/bench_full_scene.py."""
 
 
