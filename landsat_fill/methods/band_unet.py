@@ -37,8 +37,8 @@ class BandUNetMethod(LearnedMethod):
         summary="a U-Net for any bands that corrects a spline in tension; knows its error",
         source="landsat-fill 2026; U-Net: Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28; weights "
         "shared by all bands: Zaheer et al. 2017, Deep Sets, https://arxiv.org/abs/1703.06114",
-        halo_px=120,
-        tile_px=512,
+        halo_px=136,
+        tile_px=480,
         align_px=8,
         gives_std=True,
         devices=("cpu", "cuda"),

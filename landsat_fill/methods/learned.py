@@ -200,6 +200,7 @@ class LearnedMethod:
         levelled = level_tiles(image, gaps.usable, context.threads)
         first = self.first_fill(levelled.values, gaps, context)
         values = _on_device(levelled.values if first is None else first, self.info.align_px, runner, "edge")
+        levelled = levelled.without_values()
         observed = _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant")
         mean, spread = local_statistics(values, observed)
         seen = self._seen(context.wanted, Window(0, 0, *values.shape[2:]))
@@ -210,7 +211,7 @@ class LearnedMethod:
             signal = signal * observed
         signal = signal.contiguous(memory_format=torch.channels_last)
         # Copies, so that the rest of the tile needn't be kept.
-        return _Given(signal, observed.clone(), mean.clone(), spread.clone(), levelled.without_values(), seen)
+        return _Given(signal, observed.clone(), mean.clone(), spread.clone(), levelled, seen)
 
     def _seen(self, wanted: tuple[Window, ...], tile: Window) -> Window:
         """Return the part of a tile that the network must see; all of it where the tiles' parts differ."""

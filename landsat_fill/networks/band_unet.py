@@ -100,11 +100,7 @@ class BandUNet(nn.Module):
         del noise
         require_tiles(signal, observed, self.size_multiple_px)
         tiles, bands, rows, cols = signal.shape
-        shown = signal.clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
-        given = torch.stack([shown, observed], 2).flatten(0, 1)  # (T·B, 2, H, W)
-        given = pixel_unshuffle(given, 2).contiguous(memory_format=torch.channels_last)
-        # (T·B, C, H/2, W/2)
-        alone = _in_pieces(given, lambda piece: self.before(relu(self.entrance(piece), inplace=True)))
+        alone = self._entered(signal, observed)  # (T·B, C, H/2, W/2)
         met = _mean_over_bands(alone, bands)  # (T, C, H/2, W/2)
         shared = self.enlarge(self.trunk(relu(self.shrink(met), inplace=True))) + self.across(met)
         apart = alone.view(tiles, bands, *alone.shape[1:])
@@ -116,6 +112,13 @@ class BandUNet(nn.Module):
         said = _in_pieces(alone, lambda piece: pixel_shuffle(self.exit(self.after(piece)), 2))
         correction, doubt = said.float().view(tiles, bands, 2, rows, cols).unbind(2)
         return Prediction(signal + correction, LEAST_STD + _FIRST_STD * softplus(doubt) / math.log(2))
+
+    def _entered(self, signal: Tensor, observed: Tensor) -> Tensor:
+        """Return the features of each band alone, `(tile · band, channel, row / 2, col / 2)`."""
+        shown = signal.clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
+        given = torch.stack([shown, observed], 2).flatten(0, 1)  # (T·B, 2, H, W)
+        given = pixel_unshuffle(given, 2).contiguous(memory_format=torch.channels_last)
+        return _in_pieces(given, lambda piece: self.before(relu(self.entrance(piece), inplace=True)))
 
 
 class _Block(nn.Module):
