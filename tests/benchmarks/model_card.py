@@ -150,7 +150,7 @@ def _training(file: WeightsFile, record: RunRecord, earlier: Sequence[str], hard
     began_from = []
     if "began_from" in facts:
         where = Path(portable(record.settings.weights)).parent
-        kept = ", which the history of the repository has" if where == Path("models") else ""
+        kept = "; the history of the repository has it" if where == Path("models") else ""
         began_from = [("began from", facts["began_from"] + kept)]
     rows = [
         ("data", facts["trained_on"]),
@@ -170,9 +170,9 @@ def _gain(record: RunRecord) -> Iterator[tuple[str, str]]:
     if len(errors) >= 3:
         earlier, last = min(errors[: -(len(errors) // 3)]), min(errors)
         yield (
-            "still gaining",
+            "gained at last",
             f"{100 * (1 - last / earlier):.1f} % of that error in the last third of the run: "
-            f"{earlier:.4f} became {last:.4f}, most of it as the rate fell",
+            f"{earlier:.4f} became {last:.4f}",
         )
 
 
