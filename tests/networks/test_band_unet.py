@@ -53,6 +53,16 @@ def assert_same(one: Prediction, other: Prediction) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("bands", [1, 6])
+def test_filling_says_what_training_heard(network, bands) -> None:
+    """Where no gradient is wanted, bands go through one by one, and the largest maps are written over."""
+    signal, observed = tiles(bands)
+    before = signal.clone()
+    heard = Prediction(*(values.detach() for values in network(signal, observed)))
+    assert_same(predict(network, signal, observed), heard)
+    assert torch.equal(signal, before)
+
+
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 6, 8, 13])
 def test_any_number_of_bands_is_predicted(network, bands) -> None:
     signal, observed = tiles(bands)
