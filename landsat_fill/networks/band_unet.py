@@ -32,7 +32,7 @@ _FIRST_STD = 0.4  # what an untrained network says: about the error of an interp
 
 @dataclass(frozen=True)
 class BandUNetSettings:
-    """What a band U-Net is built from; by default 1.9 million parameters.
+    """What a band U-Net is built from; by default 2.5 million parameters.
 
     Attributes:
         band_channels: Width while each band is alone, at half the tile's size.
@@ -45,7 +45,7 @@ class BandUNetSettings:
     band_channels: int = 32
     channels: int = 128
     entrance_blocks: int = 1
-    trunk_blocks: int = 6
+    trunk_blocks: int = 8
     exit_blocks: int = 2
 
 

@@ -151,8 +151,9 @@ def _command(settings: TrainingSettings, folder: Path) -> list[str]:
     if settings.seed != usual.seed:
         words += ["--seed", str(settings.seed)]
     options = dict(_departures(settings, usual))
-    own = settings_of(build_network(name))
-    options |= {f"network.{k}": v for k, v in settings.network.options.items() if v != own[k]}
+    # Where the run began from weights, what isn't said is theirs, and not the network's default.
+    own = {} if settings.weights else settings_of(build_network(name))
+    options |= {f"network.{k}": v for k, v in settings.network.options.items() if v != own.get(k)}
     for key, flag in (("budget.steps", "--steps"), ("budget.minutes", "--minutes")):
         if key in options:
             words += [flag, f"{options.pop(key):g}"]
