@@ -63,6 +63,9 @@ class BandUNet(nn.Module):
     starts_filled: ClassVar[bool] = True
     """Its signal is interpolated where not observed: so training must do, too."""
 
+    growing: ClassVar[tuple[str, ...]] = ("entrance_blocks", "trunk_blocks", "exit_blocks")
+    """Settings that may be raised when training goes on: a block that is added says nothing at first."""
+
     def __init__(self, settings: BandUNetSettings) -> None:
         super().__init__()
         self.settings = settings

@@ -11,11 +11,11 @@ from landsat_fill.networks.weights import load_network
 from landsat_fill.networks.weights_file import WeightsFile, read_weights_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from torch import nn
 
-    from landsat_fill.training.settings import TrainingSettings
+    from landsat_fill.training.settings import NetworkSettings, TrainingSettings
 
 
 def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
@@ -33,32 +33,38 @@ def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
     if not settings.weights:
         return build_network(asked.name, asked.options), {}
     file = read_weights_file(Path(settings.weights))
+    _require_kind(file, asked)
+    network = build_network(asked.name, {**file.settings, **asked.options})
+    _require_fit(file, asked, getattr(network, "growing", ()))
+    known = load_network(file.path, expected_sha256=file.sha256).network
+    # What the file lacks can only be blocks that were added, which say nothing yet.
+    lacking = network.load_state_dict(known.state_dict(), strict=False).missing_keys
+    fresh = {name.rpartition(".")[0] for name in lacking}
+    return network, {"began_from": _origin(file) + (f", with {len(fresh)} layers added" if fresh else "")}
+
+
+def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
+    """Raise UsageError unless the weights are of the network that was asked for."""
     if file.network != asked.name:
         raise UsageError(
             f"expected weights of the network {asked.name} to begin from, "
             f"but {file.path} holds {file.network}",
             hint=f"train {file.network}, or give other --weights",
         )
-    known = load_network(file.path, expected_sha256=file.sha256).network
-    network = build_network(asked.name, {**file.settings, **asked.options})
-    fresh = _taken_over(network, known, file)
-    origin = _origin(file) + (f", with {len(fresh)} layers added" if fresh else "")
-    return network, {"began_from": origin}
 
 
-def _taken_over(network: nn.Module, known: nn.Module, file: WeightsFile) -> set[str]:
-    """Give a network the weights of one that is the same or smaller; return the layers that stay fresh."""
-    try:
-        lacking, beyond = network.load_state_dict(known.state_dict(), strict=False)
-    except RuntimeError:  # of another shape
-        beyond = ["its layers' widths"]
-    if beyond:
+def _require_fit(file: WeightsFile, asked: NetworkSettings, growing: Collection[str]) -> None:
+    """Raise UsageError unless the settings asked for are those of the weights, or add blocks to them."""
+    for name, value in asked.options.items():
+        own = file.settings.get(name, value)
+        if value == own or (name in growing and value > own):  # type: ignore[operator]  # numbers of blocks
+            continue
         raise UsageError(
-            f"expected a network with all layers of {file.path} to begin from, "
-            f"but got one without {beyond[0]}",
-            hint=f"its settings: {file.settings}; a number of blocks may be raised, the rest must stay",
+            f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
+            f"but {file.path} has {own!r}",
+            hint=f"leave network.{name} out: the weights' own settings hold"
+            + (", or raise it: blocks may be added" if name in growing else ""),
         )
-    return {name.rpartition(".")[0] for name in lacking}
 
 
 def _origin(file: WeightsFile) -> str:

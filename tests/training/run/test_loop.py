@@ -114,6 +114,9 @@ def test_a_larger_network_begins_as_the_smaller_one(
     grown = load_network(second.last)
     assert grown.network.settings.trunk_blocks == 3  # type: ignore[union-attr]
     assert grown.facts["began_from"].endswith("with 4 layers added")
+    shrunk = replace(settings_for("band-unet"), weights=str(second.last))
+    with pytest.raises(UsageError, match=r"trunk_blocks 1 to begin from, but .* has 3"):
+        train(shrunk, RunFolder(tmp_path / "third"), ears())
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
@@ -126,8 +129,8 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, settings_for: Se
         return caught.value.message
 
     assert "network partialconv" in refusal(settings_for("partialconv"))
-    assert "layers' widths" in refusal(settings_for("unet", network={"channels": 16}))
-    assert "all layers of" in refusal(settings_for("unet", network={"halvings": 1}))
+    assert "channels 16" in refusal(settings_for("unet", network={"channels": 16}))
+    assert "halvings 3" in refusal(settings_for("unet", network={"halvings": 3}))
     with pytest.raises(InputError, match="can't be read"):
         train(replace(settings_for("unet"), weights=str(tmp_path / "none.safetensors")), folder, ears())
     assert not folder.path.exists()
