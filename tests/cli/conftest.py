@@ -88,6 +88,28 @@ def spawn() -> Callable[..., Ended]:
 
 
 @pytest.fixture
+def fill_in_both_units(
+    run: Callable[..., Ended], opened: Callable[..., rasterio.DatasetReader]
+) -> Callable[..., tuple[NDArray[np.generic], NDArray[np.floating]]]:
+    """Return a function that fills a picture and its reflectance; both come back in the picture's numbers."""
+    gain, offset = np.float32(0.0025), np.float32(-0.01)
+
+    def fill(made: Made, *options: object) -> tuple[NDArray[np.generic], NDArray[np.floating]]:
+        reflectance = made.path.with_name("reflectance.tif")
+        with opened(made.path) as dataset:
+            profile, stored = dataset.profile, dataset.read()
+        profile.update(dtype="float32", nodata=np.nan)
+        with rasterio.open(reflectance, "w", **profile) as dataset:
+            dataset.write(np.where(made.missing, np.float32(np.nan), stored * gain + offset))
+        assert run(made.path, reflectance, *options).code == 0
+        found = opened(reflectance.with_name("reflectance_filled.tif")).read()
+        assert found.dtype == np.float32
+        return opened(made.path.with_name("scene_filled.tif")).read(), (found - offset) / gain
+
+    return fill
+
+
+@pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Made]:
     """Return a function that writes a scene with SLC-off stripes; see `make_scene`."""
 
