@@ -95,6 +95,8 @@ def step_loss(composed: Tensor, truth: Tensor, gain: float, known: Tensor, hidde
         gain: What true steps are multiplied by.
         known: 1 where the truth is known, else 0.
         hidden: 1 where it is known and hidden.
+
+    Source: this project.
     """
 
     def along(axis: int) -> tuple[Tensor, Tensor]:
