@@ -161,6 +161,7 @@ def _fill_scene(
                 files.write(strip)
             else:
                 writing = pool.submit(files.write, strip)
+            del strip  # it ends with its writing, and not with the next one
             tell_of_strip(1.0, "")
     counted.notes = survey_notes(scene, survey, tells_missing=reader.tells_missing)
     counted.notes += (*fill_notes(survey, request, counted.tally), *told)
