@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
 
     from landsat_fill.training.average import WeightAverage
 
-_FORMAT = "landsat-fill-checkpoint/1"
+_FORMAT = "landsat-fill-checkpoint/2"
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
+"""What torch raises for a file that is cut off, or of something else."""
 
 
 @dataclass(slots=True)
@@ -35,12 +48,18 @@ class Progress:
         minutes: Time spent, over all sittings.
         best: The lowest validation error; infinite before the first.
         stale: Validations since.
+        error: That of the last validation; NaN before the first.
+        std_factor: What this one found the standard deviation to be multiplied by; None without one.
+        validated: The step it was at.
     """
 
     step: int = 0
     minutes: float = 0.0
     best: float = float("inf")
     stale: int = 0
+    error: float = math.nan
+    std_factor: float | None = None
+    validated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +85,6 @@ def save_checkpoint(path: Path, parts: Parts) -> None:
     Raises:
         OutputError: If it can't be written.
     """
-    progress = parts.progress
     content = io.BytesIO()
     torch.save(
         {
@@ -74,10 +92,7 @@ def save_checkpoint(path: Path, parts: Parts) -> None:
             "network": parts.network.state_dict(),
             "average": parts.average.network.state_dict(),
             "optimiser": parts.optimiser.state_dict(),
-            "step": progress.step,
-            "minutes": progress.minutes,
-            "best": progress.best,
-            "stale": progress.stale,
+            "progress": asdict(parts.progress),
         },
         content,
     )
@@ -98,10 +113,9 @@ def load_checkpoint(path: Path, parts: Parts) -> None:
         parts.network.load_state_dict(state["network"])
         parts.average.network.load_state_dict(state["average"])
         parts.optimiser.load_state_dict(state["optimiser"])
-        progress = parts.progress
-        progress.step, progress.minutes = state["step"], state["minutes"]
-        progress.best, progress.stale = state["best"], state["stale"]
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+        for name in asdict(parts.progress):
+            setattr(parts.progress, name, state["progress"][name])
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"expected a checkpoint of this run in {path}, but got an error: {reason}",

@@ -135,7 +135,7 @@ def _folder_moved_into_place(target: Path) -> Iterator[Path]:
             target.rename(replaced)
         try:
             beside.rename(target)
-        except OSError:
+        except BaseException:  # an interrupt, too, must leave one of the two
             if replaced.exists():
                 replaced.rename(target)
             raise

@@ -44,6 +44,9 @@ _MOST_BAD_STEPS = 50
 _NOISES_A_SEED = 1 << 40
 """More than any run draws, so that runs of different seeds share none."""
 
+_SEEDS = 1 << 63
+"""As many as torch's generators take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
@@ -103,7 +106,6 @@ class Loop:
         self._means = _Means()
         self._share = 0.0
         self._rate = 0.0
-        self._score: Score | None = None
         self._bad_steps = 0
         self._draws_curve = True
 
@@ -155,7 +157,7 @@ class Loop:
         """Make the noise of a step a function of the seed and the step, so that resuming is exact."""
         processes = self._workshop.processes
         draw = self._progress.step * processes.count + processes.rank
-        generator.manual_seed(_NOISES_A_SEED * self._settings.seed + draw)
+        generator.manual_seed((_NOISES_A_SEED * self._settings.seed + draw) % _SEEDS)
 
     def _step(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> None:
         """Take a step, unless its gradient isn't finite."""
@@ -185,38 +187,40 @@ class Loop:
         """Write all that the run can go on from, after a validation if there is to be one."""
         if not self._workshop.processes.first:
             return
-        if validates:
-            self._validate()
-        self._log(self._score if validates else None)
+        self._log(self._validate() if validates else None)
         folder = self._workshop.folder
         self._save_weights(folder.last)
         save_checkpoint(folder.checkpoint, self._parts)
         self._draw()
 
-    def _validate(self) -> None:
-        """Score the averaged network, and save it if it is the best yet."""
+    def _validate(self) -> Score | None:
+        """Return the score of the averaged network, which is saved if it is the best yet."""
         workshop, progress = self._workshop, self._progress
         if workshop.validation is None:
-            return
+            return None
         network = self._parts.average.network
-        self._score = workshop.validation.score(network, workshop.objective, workshop.device)
-        if self._score.error < progress.best:
-            progress.best, progress.stale = self._score.error, 0
+        score = workshop.validation.score(network, workshop.objective, workshop.device)
+        progress.error, progress.std_factor, progress.validated = score.error, score.std_factor, progress.step
+        if score.error < progress.best:
+            progress.best, progress.stale = score.error, 0
             self._save_weights(workshop.folder.best)
         else:
             progress.stale += 1
         self._listener.validated(self._standing())
+        return score
 
     def _save_weights(self, path: Path) -> None:
+        progress = self._progress
         facts = {
             **self._workshop.facts,
-            "steps": str(self._progress.step),
-            "minutes": f"{self._progress.minutes:.1f}",
+            "steps": str(progress.step),
+            "minutes": f"{progress.minutes:.1f}",
         }
-        if self._score is not None:
-            facts["validation_error"] = f"{self._score.error:.4f}"
-            if self._score.std_factor is not None:
-                facts["std_factor"] = f"{self._score.std_factor:.4f}"
+        if progress.validated:
+            facts["validated_step"] = str(progress.validated)
+            facts["validation_error"] = f"{progress.error:.4f}"
+        if progress.std_factor is not None:
+            facts["std_factor"] = f"{progress.std_factor:.4f}"
         save_network(path, self._parts.average.network, facts)
 
     def _log(self, score: Score | None) -> None:
@@ -253,5 +257,5 @@ class Loop:
     def _standing(self) -> Standing:
         progress = self._progress
         loss = self._means.of("loss") if self._means.steps else math.nan
-        score = self._score.error if self._score else None
+        score = progress.error if progress.validated else None
         return Standing(progress.step, self._share, progress.minutes, loss, score, progress.best)

@@ -14,7 +14,7 @@ from landsat_fill.networks.catalogue import settings_of
 from landsat_fill.networks.normalising import CELL_PX
 from landsat_fill.training.average import WeightAverage
 from landsat_fill.training.batches import StepBatches
-from landsat_fill.training.beginning import begun
+from landsat_fill.training.beginning import begun, continued
 from landsat_fill.training.checkpoints import Parts, Progress, load_checkpoint
 from landsat_fill.training.hardware import training_device, training_precision
 from landsat_fill.training.journal import Journal
@@ -79,17 +79,16 @@ def train(
     processes, device = join_processes(training_device(settings.machine.device))
     try:
         torch.manual_seed(settings.seed)
-        network, origin = begun(settings)
+        network, origin = continued(settings, folder.last) if resume else begun(settings)
         settings = _completed(settings, network)
         _check(settings, network)
         workshop, summary = _equipped(settings, network, origin, folder, device, processes)
+        if resume:
+            load_checkpoint(folder.checkpoint, workshop.parts)
         if processes.first:
             text = run_file_text(settings, f"landsat-fill {__version__}, torch {torch.__version__}")
             folder.begin(text, resume=resume, overwrite=overwrite)
-        if resume:
-            load_checkpoint(folder.checkpoint, workshop.parts)
-            if processes.first:
-                workshop.journal.cut_after(workshop.parts.progress.step)
+            workshop.journal.cut_after(workshop.parts.progress.step)
         listener.noted(summary)
         return Result(Loop(workshop, listener).run(), workshop.parts.progress)
     finally:

@@ -115,7 +115,7 @@ def test_a_larger_network_begins_as_the_smaller_one(
     assert grown.network.settings.trunk_blocks == 3  # type: ignore[union-attr]
     assert grown.facts["began_from"].endswith("with 4 layers added")
     shrunk = replace(settings_for("band-unet"), weights=str(second.last))
-    with pytest.raises(UsageError, match=r"trunk_blocks 1 to begin from, but .* has 3"):
+    with pytest.raises(UsageError, match=r"trunk_blocks 1, but .* has 3"):
         train(shrunk, RunFolder(tmp_path / "third"), ears())
 
 
@@ -205,21 +205,83 @@ def test_a_run_is_not_replaced_unasked(tmp_path: Path, settings_for: SettingsFor
     train(settings, folder, ears(), overwrite=True)
 
 
-def test_a_damaged_checkpoint_is_an_error(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+@pytest.mark.parametrize("left", [0, 500])
+def test_a_damaged_checkpoint_is_an_error(
+    left: int, tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
     folder = RunFolder(tmp_path / "run")
     train(settings_for(), folder, ears(stop_after=1))
-    folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:500])
+    folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:left])
     with pytest.raises(InputError, match="checkpoint"):
         train(settings_for(), folder, ears(), resume=True)
 
 
-def test_a_checkpoint_of_another_network_is_an_error(
+def test_a_run_that_cannot_go_on_as_asked_stays_as_it_is(
     tmp_path: Path, settings_for: SettingsFor, ears: Any
 ) -> None:
     folder = RunFolder(tmp_path / "run")
     train(settings_for(), folder, ears(stop_after=1))
-    with pytest.raises(InputError, match="checkpoint"):
+    before = folder.settings.read_bytes()
+    with pytest.raises(UsageError, match="network convcnp"):
         train(settings_for("convcnp"), folder, ears(), resume=True)
+    with pytest.raises(UsageError, match="channels 16"):
+        train(settings_for(network={"channels": 16}), folder, ears(), resume=True)
+    checkpoint = folder.checkpoint.read_bytes()
+    folder.checkpoint.write_bytes(b"")
+    with pytest.raises(InputError, match="checkpoint"):
+        train(settings_for(seed=7), folder, ears(), resume=True)
+    folder.checkpoint.write_bytes(checkpoint)
+    assert folder.settings.read_bytes() == before
+    train(settings_for(), folder, ears(), resume=True)
+
+
+def test_a_run_goes_on_without_the_weights_it_began_from(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    given = tmp_path / "given.safetensors"
+    save_network(given, build_network("unet", {"channels": 8, "halvings": 2}))
+    folder = RunFolder(tmp_path / "run")
+    settings = replace(settings_for(), weights=str(given))
+    train(settings, folder, ears(stop_after=1))
+    origin = load_network(folder.last).facts["began_from"]
+    given.unlink()
+    train(settings, folder, ears(), resume=True)
+    assert load_network(folder.last).facts["began_from"] == origin
+
+
+def test_a_score_is_kept_over_a_break(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    folder = RunFolder(tmp_path / "run")
+    settings = settings_for("convcnp", validation={"every_steps": 2})
+    train(settings, folder, ears(stop_after=2))
+    before = load_network(folder.last).facts
+    train(settings, folder, ears(stop_after=3), resume=True)
+    after = load_network(folder.last).facts
+    assert (before["steps"], after["steps"]) == ("2", "3")
+    for name in ("validated_step", "validation_error", "std_factor"):
+        assert before[name] == after[name]
+    assert after["validated_step"] == "2"
+
+
+def test_a_log_takes_up_parts_of_the_loss_that_come_and_go(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    validation = {"every_steps": 2}
+
+    def settings(weight: float) -> TrainingSettings:
+        return settings_for("band-unet", validation=validation, objective={"step_weight": weight})
+
+    train(settings(0.0), folder, ears(stop_after=2))
+    train(settings(1.0), folder, ears(stop_after=4), resume=True)
+    train(settings(0.0), folder, ears(), resume=True)
+    assert [bool(row["steps"]) for row in rows_of(folder)] == [False, True, False]
+
+
+def test_a_date_can_be_a_seed(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    first, second = (RunFolder(tmp_path / name) for name in ("first", "second"))
+    for seed, folder in ((20240101, first), (20240102, second)):
+        train(settings_for("convlnp", seed=seed, budget={"steps": 1}), folder, ears())
+    assert not same_weights(first.last, second.last)
 
 
 def test_what_is_left_open_is_decided_and_written_down(
