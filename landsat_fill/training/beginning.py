@@ -1,4 +1,4 @@
-"""What a run begins from: fresh weights, or those of a file; or goes on from: its own."""
+"""What a run begins from: fresh weights, or those of a file."""
 
 from __future__ import annotations
 
@@ -17,28 +17,8 @@ if TYPE_CHECKING:
 
     from landsat_fill.training.settings import NetworkSettings, TrainingSettings
 
-_BEGAN_FROM = "began_from"
-
-
-def continued(settings: TrainingSettings, last: Path) -> tuple[nn.Module, Mapping[str, str]]:
-    """Return the network of a run that goes on, and what it has written down of its origin.
-
-    What the run once began from isn't looked at: that file may have gone, or changed.
-
-    Args:
-        settings: The run's.
-        last: The weights it saved last.
-
-    Raises:
-        UsageError: If the network asked for is another.
-        InputError: If the weights can't be read.
-    """
-    asked = settings.network
-    file = read_weights_file(last)
-    _require_kind(file, asked)
-    _require_fit(file, asked, growing=())
-    network = build_network(asked.name, file.settings)
-    return network, {key: value for key, value in file.facts.items() if key == _BEGAN_FROM}
+BEGAN_FROM = "began_from"
+"""What the origin of a run's weights is called beside them."""
 
 
 def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
@@ -63,15 +43,16 @@ def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
     # What the file lacks can only be blocks that were added, which say nothing yet.
     lacking = network.load_state_dict(known.state_dict(), strict=False).missing_keys
     fresh = {name.rpartition(".")[0] for name in lacking}
-    return network, {_BEGAN_FROM: _origin(file) + (f", with {len(fresh)} layers added" if fresh else "")}
+    return network, {BEGAN_FROM: _origin(file) + (f", with {len(fresh)} layers added" if fresh else "")}
 
 
 def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
     """Raise UsageError unless the weights are of the network that was asked for."""
     if file.network != asked.name:
         raise UsageError(
-            f"expected weights of the network {asked.name}, but {file.path} holds {file.network}",
-            hint=f"train {file.network}, or take other weights",
+            f"expected weights of the network {asked.name} to begin from, "
+            f"but {file.path} holds {file.network}",
+            hint=f"train {file.network}, or give other --weights",
         )
 
 
@@ -82,7 +63,8 @@ def _require_fit(file: WeightsFile, asked: NetworkSettings, growing: Collection[
         if value == own or (name in growing and value > own):  # type: ignore[operator]  # numbers of blocks
             continue
         raise UsageError(
-            f"expected weights of a {asked.name} with {name} {value!r}, but {file.path} has {own!r}",
+            f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
+            f"but {file.path} has {own!r}",
             hint=f"leave network.{name} out: the weights' own settings hold"
             + (", or raise it: blocks may be added" if name in growing else ""),
         )
@@ -94,6 +76,6 @@ def _origin(file: WeightsFile) -> str:
     words = [f"{file.path.name} sha256:{file.sha256}"]
     if "steps" in facts and "minutes" in facts:
         words.append(f"{int(facts['steps']):,} steps in {float(facts['minutes']):.0f} minutes")
-    if _BEGAN_FROM in facts:
-        words.append(f"which began from {facts[_BEGAN_FROM]}")
+    if BEGAN_FROM in facts:
+        words.append(f"which began from {facts[BEGAN_FROM]}")
     return ", ".join(words)

@@ -11,7 +11,7 @@ from landsat_fill.errors import InputError
 from landsat_fill.io.text_files import append_line, write_text_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -33,31 +33,22 @@ class Journal:
             return
         rows = [row for row in read_journal(self.path) if row["step"] <= step]
         if rows:
-            self._rewrite(rows, tuple(rows[0]))
+            self._columns = tuple(rows[0])
+            texts = [_line(self._columns), *(_line([_text(row[c]) for c in self._columns]) for row in rows)]
+            write_text_atomically(self.path, "\n".join(texts) + "\n")
         else:
             self.path.unlink()
 
     def write(self, row: Mapping[str, float]) -> None:
-        """Append a row; its columns are added to those of the rows before, which have nothing there.
+        """Append a row; the first one names the columns.
 
         Raises:
-            InputError: If the log can't be read.
             OutputError: If it can't be written.
         """
         if not self._columns:
             self._columns = tuple(row)
             append_line(self.path, _line(self._columns))
-        elif added := [column for column in row if column not in self._columns]:
-            self._rewrite(read_journal(self.path), (*self._columns, *added))
-        append_line(self.path, self._line_of(row))
-
-    def _rewrite(self, rows: Sequence[Mapping[str, float]], columns: tuple[str, ...]) -> None:
-        self._columns = columns
-        lines = [_line(columns), *map(self._line_of, rows)]
-        write_text_atomically(self.path, "\n".join(lines) + "\n")
-
-    def _line_of(self, row: Mapping[str, float]) -> str:
-        return _line([_text(row.get(column, math.nan)) for column in self._columns])
+        append_line(self.path, _line([_text(row[column]) for column in self._columns]))
 
 
 def read_journal(path: Path) -> list[dict[str, float]]:

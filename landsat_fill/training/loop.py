@@ -172,10 +172,7 @@ class Loop:
         if not math.isfinite(norm):
             self._bad_steps += 1
             if self._bad_steps >= _MOST_BAD_STEPS:
-                raise LandsatFillError(
-                    f"expected a loss that falls, but the last {_MOST_BAD_STEPS} gradients aren't finite",
-                    hint="lower optimiser.learning_rate, or set machine.precision to float32",
-                )
+                raise _diverged(f"the last {_MOST_BAD_STEPS} gradients aren't finite")
             return
         self._bad_steps = 0
         optimiser.step()
@@ -200,6 +197,8 @@ class Loop:
             return None
         network = self._parts.average.network
         score = workshop.validation.score(network, workshop.objective, workshop.device)
+        if not math.isfinite(score.error):
+            raise _diverged(f"the error of validation is {score.error}")
         progress.error, progress.std_factor, progress.validated = score.error, score.std_factor, progress.step
         if score.error < progress.best:
             progress.best, progress.stale = score.error, 0
@@ -259,3 +258,10 @@ class Loop:
         loss = self._means.of("loss") if self._means.steps else math.nan
         score = progress.error if progress.validated else None
         return Standing(progress.step, self._share, progress.minutes, loss, score, progress.best)
+
+
+def _diverged(found: str) -> LandsatFillError:
+    return LandsatFillError(
+        f"expected a loss that falls, but {found}",
+        hint="lower optimiser.learning_rate, or set machine.precision to float32",
+    )

@@ -14,7 +14,7 @@ from landsat_fill.networks.catalogue import settings_of
 from landsat_fill.networks.normalising import CELL_PX
 from landsat_fill.training.average import WeightAverage
 from landsat_fill.training.batches import StepBatches
-from landsat_fill.training.beginning import begun, continued
+from landsat_fill.training.beginning import begun
 from landsat_fill.training.checkpoints import Parts, Progress, load_checkpoint
 from landsat_fill.training.hardware import training_device, training_precision
 from landsat_fill.training.journal import Journal
@@ -22,6 +22,7 @@ from landsat_fill.training.loop import Loop, Workshop
 from landsat_fill.training.losses import ms_ssim_window_px
 from landsat_fill.training.objective import Objective
 from landsat_fill.training.processes import join_processes
+from landsat_fill.training.resuming import continued
 from landsat_fill.training.run_file import run_file_text
 from landsat_fill.training.settings import USUAL_SIZE_PX, USUAL_STEPS, NetworkSettings
 from landsat_fill.training.sources import largest_sample_px, open_sources
@@ -79,7 +80,7 @@ def train(
     processes, device = join_processes(training_device(settings.machine.device))
     try:
         torch.manual_seed(settings.seed)
-        network, origin = continued(settings, folder.last) if resume else begun(settings)
+        network, origin = continued(settings, folder) if resume else begun(settings)
         settings = _completed(settings, network)
         _check(settings, network)
         workshop, summary = _equipped(settings, network, origin, folder, device, processes)

@@ -59,12 +59,13 @@ class RunFolder:
         Args:
             settings_text: The settings, as the file will have them.
             resume: Whether the run that is there goes on; else what it left is removed.
-            overwrite: Whether that may be done.
+            overwrite: Whether that may be done where a run can go on; one that came to no checkpoint has
+                nothing to lose.
 
         Raises:
             OutputError: If there is a run already and it may not be overwritten, or a file can't be written.
         """
-        if self.settings.exists() and not (resume or overwrite):
+        if self.checkpoint.exists() and not (resume or overwrite):
             raise OutputError(
                 f"expected a folder without a run, but {self.path} has one",
                 hint="go on with it by --resume, replace it by --overwrite, or choose another folder with -o",

@@ -93,7 +93,9 @@ class ValidationSet:
             if std is not None:
                 off = (mean - given.target).abs() / std
                 surprises.append(off[given.hidden > 0].cpu())
-        by_width = np.nanmean(np.concatenate(ratios, axis=1), axis=1)
+        # Flat bands are left out; a prediction that is NaN isn't.
+        rough = ~np.isnan(np.concatenate([reference for _, reference in self._batches], axis=1))
+        by_width = np.concatenate(ratios, axis=1).mean(axis=1, where=rough)
         factor = None
         if surprises:
             factor = float(np.quantile(torch.cat(surprises).numpy(), INTERVAL_SHARE)) / _INTERVAL_STDS

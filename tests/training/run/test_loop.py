@@ -115,7 +115,7 @@ def test_a_larger_network_begins_as_the_smaller_one(
     assert grown.network.settings.trunk_blocks == 3  # type: ignore[union-attr]
     assert grown.facts["began_from"].endswith("with 4 layers added")
     shrunk = replace(settings_for("band-unet"), weights=str(second.last))
-    with pytest.raises(UsageError, match=r"trunk_blocks 1, but .* has 3"):
+    with pytest.raises(UsageError, match=r"trunk_blocks 1 to begin from, but .* has 3"):
         train(shrunk, RunFolder(tmp_path / "third"), ears())
 
 
@@ -222,14 +222,16 @@ def test_a_run_that_cannot_go_on_as_asked_stays_as_it_is(
     folder = RunFolder(tmp_path / "run")
     train(settings_for(), folder, ears(stop_after=1))
     before = folder.settings.read_bytes()
-    with pytest.raises(UsageError, match="network convcnp"):
+    with pytest.raises(UsageError, match=r"network\.name to stay 'unet'.*'convcnp'"):
         train(settings_for("convcnp"), folder, ears(), resume=True)
-    with pytest.raises(UsageError, match="channels 16"):
+    with pytest.raises(UsageError, match=r"network\.channels to stay 8.* 16"):
         train(settings_for(network={"channels": 16}), folder, ears(), resume=True)
+    with pytest.raises(UsageError, match="seed to stay 0"):
+        train(settings_for(seed=7), folder, ears(), resume=True)
     checkpoint = folder.checkpoint.read_bytes()
     folder.checkpoint.write_bytes(b"")
     with pytest.raises(InputError, match="checkpoint"):
-        train(settings_for(seed=7), folder, ears(), resume=True)
+        train(settings_for(budget={"steps": 7}), folder, ears(), resume=True)
     folder.checkpoint.write_bytes(checkpoint)
     assert folder.settings.read_bytes() == before
     train(settings_for(), folder, ears(), resume=True)
@@ -262,19 +264,25 @@ def test_a_score_is_kept_over_a_break(tmp_path: Path, settings_for: SettingsFor,
     assert after["validated_step"] == "2"
 
 
-def test_a_log_takes_up_parts_of_the_loss_that_come_and_go(
+def test_a_run_killed_before_its_first_checkpoint_can_begin_again(
     tmp_path: Path, settings_for: SettingsFor, ears: Any
 ) -> None:
     folder = RunFolder(tmp_path / "run")
-    validation = {"every_steps": 2}
+    folder.begin("seed = 3", resume=False, overwrite=False)
+    train(settings_for(budget={"steps": 1}), folder, ears())
+    assert folder.checkpoint.exists()
 
-    def settings(weight: float) -> TrainingSettings:
-        return settings_for("band-unet", validation=validation, objective={"step_weight": weight})
 
-    train(settings(0.0), folder, ears(stop_after=2))
-    train(settings(1.0), folder, ears(stop_after=4), resume=True)
-    train(settings(0.0), folder, ears(), resume=True)
-    assert [bool(row["steps"]) for row in rows_of(folder)] == [False, True, False]
+def test_weights_that_score_nothing_end_a_run(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    settings = settings_for(
+        "convcnp",
+        optimiser={"learning_rate": 1e6, "gradient_norm": 0.0, "warm_up_steps": 0},
+        budget={"steps": 40},
+    )
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(LandsatFillError, match="falls"):
+        train(settings, folder, ears())
+    assert not folder.best.exists()
 
 
 def test_a_date_can_be_a_seed(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
