@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from landsat_fill.io import find_inputs
 from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline import FillRequest, Outcome, OutputRequest, choose_device, plan_jobs, run_job
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
+from landsat_fill.pipeline.cores import usable_cores
 from landsat_fill.pipeline.plan import Action
 from landsat_fill.scene import Filled, Gaps
 
@@ -39,7 +39,8 @@ def fill_array(
         image: `(band, row, col)`, or `(row, col)` for one band; any real type, any unit. What it holds where
             pixels are missing doesn't matter.
         missing: Which pixels to fill; of the image's shape, or `(row, col)` for all bands alike.
-        usable: Which pixels may serve as evidence; all that aren't missing and are finite, if not given.
+        usable: Which pixels may serve as evidence, as far as they are finite and not missing; all, if
+            not given.
         method: Name of a method; `list_methods` has them. `auto` is the best.
         options: Options of the method by name.
         seed: Seed of methods that draw.
@@ -61,9 +62,9 @@ def fill_array(
             f"but got {missing.shape}"
         )
     lost = np.broadcast_to(missing, cube.shape)
-    trusted = np.isfinite(cube) if usable is None else np.broadcast_to(usable, cube.shape)
+    trusted = np.isfinite(cube) & (True if usable is None else np.broadcast_to(usable, cube.shape))
     chosen = create_method(method, options)
-    context = Context(threads=os.cpu_count() or 1, device=choose_device(device, chosen.info))
+    context = Context(threads=usable_cores(), device=choose_device(device, chosen.info))
     filled = fill_cube(cube, Gaps(lost, trusted & ~lost), chosen, context=context, seed=seed)
     if image.ndim == 3:
         return filled
@@ -119,7 +120,7 @@ def fill_file(
         largest_gap_px=largest_gap_px,
         nodata=nodata,
         bands=bands,
-        threads=os.cpu_count() or 1,
+        threads=usable_cores(),
         device=choose_device(device, chosen.info),
     )
     outputs = OutputRequest(

@@ -45,6 +45,10 @@ class MethodError(LandsatFillError):
     """A method that can't fill this scene."""
 
 
+class LackOfMemoryError(MethodError):
+    """A method for which the memory is too small at what it was given; less may do."""
+
+
 class TerminatedError(KeyboardInterrupt):
     """The process was told to end (SIGTERM): it ends as after Ctrl-C, cleanly."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -223,6 +222,7 @@ def evaluate(
     from landsat_fill.evaluation import as_json as json_of
     from landsat_fill.evaluation import evaluate as score
     from landsat_fill.methods import Context
+    from landsat_fill.pipeline.cores import usable_cores
 
     arguments = _grouped(clean or [], group or [])
     experiment = experiment_of(preset, [width, missing, gaps_from, band_shift])
@@ -251,7 +251,7 @@ def evaluate(
             patterns,
             groups=groups if group else (),
             seeds=range(seeds),
-            context=Context(threads=threads or os.cpu_count() or 1, tell=tell),
+            context=Context(threads=threads or usable_cores(), tell=tell),
             device=device,
             sampling=sampling_of(experiment, window, windows),
             shown=patterns[-1] if experiment else None,

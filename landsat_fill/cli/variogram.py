@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -59,6 +58,7 @@ def variogram(
     from landsat_fill.io.atomic import refuse_target
     from landsat_fill.methods import create_method
     from landsat_fill.methods.kriging import Kriging
+    from landsat_fill.pipeline.cores import usable_cores
     from landsat_fill.pipeline.scene_outputs import input_files
     from landsat_fill.pipeline.variograms import scene_variograms
 
@@ -66,7 +66,7 @@ def variogram(
     scene = open_input(one_input(source), nodata=nodata, bands=band_list(bands))[0]
     if plot is not None:
         refuse_target(plot, overwrite=overwrite, protected=input_files(scene))
-    found = scene_variograms(scene, kriging, os.cpu_count() or 1)
+    found = scene_variograms(scene, kriging, usable_cores())
     names = [band.name for band in scene.bands]
     if plot is not None:
         write_variograms(found, names, plot)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from dataclasses import fields, replace
@@ -21,6 +20,7 @@ from landsat_fill.methods import Context
 from landsat_fill.methods.inverse_distance import InverseDistance
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.compose import compose
+from landsat_fill.pipeline.cores import usable_cores
 from landsat_fill.pipeline.devices import AUTO, choose_device
 from landsat_fill.scene import Filled
 
@@ -90,7 +90,7 @@ def evaluate(
     named = _told_apart(scenes)
     group_of = {scene.name: group for scene, group in zip(named, groups or [""] * len(named), strict=True)}
     for image in _read_all(named, sampling, failures):
-        known = _context_of(image, context or Context(threads=os.cpu_count() or 1))
+        known = _context_of(image, context or Context(threads=usable_cores()))
         for pattern, seed, trial in _trials(image, patterns, seeds, failures):
             fills: dict[str, Filled] = {}
             for method, label, runs_on in zip(contenders, labels, devices, strict=True):

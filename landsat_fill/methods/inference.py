@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from landsat_fill.errors import MethodError
+from landsat_fill.errors import LackOfMemoryError, MethodError
 from landsat_fill.networks.torch_package import import_torch
 from landsat_fill.networks.weights import load_network
 
@@ -44,10 +44,11 @@ class Runner:
         """Run a network's products in the precision chosen, without a graph, alike at every run."""
         torch = import_torch()
         kind = self.device.partition(":")[0]
+        # No contest of algorithms, which another may win next time; and float32 is not cut to TF32.
+        same = torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
         with (
             torch.autocast(kind, torch.bfloat16, enabled=self._bfloat16),
-            # No contest of algorithms, which another may win next time; and float32 is not cut to TF32.
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+            nullcontext() if kind == "cpu" else same,
         ):
             yield
 
@@ -60,52 +61,67 @@ class Runner:
             tell: Told where the batch had to be made smaller.
 
         Raises:
-            MethodError: If not even one tile fits.
+            LackOfMemoryError: If not even one tile fits.
         """
         torch = import_torch()
-
-        def do(part: slice) -> None:
-            with torch.inference_mode():
-                work(part)
-
-        if self.device == "cpu":
-            # The steps between the convolutions know one thread only: others are for other tiles. And no
-            # result depends on how many there are.
-            torch.set_num_threads(1)
-            for tile in range(tiles):
-                try:
-                    do(slice(tile, tile + 1))
-                except RuntimeError as error:
-                    if is_lack_of_memory(error):
-                        raise self._too_small() from error
-                    raise
-            return
+        on_cpu = self.device == "cpu"
         start = 0
-        while start < tiles:
-            count = min(self._tiles_at_once or tiles, tiles - start)
-            try:
-                do(slice(start, start + count))
-                start += count
-                continue
-            except RuntimeError as error:
-                if not is_lack_of_memory(error):
-                    raise
+        with torch.inference_mode(), _one_thread() if on_cpu else nullcontext():
+            while start < tiles:
+                count = 1 if on_cpu else min(self._tiles_at_once or tiles, tiles - start)
+                try:
+                    work(slice(start, start + count))
+                    start += count
+                    continue
+                except RuntimeError as error:
+                    if not is_lack_of_memory(error):
+                        raise
+                # Outside of the except clause, which would keep what filled the memory alive.
+                if not on_cpu:
+                    torch.cuda.empty_cache()
                 if count == 1:
-                    raise self._too_small() from error
-            # Outside of the except clause, which would keep what filled the memory alive.
-            self._tiles_at_once = count // 2
-            torch.cuda.empty_cache()
-            tell(
-                f"warning: {count} tiles at once don't fit into the memory of {self.device}: "
-                f"going on with {self._tiles_at_once}"
-            )
+                    raise self._too_small()
+                self._tiles_at_once = count // 2
+                tell(
+                    f"warning: {count} tiles at once don't fit into the memory of {self.device}: "
+                    f"going on with {self._tiles_at_once}"
+                )
 
-    def _too_small(self) -> MethodError:
+    def _too_small(self) -> LackOfMemoryError:
         other = "" if self.device == "cpu" else ", or --device cpu"
-        return MethodError(
+        return LackOfMemoryError(
             f"expected a tile to fit into the memory of {self.device}, but it is full",
             hint=f"end other programs that use it, or give fewer --bands at once{other}",
         )
+
+
+class _OneThread:
+    """How many work with one thread of torch's, and how many threads it had before the first of them."""
+
+    lock = threading.Lock()
+    inside = 0
+    before = 1
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Work with one thread of torch's, and leave as many as there were.
+
+    The steps between the convolutions know one thread only: others are for other tiles. And no result
+    depends on how many there are.
+    """
+    torch = import_torch()
+    with _OneThread.lock:
+        if not _OneThread.inside:
+            _OneThread.before = torch.get_num_threads()
+        _OneThread.inside += 1
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _OneThread.lock:
+            _OneThread.inside -= 1
+        torch.set_num_threads(_OneThread.before)
 
 
 _LOCK = threading.Lock()
@@ -159,5 +175,6 @@ def bfloat16_is_fast(device: str) -> bool:
     torch = import_torch()
     if device != "cpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    is_amx_there = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    # With AVX-512 alone it is slower than float32; the matrix units of AMX make it several times faster.
+    is_amx_there = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch 2.6 and later
     return is_amx_there is not None and bool(is_amx_there())

@@ -29,7 +29,6 @@ class MethodInfo:
         tile_px: Side of the tiles it is given, in pixels, without the halo.
         gives_std: Whether it returns a standard deviation.
         needs_references: Whether it needs other acquisitions of the place.
-        size_multiple_px: What the sides of a tile with its halo must be a multiple of.
         devices: The kinds of device it runs on.
         align_px: What the rows and columns that tiles begin at must be multiples of, so that no result
             depends on how a scene was cut.
@@ -46,7 +45,6 @@ class MethodInfo:
     tile_px: int = 512
     gives_std: bool = False
     needs_references: bool = False
-    size_multiple_px: int = 1
     devices: tuple[str, ...] = ("cpu",)
     align_px: int = 1
     draws: bool = False

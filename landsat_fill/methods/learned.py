@@ -14,7 +14,7 @@ from landsat_fill.errors import UsageError
 from landsat_fill.methods.inference import PRECISIONS, Runner, runner_of
 from landsat_fill.methods.interface import Context, MethodInfo, option
 from landsat_fill.methods.levelling import Levelled, level_tiles
-from landsat_fill.networks.normalising import CELL_PX, REACH_PX, local_statistics
+from landsat_fill.networks.normalising import CELL_PX, FLAT_SPREAD, REACH_PX, local_statistics
 from landsat_fill.networks.shipped import shipped_file
 from landsat_fill.networks.torch_package import import_torch
 from landsat_fill.networks.weights_file import WeightsFile, read_weights_file
@@ -23,10 +23,6 @@ from landsat_fill.scene import Filled, Gaps, Window
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
-
-FLAT_SPREAD = 1e-6
-"""Below this share of the band's standard deviation an area counts as flat: it is what single precision
-leaves of sums of equal numbers."""
 
 
 class Answer(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu, softplus
 
-from landsat_fill.networks.interface import Prediction, require_tiles
+from landsat_fill.networks.interface import Network, Prediction, require_tiles
 from landsat_fill.networks.normalising import LARGEST_SIGNAL
 from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 LEAST_STD = 0.01
 """Smallest standard deviation, in units of the surroundings' spread."""
+
+_UNIT_PX = 4
+"""Side of what a pixel of the trunk stands for."""
 
 _FIRST_STD = 0.4  # what an untrained network says: about the error of an interpolation
 
@@ -49,7 +52,7 @@ class BandUNetSettings:
     exit_blocks: int = 2
 
 
-class BandUNet(nn.Module):
+class BandUNet(Network):
     """Predicts what an interpolation misses, and how sure that is.
 
     Untrained it returns the signal as it is; so does a pixel it has nothing to say about.
@@ -58,16 +61,11 @@ class BandUNet(nn.Module):
     weights between bands after Zaheer et al. 2017, Deep Sets, arXiv:1703.06114.
     """
 
-    size_multiple_px: ClassVar[int] = 4
-    latent: ClassVar[bool] = False
     starts_filled: ClassVar[bool] = True
-    """Its signal is interpolated where not observed: so training must do, too."""
-
     growing: ClassVar[tuple[str, ...]] = ("entrance_blocks", "trunk_blocks", "exit_blocks")
-    """Settings that may be raised when training goes on: a block that is added says nothing at first."""
 
     def __init__(self, settings: BandUNetSettings) -> None:
-        super().__init__()
+        super().__init__(reach_px=_reach_px(settings), size_multiple_px=_UNIT_PX)
         self.settings = settings
         narrow, wide = settings.band_channels, settings.channels
         # A pixel of half the size holds 2 x 2 pixels, each with its signal and whether it was observed.
@@ -80,26 +78,9 @@ class BandUNet(nn.Module):
         self.after = _blocks(narrow, settings.exit_blocks)
         self.exit = nn.Conv2d(narrow, 2 * 4, 3, padding=1)
         _silence(self.exit)
-        self.reach_px = reach_px(
-            [
-                *[enlarged, convolved(3), convolved(3, 2 * settings.exit_blocks)],
-                *[enlarged, convolved(3, 2 * settings.trunk_blocks), pooled],
-                *[convolved(3, 2 * settings.entrance_blocks), convolved(3), pooled],
-            ],
-            period_px=4,
-        )
 
     def forward(self, signal: Tensor, observed: Tensor, noise: Tensor | None = None) -> Prediction:
-        """Return mean and standard deviation of every pixel.
-
-        Args:
-            signal: `(tile, band, row, col)`, normalised, and interpolated where not observed.
-            observed: 1 where the signal is an observation, else 0; of the same shape.
-            noise: Not looked at.
-
-        Raises:
-            MethodError: If the tensors' shapes don't suit each other, or the sides aren't multiples of 4.
-        """
+        """Return mean and standard deviation of every pixel; see `Network.forward`."""
         del noise
         require_tiles(signal, observed, self.size_multiple_px)
         tiles, bands, rows, cols = signal.shape
@@ -173,3 +154,15 @@ def _silence(layer: nn.Conv2d) -> None:
 
 def _blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(_Block(channels) for _ in range(count)))
+
+
+def _reach_px(settings: BandUNetSettings) -> int:
+    """Return how far it sees, from the exit back to the entrance."""
+    return reach_px(
+        [
+            *[enlarged, convolved(3), convolved(3, 2 * settings.exit_blocks)],
+            *[enlarged, convolved(3, 2 * settings.trunk_blocks), pooled],
+            *[convolved(3, 2 * settings.entrance_blocks), convolved(3), pooled],
+        ],
+        period_px=_UNIT_PX,
+    )

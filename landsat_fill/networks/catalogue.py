@@ -13,7 +13,7 @@ from landsat_fill.networks.torch_package import import_torch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import nn
+    from landsat_fill.networks.interface import Network
 
 _CLASSES = {
     "band-unet": "landsat_fill.networks.band_unet.BandUNet",
@@ -40,7 +40,7 @@ def settings_class(name: str) -> type[Any]:
     return cast("type[Any]", _found(name)[1])
 
 
-def build_network(name: str, settings: Mapping[str, object] | None = None) -> nn.Module:
+def build_network(name: str, settings: Mapping[str, object] | None = None) -> Network:
     """Return a network with fresh weights.
 
     Args:
@@ -66,15 +66,15 @@ def build_network(name: str, settings: Mapping[str, object] | None = None) -> nn
             values[key] = float(value)
         elif type(value) is not kinds[key]:
             raise UsageError(f"expected the setting {key} to be {kinds[key].__name__}, but got {value!r}")
-    return cast("nn.Module", network(settings_kind(**values)))
+    return cast("Network", network(settings_kind(**values)))
 
 
-def settings_of(network: nn.Module) -> dict[str, object]:
+def settings_of(network: Network) -> dict[str, object]:
     """Return a network's settings by name, which `build_network` makes the same network from."""
-    return asdict(cast("Any", network).settings)
+    return asdict(network.settings)
 
 
-def name_of(network: nn.Module) -> str:
+def name_of(network: Network) -> str:
     """Return the name of a network's kind.
 
     Raises:

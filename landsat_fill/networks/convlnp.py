@@ -7,7 +7,7 @@ processes", arXiv:2007.01332; architecture as GridConvLNP in Dubois et al. 2020,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -61,11 +61,8 @@ class ConvLNP(SlotNetwork):
     """Predicts a mixture of Gaussians, one for each draw of the latent values.
 
     Attributes:
-        latent_channels: Size of the noise's third axis.
         reach_px: How far an observed pixel can influence a prediction, but through the tile's average.
     """
-
-    latent: ClassVar[bool] = True
 
     def __init__(self, settings: ConvLNPSettings) -> None:
         # The blocks before the latent values, and those after them.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from torch import nn
 
 from landsat_fill.errors import MethodError
 
@@ -22,29 +25,46 @@ class Prediction(NamedTuple):
     std: Tensor | None = None
 
 
-class Network(Protocol):
-    """A torch module that predicts all pixels of normalised tiles from the observed ones.
+class Network(nn.Module, ABC):
+    """The root of all networks: predicts all pixels of normalised tiles from the observed ones.
 
     Attributes:
-        size_multiple_px: What the sides of a tile must be a multiple of.
+        settings: The frozen dataclass that it was built from.
         reach_px: How far an observed pixel can influence a prediction: half the receptive field.
-        latent: Whether it draws samples and wants noise.
+        size_multiple_px: What the sides of a tile must be a multiple of.
+        slots: How many bands it works at once, each in a place of its own; None where bands have no places.
+        latent_channels: Size of the third axis of the noise that a latent model draws from; 0 for others.
     """
 
-    size_multiple_px: ClassVar[int]
-    latent: ClassVar[bool]
-    reach_px: int
+    starts_filled: ClassVar[bool] = False
+    """Whether its signal is interpolated where not observed: then training must do so, too."""
 
-    def __call__(self, signal: Tensor, observed: Tensor, noise: Tensor | None = None) -> Prediction:
-        """Return the prediction.
+    growing: ClassVar[tuple[str, ...]] = ()
+    """Settings that may be raised when training goes on: a block that is added says nothing at first."""
+
+    settings: Any
+    slots: int | None = None
+    latent_channels: int = 0
+
+    def __init__(self, *, reach_px: int, size_multiple_px: int = 1) -> None:
+        super().__init__()
+        self.reach_px = reach_px
+        self.size_multiple_px = size_multiple_px
+
+    @abstractmethod
+    def forward(self, signal: Tensor, observed: Tensor, noise: Tensor | None = None) -> Prediction:
+        """Return the prediction, in the signal's precision.
 
         Args:
-            signal: `(tile, band, row, col)`, normalised, 0 where not observed. Any number of bands and any
-                order: networks with a fixed number of slots leave the others empty.
+            signal: `(tile, band, row, col)`, normalised, of any number of bands in any order; of any value
+                where not observed, or interpolated there for a network that `starts_filled`.
             observed: 1 where the signal is an observation, else 0; of the same shape.
-            noise: Standard normal draws `(sample, tile, latent, row, col)` of a latent model.
+            noise: Standard normal draws `(sample, tile, latent, row, col)` of a latent model, the same for
+                all bands; others don't look at it.
+
+        Raises:
+            MethodError: If the tensors' shapes don't suit each other or the network.
         """
-        ...
 
 
 def require_tiles(signal: Tensor, observed: Tensor, multiple_px: int) -> None:

@@ -22,6 +22,10 @@ LARGEST_SIGNAL = 10.0
 """What networks are shown of a normalised signal at most: a ship on a calm sea stands out a hundred times as
 far, and would drown all else."""
 
+FLAT_SPREAD = 1e-6
+"""Below this share of the band's standard deviation an area counts as flat: it is what single precision
+leaves of sums of equal numbers."""
+
 REACH_PX = CELL_PX * (WINDOW_CELLS // 2 + 2)
 """How far a pixel can influence the mean of another: half a window, its cell, and the interpolation.
 
@@ -32,7 +36,8 @@ off all beyond this distance changed it by 2 % (median; at most 11 %)."""
 def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the standard deviation of the observed pixels around each pixel.
 
-    Where the window holds no observed pixel, those of the whole tile's band stand in.
+    Where the window holds no observed pixel, those of the whole tile's band stand in, and their distances
+    from their common mean.
 
     Args:
         image: `(tile, band, row, col)`, of any finite value where not observed. Best shifted near zero: it is
@@ -48,14 +53,16 @@ def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     empty = weight <= 0
     weight = weight.clamp_min(1e-12)
 
-    def average(values: Tensor) -> Tensor:
-        kept = values * observed
-        around = _window_sum(kept) / weight
-        return _to_pixels(around.where(~empty, kept.sum((2, 3), keepdim=True) / total))
+    def around(values: Tensor) -> Tensor:
+        return _window_sum(values * observed) / weight
 
-    mean = average(image)
-    variance = average((image - mean).square())
-    return mean, variance.clamp_min(0).sqrt()
+    def of_band(values: Tensor) -> Tensor:
+        return (values * observed).sum((2, 3), keepdim=True) / total
+
+    band_mean = of_band(image)
+    mean = _to_pixels(around(image).where(~empty, band_mean))
+    variance = around((image - mean).square()).where(~empty, of_band((image - band_mean).square()))
+    return mean, _to_pixels(variance).clamp_min(0).sqrt()
 
 
 def _window_sum(values: Tensor) -> Tensor:

@@ -7,14 +7,13 @@ that was trained on random subsets and orders of bands then serves every scene.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from abc import abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import nn
 from torch.nn.functional import pad
 
-from landsat_fill.networks.interface import Prediction, require_tiles
+from landsat_fill.networks.interface import Network, Prediction, require_tiles
 from landsat_fill.networks.normalising import LARGEST_SIGNAL
 
 if TYPE_CHECKING:
@@ -52,36 +51,21 @@ def band_groups(bands: int, slots: int) -> Iterator[BandGroup]:
         yield BandGroup(first, min(first + slots, bands), kept)
 
 
-class SlotNetwork(nn.Module, ABC):
+class SlotNetwork(Network):
     """The root of the networks that have a fixed number of slots for bands.
 
     Attributes:
         slots: How many bands it works at once.
-        size_multiple_px: What the sides of a tile must be a multiple of.
-        reach_px: How far an observed pixel can influence a prediction.
-        latent: Whether it draws samples and wants noise.
     """
 
-    latent: ClassVar[bool] = False
+    slots: int
 
     def __init__(self, slots: int, *, reach_px: int, size_multiple_px: int = 1) -> None:
-        super().__init__()
+        super().__init__(reach_px=reach_px, size_multiple_px=size_multiple_px)
         self.slots = slots
-        self.reach_px = reach_px
-        self.size_multiple_px = size_multiple_px
 
     def forward(self, signal: Tensor, observed: Tensor, noise: Tensor | None = None) -> Prediction:
-        """Return the prediction for all bands, in the signal's precision.
-
-        Args:
-            signal: `(tile, band, row, col)`, of any value where not observed.
-            observed: 1 where the signal is an observation, else 0; of the same shape.
-            noise: Standard normal draws `(sample, tile, latent, row, col)` of a latent model, the same for
-                all groups of bands.
-
-        Raises:
-            MethodError: The tensors' shapes don't suit each other or the network.
-        """
+        """Return the prediction for all bands, worked in groups; see `Network.forward`."""
         require_tiles(signal, observed, self.size_multiple_px)
         # Not a product: a hidden NaN must not get through either.
         signal = signal.masked_fill(observed == 0, 0).clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)

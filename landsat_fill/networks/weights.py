@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, LandsatFillError, OutputError
 from landsat_fill.networks.catalogue import build_network, name_of, settings_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import nn
+    from landsat_fill.networks.interface import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class Weights:
         path: The file.
     """
 
-    network: nn.Module
+    network: Network
     name: str
     facts: Mapping[str, str]
     sha256: str
     path: Path
 
 
-def save_network(path: Path, network: nn.Module, facts: Mapping[str, str] | None = None) -> None:
+def save_network(path: Path, network: Network, facts: Mapping[str, str] | None = None) -> None:
     """Write a network's weights, name and settings to a safetensors file, complete or not at all.
 
     Args:
@@ -51,14 +51,13 @@ def save_network(path: Path, network: nn.Module, facts: Mapping[str, str] | None
         OutputError: If it can't be written.
         UsageError: If the network isn't in the catalogue.
     """
-    about = cast("Any", network)
     metadata = {
         **(facts or {}),
         "format": FORMAT,
         "network": name_of(network),
         "settings": json.dumps(settings_of(network), sort_keys=True),
-        "reach_px": str(about.reach_px),
-        "size_multiple_px": str(about.size_multiple_px),
+        "reach_px": str(network.reach_px),
+        "size_multiple_px": str(network.size_multiple_px),
     }
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -108,7 +107,7 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
     return Weights(network, file.network, file.facts, file.sha256, path)
 
 
-def _safetensors(network: nn.Module, metadata: Mapping[str, str]) -> bytes:
+def _safetensors(network: Network, metadata: Mapping[str, str]) -> bytes:
     """Return a safetensors file, the same bytes for the same weights and metadata.
 
     The package safetensors writes metadata in another order every time, so they are put in here.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context
+from landsat_fill.pipeline.cores import usable_cores
 from landsat_fill.pipeline.preparation import prepared_for_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
@@ -42,7 +42,7 @@ def fill_array(
         NaN at missing pixels the method had no evidence for. The std is 0 at observed pixels.
 
     Raises:
-        UsageError: If the shapes don't agree, or a pixel is both missing and usable.
+        UsageError: If the shapes don't agree, or a usable pixel is missing or not finite.
     """
     if image.ndim != 3 or gaps.missing.shape != image.shape or gaps.usable.shape != image.shape:
         raise UsageError(
@@ -52,7 +52,12 @@ def fill_array(
         )
     if (gaps.missing & gaps.usable).any():
         raise UsageError("expected no pixel to be both missing and usable, but some are")
-    context = context or Context(threads=os.cpu_count() or 1)
+    if not np.isfinite(image[gaps.usable]).all():
+        raise UsageError(
+            "expected usable pixels to be finite, but some are NaN or infinite",
+            hint="leave them out: usable & np.isfinite(image)",
+        )
+    context = context or Context(threads=usable_cores())
     _, height, width = image.shape
     method = prepared_for_array(method, image, gaps, context)
     filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context, seed=seed)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from landsat_fill.io import SceneReader
+from landsat_fill.pipeline.cores import usable_cores
 from landsat_fill.pipeline.notes import survey_notes
 from landsat_fill.pipeline.survey import Survey, survey_scene
 
@@ -95,5 +95,5 @@ def describe(scene: Scene) -> Description:
         InputError: If it can't be read, or a band has no observed pixel.
     """
     with SceneReader(scene) as reader:
-        survey = survey_scene(reader, scene, threads=os.cpu_count() or 1, on_progress=lambda _share: None)
+        survey = survey_scene(reader, scene, threads=usable_cores(), on_progress=lambda _share: None)
         return Description(scene, survey, survey_notes(scene, survey, tells_missing=reader.tells_missing))

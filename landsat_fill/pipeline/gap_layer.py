@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from landsat_fill.io import Layout, RasterWriter, SceneReader
 from landsat_fill.pipeline.blocks import read_blocks
+from landsat_fill.pipeline.cores import usable_cores
 from landsat_fill.pipeline.scene_outputs import input_files
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
 
@@ -49,7 +49,7 @@ def write_gap_layer(scene: Scene, target: Path, *, any_band: bool, overwrite: bo
     """
     height, width = scene.grid.height, scene.grid.width
     with SceneReader(scene) as reader:
-        survey = survey_scene(reader, scene, threads=os.cpu_count() or 1, on_progress=lambda _share: None)
+        survey = survey_scene(reader, scene, threads=usable_cores(), on_progress=lambda _share: None)
         layout = gap_layout(scene, any_band=any_band)
         with (
             RasterWriter(target, layout, overwrite=overwrite, protected=input_files(scene)) as writer,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landsat_fill.errors import LackOfMemoryError
 from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.tiling import tile_windows
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 BATCH_VALUES = 8_000_000
 """Pixels times bands that a batch may hold: 32 MB of float32, two tiles of 512 px with a wide halo."""
+
+SMALLEST_TILE_PX = 64
+"""Side below which a tile isn't halved for lack of memory: by then the halo takes all there is."""
 
 
 def fill_tiles(
@@ -47,6 +51,9 @@ def fill_tiles(
         origin: Row and column of the image's corner in the scene; with `seed` it decides the generators,
             so that no result depends on how a scene was cut.
         seed: Seed of the random generators.
+
+    Raises:
+        LackOfMemoryError: If not even a tile of `SMALLEST_TILE_PX` fits into the device's memory.
     """
     bands, height, width = image.shape
     dtype = float_type(image.dtype)
@@ -61,6 +68,23 @@ def fill_tiles(
     threads = max(1, context.threads // at_once)
 
     def fill_batch(batch: Sequence[Window], progress: Progress) -> None:
+        half_px = half_tile_px(batch[0], method.info.align_px)
+        try:
+            fill_at_once(batch, progress)
+            return
+        except LackOfMemoryError:
+            if half_px < SMALLEST_TILE_PX:
+                raise
+        # Outside of the except clause, which would keep what filled the memory alive.
+        context.tell(
+            f"warning: tiles fill the memory of {context.device}: going on with tiles of {half_px} px"
+        )
+        for tile in batch:
+            for part in tile_windows(tile, half_px):
+                if gaps.missing[:, *part.slices].any():
+                    fill_batch([part], progress)
+
+    def fill_at_once(batch: Sequence[Window], progress: Progress) -> None:
         haloed = [w.expanded(method.info.halo_px, height, width) for w in batch]
         tiles: NDArray[np.floating] = np.stack([image[:, *w.slices] for w in haloed]).astype(
             dtype
@@ -131,6 +155,11 @@ def _side_by_side(
         pool.shutdown(cancel_futures=True)
 
 
+def half_tile_px(tile: Window, align_px: int) -> int:
+    """Return half of a tile's longer side, rounded up to where tiles may begin."""
+    return -(-max(tile.height, tile.width) // (2 * align_px)) * align_px
+
+
 def float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:
     """Return the type that methods are given: single precision where that holds every number exactly."""
     return np.dtype(np.float32 if np.can_cast(stored, np.float32) else np.float64)
@@ -141,11 +170,11 @@ def _batches(
 ) -> Iterator[list[Window]]:
     """Yield runs of tiles that have one shape with their halo, and one place in it, as large as allowed."""
 
-    def shape(tile: Window) -> tuple[int, int]:
+    def shape_and_place(tile: Window) -> tuple[int, int, Window]:
         outer = tile.expanded(halo_px, height, width)
-        return outer.height, outer.width
+        return outer.height, outer.width, tile.within(outer)
 
-    for (rows, cols), alike in groupby(tiles, key=shape):
+    for (rows, cols, _), alike in groupby(tiles, key=shape_and_place):
         group = list(alike)
         size = max(1, BATCH_VALUES // (rows * cols * bands))
         for start in range(0, len(group), size):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landsat_fill.networks.interface import Network
 
 _WARM_UP_STEPS = 10
 """How slowly memory lengthens: after n steps it is at most (n + 1) / (n + 10), TensorFlow's
@@ -19,7 +24,7 @@ class WeightAverage:
         network: The one that follows.
     """
 
-    def __init__(self, network: nn.Module, memory: float) -> None:
+    def __init__(self, network: Network, memory: float) -> None:
         """Start from the network's weights.
 
         Args:
@@ -30,7 +35,7 @@ class WeightAverage:
         self._memory = memory
 
     @torch.no_grad()
-    def follow(self, network: nn.Module, step: int) -> None:
+    def follow(self, network: Network, step: int) -> None:
         """Take a step towards the network's weights, after `step` steps before; other state is copied."""
         memory = min(self._memory, (step + 1) / (step + _WARM_UP_STEPS))
         for mine, its in zip(_state(self.network), _state(network), strict=True):
@@ -40,5 +45,5 @@ class WeightAverage:
                 mine.copy_(its)
 
 
-def _state(network: nn.Module) -> list[Tensor]:
+def _state(network: Network) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]

@@ -13,15 +13,14 @@ from landsat_fill.networks.weights_file import WeightsFile, read_weights_file
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from torch import nn
-
+    from landsat_fill.networks.interface import Network
     from landsat_fill.training.settings import NetworkSettings, TrainingSettings
 
 BEGAN_FROM = "began_from"
 """What the origin of a run's weights is called beside them."""
 
 
-def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
+def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
     """Return the network that a run begins with, ready to learn, and what to write down of its origin.
 
     Args:
@@ -38,7 +37,7 @@ def begun(settings: TrainingSettings) -> tuple[nn.Module, Mapping[str, str]]:
     file = read_weights_file(Path(settings.weights))
     _require_kind(file, asked)
     network = build_network(asked.name, {**file.settings, **asked.options})
-    _require_fit(file, asked, getattr(network, "growing", ()))
+    _require_fit(file, asked, network.growing)
     known = load_network(file.path, expected_sha256=file.sha256).network
     # What the file lacks can only be blocks that were added, which say nothing yet.
     lacking = network.load_state_dict(known.state_dict(), strict=False).missing_keys

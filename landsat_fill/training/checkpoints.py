@@ -16,9 +16,9 @@ from landsat_fill.io.text_files import write_bytes_atomically
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
     from torch.optim import Optimizer
 
+    from landsat_fill.networks.interface import Network
     from landsat_fill.training.average import WeightAverage
 
 _FORMAT = "landsat-fill-checkpoint/2"
@@ -73,7 +73,7 @@ class Parts:
         progress: How far the run is.
     """
 
-    network: nn.Module
+    network: Network
     average: WeightAverage
     optimiser: Optimizer
     progress: Progress

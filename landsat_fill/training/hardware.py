@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from landsat_fill.errors import UsageError
+from landsat_fill.methods.inference import bfloat16_is_fast
 
 AUTO = "auto"
 
@@ -38,12 +39,6 @@ def training_precision(asked: str, device: str) -> torch.dtype:
         asked: `float32`, `bfloat16`, or `auto`: bfloat16 where the device multiplies it fast.
         device: The device.
     """
-    if asked != AUTO:
-        return torch.float32 if asked == "float32" else torch.bfloat16
-    if device.startswith("cuda"):
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # With AVX-512 alone it is slower than float32; the matrix units of AMX make it several times faster.
-        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch 2.6 and later
-        fast = has_amx is not None and bool(has_amx())
-    return torch.bfloat16 if fast else torch.float32
+    if asked == AUTO:
+        return torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+    return torch.float32 if asked == "float32" else torch.bfloat16

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from landsat_fill.errors import UsageError
-from landsat_fill.methods.learned import FLAT_SPREAD
-from landsat_fill.networks.normalising import local_statistics
+from landsat_fill.networks.normalising import FLAT_SPREAD, local_statistics
 from landsat_fill.training import losses
 
 if TYPE_CHECKING:
@@ -163,6 +162,8 @@ def _distance(
 ) -> dict[str, Tensor]:
     """Return the weighted mean error of all pixels: hidden ones weigh more."""
     error = losses.pixel_distance(settings.distance, mean, given.target)
+    if error.ndim == 5:  # of a latent model: of a sample on average
+        error = error.mean(0)
     weight = _weight(settings, given)
     return {"distance": (error * weight).sum() / weight.sum().clamp_min(1e-6)}
 

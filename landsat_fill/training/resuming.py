@@ -15,15 +15,14 @@ from landsat_fill.training.settings import NetworkSettings, TrainingSettings, ch
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from torch import nn
-
+    from landsat_fill.networks.interface import Network
     from landsat_fill.training.run_folder import RunFolder
 
 _FREE = ("budget.", "machine.", "validation.patience")
 """What may change from sitting to sitting: how long it lasts, and where."""
 
 
-def continued(settings: TrainingSettings, folder: RunFolder) -> tuple[nn.Module, Mapping[str, str]]:
+def continued(settings: TrainingSettings, folder: RunFolder) -> tuple[Network, Mapping[str, str]]:
     """Return the network of a run that goes on, as it was built, and what the run wrote down of its origin.
 
     The file it once began from isn't looked at: it may have gone, or changed.

@@ -32,8 +32,7 @@ from landsat_fill.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import nn
-
+    from landsat_fill.networks.interface import Network
     from landsat_fill.training.listening import Ending, Listener
     from landsat_fill.training.patches import SampleSource
     from landsat_fill.training.processes import Processes
@@ -98,29 +97,28 @@ def train(
 
 def _equipped(
     settings: TrainingSettings,
-    network: nn.Module,
+    network: Network,
     origin: Mapping[str, str],
     folder: RunFolder,
     device: str,
     processes: Processes,
 ) -> tuple[Workshop, str]:
     """Return all that the loop works with, and a line that sums it up; nothing is written yet."""
-    filled = starts_filled(network)
     samples, held_out = open_sources(settings)
     validation = None
     if processes.first:
-        validation = ValidationSet(held_out, settings.validation.samples, filled=filled)
+        validation = ValidationSet(held_out, settings.validation.samples, filled=network.starts_filled)
     precision = training_precision(settings.machine.precision, device)
     workshop = Workshop(
         settings=settings,
         parts=_parts(network, settings.optimiser, torch.device(device)),
-        objective=Objective(settings.objective, getattr(network, "latent_channels", 0), precision),
+        objective=Objective(settings.objective, network.latent_channels, precision),
         batches=StepBatches(
             samples,
             settings.data,
             settings.seed,
-            filled=filled,
-            slotted=hasattr(network, "slots"),
+            filled=network.starts_filled,
+            slotted=network.slots is not None,
             rank=processes.rank,
             processes=processes.count,
         ),
@@ -138,24 +136,26 @@ def _equipped(
     return workshop, summary
 
 
-def _completed(settings: TrainingSettings, network: nn.Module) -> TrainingSettings:
+def _completed(settings: TrainingSettings, network: Network) -> TrainingSettings:
     """Return the settings with what was left open: the network itself, a sample's size, and the budget."""
     budget = settings.budget
     if not (budget.steps or budget.minutes):
         budget = replace(budget, steps=USUAL_STEPS)
     data = settings.data
     if not data.size_px:
-        data = replace(data, size_px=int(min(USUAL_SIZE_PX, largest_sample_px(data))))
+        multiple_px = _side_multiple_px(network)
+        usual_px = int(min(USUAL_SIZE_PX, largest_sample_px(data)))
+        data = replace(data, size_px=max(usual_px // multiple_px, 1) * multiple_px)
     own = NetworkSettings(settings.network.name, settings_of(network))
     return replace(settings, network=own, data=data, budget=budget)
 
 
-def starts_filled(network: nn.Module) -> bool:
-    """Return whether a network takes a signal that is filled classically where nothing is observed."""
-    return bool(getattr(network, "starts_filled", False))
+def _side_multiple_px(network: Network) -> int:
+    """Return what the side of a sample must be a multiple of."""
+    return math.lcm(CELL_PX, network.size_multiple_px)
 
 
-def _check(settings: TrainingSettings, network: nn.Module) -> None:
+def _check(settings: TrainingSettings, network: Network) -> None:
     """Raise UsageError for settings that don't go together."""
     if not settings.data.paths:
         raise UsageError(
@@ -164,7 +164,7 @@ def _check(settings: TrainingSettings, network: nn.Module) -> None:
         )
     if not settings.data.band_counts:
         raise UsageError("expected data.band_counts to have at least one number, but it is empty")
-    multiple_px = math.lcm(CELL_PX, int(network.size_multiple_px))  # type: ignore[arg-type]
+    multiple_px = _side_multiple_px(network)
     for name, size_px in (
         ("data.size_px", settings.data.size_px),
         ("validation.size_px", settings.validation.size_px),
@@ -174,7 +174,7 @@ def _check(settings: TrainingSettings, network: nn.Module) -> None:
                 f"expected {name} to be a multiple of {multiple_px}, but got {size_px}",
                 hint=f"{settings.network.name} halves tiles that often",
             )
-    if settings.objective.kind == "residual" and not starts_filled(network):
+    if settings.objective.kind == "residual" and not network.starts_filled:
         raise UsageError(
             "expected a network that corrects a fill for the objective residual, "
             f"but {settings.network.name} makes its own",
@@ -184,7 +184,7 @@ def _check(settings: TrainingSettings, network: nn.Module) -> None:
         ms_ssim_window_px(settings.data.size_px)
 
 
-def _parts(network: nn.Module, optimiser: OptimiserSettings, device: torch.device) -> Parts:
+def _parts(network: Network, optimiser: OptimiserSettings, device: torch.device) -> Parts:
     """Return what changes while the run goes on, on the device."""
     # A network of images is faster with channels last: see the convolutions of oneDNN and cuDNN.
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -217,6 +217,6 @@ def _names(data: DataSettings) -> str:
     return ", ".join(Path(path).name for path in data.paths)
 
 
-def _count(network: nn.Module) -> str:
+def _count(network: Network) -> str:
     """Return how many numbers a network learns, for people."""
     return f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M"

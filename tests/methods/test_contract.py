@@ -41,12 +41,6 @@ def made(name: str) -> FillMethod:
     return create_method(name, {"precision": "float32"} if is_learned(name) else LIGHTER.get(name))
 
 
-def side_px(name: str, wanted_px: int) -> int:
-    """The size a method accepts that is nearest above the wanted one."""
-    multiple_px = method_classes()[name].info.size_multiple_px
-    return -(-wanted_px // multiple_px) * multiple_px
-
-
 def landscape(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
     """Smooth hills with texture, different in every tile and band, between `low` and `high`."""
     tiles, bands, height, width = shape
@@ -83,7 +77,7 @@ def context(tiles: int, threads: int = 1) -> Context:
 
 
 def small_case(name: str, low: float = 1.0, high: float = 255.0) -> tuple[np.ndarray, Gaps]:
-    shape = (2, 3, side_px(name, 48), side_px(name, 40))
+    shape = (2, 3, 48, 40)
     gaps = striped_gaps(shape)
     image = landscape(shape, low, high)
     image[~gaps.usable] = np.nan
@@ -202,7 +196,7 @@ def test_units_do_not_matter(name: str) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3), (5, 64)])
 @pytest.mark.parametrize("name", METHODS)
 def test_thin_and_tiny_tiles_are_filled(name: str, size: tuple[int, int], dtype: type) -> None:
-    shape = (1, 2, side_px(name, size[0]), side_px(name, size[1]))
+    shape = (1, 2, *size)
     missing = np.zeros(shape, bool)
     missing[:, 0, :, 3:9], missing[:, 0, 3:9] = True, True
     image = landscape(shape, 1, 255).astype(dtype) if shape[-1] * shape[-2] > 1 else np.ones(shape, dtype)
@@ -219,7 +213,7 @@ def test_inside_its_halo_a_tile_agrees_with_the_whole(name: str) -> None:
         pytest.skip("it is fitted to the tile")
     halo_px = made(name).info.halo_px
     left = 40
-    shape = (1, 1, side_px(name, 120), left + side_px(name, halo_px + 64))
+    shape = (1, 1, 120, left + halo_px + 64)
     rows, cols = np.mgrid[: shape[2], : shape[3]]
     missing = ((rows + np.tan(np.radians(9.7)) * cols) % 33 < 18)[None, None]
     image = landscape(shape, 1, 255)

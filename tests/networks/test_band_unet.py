@@ -210,13 +210,6 @@ def test_the_same_twice_and_nothing_is_written_to(network) -> None:
     assert torch.equal(observed, given[1])
 
 
-def test_it_predicts_what_it_trains(network) -> None:
-    """It works maps one by one where no gradient is wanted."""
-    signal, observed = tiles()
-    mean, std = network(signal, observed)
-    assert_same(Prediction(mean.detach(), std.detach()), predict(network, signal, observed))
-
-
 def test_mixed_precision_gives_single_precision_close_to_it(network) -> None:
     signal, observed = tiles()
     plain = predict(network, signal, observed)

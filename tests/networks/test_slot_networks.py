@@ -28,7 +28,7 @@ def tiles(bands: int = 6, side_px: int = 16, count: int = 2) -> tuple[Tensor, Te
 
 
 def noise_for(network: SlotNetwork, signal: Tensor, samples: int = 3) -> Tensor | None:
-    if not network.latent:
+    if not network.latent_channels:
         return None
     shape = (samples, signal.shape[0], network.latent_channels, *signal.shape[2:])
     return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=signal.dtype)
@@ -50,7 +50,7 @@ def assert_same(one: Prediction, other: Prediction) -> None:
 def test_any_number_of_bands_is_predicted(network: SlotNetwork, bands: int) -> None:
     signal, observed = tiles(bands)
     mean, std = predict(network, signal, observed)
-    shape = (3, *signal.shape) if network.latent else signal.shape
+    shape = (3, *signal.shape) if network.latent_channels else signal.shape
     assert mean.shape == shape
     assert mean.isfinite().all()
     if std is not None:
@@ -120,7 +120,7 @@ def test_the_same_twice(network: SlotNetwork) -> None:
 
 
 def test_a_shifted_scene_gives_a_shifted_prediction(network: SlotNetwork) -> None:
-    if network.latent and network.settings.averaged:
+    if network.latent_channels and network.settings.averaged:
         pytest.skip("it describes its tile as a whole")
     shift_px = 2 * network.size_multiple_px
     reach_px = network.reach_px
@@ -139,7 +139,7 @@ def test_a_shifted_scene_gives_a_shifted_prediction(network: SlotNetwork) -> Non
 
 
 def test_a_pixel_reaches_as_far_as_it_says_and_no_farther(network: SlotNetwork) -> None:
-    if network.latent and network.settings.averaged:
+    if network.latent_channels and network.settings.averaged:
         pytest.skip("through the tile's average it reaches everywhere")
     reach_px, multiple_px = network.reach_px, network.size_multiple_px
     side_px = -(-(2 * reach_px + 12) // multiple_px) * multiple_px

@@ -138,10 +138,12 @@ def test_nothing_is_left_of_a_file_that_could_not_be_written(saved, tmp_path) ->
 def test_a_changed_file_is_refused(saved) -> None:
     _, path = saved
     content = bytearray(path.read_bytes())
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert load_network(path, expected_sha256=sha256).sha256 == sha256
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match="to have the sha256 0000, but it has"):
-        load_network(path, expected_sha256="0000")
+    with pytest.raises(InputError, match=f"to have the sha256 {sha256}, but it has"):
+        load_network(path, expected_sha256=sha256)
 
 
 @pytest.mark.parametrize(

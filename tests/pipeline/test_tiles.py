@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from landsat_fill.errors import LackOfMemoryError
 from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline import tiles as tiles_module
 from landsat_fill.pipeline.blocks import read_blocks
@@ -147,6 +148,54 @@ def test_tiles_with_a_thread_each_change_nothing():
     np.testing.assert_array_equal(one.mean, three.mean)
     np.testing.assert_array_equal(one.std, three.std)
     assert shares == pytest.approx([(tile + 1) / 20 for tile in range(20)])  # of the second
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A method whose fill depends on where in a tile with its halo the wanted part lies."""
+
+    info: ClassVar[MethodInfo] = MethodInfo("placed", "", "", halo_px=8, tile_px=16)
+
+    def fill(self, image, _gaps, context):
+        assert len(set(context.wanted)) == 1
+        wanted = context.wanted[0]
+        return Filled(np.full(image.shape, wanted.row + 100 * wanted.col, image.dtype))
+
+
+def test_tiles_of_a_batch_lie_alike_in_their_halos():
+    """All but the outermost: these have no halo beyond the edge, so are as large as others elsewhere."""
+    image, gaps = scene(1, 2, 32, 48)
+    fill_tiles(image, gaps, whole(image), Placed(), Context())
+
+
+@dataclass(frozen=True)
+class Hungry(BoxMean):
+    """A method that finds memory for tiles up to a side, with their halo."""
+
+    info: ClassVar[MethodInfo] = replace(BoxMean.info, tile_px=512, align_px=8)
+    largest_px: int = 120
+
+    def fill(self, image, gaps, context):
+        if max(image.shape[2:]) > self.largest_px:
+            raise LackOfMemoryError("expected a tile to fit, but it doesn't")
+        return super().fill(image, gaps, context)
+
+
+def test_lack_of_memory_halves_tiles_aloud():
+    image, gaps = scene(1, 2, 400, 150)
+    said = []
+    expected = fill_tiles(image, gaps, whole(image), BoxMean(), Context())
+    found = fill_tiles(image, gaps, whole(image), Hungry(), Context(tell=said.append))
+    np.testing.assert_array_equal(found.mean, expected.mean)
+    assert dict.fromkeys(said) == dict.fromkeys(
+        f"warning: tiles fill the memory of cpu: going on with tiles of {px} px" for px in (200, 104)
+    )
+
+
+def test_lack_of_memory_for_the_smallest_tile_is_an_error():
+    image, gaps = scene(1, 2, 200, 150)
+    with pytest.raises(LackOfMemoryError):
+        fill_tiles(image, gaps, whole(image), Hungry(largest_px=20), Context())
 
 
 def test_a_tile_alone_has_all_threads():

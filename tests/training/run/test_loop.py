@@ -305,6 +305,9 @@ def test_what_is_left_open_is_decided_and_written_down(
     written = read_run_file(folder.settings)
     assert written["budget"]["steps"] == USUAL_STEPS
     assert written["data"]["size_px"] == 56
+    halving = {"halvings": 4}
+    train(settings_for(network=halving, data=data), folder, ears(stop_after=1), overwrite=True)
+    assert read_run_file(folder.settings)["data"]["size_px"] == 48
 
 
 @pytest.mark.parametrize(

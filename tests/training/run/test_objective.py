@@ -38,7 +38,7 @@ def test_hidden_pixels_never_reach_the_signal(batch: Batch) -> None:
     for name in ("signal", "observed", "mean", "spread"):
         assert torch.equal(getattr(mine, name), getattr(its, name))
     assert not torch.equal(mine.target, its.target)
-    assert torch.equal(mine.signal == 0, mine.observed == 0) or bool((mine.signal[~batch.usable] == 0).all())
+    assert bool((mine.signal[~batch.usable] == 0).all())
 
 
 def test_a_classical_fill_is_the_signal_everywhere(batch: Batch) -> None:
@@ -157,3 +157,17 @@ def test_noise_is_the_generators(batch: Batch) -> None:
     assert draws[0].shape == (3, 2, 4, 48, 48)
     assert torch.equal(draws[0], draws[1])  # type: ignore[arg-type]
     assert not torch.equal(draws[0], draws[2])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("samples", [1, 8])
+def test_the_distance_of_a_latent_model_is_that_of_a_sample_on_average(samples: int, batch: Batch) -> None:
+    def plain(signal: Tensor, _observed: Tensor, _noise: Tensor | None) -> Prediction:
+        return Prediction(0 * signal)
+
+    def latent(signal: Tensor, _observed: Tensor, _noise: Tensor | None) -> Prediction:
+        return Prediction(torch.stack([0 * signal] * samples))
+
+    objective = objective_of("distance")
+    expected, found = (objective(network, batch, CPU).total for network in (plain, latent))
+    assert expected > 0
+    torch.testing.assert_close(found, expected)
