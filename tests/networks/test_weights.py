@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,12 +56,39 @@ def test_settings_change_the_network() -> None:
         ("unet", {"chanels": 3}, "expected a setting of the network unet, but got 'chanels'", "'channels'"),
         ("unet", {"channels": "8"}, "expected the setting channels to be int, but got '8'", ""),
         ("convlnp", {"averaged": 1}, "expected the setting averaged to be bool, but got 1", ""),
+        (
+            "convcnp",
+            {"kernel_px": 4},
+            "expected the setting kernel_px to be odd and at least 1, but got 4",
+            "9",
+        ),
+        (
+            "convlnp",
+            {"channels": 5},
+            "expected the setting channels to be even and at least 2, but got 5",
+            "128",
+        ),
+        ("band-unet", {"channels": 0}, "expected the setting channels to be at least 1, but got 0", "128"),
+        ("unet", {"halvings": -1}, "expected the setting halvings to be from 0 to 9, but got -1", "3"),
+        ("partialconv", {"halvings": 40}, "expected the setting halvings to be from 1 to 9, but got 40", "4"),
     ],
 )
 def test_what_the_catalogue_does_not_know_is_refused(name, settings, said, hint) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         build_network(name, settings)
     assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_a_network_of_the_least_settings_predicts(name: str) -> None:
+    """What is allowed works: each whole number at its least."""
+    known = {field.name: field.metadata for field in fields(settings_class(name))}
+    network = build_network(
+        name, {key: facts["low"] for key, facts in known.items() if "low" in facts}
+    ).eval()
+    assert network.reach_px > 0
+    signal, observed = torch.randn(1, 2, 8, 8), torch.ones(1, 2, 8, 8)
+    assert network(signal, observed).mean.isfinite().all()
 
 
 def test_a_network_of_ones_own_has_no_name() -> None:
