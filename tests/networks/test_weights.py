@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,11 @@ def saved(tmp_path: Path) -> tuple[torch.nn.Module, Path]:
 
 def with_header(text: str) -> bytes:
     return len(text).to_bytes(8, "little") + text.encode()
+
+
+def metadata(**own: str) -> str:
+    facts = {"format": "landsat-fill/1", "network": "unet", "settings": "{}", **own}
+    return json.dumps({"__metadata__": facts})
 
 
 @pytest.mark.parametrize("name", ["band-unet", "convcnp", "convlnp", "partialconv", "unet"])
@@ -183,6 +189,8 @@ def test_a_changed_file_is_refused(saved) -> None:
             with_header('{"__metadata__":{"format":"landsat-fill/1"}}'),
             "its metadata lack or garble 'network'",
         ),
+        (with_header(metadata(reach_px="-1", size_multiple_px="4")), "its reach_px is -1"),
+        (with_header(metadata(reach_px="9", size_multiple_px="0")), "its size_multiple_px is 0"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path, content, said) -> None:
@@ -206,6 +214,50 @@ def test_a_truncated_file_is_refused(saved) -> None:
         InputError, match=r"expected weights of the network unet in .*, but they don't fit it"
     ):
         load_network(path)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e300])
+def test_weights_that_are_no_numbers_are_refused(saved, number) -> None:
+    network, path = saved
+    network.double().exit.bias.data[1] = number  # 1e300 is infinite in single precision
+    save_network(path, network)
+    with pytest.raises(InputError, match=r"expected finite numbers in .*mine.*, but exit\.bias has others"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tensors: tensors.pop("exit.bias"), "exit.bias is missing"),
+        (lambda tensors: tensors.update(more=torch.zeros(1)), "the network has no more"),
+        (
+            lambda tensors: tensors.update({"exit.bias": torch.zeros(9)}),
+            r"exit.bias should have the shape \(6,\), and has \(9,\)",
+        ),
+    ],
+)
+def test_the_first_tensor_that_does_not_fit_is_named(saved, change, said) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    _, path = saved
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata)
+    with pytest.raises(InputError, match=f"but they don't fit it: {said}$"):
+        load_network(path)
+
+
+def test_what_is_loaded_is_what_was_verified(saved, monkeypatch) -> None:
+    """The file is read once: nobody can put another in its place between."""
+    _, path = saved
+    reads = []
+    read_bytes = type(path).read_bytes
+    monkeypatch.setattr(type(path), "read_bytes", lambda own: reads.append(own) or read_bytes(own))
+    assert load_network(path).sha256 == hashlib.sha256(read_bytes(path)).hexdigest()
+    assert reads == [path]
 
 
 def test_shipped_weights_are_found_and_verified(tiny_models) -> None:
