@@ -77,7 +77,7 @@ def dataset(
         typer.Option(
             "--folds",
             min=1,
-            help="Parts to deal the scenes out to; scenes near each other share one.",
+            help="Parts to deal the scenes out to, no more than there are places; scenes near each other share one.",
             rich_help_panel=PATCHES,
         ),
     ] = 5,
@@ -97,6 +97,7 @@ def dataset(
     from landsat_fill.cli.terminal import print_error, shares_shown
     from landsat_fill.training.cutting import Cutting
     from landsat_fill.training.dataset_writing import write_dataset
+    from landsat_fill.training.places import NEAR_KM
 
     missing = 0.0 if max_missing.strip() in ("0", "0%") else share("--max-missing", max_missing)
     scenes, bad = _opened(clean, nodata, band_list(bands))
@@ -116,6 +117,12 @@ def dataset(
         )
     for failure in failures:
         print_error(f"{failure.scene}: {failure.error.message}", failure.error.hint)
+    if manifest.folds < folds and not quiet:
+        typer.echo(
+            f"warning: {manifest.folds} of {folds} folds, for there are no more places: scenes within "
+            f"{NEAR_KM:.0f} km of each other share one",
+            err=True,
+        )
     if as_json:
         typer.echo(manifest.as_json(), nl=False)
     elif not quiet:

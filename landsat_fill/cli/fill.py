@@ -104,7 +104,7 @@ def fill(
         ),
     ] = "auto",
     seed: Annotated[
-        int, typer.Option("--seed", help="Seed of methods that draw.", rich_help_panel=METHOD)
+        int, typer.Option("--seed", min=0, help="Seed of methods that draw.", rich_help_panel=METHOD)
     ] = 0,
     holes: Annotated[
         str,

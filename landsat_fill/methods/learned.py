@@ -14,6 +14,7 @@ from landsat_fill.errors import UsageError
 from landsat_fill.methods.inference import PRECISIONS, Runner, runner_of
 from landsat_fill.methods.interface import Context, MethodInfo, option
 from landsat_fill.methods.levelling import Levelled, level_tiles
+from landsat_fill.networks.catalogue import network_names
 from landsat_fill.networks.normalising import CELL_PX, FLAT_SPREAD, REACH_PX, local_statistics
 from landsat_fill.networks.shipped import shipped_file
 from landsat_fill.networks.torch_package import import_torch
@@ -71,7 +72,9 @@ class LearnedMethod:
         if file.network != self.network:
             raise UsageError(
                 f"expected weights of the network {self.network}, but {file.path} holds {file.network}",
-                hint=f"-m {file.network} runs them",
+                hint=f"-m {file.network} runs them"
+                if file.network in network_names()
+                else f"this version of landsat-fill has the networks {', '.join(network_names())}",
             )
         align_px = math.lcm(CELL_PX, file.size_multiple_px)
         own = replace(

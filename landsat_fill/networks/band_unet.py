@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu, softplus
 
+from landsat_fill.networks.counts import count
 from landsat_fill.networks.interface import Network, Prediction, require_tiles
 from landsat_fill.networks.normalising import LARGEST_SIGNAL
 from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
@@ -45,11 +46,11 @@ class BandUNetSettings:
         exit_blocks: Residual blocks of a band on its way out.
     """
 
-    band_channels: int = 32
-    channels: int = 128
-    entrance_blocks: int = 1
-    trunk_blocks: int = 8
-    exit_blocks: int = 2
+    band_channels: int = count(32)
+    channels: int = count(128)
+    entrance_blocks: int = count(1, low=0)
+    trunk_blocks: int = count(8, low=0)
+    exit_blocks: int = count(2, low=0)
 
 
 class BandUNet(Network):

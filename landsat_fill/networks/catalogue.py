@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, cast
 
 from landsat_fill.errors import UsageError
+from landsat_fill.networks.counts import require_allowed
 from landsat_fill.networks.torch_package import import_torch
 
 if TYPE_CHECKING:
@@ -48,24 +49,26 @@ def build_network(name: str, settings: Mapping[str, object] | None = None) -> Ne
         settings: Values by field of its settings; the rest are at their defaults.
 
     Raises:
-        UsageError: If the network, or a setting of it, doesn't exist or has another type.
+        UsageError: If the network, or a setting of it, doesn't exist, has another type or can't be meant.
         MissingPackageError: If torch isn't installed.
     """
     network, settings_kind = _found(name)
-    kinds = {field.name: type(field.default) for field in fields(settings_kind)}
+    known = {field.name: field for field in fields(settings_kind)}
     values = dict(settings or {})
     for key, value in values.items():
-        if key not in kinds:
-            near = difflib.get_close_matches(key, kinds, n=1, cutoff=0.5)
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise UsageError(
                 f"expected a setting of the network {name}, but got {key!r}",
-                hint=f"{hint}its settings: {', '.join(kinds)}",
+                hint=f"{hint}its settings: {', '.join(known)}",
             )
-        if kinds[key] is float and type(value) is int:
+        kind = type(known[key].default)
+        if kind is float and type(value) is int:
             values[key] = float(value)
-        elif type(value) is not kinds[key]:
-            raise UsageError(f"expected the setting {key} to be {kinds[key].__name__}, but got {value!r}")
+        elif type(value) is not kind:
+            raise UsageError(f"expected the setting {key} to be {kind.__name__}, but got {value!r}")
+        require_allowed(known[key], value)
     return cast("Network", network(settings_kind(**values)))
 
 

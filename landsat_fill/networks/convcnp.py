@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from landsat_fill.networks.context_conv import ContextConv
+from landsat_fill.networks.counts import count
 from landsat_fill.networks.gaussian import gaussian
 from landsat_fill.networks.pixelwise import pixel_mlp
 from landsat_fill.networks.separable import SeparableResNet, resnet_reach_px
@@ -36,12 +37,12 @@ class ConvCNPSettings:
             use the statistics are those kept from training, a mix over the counts of bands it saw.
     """
 
-    slots: int = 6
-    channels: int = 128
-    blocks: int = 5
-    kernel_px: int = 9
-    context_kernel_px: int = 11
-    decoder_layers: int = 4
+    slots: int = count(6)
+    channels: int = count(128)
+    blocks: int = count(5, low=0)
+    kernel_px: int = count(9, parity="odd")
+    context_kernel_px: int = count(11, low=3, parity="odd")
+    decoder_layers: int = count(4, low=0)
     batch_norm: bool = False
 
 

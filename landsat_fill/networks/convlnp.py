@@ -13,6 +13,7 @@ import torch
 
 from landsat_fill.errors import MethodError
 from landsat_fill.networks.context_conv import ContextConv
+from landsat_fill.networks.counts import count
 from landsat_fill.networks.gaussian import gaussian
 from landsat_fill.networks.interface import Prediction
 from landsat_fill.networks.pixelwise import pixel_linear, pixel_mlp
@@ -47,11 +48,11 @@ class ConvLNPSettings:
             use the statistics are those kept from training, a mix over the counts of bands it saw.
     """
 
-    slots: int = 6
-    channels: int = 128
-    blocks: int = 4
-    kernel_px: int = 9
-    context_kernel_px: int = 11
+    slots: int = count(6)
+    channels: int = count(128, low=2, parity="even")
+    blocks: int = count(4, low=0)
+    kernel_px: int = count(9, parity="odd")
+    context_kernel_px: int = count(11, low=3, parity="odd")
     averaged: bool = True
     pixel_std: bool = False
     batch_norm: bool = False

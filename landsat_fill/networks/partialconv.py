@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, relu
 
+from landsat_fill.networks.counts import MOST_HALVINGS, count
 from landsat_fill.networks.interface import Prediction
 from landsat_fill.networks.reach import convolved, enlarged, reach_px, strided
 from landsat_fill.networks.slots import SlotNetwork
@@ -47,10 +48,10 @@ class PartialConvSettings:
             statistics kept from training on mixed counts of bands proved wrong for a single band.
     """
 
-    slots: int = 6
-    channels: int = 32
-    most_channels: int = 96
-    halvings: int = 4
+    slots: int = count(6)
+    channels: int = count(32)
+    most_channels: int = count(96)
+    halvings: int = count(4, high=MOST_HALVINGS)
     batch_norm: bool = False
 
 

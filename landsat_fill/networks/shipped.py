@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from landsat_fill.errors import InputError
-from landsat_fill.networks.weights_file import SUFFIX, WeightsFile, read_weights_file
+from landsat_fill.networks.weights_file import SUFFIX, WeightsFile, described, weights_content
 
 SUMS_NAME = "SHA256SUMS"
 """The list, in the form of the command sha256sum."""
@@ -57,13 +57,14 @@ def shipped_file(name: str) -> WeightsFile:
             f"expected a line for {path.name} in {folder / SUMS_NAME}, but there is none",
             hint="only listed weights count as shipped; give others with --weights",
         )
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = weights_content(path)
+    found = hashlib.sha256(content).hexdigest()
     if found != listed:
         raise InputError(
             f"expected {path} to have the sha256 {listed}, but it has {found}",
             hint="the file was changed or damaged: install landsat-fill again, or give it with --weights",
         )
-    return read_weights_file(path)
+    return described(path, content)
 
 
 def shipped_card(name: str) -> str | None:

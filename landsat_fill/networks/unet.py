@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import max_pool2d
 
+from landsat_fill.networks.counts import MOST_HALVINGS, count
 from landsat_fill.networks.interface import Prediction
 from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
 from landsat_fill.networks.slots import SlotNetwork
@@ -33,10 +34,10 @@ class UNetSettings:
         halvings: How often a tile is halved on the way down.
     """
 
-    slots: int = 6
-    channels: int = 32
-    most_channels: int = 96
-    halvings: int = 3
+    slots: int = count(6)
+    channels: int = count(32)
+    most_channels: int = count(96)
+    halvings: int = count(3, low=0, high=MOST_HALVINGS)
 
 
 class UNet(SlotNetwork):

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from landsat_fill.errors import InputError, LandsatFillError, OutputError
 from landsat_fill.networks.catalogue import build_network, name_of, settings_of
 from landsat_fill.networks.torch_package import import_torch
-from landsat_fill.networks.weights_file import FORMAT, read_weights_file
+from landsat_fill.networks.weights_file import FORMAT, described, weights_content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from torch import Tensor
 
     from landsat_fill.networks.interface import Network
 
@@ -81,14 +83,16 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
         expected_sha256: What its sha256 must be, or None to take it as it is.
 
     Raises:
-        InputError: If it can't be read, has another sha256, or doesn't fit the network it names.
+        InputError: If it can't be read, has another sha256, doesn't fit the network it names, or holds
+            numbers that aren't finite.
         MissingPackageError: If torch isn't installed.
     """
     import_torch()
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    file = read_weights_file(path)
+    content = weights_content(path)
+    file = described(path, content)
     if expected_sha256 is not None and file.sha256 != expected_sha256:
         raise InputError(
             f"expected {path} to have the sha256 {expected_sha256}, but it has {file.sha256}",
@@ -96,15 +100,36 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
         )
     try:
         network = build_network(file.network, file.settings)
-        network.load_state_dict(load(path.read_bytes()))
-    except (SafetensorError, RuntimeError, OSError, ValueError, LandsatFillError) as error:
+        given = load(content)
+        _require_fit(network, given)
+        network.load_state_dict(given)
+    except (SafetensorError, RuntimeError, ValueError, LandsatFillError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"expected weights of the network {file.network} in {path}, but they don't fit it: {reason}",
             hint="they may be damaged, or of another version of landsat-fill",
         ) from error
+    for name, values in network.state_dict().items():
+        if not values.isfinite().all():
+            raise InputError(
+                f"expected finite numbers in the weights {path}, but {name} has others",
+                hint="the training went astray, or the file is damaged: take other weights",
+            )
     network.eval().requires_grad_(False)
     return Weights(network, file.network, file.facts, file.sha256, path)
+
+
+def _require_fit(network: Network, given: Mapping[str, Tensor]) -> None:
+    """Raise ValueError with the first tensor that is missing, unknown or of another shape."""
+    own = network.state_dict()
+    for name in (*own, *given):
+        if name not in given:
+            raise ValueError(f"{name} is missing")
+        if name not in own:
+            raise ValueError(f"the network has no {name}")
+        shape, found = tuple(own[name].shape), tuple(given[name].shape)
+        if found != shape:
+            raise ValueError(f"{name} should have the shape {shape}, and has {found}")
 
 
 def _safetensors(network: Network, metadata: Mapping[str, str]) -> bytes:

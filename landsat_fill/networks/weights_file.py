@@ -80,19 +80,40 @@ def read_weights_file(path: Path) -> WeightsFile:
     Raises:
         InputError: If it can't be read, or `save_network` didn't write it.
     """
+    return described(path, weights_content(path))
+
+
+def weights_content(path: Path) -> bytes:
+    """Return what a file of weights holds.
+
+    Raises:
+        InputError: If it can't be read.
+    """
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise InputError(
             f"expected a file of weights at {path}, but it can't be read: {error.strerror}",
             hint="give a .safetensors file that `landsat-fill train` wrote",
         ) from error
+
+
+def described(path: Path, content: bytes) -> WeightsFile:
+    """Return what the content of a file of weights says of itself.
+
+    Args:
+        path: Where it is.
+        content: What was read there.
+
+    Raises:
+        InputError: If `save_network` didn't write it.
+    """
     header = _header(path, content)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise _not_ours(path, "it isn't of that format")
     try:
-        return WeightsFile(
+        file = WeightsFile(
             path=path,
             network=metadata["network"],
             settings=json.loads(metadata["settings"]),
@@ -105,6 +126,10 @@ def read_weights_file(path: Path) -> WeightsFile:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise _not_ours(path, f"its metadata lack or garble {error}") from error
+    for name in ("reach_px", "size_multiple_px"):
+        if getattr(file, name) < 1:
+            raise _not_ours(path, f"its {name} is {getattr(file, name)}")
+    return file
 
 
 def _header(path: Path, content: bytes) -> dict[str, Any]:

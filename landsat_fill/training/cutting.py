@@ -67,8 +67,10 @@ def cut_patches(
         on_progress: Told the share of the rows done, 0 to 1.
 
     Raises:
-        InputError: If the scene can't be read, or has no patch that is observed well enough.
+        InputError: If the scene can't be read, is smaller than a patch, or has none that is observed well
+            enough.
     """
+    _require_room(scene, cutting.size_px)
     values_name = f"{SCENES_FOLDER}/{label}.npy"
     observed_name = f"{SCENES_FOLDER}/{label}.observed.npy"
     (folder / SCENES_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -119,6 +121,17 @@ def cut_patches(
 def file_label(number: int, name: str) -> str:
     """Return how the files of a scene in a dataset are called: numbered, for names may be alike."""
     return f"{number:03d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[:80]}"
+
+
+def _require_room(scene: Scene, size_px: int) -> None:
+    """Raise InputError for a scene that is smaller than a patch."""
+    height, width = scene.grid.height, scene.grid.width
+    if min(height, width) < size_px:
+        raise InputError(
+            f"expected a scene of at least {size_px} × {size_px} pixels, "
+            f"but {scene.name} has {height} × {width}",
+            hint="choose a smaller --size, or leave the scene out",
+        )
 
 
 def _patches(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import UsageError
+from landsat_fill.errors import InputError, UsageError
 from landsat_fill.training.augmentation import PLAIN, Augmentation
 from landsat_fill.training.gap_bank import GapBank, cut_gaps
 from landsat_fill.training.images import MappedArray, StoredPatches, open_images, patches_worth
-from landsat_fill.training.manifest import read_manifest
+from landsat_fill.training.manifest import MANIFEST_NAME, read_manifest
 from landsat_fill.training.patches import SampleSource
-from landsat_fill.training.places import balanced_folds, place_of
+from landsat_fill.training.places import NEAR_KM, balanced_folds, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def open_samples(
         augmentation: What is varied, in place of what is usual for training or choosing.
 
     Raises:
-        InputError: If a file can't be read, or is too small.
+        InputError: If a file can't be read, is too small, or isn't what the manifest says.
         UsageError: If the size, the fold or the scenes can't be meant.
     """
     require_size(size_px)
@@ -92,21 +92,45 @@ def _stored(
             hint=f"make the dataset again with --size {size_px}, or train on smaller samples",
         )
     _require_fold(fold, manifest.folds)
-    images: list[Images] = [
-        _stored_scene(folder, facts) for facts in manifest.scenes if _is_meant(facts.fold, fold, training)
+    side_px = manifest.size_px
+    meant = _meant([facts.fold for facts in manifest.scenes], fold, training=training)
+    images: list[Images] = [_stored_scene(folder, manifest.scenes[number], side_px) for number in meant]
+    gaps: list[PackedGaps] = [
+        _stored_array(folder / facts.file, (facts.crops, facts.bands, side_px, side_px // 8))
+        for facts in manifest.gaps
     ]
-    return images, [MappedArray(folder / facts.file) for facts in manifest.gaps]
+    return images, gaps
 
 
-def _stored_scene(folder: Path, facts: SceneFacts) -> StoredPatches:
+def _stored_scene(folder: Path, facts: SceneFacts, side_px: int) -> StoredPatches:
+    shape = (facts.patches, len(facts.bands), side_px, side_px)
+    bits_shape = (*shape[:3], side_px // 8)
     return StoredPatches(
         name=facts.name,
         bands=len(facts.bands),
         patches=facts.patches,
         squared_step=np.array([band.squared_step for band in facts.bands]),
-        values=MappedArray(folder / facts.values),
-        observed=None if facts.observed is None else MappedArray(folder / facts.observed),
+        values=_stored_array(folder / facts.values, shape),
+        observed=None if facts.observed is None else _stored_array(folder / facts.observed, bits_shape),
     )
+
+
+def _stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
+    """Return the array of a file, which stays closed.
+
+    Raises:
+        InputError: If it can't be read, or hasn't the shape that the manifest says.
+    """
+    try:
+        found = MappedArray(path).shape
+    except EOFError:  # of an empty file
+        found = ()
+    if found != shape:
+        raise InputError(
+            f"expected an array of the shape {shape} in {path}, as {MANIFEST_NAME} says, but got {found}",
+            hint="make the dataset again with `landsat-fill dataset`",
+        )
+    return MappedArray(path)
 
 
 def _of_fold(
@@ -116,11 +140,35 @@ def _of_fold(
     _require_fold(fold, folds)
     patches = [patches_worth(scene, size_px) for scene in scenes]
     dealt = balanced_folds([place_of(scene) for scene in scenes], patches, folds)
-    return [scene for scene, own in zip(scenes, dealt, strict=True) if _is_meant(own, fold, training)]
+    return [scenes[number] for number in _meant(dealt, fold, training=training)]
 
 
-def _is_meant(own: int, fold: int | None, training: bool) -> bool:
-    return fold is None or (own != fold) == training
+def _meant(dealt: Sequence[int], fold: int | None, *, training: bool) -> list[int]:
+    """Return the numbers of the scenes that are meant.
+
+    Args:
+        dealt: The fold of each scene.
+        fold: The fold left out of training and used to choose by; None for all scenes in both.
+        training: Whether those to train on are wanted.
+
+    Raises:
+        UsageError: If there are scenes, but none of them is meant.
+    """
+    meant = [number for number, own in enumerate(dealt) if fold is None or (own != fold) == training]
+    if dealt and not meant:
+        if training:
+            raise UsageError(
+                f"expected scenes to train on outside fold {fold}, which is held out, but all lie in it",
+                hint="scenes of one place share a fold: add some more than "
+                f"{NEAR_KM:.0f} km away, or give others to score on with --validation",
+            )
+        filled = ", ".join(str(own) for own in sorted(set(dealt)))
+        raise UsageError(
+            f"expected scenes to score on in fold {fold}, but it is empty",
+            hint=f"scenes of one place share a fold, and there are some in {filled}: choose of these with "
+            "--fold, or give others to score on with --validation",
+        )
+    return meant
 
 
 def _require_fold(fold: int | None, folds: int) -> None:

@@ -58,7 +58,8 @@ def write_dataset(
         gaps_from: SLC-off scenes.
         target: The folder to write.
         cutting: How scenes are cut; gaps are cut to the same size.
-        folds: How many folds the scenes are dealt out to, by where they lie.
+        folds: How many folds the scenes are dealt out to, by where they lie; as many as there are places, if
+            these are fewer.
         command: What is to be said of how the dataset was made.
         overwrite: Replace a dataset that is there; anything else is never replaced.
         on_progress: Told the share done, 0 to 1, and what is being worked on.
@@ -104,7 +105,7 @@ def write_dataset(
             size_px=cutting.size_px,
             stride_px=cutting.stride_px,
             max_missing=cutting.max_missing,
-            folds=folds,
+            folds=max(dealt) + 1,  # where there are fewer places, the last ones stay empty
             scenes=tuple(replace(facts, fold=fold) for (_, facts), fold in zip(cut, dealt, strict=True)),
             gaps=tuple(gaps),
         )

@@ -54,6 +54,8 @@ class Journal:
 def read_journal(path: Path) -> list[dict[str, float]]:
     """Return the rows of a log, NaN where a row has nothing.
 
+    A row that a kill cut off before its last column is passed over.
+
     Raises:
         InputError: If it can't be read.
     """
@@ -62,6 +64,7 @@ def read_journal(path: Path) -> list[dict[str, float]]:
             return [
                 {key: float(text) if text else math.nan for key, text in row.items()}
                 for row in csv.DictReader(file)
+                if None not in row.values()
             ]
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(

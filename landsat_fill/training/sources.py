@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import UsageError
+from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import find_inputs, open_input
 from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.manifest import MANIFEST_NAME, read_manifest
@@ -58,7 +58,7 @@ def _opened(paths: Sequence[str]) -> Path | list[Scene]:
     """
     datasets = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).is_file()]
     if not datasets:
-        return _scenes(paths)
+        return _scenes(paths, or_dataset=True)
     if len(paths) > 1:
         raise UsageError(
             f"expected one dataset or scenes, but got {datasets[0]} beside others",
@@ -67,13 +67,24 @@ def _opened(paths: Sequence[str]) -> Path | list[Scene]:
     return datasets[0]
 
 
-def _scenes(paths: Sequence[str]) -> list[Scene]:
+def _scenes(paths: Sequence[str], *, or_dataset: bool = False) -> list[Scene]:
     """Return scenes, opened.
+
+    Args:
+        paths: Where they are.
+        or_dataset: Whether there might have been a dataset, for the hint.
 
     Raises:
         InputError: If one can't be.
     """
     found, bad = find_inputs(paths)
     if bad:
-        raise bad[0][1]
+        name, error = bad[0]
+        if or_dataset and Path(name).is_dir():
+            raise InputError(
+                error.message,
+                hint=f"a dataset has a {MANIFEST_NAME}, which this folder lacks: make it again with "
+                f"`landsat-fill dataset`; of scenes, {error.hint}",
+            ) from error
+        raise error
     return [scene for given in found for scene in open_input(given)]

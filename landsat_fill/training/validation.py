@@ -120,7 +120,7 @@ def _hidden_under_stripes(
 ) -> tuple[Batch, NDArray[np.float64]] | None:
     """Return a sample under stripes of each width, as tiles, and the classical fill's RMSE, `(tile, band)`.
 
-    None where a band is left without anything to hide or to show.
+    None where a band is left without anything to hide or to show, or all are flat under stripes of a width.
     """
     lost = np.stack(
         [simulate_gaps(values.shape, StripeModel(width_px=width), generator) for width in GAP_WIDTHS_PX]
@@ -138,6 +138,8 @@ def _hidden_under_stripes(
         torch.from_numpy(surface),
     )
     reference = _rms(torch.from_numpy(surface - tiles), batch.hidden)
+    if not reference.any(1).all():
+        return None
     # A flat band can't be done better or worse.
     reference[reference == 0] = np.nan
     return batch, reference

@@ -36,7 +36,8 @@ def test_scenes_and_gaps_become_a_dataset(dataset, make, tmp_path):
     manifest = read_manifest(target)
     assert f"{manifest.scenes[0].patches} patches of 64 px" in said
     assert f"{manifest.gaps[0].crops} crops of real gaps" in said
-    assert (manifest.stride_px, manifest.folds, manifest.scenes[0].name) == (32, 5, "clean")
+    assert (manifest.stride_px, manifest.folds, manifest.scenes[0].name) == (32, 1, "clean")
+    assert "warning: 1 of 5 folds" in ended.stderr
     assert open_samples(target, size_px=64).scenes == ("clean",)
 
 

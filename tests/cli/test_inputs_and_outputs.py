@@ -120,6 +120,13 @@ def test_a_template_that_names_no_file_is_refused(make, run, tmp_path, template)
     assert tree(tmp_path) == ["scene.tif"]
 
 
+def test_a_seed_below_0_is_refused(make, run, tmp_path):
+    ended = run(make(count=1).path, "--seed", -1)
+    assert ended.code == 2, ended.said
+    assert "--seed" in ended.err
+    assert tree(tmp_path) == ["scene.tif"]
+
+
 def test_two_inputs_never_share_an_output(make, run, tmp_path):
     first, second = make("one/a.tif", count=1), make("two/a.tif", count=1)
     ended = run(first.path, second.path, "-o", tmp_path / "out")

@@ -124,6 +124,16 @@ def test_weights_of_another_network_are_refused(tiny_models) -> None:
     assert caught.value.hint == "-m convcnp runs them"
 
 
+def test_weights_of_a_network_of_another_version_are_refused(tiny_models, tmp_path) -> None:
+    path = tmp_path / "new.safetensors"
+    path.write_bytes((tiny_models / "unet.safetensors").read_bytes().replace(b'"unet"', b'"nope"'))
+    with pytest.raises(UsageError, match="holds nope") as caught:
+        create_method("unet", {"weights": str(path)})
+    assert caught.value.hint == (
+        "this version of landsat-fill has the networks band-unet, convcnp, convlnp, partialconv, unet"
+    )
+
+
 def test_weights_that_are_not_there_are_refused() -> None:
     with pytest.raises(InputError, match=r"expected a file of weights at nowhere\.safetensors"):
         create_method("unet", {"weights": "nowhere.safetensors"})

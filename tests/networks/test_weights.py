@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +35,11 @@ def with_header(text: str) -> bytes:
     return len(text).to_bytes(8, "little") + text.encode()
 
 
+def metadata(**own: str) -> str:
+    facts = {"format": "landsat-fill/1", "network": "unet", "settings": "{}", **own}
+    return json.dumps({"__metadata__": facts})
+
+
 @pytest.mark.parametrize("name", ["band-unet", "convcnp", "convlnp", "partialconv", "unet"])
 def test_a_network_is_built_again_from_its_name_and_settings(name: str) -> None:
     network = build_network(name)
@@ -55,12 +62,39 @@ def test_settings_change_the_network() -> None:
         ("unet", {"chanels": 3}, "expected a setting of the network unet, but got 'chanels'", "'channels'"),
         ("unet", {"channels": "8"}, "expected the setting channels to be int, but got '8'", ""),
         ("convlnp", {"averaged": 1}, "expected the setting averaged to be bool, but got 1", ""),
+        (
+            "convcnp",
+            {"kernel_px": 4},
+            "expected the setting kernel_px to be odd and at least 1, but got 4",
+            "9",
+        ),
+        (
+            "convlnp",
+            {"channels": 5},
+            "expected the setting channels to be even and at least 2, but got 5",
+            "128",
+        ),
+        ("band-unet", {"channels": 0}, "expected the setting channels to be at least 1, but got 0", "128"),
+        ("unet", {"halvings": -1}, "expected the setting halvings to be from 0 to 9, but got -1", "3"),
+        ("partialconv", {"halvings": 40}, "expected the setting halvings to be from 1 to 9, but got 40", "4"),
     ],
 )
 def test_what_the_catalogue_does_not_know_is_refused(name, settings, said, hint) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         build_network(name, settings)
     assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_a_network_of_the_least_settings_predicts(name: str) -> None:
+    """What is allowed works: each whole number at its least."""
+    known = {field.name: field.metadata for field in fields(settings_class(name))}
+    network = build_network(
+        name, {key: facts["low"] for key, facts in known.items() if "low" in facts}
+    ).eval()
+    assert network.reach_px > 0
+    signal, observed = torch.randn(1, 2, 8, 8), torch.ones(1, 2, 8, 8)
+    assert network(signal, observed).mean.isfinite().all()
 
 
 def test_a_network_of_ones_own_has_no_name() -> None:
@@ -157,6 +191,8 @@ def test_a_changed_file_is_refused(saved) -> None:
             with_header('{"__metadata__":{"format":"landsat-fill/1"}}'),
             "its metadata lack or garble 'network'",
         ),
+        (with_header(metadata(reach_px="-1", size_multiple_px="4")), "its reach_px is -1"),
+        (with_header(metadata(reach_px="9", size_multiple_px="0")), "its size_multiple_px is 0"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path, content, said) -> None:
@@ -180,6 +216,50 @@ def test_a_truncated_file_is_refused(saved) -> None:
         InputError, match=r"expected weights of the network unet in .*, but they don't fit it"
     ):
         load_network(path)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e300])
+def test_weights_that_are_no_numbers_are_refused(saved, number) -> None:
+    network, path = saved
+    network.double().exit.bias.data[1] = number  # 1e300 is infinite in single precision
+    save_network(path, network)
+    with pytest.raises(InputError, match=r"expected finite numbers in .*mine.*, but exit\.bias has others"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tensors: tensors.pop("exit.bias"), "exit.bias is missing"),
+        (lambda tensors: tensors.update(more=torch.zeros(1)), "the network has no more"),
+        (
+            lambda tensors: tensors.update({"exit.bias": torch.zeros(9)}),
+            r"exit.bias should have the shape \(6,\), and has \(9,\)",
+        ),
+    ],
+)
+def test_the_first_tensor_that_does_not_fit_is_named(saved, change, said) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    _, path = saved
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata)
+    with pytest.raises(InputError, match=f"but they don't fit it: {said}$"):
+        load_network(path)
+
+
+def test_what_is_loaded_is_what_was_verified(saved, monkeypatch) -> None:
+    """The file is read once: nobody can put another in its place between."""
+    _, path = saved
+    reads = []
+    read_bytes = type(path).read_bytes
+    monkeypatch.setattr(type(path), "read_bytes", lambda own: reads.append(own) or read_bytes(own))
+    assert load_network(path).sha256 == hashlib.sha256(read_bytes(path)).hexdigest()
+    assert reads == [path]
 
 
 def test_shipped_weights_are_found_and_verified(tiny_models) -> None:

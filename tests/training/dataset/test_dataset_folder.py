@@ -126,6 +126,44 @@ def test_places_share_a_fold(write, tmp_path):
     assert live.scenes == chosen.scenes
 
 
+def test_there_are_no_more_folds_than_places(write, tmp_path):
+    scenes = [write(name, east_km=east_km) for name, east_km in (("a", 0), ("b", 10), ("c", 300))]
+    manifest, _ = write_dataset([one.scene for one in scenes], [], tmp_path / "data", SMALL, folds=9)
+    assert manifest.folds == 2
+    assert sorted(facts.fold for facts in manifest.scenes) == [0, 0, 1]
+
+
+def test_a_fold_that_leaves_nothing_is_explained(write, tmp_path):
+    scenes = [write("a", east_km=0).scene, write("b", east_km=10).scene]
+    write_dataset(scenes, [], tmp_path / "data", SMALL)
+    for source in (tmp_path / "data", scenes):
+        with pytest.raises(UsageError, match=r"to train on outside fold 0, .* but all lie in it") as caught:
+            open_samples(source, size_px=64, fold=0)
+        assert "--validation" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match="to score on in fold 4, but it is empty") as caught:
+        open_samples(scenes, size_px=64, fold=4, training=False)
+    assert "some in 0" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["000_a.npy", "000_a.observed.npy", "000_slc_off.npy"])
+def test_an_array_that_is_not_what_the_manifest_says_is_refused(write, slc_off, tmp_path, name):
+    missing = np.zeros((3, 130, 130), bool)
+    missing[1, 10:20, 40:50] = True
+    made = write("a", shape=missing.shape, missing=missing, nodata=0)
+    write_dataset([made.scene], [slc_off.scene], tmp_path / "data", SMALL)
+    path = next((tmp_path / "data").glob(f"*/{name}"))
+    content, array = path.read_bytes(), np.load(path)
+    np.save(path, array[:-1])
+    with pytest.raises(InputError, match=r"shape \(.*\) in .*, as manifest\.json says, but got \("):
+        open_samples(tmp_path / "data", size_px=64)
+    for length in (0, 20, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(InputError, match="expected an array"):
+            open_samples(tmp_path / "data", size_px=64)
+    path.write_bytes(content)
+    assert open_samples(tmp_path / "data", size_px=64).scenes == ("a",)
+
+
 def test_a_dataset_is_the_same_again(write, slc_off, tmp_path):
     scenes = [write("a", seed=1).scene, write("b", east_km=200, seed=2).scene]
     for folder in ("one", "two"):
@@ -146,7 +184,10 @@ def test_a_bad_scene_leaves_no_trace_and_stops_nothing(write, tmp_path):
         [cut_off.scene, good.scene, small.scene], [no_stripes.scene], tmp_path / "data", SMALL
     )
     assert [facts.name for facts in manifest.scenes] == ["good"]
-    assert {failure.scene for failure in failures} == {"cut_off", "small", "no_stripes"}
+    said = {failure.scene: failure.error for failure in failures}
+    assert set(said) == {"cut_off", "small", "no_stripes"}
+    assert "at least 64 × 64 pixels, but small has 40 × 40" in said["small"].message
+    assert "--size" in (said["small"].hint or "")
     assert [path.name for path in (tmp_path / "data" / "scenes").iterdir()] == ["001_good.npy"]
     with pytest.raises(InputError, match="cut_off"):
         write_dataset([cut_off.scene], [], tmp_path / "none", SMALL)
@@ -196,7 +237,7 @@ def test_what_cannot_be_a_dataset_is_refused(write, tmp_path):
     write_dataset([made.scene], [], target, SMALL)
     with pytest.raises(UsageError, match="at most 64"):
         open_samples(target, size_px=96)
-    with pytest.raises(UsageError, match="from 0 to 4"):
+    with pytest.raises(UsageError, match="from 0 to 0"):
         open_samples(target, size_px=64, fold=5)
     facts = json.loads((target / "manifest.json").read_text())
     (target / "manifest.json").write_text(json.dumps({**facts, "format": "landsat-fill-dataset/9"}))

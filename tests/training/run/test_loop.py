@@ -148,6 +148,15 @@ def test_a_log_is_cut_to_the_checkpoint_it_goes_on_from(
     assert [row["step"] for row in rows_of(folder)] == ["3", "6"]
 
 
+def test_a_row_that_a_kill_cut_off_is_dropped(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(settings_for(), folder, ears(stop_after=3))
+    with folder.log.open("a") as file:
+        file.write("3,0.0")
+    train(settings_for(), folder, ears(), resume=True)
+    assert [row["step"] for row in rows_of(folder)] == ["3", "6"]
+
+
 def test_workers_change_nothing_but_the_time(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     folders = [RunFolder(tmp_path / str(workers)) for workers in (0, 2)]
     for workers, folder in zip((0, 2), folders, strict=True):

@@ -77,6 +77,22 @@ def test_errors_say_what_to_do(
     assert not (tmp_path / "run").exists()
 
 
+def test_data_that_leave_nothing_to_train_or_score_on_are_explained(
+    tmp_path: Path, clean_scenes: list[str]
+) -> None:
+    (tmp_path / "data" / "scenes").mkdir(parents=True)
+    (tmp_path / "data" / "scenes" / "000_place.npy").touch()
+    for arguments, code, reason in (
+        ([tmp_path / "data"], 1, "a dataset has a manifest.json, which this folder lacks"),
+        ([clean_scenes[0]], 2, "outside fold 0, which is held out, but all lie in it"),
+        ([*clean_scenes, "--fold", 4], 2, "in fold 4, but it is empty"),
+    ):
+        found, said = call("unet", *arguments, "-o", tmp_path / "run", "--steps", 3, *SMALL)
+        assert found == code, said
+        assert reason in said
+        assert "hint" in said
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_what_was_learned(

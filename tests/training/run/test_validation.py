@@ -89,11 +89,13 @@ def test_a_set_is_the_same_each_time(settings_for: Callable[..., TrainingSetting
     assert len(scores) == 1
 
 
-def test_scenes_with_nothing_to_show_are_an_error() -> None:
+@pytest.mark.parametrize("usable", [False, True], ids=["nothing observed", "all bands flat"])
+def test_scenes_with_nothing_to_show_are_an_error(usable: bool) -> None:
     class Blank:
         def sample(self, _generator: np.random.Generator, _bands: int | None) -> Sample:
-            nothing = np.zeros((2, 40, 40), np.bool_)
-            return Sample(np.zeros((2, 40, 40), np.float32), nothing, nothing, np.ones(2, np.float32))
+            shape = (2, 40, 40)
+            seen, hidden = np.full(shape, usable), np.zeros(shape, np.bool_)
+            return Sample(np.zeros(shape, np.float32), seen, hidden, np.ones(2, np.float32))
 
     with pytest.raises(LandsatFillError, match="samples"):
         ValidationSet([cast("SampleSource", Blank())], 2, filled=False)
