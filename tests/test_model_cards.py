@@ -113,8 +113,8 @@ def test_scores_of_another_network_are_refused(run_folder, scores, tmp_path):
 
 
 def test_all_that_is_shipped_has_its_card():
-    for name, file in shipped.shipped_weights().items():
-        card = shipped.shipped_card(name)
+    for name in shipped.shipped_names():
+        file, card = shipped.shipped_file(name), shipped.shipped_card(name)
         assert card is not None
         assert file.sha256 in card
         assert {"bands", "licence", "scores", "trained_on"} <= file.facts.keys()

@@ -49,7 +49,7 @@ def simulate(
             "--tilt", metavar="DEGREES", help="How far gaps dip to the right.", rich_help_panel=STRIPES
         ),
     ] = 9.7,
-    seed: Annotated[int, typer.Option("--seed", help="Places the gaps.", rich_help_panel=STRIPES)] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Places the gaps.", rich_help_panel=STRIPES)] = 0,
     nodata: Nodata = None,
     bands: Bands = None,
     overwrite: Overwrite = False,

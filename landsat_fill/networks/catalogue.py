@@ -31,16 +31,6 @@ def network_names() -> tuple[str, ...]:
     return tuple(sorted(_CLASSES))
 
 
-def settings_class(name: str) -> type[Any]:
-    """Return the frozen dataclass of a network's settings.
-
-    Raises:
-        UsageError: If there is no network of that name.
-        MissingPackageError: If torch isn't installed.
-    """
-    return cast("type[Any]", _found(name)[1])
-
-
 def build_network(name: str, settings: Mapping[str, object] | None = None) -> Network:
     """Return a network with fresh weights.
 

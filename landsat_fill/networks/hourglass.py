@@ -51,11 +51,6 @@ class HourglassSettings:
         """What the sides of an image must be a multiple of."""
         return 1 << self.scales
 
-    @property
-    def least_side_px(self) -> int:
-        """The least side: batch statistics need more than one number at the coarsest scale."""
-        return 2 << self.scales
-
 
 class Hourglasses(nn.Module):
     """Several hourglasses of one shape.

@@ -28,15 +28,6 @@ def shipped_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(SUFFIX) for name in names))
 
 
-def shipped_weights() -> dict[str, WeightsFile]:
-    """Return all shipped weights by name, in alphabetical order.
-
-    Raises:
-        InputError: If one is missing, damaged or not listed.
-    """
-    return {name: shipped_file(name) for name in shipped_names()}
-
-
 def shipped_file(name: str) -> WeightsFile:
     """Return the shipped weights called `name`.
 

@@ -50,11 +50,6 @@ class GapBank:
         weights = np.sqrt([crops.shape[0] for crops in self._packed])
         self._cumulated = np.cumsum(weights) / weights.sum()
 
-    @property
-    def size_px(self) -> int:
-        """The side of the smallest crop, and so of the largest image that gaps can be laid over."""
-        return min(crops.shape[2] for crops in self._packed)
-
     def draw(self, bands: int, size_px: int, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Return the missing pixels `(band, row, col)` of a place in a crop, mirrored or not.
 

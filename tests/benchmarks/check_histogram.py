@@ -10,11 +10,10 @@ import argparse
 import sys
 
 import numpy as np
-import rasterio
+from hidden_crop import hidden_crop
 from scipy.stats import ks_2samp
 from tables import figure_table, show
 
-from landsat_fill.evaluation import SimulatedStripes, hide
 from landsat_fill.methods import Context, create_method
 from landsat_fill.pipeline import fill_array
 
@@ -47,13 +46,7 @@ def main() -> None:
 
 def _scores(path: str, size_px: int, width_px: float) -> np.ndarray:
     """Return of each method the distances to observed pixels and to the truth, RMSE ratio and cover."""
-    with rasterio.open(path) as dataset:
-        top, left = (max((size - size_px) // 2, 0) for size in dataset.shape)
-        window = ((top, top + size_px), (left, left + size_px))
-        image = dataset.read(window=window, masked=True, out_dtype="float32").filled(np.nan)
-    observed = np.isfinite(image)
-    lost = SimulatedStripes.of_width(width_px).draw(image.shape, np.random.default_rng(0))
-    trial = hide(image, observed, lost)
+    image, trial = hidden_crop(path, size_px, width_px)
     scores = []
     for name, given in METHODS:
         method = create_method(name, given)

@@ -11,8 +11,8 @@ import torch
 
 from landsat_fill.errors import InputError, OutputError, UsageError
 from landsat_fill.networks import shipped
-from landsat_fill.networks.catalogue import build_network, name_of, network_names, settings_class, settings_of
-from landsat_fill.networks.shipped import shipped_file, shipped_names, shipped_weights
+from landsat_fill.networks.catalogue import build_network, name_of, network_names, settings_of
+from landsat_fill.networks.shipped import shipped_file, shipped_names
 from landsat_fill.networks.weights import load_network, save_network
 from landsat_fill.networks.weights_file import read_weights_file
 
@@ -47,7 +47,7 @@ def test_a_network_is_built_again_from_its_name_and_settings(name: str) -> None:
     assert name_of(network) == name
     again = build_network(name, settings_of(network))
     assert settings_of(again) == settings_of(network)
-    assert isinstance(network.settings, settings_class(name))
+    assert again.settings == network.settings
     assert [p.shape for p in again.parameters()] == [p.shape for p in network.parameters()]
 
 
@@ -88,7 +88,7 @@ def test_what_the_catalogue_does_not_know_is_refused(name, settings, said, hint)
 @pytest.mark.parametrize("name", network_names())
 def test_a_network_of_the_least_settings_predicts(name: str) -> None:
     """What is allowed works: each whole number at its least."""
-    known = {field.name: field.metadata for field in fields(settings_class(name))}
+    known = {field.name: field.metadata for field in fields(build_network(name).settings)}
     network = build_network(
         name, {key: facts["low"] for key, facts in known.items() if "low" in facts}
     ).eval()
@@ -265,7 +265,7 @@ def test_what_is_loaded_is_what_was_verified(saved, monkeypatch) -> None:
 def test_shipped_weights_are_found_and_verified(tiny_models) -> None:
     names = "band-unet convcnp convlnp-64 convlnp-128 partialconv unet"
     assert set(shipped_names()) == set(names.split())
-    assert shipped_weights()["convlnp-64"].network == "convlnp"
+    assert shipped_file("convlnp-64").network == "convlnp"
 
 
 @pytest.mark.parametrize(
