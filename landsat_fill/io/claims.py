@@ -48,22 +48,19 @@ class Owner:
 class TakenError(LandsatFillError):
     """Another living process is making the output."""
 
-    def __init__(
-        self, message: str, *, hint: str | None = "wait for it; the output is skipped once done"
-    ) -> None:
-        super().__init__(message, hint=hint)
-
 
 class Claim:
     """A claim on an output. A context manager: entering takes it, leaving gives it back."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, hint: str = "wait for it; the output is skipped once done") -> None:
         """Prepare; nothing is touched yet.
 
         Args:
             target: The file or folder to be made; the claim is a hidden file beside it.
+            hint: What to do where it is taken.
         """
         self.target = target
+        self.hint = hint
         self.path = claim_path(target)
         self._descriptor: int | None = None
         self._ended = threading.Event()
@@ -105,7 +102,7 @@ class Claim:
             locked = _lock(descriptor)
             owner = _read(self.path)
             if locked is False and not (owner and owner.host != _host() and _is_silent(self.path)):
-                raise TakenError(_taken(self.target, owner))
+                raise TakenError(_taken(self.target, owner), hint=self.hint)
             if not _is_at(descriptor, self.path):
                 os.close(descriptor)  # given back between the opening and the locking
                 return None
@@ -114,7 +111,7 @@ class Claim:
                 os.close(descriptor)
                 return None
             if owner is not None and is_alive(owner, self.path, locks=locked is not None):
-                raise TakenError(_taken(self.target, owner))
+                raise TakenError(_taken(self.target, owner), hint=self.hint)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(asdict(_ourselves())).encode(), 0)
             return descriptor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,6 +74,7 @@ def train(
         UsageError: If the settings can't be meant.
         InputError: If the samples or the checkpoint can't be read.
         OutputError: If the folder can't be written, or has a run that isn't to be replaced.
+        TakenError: If another process trains there.
     """
     if settings.machine.threads:
         torch.set_num_threads(settings.machine.threads)
@@ -83,14 +85,15 @@ def train(
         settings = _completed(settings, network)
         _check(settings, network)
         workshop, summary = _equipped(settings, network, origin, folder, device, processes)
-        if resume:
-            load_checkpoint(folder.checkpoint, workshop.parts)
-        if processes.first:
-            text = run_file_text(settings, f"landsat-fill {__version__}, torch {torch.__version__}")
-            folder.begin(text, resume=resume, overwrite=overwrite)
-            workshop.journal.cut_after(workshop.parts.progress.step)
-        listener.noted(summary)
-        return Result(Loop(workshop, listener).run(), workshop.parts.progress)
+        with folder.claim() if processes.first else nullcontext():
+            if resume:
+                load_checkpoint(folder.checkpoint, workshop.parts)
+            if processes.first:
+                text = run_file_text(settings, f"landsat-fill {__version__}, torch {torch.__version__}")
+                folder.begin(text, resume=resume, overwrite=overwrite)
+                workshop.journal.cut_after(workshop.parts.progress.step)
+            listener.noted(summary)
+            return Result(Loop(workshop, listener).run(), workshop.parts.progress)
     finally:
         processes.leave()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, OutputError
 from landsat_fill.io.atomic import cannot_write
+from landsat_fill.io.claims import Claim
 from landsat_fill.io.text_files import write_text_atomically
 
 if TYPE_CHECKING:
@@ -77,6 +78,18 @@ class RunFolder:
         except OSError as error:
             raise cannot_write(self.settings, error) from error
         write_text_atomically(self.settings, settings_text)
+
+    def claim(self) -> Claim:
+        """Return the claim on the folder, to be entered by the process that writes there.
+
+        Raises:
+            OutputError: If the folder's own folder can't be made.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        return Claim(self.path, hint="wait for it, stop it, or choose another folder with -o")
 
     def require_run(self) -> None:
         """Raise InputError unless there is a run to go on with."""

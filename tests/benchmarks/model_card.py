@@ -53,8 +53,8 @@ LIMITS = {
         f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill "
         "depends a little on where the tiles lie. A sample has one deviation for a whole tile and band, "
         "and nearly all of the uncertainty is in it: the samples' means, which are what is drawn, differ by "
-        "a small part of it and are as smooth as the fill (`check_draws.py`). All but the encoder runs once a "
-        "sample. Half as wide as the source's 128 channels, without its batch normalisation; trained "
+        "a small part of it and are as smooth as the fill (`check_draws.py`). All but the encoder runs once "
+        "a sample. Half as wide as the source's 128 channels, without its batch normalisation; trained "
         "for far fewer passes over the data than the talk's 200 epochs, and with fewer samples."
     ),
     "partialconv": (

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from landsat_fill.errors import InputError, LandsatFillError, OutputError, UsageError
 from landsat_fill.io import find_inputs, open_input
+from landsat_fill.io.claims import TakenError
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.weights import load_network, save_network
 from landsat_fill.training.cutting import Cutting
@@ -157,6 +158,7 @@ def test_a_row_that_a_kill_cut_off_is_dropped(tmp_path: Path, settings_for: Sett
     assert [row["step"] for row in rows_of(folder)] == ["3", "6"]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
 def test_workers_change_nothing_but_the_time(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     folders = [RunFolder(tmp_path / str(workers)) for workers in (0, 2)]
     for workers, folder in zip((0, 2), folders, strict=True):
@@ -271,6 +273,16 @@ def test_a_score_is_kept_over_a_break(tmp_path: Path, settings_for: SettingsFor,
     for name in ("validated_step", "validation_error", "std_factor"):
         assert before[name] == after[name]
     assert after["validated_step"] == "2"
+
+
+def test_two_processes_do_not_train_in_one_folder(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    folder = RunFolder(tmp_path / "runs" / "one")
+    with folder.claim(), pytest.raises(TakenError, match="is making it"):
+        train(settings_for(), folder, ears())
+    train(settings_for(budget={"steps": 1}), folder, ears())
+    assert [path.name for path in folder.path.parent.iterdir()] == ["one"]
 
 
 def test_a_run_killed_before_its_first_checkpoint_can_begin_again(
