@@ -26,7 +26,9 @@ PIXELS = (
 )
 
 SHARED_LIMITS = (
-    "One acquisition is all it sees: what lies wholly inside a gap can't be known, and is guessed. "
+    "One acquisition is all it sees: what lies wholly inside a gap can't be known, and is guessed. Pixels "
+    "are worked in cells that are counted from the scene's corner, so a crop that begins elsewhere than at a "
+    "multiple of 8 px is filled a little differently (`check_shift.py`). "
     "Trained on stripes up to 15 px wide and holes up to 20 px, at pixels of 25 to 30 m of TM, ETM+ and "
     "OLI; wider gaps, such as those of the panchromatic band, and other sensors are beyond what it has "
     "seen."
