@@ -22,7 +22,7 @@ from run_record import CHECKOUT, facts_of, read_run
 from landsat_fill.errors import LandsatFillError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from landsat_fill.networks.interface import Network
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def ship(options: argparse.Namespace) -> list[str]:
     facts = {
         **best.facts,
         **facts_of(record),
-        "bands": "any, 6 at once" if hasattr(network, "slots") else "any",
+        "bands": "any" if network.slots is None else f"any, {network.slots} at once",
         "dtype": "float16" if options.half else "float32",
         "licence": LICENCE,
         **({} if scores is None else {"scores": scores.in_a_line}),
@@ -72,7 +72,7 @@ def ship(options: argparse.Namespace) -> list[str]:
     return [f"{path}" for path in (weights, card, sums)]
 
 
-def _halved(network: nn.Module) -> nn.Module:
+def _halved(network: Network) -> Network:
     """Return the network in half precision.
 
     Raises:
