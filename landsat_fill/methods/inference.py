@@ -105,23 +105,25 @@ class _OneThread:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Work with one thread of torch's, and leave as many as there were.
+    """Work with one thread of torch's; the last one to leave puts back as many as there were.
 
     The steps between the convolutions know one thread only: others are for other tiles. And no result
-    depends on how many there are.
+    depends on how many there are. Not earlier: a thread that has just come takes over the number that any
+    other has set last, with its first operation.
     """
     torch = import_torch()
     with _OneThread.lock:
         if not _OneThread.inside:
             _OneThread.before = torch.get_num_threads()
         _OneThread.inside += 1
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
     try:
         yield
     finally:
         with _OneThread.lock:
             _OneThread.inside -= 1
-        torch.set_num_threads(_OneThread.before)
+            if not _OneThread.inside:
+                torch.set_num_threads(_OneThread.before)
 
 
 _LOCK = threading.Lock()

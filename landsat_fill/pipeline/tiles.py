@@ -68,21 +68,23 @@ def fill_tiles(
     threads = max(1, context.threads // at_once)
 
     def fill_batch(batch: Sequence[Window], progress: Progress) -> None:
-        half_px = half_tile_px(batch[0], method.info.align_px)
-        try:
-            fill_at_once(batch, progress)
-            return
-        except LackOfMemoryError:
-            if half_px < SMALLEST_TILE_PX:
-                raise
-        # Outside of the except clause, which would keep what filled the memory alive.
-        context.tell(
-            f"warning: tiles fill the memory of {context.device}: going on with tiles of {half_px} px"
-        )
-        for tile in batch:
-            for part in tile_windows(tile, half_px):
-                if gaps.missing[:, *part.slices].any():
-                    fill_batch([part], progress)
+        # A list of what is left, and no recursion: a function that knows itself keeps the image alive.
+        left = [batch]
+        while left:
+            part = left.pop()
+            half_px = half_tile_px(part[0], method.info.align_px)
+            try:
+                fill_at_once(part, progress)
+                continue
+            except LackOfMemoryError:
+                if half_px < SMALLEST_TILE_PX:
+                    raise
+            # Outside of the except clause, which would keep what filled the memory alive.
+            context.tell(
+                f"warning: tiles fill the memory of {context.device}: going on with tiles of {half_px} px"
+            )
+            smaller = [window for tile in part for window in tile_windows(tile, half_px)]
+            left += [[window] for window in smaller if gaps.missing[:, *window.slices].any()]
 
     def fill_at_once(batch: Sequence[Window], progress: Progress) -> None:
         haloed = [w.expanded(method.info.halo_px, height, width) for w in batch]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -179,6 +181,20 @@ class Hungry(BoxMean):
         if max(image.shape[2:]) > self.largest_px:
             raise LackOfMemoryError("expected a tile to fit, but it doesn't")
         return super().fill(image, gaps, context)
+
+
+def test_nothing_keeps_an_image_alive_that_was_filled():
+    """Strips are large: they mustn't wait for the collector of garbage."""
+    image, gaps = scene(1, 2, 32, 48)
+    image = image.copy()
+    known = weakref.ref(image)
+    gc.disable()
+    try:
+        fill_tiles(image, gaps, whole(image), BoxMean(), Context())
+        del image
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_lack_of_memory_halves_tiles_aloud():
