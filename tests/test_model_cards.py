@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from landsat_fill.networks import shipped
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.weights import load_network, save_network
 from landsat_fill.training.recipes import recipe
-from landsat_fill.training.run_file import run_file_text
+from landsat_fill.training.run_file import parse_assignments, run_file_text
 from landsat_fill.training.settings import changed
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "ship_weights.py"
@@ -118,3 +120,14 @@ def test_all_that_is_shipped_has_its_card():
         assert card is not None
         assert file.sha256 in card
         assert {"bands", "licence", "scores", "trained_on"} <= file.facts.keys()
+
+
+@pytest.mark.parametrize("name", shipped.shipped_names())
+def test_the_commands_of_a_card_can_be_typed(name):
+    commands = re.findall(r"^landsat-fill train .*$", shipped.shipped_card(name), re.MULTILINE)
+    assert commands
+    for command in commands:
+        words = shlex.split(command)
+        options = [word for flag, word in pairwise(words) if flag == "-O"]
+        settings = changed(recipe(words[2]), parse_assignments(options), name)
+        build_network(settings.network.name, settings.network.options)

@@ -175,7 +175,10 @@ def _departures(settings: TrainingSettings, usual: TrainingSettings) -> Iterator
 
 
 def _toml(value: object) -> str:
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+    """Return a value as `-O` takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"[{', '.join(map(_toml, value))}]" if isinstance(value, tuple) else str(value)
 
 
 def _dataset_command(manifest: Manifest) -> list[str]:
