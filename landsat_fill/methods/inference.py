@@ -45,7 +45,7 @@ class Runner:
         torch = import_torch()
         kind = self.device.partition(":")[0]
         # No contest of algorithms, which another may win next time; and float32 is not cut to TF32.
-        same = torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
+        same = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with (
             torch.autocast(kind, torch.bfloat16, enabled=self._bfloat16),
             nullcontext() if kind == "cpu" else same,

@@ -225,6 +225,16 @@ def test_memory_that_runs_out_halves_the_batch_aloud() -> None:
     assert len(told) == 2
 
 
+def test_a_card_runs_with_cudnn_alike_at_every_run() -> None:
+    flags = torch.backends.cudnn
+    before = flags.enabled, flags.benchmark, flags.deterministic, flags.allow_tf32
+    with runner().running():
+        assert (flags.enabled, flags.benchmark, flags.deterministic, flags.allow_tf32) == (
+            True, False, True, False,
+        )  # fmt: skip
+    assert (flags.enabled, flags.benchmark, flags.deterministic, flags.allow_tf32) == before
+
+
 def test_a_cpu_works_each_tile_alone() -> None:
     asked = []
     runner("cpu").in_batches(5, asked.append, lambda _note: None)
