@@ -72,12 +72,13 @@ def fill_tiles(
         left = [batch]
         while left:
             part = left.pop()
-            half_px = half_tile_px(part[0], method.info.align_px)
+            longest_px = max(part[0].height, part[0].width)
+            half_px = half_side_px(longest_px, method.info.align_px)
             try:
                 fill_at_once(part, progress)
                 continue
             except LackOfMemoryError:
-                if half_px < SMALLEST_TILE_PX:
+                if not SMALLEST_TILE_PX <= half_px < longest_px:
                     raise
             # Outside of the except clause, which would keep what filled the memory alive.
             context.tell(
@@ -157,9 +158,9 @@ def _side_by_side(
         pool.shutdown(cancel_futures=True)
 
 
-def half_tile_px(tile: Window, align_px: int) -> int:
-    """Return half of a tile's longer side, rounded up to where tiles may begin."""
-    return -(-max(tile.height, tile.width) // (2 * align_px)) * align_px
+def half_side_px(side_px: int, align_px: int) -> int:
+    """Return half of a tile's side in pixels, rounded up to where tiles may begin."""
+    return -(-side_px // (2 * align_px)) * align_px
 
 
 def float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:

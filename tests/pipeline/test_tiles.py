@@ -208,10 +208,18 @@ def test_lack_of_memory_halves_tiles_aloud():
     )
 
 
-def test_lack_of_memory_for_the_smallest_tile_is_an_error():
+@dataclass(frozen=True)
+class CoarselyAligned(Hungry):
+    """A method whose tiles begin at multiples of so much that half of one is no smaller."""
+
+    info: ClassVar[MethodInfo] = replace(Hungry.info, align_px=128)
+
+
+@pytest.mark.parametrize("method", [Hungry(largest_px=20), CoarselyAligned(largest_px=20)])
+def test_lack_of_memory_for_the_smallest_tile_is_an_error(method):
     image, gaps = scene(1, 2, 200, 150)
     with pytest.raises(LackOfMemoryError):
-        fill_tiles(image, gaps, whole(image), Hungry(largest_px=20), Context())
+        fill_tiles(image, gaps, whole(image), method, Context())
 
 
 def test_a_tile_alone_has_all_threads():
