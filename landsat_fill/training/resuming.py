@@ -39,7 +39,8 @@ def continued(settings: TrainingSettings, folder: RunFolder) -> tuple[Network, M
     _require_same(settings, own, folder)
     facts = read_weights_file(folder.last).facts
     origin = {key: value for key, value in facts.items() if key == BEGAN_FROM}
-    return build_network(own.network.name, own.network.options), origin
+    # Of those asked for only unknown ones are left to differ, which are refused here.
+    return build_network(own.network.name, {**own.network.options, **settings.network.options}), origin
 
 
 def _require_same(settings: TrainingSettings, own: TrainingSettings, folder: RunFolder) -> None:

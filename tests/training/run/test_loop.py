@@ -237,6 +237,8 @@ def test_a_run_that_cannot_go_on_as_asked_stays_as_it_is(
         train(settings_for("convcnp"), folder, ears(), resume=True)
     with pytest.raises(UsageError, match=r"network\.channels to stay 8.* 16"):
         train(settings_for(network={"channels": 16}), folder, ears(), resume=True)
+    with pytest.raises(UsageError, match="setting of the network unet, but got 'chanels'"):
+        train(settings_for(network={"chanels": 16}), folder, ears(), resume=True)
     with pytest.raises(UsageError, match="seed to stay 0"):
         train(settings_for(seed=7), folder, ears(), resume=True)
     checkpoint = folder.checkpoint.read_bytes()
