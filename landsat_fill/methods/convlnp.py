@@ -1,4 +1,4 @@
-"""The convolutional latent neural process of the talk, whose fills are coherent draws."""
+"""The convolutional latent neural process of the talk: a mixture over latent values."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from landsat_fill.errors import UsageError
+from landsat_fill.methods.drawing_rounds import DrawsInRounds
 from landsat_fill.methods.interface import Context, MethodInfo, option
-from landsat_fill.methods.learned import Answer, LearnedMethod
 from landsat_fill.methods.place_noise import noise_at
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from landsat_fill.networks.interface import Prediction
 
 SAMPLES = {64: 32, 128: 8}
 """Samples of the latent values by the side of the patches that were trained on. Source: the talk."""
@@ -21,11 +23,13 @@ CPU_VALUES, GPU_VALUES = 128_000_000, 1_000_000_000
 
 
 @dataclass(frozen=True)
-class ConvLNPMethod(LearnedMethod):
-    """The mean of several coherent fills, and how much they differ.
+class ConvLNPMethod(DrawsInRounds):
+    """The mean and the deviation of several samples, each with latent values of its own.
 
     Half of the latent values are averaged over a tile with its halo, so that a fill depends a little on where
-    the tiles lie. The noise belongs to the pixel, so that neighbouring tiles draw the same.
+    the tiles lie. The noise belongs to the pixel, so that neighbouring tiles see the same. Trained for hours
+    and not for days, the samples differ little: what is unsure is in their deviation, and plausible fills are
+    drawn from that.
 
     Source: Foong et al. 2020, Meta-learning stationary stochastic process prediction with convolutional
     neural processes, arXiv:2007.01332.
@@ -33,7 +37,7 @@ class ConvLNPMethod(LearnedMethod):
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="convlnp",
-        summary="convolutional latent neural process: coherent draws, their mean and deviation",
+        summary="convolutional latent neural process: mean and deviation of samples of latent values; draws",
         source="Foong et al. 2020, Meta-learning stationary stochastic process prediction with convolutional "
         "neural processes, https://arxiv.org/abs/2007.01332",
         halo_px=120,
@@ -50,7 +54,7 @@ class ConvLNPMethod(LearnedMethod):
     )
     samples: int | None = field(
         default=None,
-        metadata=option("draws that mean and deviation are taken of; 32 of variant 64, 8 of 128", low=1),
+        metadata=option("samples that mean and deviation are taken of; 32 of variant 64, 8 of 128", low=1),
     )
 
     def __post_init__(self) -> None:
@@ -64,9 +68,11 @@ class ConvLNPMethod(LearnedMethod):
         """Name of the shipped weights."""
         return f"{self.info.name}-{self.variant}"
 
-    def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
-        """Return mean and deviation of the mixture of all samples, and the first of them as draws."""
+    def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Prediction:
+        """Return mean and deviation of the mixture of all samples."""
         import torch
+
+        from landsat_fill.networks.interface import Prediction
 
         tiles, _, height, width = signal.shape
         samples = self.samples or SAMPLES[self.variant]
@@ -74,17 +80,14 @@ class ConvLNPMethod(LearnedMethod):
         values = tiles * height * width * network.latent_channels
         at_once = max(1, (CPU_VALUES if signal.device.type == "cpu" else GPU_VALUES) // values)
         total, squares = torch.zeros_like(signal), torch.zeros_like(signal)
-        draws = []
-        for first in range(0, max(samples, context.draws), at_once):
-            numbers = range(first, min(first + at_once, max(samples, context.draws)))
+        for first in range(0, samples, at_once):
+            numbers = range(first, min(first + at_once, samples))
             noise = noise_at(
                 corners, (height, width), numbers, network.latent_channels, context.seed, str(signal.device)
             )
             mean, std = network(signal, observed, noise)
-            draws.append(mean[: max(0, context.draws - first)])
-            mixed = slice(max(0, samples - first))
-            total += mean[mixed].sum(0)
-            squares += (mean[mixed].square() + std[mixed].square()).sum(0)
+            total += mean.sum(0)
+            squares += (mean.square() + std.square()).sum(0)
         mean = total / samples
         variance = (squares / samples - mean.square()).clamp_min(0)
-        return Answer(mean, variance.sqrt(), torch.cat(draws) if context.draws else None)
+        return Prediction(mean, variance.sqrt())

@@ -1,4 +1,4 @@
-"""The convolutional latent neural process on a grid (ConvLNP), whose fills are coherent draws.
+"""The convolutional latent neural process on a grid (ConvLNP), a mixture over latent values.
 
 Source: Foong et al. 2020, "Meta-learning stationary stochastic process prediction with convolutional neural
 processes", arXiv:2007.01332; architecture as GridConvLNP in Dubois et al. 2020, "Neural process family".
@@ -7,7 +7,7 @@ processes", arXiv:2007.01332; architecture as GridConvLNP in Dubois et al. 2020,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -64,6 +64,8 @@ class ConvLNP(SlotNetwork):
     Attributes:
         reach_px: How far an observed pixel can influence a prediction, but through the tile's average.
     """
+
+    growing: ClassVar[tuple[str, ...]] = ("pixel_std",)
 
     def __init__(self, settings: ConvLNPSettings) -> None:
         # The blocks before the latent values, and those after them.

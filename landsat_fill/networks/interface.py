@@ -40,7 +40,8 @@ class Network(nn.Module, ABC):
     """Whether its signal is interpolated where not observed: then training must do so, too."""
 
     growing: ClassVar[tuple[str, ...]] = ()
-    """Settings that may be raised when training goes on: a block that is added says nothing at first."""
+    """Settings that may be raised when training goes on: a block that is added says nothing at first, what is
+    switched on has no weights."""
 
     settings: Any
     slots: int | None = None

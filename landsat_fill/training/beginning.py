@@ -27,8 +27,8 @@ def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
         settings: The run's.
 
     Raises:
-        UsageError: If the network doesn't exist, or the weights to begin from are of another one; of the same
-            kind it may have more blocks than they, which begin fresh.
+        UsageError: If the network doesn't exist, or the weights to begin from are of another one. It may have
+            more of what `growing` names, such as blocks, which begin fresh.
         InputError: If these can't be read.
     """
     asked = settings.network
@@ -56,16 +56,16 @@ def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
 
 
 def _require_fit(file: WeightsFile, asked: NetworkSettings, growing: Collection[str]) -> None:
-    """Raise UsageError unless the settings asked for are those of the weights, or add blocks to them."""
+    """Raise UsageError unless the settings asked for are those of the weights, or grow from them."""
     for name, value in asked.options.items():
         own = file.settings.get(name, value)
-        if value == own or (name in growing and value > own):  # type: ignore[operator]  # numbers of blocks
+        if value == own or (name in growing and value > own):  # type: ignore[operator]  # numbers or switches
             continue
         raise UsageError(
             f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
             f"but {file.path} has {own!r}",
             hint=f"leave network.{name} out: the weights' own settings hold"
-            + (", or raise it: blocks may be added" if name in growing else ""),
+            + (", or raise it" if name in growing else ""),
         )
 
 

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 _RECIPES: Mapping[str, Mapping[str, object]] = {
     "convcnp": {
-        "data": {"size_px": 64},
+        "data": {"size_px": 64, "revealed_share": 0.5},
         "objective": {"kind": "likelihood"},
         "optimiser": {"learning_rate": 1e-3},
     },
     "convlnp": {
-        "data": {"size_px": 64, "batch": 4},
+        "data": {"size_px": 64, "batch": 4, "revealed_share": 0.5},
         "objective": {"kind": "likelihood", "samples": 8},
         "optimiser": {"learning_rate": 5e-4},
     },

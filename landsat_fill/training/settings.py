@@ -50,6 +50,12 @@ class DataSettings:
         default=(6, 6, 6, 6, 4, 3, 1),
         metadata=_setting("numbers of bands, one drawn for each step", low=1),
     )
+    revealed_share: float = field(
+        default=0.0,
+        metadata=_setting(
+            "how often pixels of the gaps are shown, as when fills are drawn pixel after pixel", low=0, high=1
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,23 @@ def test_a_larger_network_begins_as_the_smaller_one(
         train(shrunk, RunFolder(tmp_path / "third"), ears())
 
 
+def test_a_deviation_for_each_pixel_begins_from_one_for_all(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
+    train(settings_for("convlnp"), first, ears())
+    given = load_network(first.last)
+    switched = settings_for(
+        "convlnp", network={"pixel_std": True}, budget={"steps": 1}, optimiser={"learning_rate": 1e-12}
+    )
+    heard = ears()
+    train(replace(switched, weights=str(first.last)), second, heard)
+    assert heard.scores[0] == pytest.approx(float(given.facts["validation_error"]), abs=1e-4)
+    back = replace(settings_for("convlnp", network={"pixel_std": False}), weights=str(second.last))
+    with pytest.raises(UsageError, match=r"pixel_std False to begin from, but .* has True"):
+        train(back, RunFolder(tmp_path / "third"), ears())
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     folder = RunFolder(tmp_path / "run")
     save_network(tmp_path / "given.safetensors", build_network("unet", {"channels": 8, "halvings": 2}))
