@@ -13,9 +13,13 @@ from landsat_fill.methods.learned import LearnedMethod
 from landsat_fill.methods.place_noise import noise_at
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from landsat_fill.methods.learned import Given
+
+FIRST_SHARE = 1 / 512
+"""Share of the missing pixels that the first round draws: so few that they don't know of each other."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class DrawsInRounds(LearnedMethod):
 
     A Gaussian for each pixel says nothing of how the errors of neighbours and bands go together; to draw all
     pixels at once would be to sprinkle noise. So a few pixels far apart are drawn first, each from its
-    Gaussian. Then the network is asked again, with these as if they had been observed, and twice as many are
-    drawn, until the last round draws the half that is left. No two draws share any chance.
+    Gaussian. Then the network is asked again, with these as if they had been observed, and more are drawn, by
+    the same factor in each round: with ten rounds twice as many. No two draws share any chance.
 
     Source: Bruinsma et al. 2023, Autoregressive conditional neural processes, arXiv:2303.14468; the order is
     this project's.
@@ -34,7 +38,7 @@ class DrawsInRounds(LearnedMethod):
     rounds: int = field(
         default=10,
         metadata=option(
-            "rounds that a plausible fill (--draw) is drawn in, each twice as large as the one before", low=1
+            "rounds that a plausible fill (--draw) is drawn in, each larger than the one before", low=1
         ),
     )
 
@@ -58,10 +62,14 @@ class DrawsInRounds(LearnedMethod):
             )
             latents, chance = noise[:, :, bands:], noise[0, :, :bands]
             drawn, known = given.signal, given.observed
-            for later in reversed(range(self.rounds)):
+            for share in self._shares():
                 mean, std = network(drawn, known, latents)
                 found = (mean + std * self.file.std_factor * chance).reshape(drawn.shape)
-                now = given.missing & (known == 0) & (turns < 0.5**later)
+                now = given.missing & (known == 0) & (turns < share)
                 drawn, known = drawn.where(~now, found), known.masked_fill(now, 1)
             draws.append(drawn)
         return torch.stack(draws)
+
+    def _shares(self) -> NDArray[np.float64]:
+        """Return the share of the missing pixels that is drawn by the end of each round."""
+        return np.geomspace(1, FIRST_SHARE, self.rounds)[::-1]

@@ -18,8 +18,9 @@ from landsat_fill.methods.drawing_order import ORDER_PX, drawing_order
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_HALVINGS = 9
-"""Of what is revealed: by then there is hardly a pixel left in a patch."""
+REVEALED_HALVINGS = (0.4, 9.0)
+"""How often all pixels of the gaps are halved to get those revealed, at least and at most: three quarters to
+hardly one. Small numbers are the more frequent: most pixels of a fill are drawn when many are known."""
 
 TURNS = 8
 """The ways to lay a square: four rotations, each also mirrored."""
@@ -147,11 +148,13 @@ def draw_revealed(
 ) -> NDArray[np.bool_] | None:
     """Return the pixels `(band, row, col)` to show wherever a gap is, or None where none are to be.
 
-    A half of all, a quarter or less, in the order in which fills are drawn.
+    They are those that come first in the order in which fills are drawn.
     """
     # No number is taken from the generator for nothing: samples stay those that earlier versions drew.
     if not augmentation.revealed_share or generator.random() >= augmentation.revealed_share:
         return None
     row, col = (int(start) for start in generator.integers(ORDER_PX, size=2))
-    share = 0.5 ** generator.integers(1, MOST_HALVINGS, endpoint=True)
-    return drawing_order(shape, (row, col)) < share
+    least, most = REVEALED_HALVINGS
+    halvings = least + (most - least) * generator.random() ** 2
+    revealed: NDArray[np.bool_] = drawing_order(shape, (row, col)) < 0.5**halvings
+    return revealed

@@ -35,10 +35,10 @@ class Recorder:
         return Prediction(mean.expand_as(signal), torch.full_like(signal, self.std))
 
 
-def given(bands: int = 2, side_px: int = 64) -> SimpleNamespace:
+def given(bands: int = 2, side_px: int = 64, gap_px: int = 10) -> SimpleNamespace:
     """A tile of ones that misses a stripe, which is to be filled, and a corner, which isn't."""
     missing = torch.zeros(1, bands, side_px, side_px, dtype=torch.bool)
-    missing[:, :, 20:30] = True
+    missing[:, :, 20 : 20 + gap_px] = True
     observed = (~missing).float()
     observed[:, :, :5, :5] = 0
     return SimpleNamespace(signal=observed.clone(), observed=observed, missing=missing)
@@ -54,13 +54,15 @@ def test_both_neural_processes_draw() -> None:
     assert all(method_classes()[name].info.draws for name in NAMES)
 
 
-def test_each_round_draws_twice_as_many_and_the_last_all_that_are_left() -> None:
-    tile, network = given(), Recorder()
-    drawn(network, tile, rounds=5)
+@pytest.mark.parametrize(("rounds", "factor"), [(10, 2.0), (4, 8.0)])
+def test_rounds_grow_by_a_factor_and_the_last_draws_all_that_are_left(rounds: int, factor: float) -> None:
+    tile, network = given(side_px=128, gap_px=64), Recorder()
+    drawn(network, tile, rounds=rounds)
     lost = int(tile.missing.sum())
     known = [int(tile.missing[observed > 0].sum()) for _, observed in network.told]
     assert known[0] == 0
-    assert known[1:] == pytest.approx([lost * 0.5**later for later in (4, 3, 2, 1)], rel=0.25)
+    expected = [lost / factor**later for later in reversed(range(1, rounds))]
+    assert known[1:] == pytest.approx(expected, rel=0.05)
 
 
 def test_what_was_drawn_is_told_as_observed_and_stays() -> None:

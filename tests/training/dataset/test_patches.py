@@ -140,7 +140,7 @@ def test_revealed_pixels_are_shown_and_no_longer_scored(write):
         assert not (after.hidden & ~before.hidden).any()
         assert after.hidden.any()
         shares.append(shown.sum() / before.hidden.sum())
-    assert max(shares) == pytest.approx(0.5, abs=0.05)
+    assert 0.6 < max(shares) < 0.8
     assert min(shares) < 0.02
 
 
