@@ -80,6 +80,15 @@ class ObjectiveSettings:
     hidden_weight: float = field(
         default=6.0, metadata=_setting("weight of hidden pixels, of all but residual", low=0)
     )
+    variance_power: float = field(
+        default=0.0,
+        metadata=_setting(
+            "a pixel weighs its predicted variance to this power, of likelihood: at 0 that is the plain one, "
+            "at 1 the mean learns as by squared errors",
+            low=0,
+            high=1,
+        ),
+    )
     total_variation: float = field(
         default=0.1, metadata=_setting("weight of roughness, of partial-convolution", low=0)
     )

@@ -171,3 +171,41 @@ def test_the_distance_of_a_latent_model_is_that_of_a_sample_on_average(samples: 
     expected, found = (objective(network, batch, CPU).total for network in (plain, latent))
     assert expected > 0
     torch.testing.assert_close(found, expected)
+
+
+def test_at_full_variance_power_the_mean_learns_as_by_squared_errors(batch: Batch) -> None:
+    """And at none it learns less, the less sure it is."""
+    given = normalised(batch._replace(filled=None))
+    generator = torch.Generator().manual_seed(1)
+    std = torch.rand(given.target.shape, generator=generator) + 0.1
+
+    def slope(power: float) -> Tensor:
+        mean = torch.zeros_like(given.target, requires_grad=True)
+        objective = objective_of("likelihood", variance_power=power)
+        objective(lambda *_: Prediction(mean, std), batch._replace(filled=None), CPU).total.backward()
+        assert mean.grad is not None
+        return mean.grad
+
+    hidden = (given.hidden > 0) & (given.target.abs() > 0.1)
+    tiles = hidden.flatten(1).any(1)
+    assert tiles.any()
+    for tile in tiles.nonzero().flatten():
+        one = hidden[tile]
+        by_error = (slope(1.0)[tile] / -given.target[tile])[one]
+        assert torch.allclose(by_error, by_error.mean().expand_as(by_error), rtol=1e-3)
+        by_sureness = (slope(0.0)[tile] / -given.target[tile])[one] * std[tile][one].square()
+        assert torch.allclose(by_sureness, by_sureness.mean().expand_as(by_sureness), rtol=1e-3)
+
+
+def test_the_samples_of_a_latent_model_share_their_weights(batch: Batch) -> None:
+    """Else the mixture of whole tiles would favour samples that are unsure."""
+    plain = batch._replace(filled=None)
+    target = normalised(plain).target
+    std = torch.linspace(0.5, 2.0, 3)[:, None, None, None, None].expand(3, *target.shape)
+    objective = objective_of("likelihood", variance_power=1.0)
+    loss = objective(lambda *_: Prediction(torch.zeros_like(std), std), plain, CPU).total
+    unweighted = objective_of("likelihood")(
+        lambda *_: Prediction(torch.zeros_like(std), std), plain, CPU
+    ).total
+    # All weights are the same here, so that they cancel out but for how sharp the mixture is.
+    assert float(loss) == pytest.approx(float(unweighted), rel=0.05)
