@@ -81,7 +81,7 @@ def fill_file(
     largest_gap_px: int | None = None,
     nodata: float | None = None,
     bands: tuple[str, ...] | None = None,
-    uncertainty: bool = False,
+    uncertainty: bool | None = None,
     preview: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -97,7 +97,7 @@ def fill_file(
         largest_gap_px: The widest gap to fill in pixels; one scan period if not given.
         nodata: The stored number that means "no observation", where the file doesn't say.
         bands: Names or numbers of the bands to fill.
-        uncertainty: Write the standard deviation, too.
+        uncertainty: Write the standard deviation, too; if not given, where the method has one.
         preview: Write a picture of before and after, too.
         overwrite: Replace outputs that exist.
         device: `auto`, `cpu`, or `cuda` and the like.
@@ -125,7 +125,7 @@ def fill_file(
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),
-        uncertainty=uncertainty,
+        uncertainty=chosen.info.gives_std if uncertainty is None else uncertainty,
         preview=preview,
         overwrite=overwrite,
     )

@@ -40,7 +40,7 @@ landsat-fill scene.tif -m inverse-distance --smoothing 0    an option of a metho
 
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
 
-landsat-fill scene.tif -m convlnp --uncertainty --draw 4    deviation, and four plausible fills
+landsat-fill scene.tif -m convlnp --draw 4                  four plausible fills beside the mean
 
 landsat-fill scene.tif --distrust cloud,shadow        clouds are no evidence for what lies beside them
 
@@ -177,11 +177,14 @@ def fill(
         ),
     ] = "scene",
     uncertainty: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--uncertainty", help="Write the standard deviation (…_std.tif).", rich_help_panel=OUTPUT
+            "--uncertainty/--no-uncertainty",
+            help="Write the standard deviation (…_std.tif); unless told, where the method has one.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
         ),
-    ] = False,
+    ] = None,
     draw: Annotated[
         int,
         typer.Option(

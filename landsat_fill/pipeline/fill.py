@@ -17,6 +17,7 @@ from landsat_fill.methods import Context
 from landsat_fill.pipeline.blocks import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.claimed import claimed
 from landsat_fill.pipeline.compose import compose
+from landsat_fill.pipeline.deviation import kept_deviation
 from landsat_fill.pipeline.evidence import EvidenceFinder, without_unanswerable
 from landsat_fill.pipeline.fill_layer import fill_codes
 from landsat_fill.pipeline.freed_memory import keep_large_blocks_apart, return_freed_memory
@@ -211,7 +212,7 @@ def _fill_strip(
         values=values,
         codes=fill_codes(observed, inside, done),
         # Not kept in vain while the strip is written: it is the largest of all.
-        std=np.where(done, filled.std, np.float32(0)) if with_std and filled.std is not None else None,
+        std=kept_deviation(filled.std, done) if with_std and filled.std is not None else None,
         known=observed | done,
         done=done,
         drawn=tuple(compose(stored, missing, Filled(draw), scene.bands)[0] for draw in drawn),

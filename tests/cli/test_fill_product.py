@@ -49,6 +49,9 @@ def test_a_product_folder_becomes_a_folder_of_bands_with_its_metadata(product, r
         f"{PRODUCT}_fill.tif",
         f"{PRODUCT}_thermal_fill.tif",
         f"{PRODUCT}_panchromatic_fill.tif",
+        f"{PRODUCT}_std.tif",
+        f"{PRODUCT}_thermal_std.tif",
+        f"{PRODUCT}_panchromatic_std.tif",
     }
     assert (filled / f"{PRODUCT}_MTL.txt").read_bytes() == (product / f"{PRODUCT}_MTL.txt").read_bytes()
     for band in BANDS:

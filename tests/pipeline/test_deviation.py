@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import numpy as np
+
+from landsat_fill.pipeline.deviation import SIGNIFICANT_BITS, kept_deviation
+
+
+def test_deviations_are_rounded_to_half_a_per_cent_and_kept_where_filled() -> None:
+    generator = np.random.default_rng(0)
+    std = np.exp(generator.uniform(-12, 12, (2, 40, 50))).astype(np.float32)
+    done = generator.random(std.shape) < 0.5
+    kept = kept_deviation(std, done)
+    assert kept.dtype == np.float32
+    np.testing.assert_allclose(kept[done], std[done], rtol=2.0**-SIGNIFICANT_BITS)
+    assert abs(np.mean(kept[done] / std[done] - 1)) < 1e-4  # rounded, not cut off
+    assert (kept[~done] == 0).all()
+    assert len(np.unique(np.frexp(kept[done])[0])) <= 2 ** (SIGNIFICANT_BITS - 1) + 1
+
+
+def test_no_other_number_comes_of_pixels_that_are_not_filled() -> None:
+    std = np.array([[[np.nan, 3.0, np.inf]]], np.float32)
+    np.testing.assert_array_equal(kept_deviation(std, np.array([[[False, True, False]]])), [[[0, 3, 0]]])
+    assert np.isnan(std[0, 0, 0])  # what was given stays as it was
