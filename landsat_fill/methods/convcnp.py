@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from landsat_fill.methods.drawing_rounds import DrawsInRounds
 from landsat_fill.methods.interface import MethodInfo
+from landsat_fill.methods.learned import LearnedMethod
 
 
 @dataclass(frozen=True)
-class ConvCNPMethod(DrawsInRounds):
+class ConvCNPMethod(LearnedMethod):
     """A Gaussian for every missing pixel, from a network that averages observations and counts them.
 
     Source: Gordon et al. 2020, Convolutional conditional neural processes, arXiv:1910.13556.
@@ -18,12 +18,11 @@ class ConvCNPMethod(DrawsInRounds):
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="convcnp",
-        summary="convolutional conditional neural process: a learned mean and deviation a pixel; draws",
+        summary="convolutional conditional neural process: a learned mean and deviation a pixel",
         source="Gordon et al. 2020, Convolutional conditional neural processes, https://arxiv.org/abs/1910.13556",
         halo_px=96,
         align_px=8,
         gives_std=True,
         devices=("cpu", "cuda"),
-        draws=True,
     )
     network: ClassVar[str] = "convcnp"

@@ -1,4 +1,4 @@
-"""The convolutional latent neural process of the talk: a mixture over latent values."""
+"""The convolutional latent neural process of the talk, whose fills are coherent draws."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from landsat_fill.errors import UsageError
-from landsat_fill.methods.drawing_rounds import DrawsInRounds
 from landsat_fill.methods.interface import Context, MethodInfo, option
+from landsat_fill.methods.learned import Answer, LearnedMethod
 from landsat_fill.methods.place_noise import noise_at
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from landsat_fill.networks.interface import Prediction
 
 SAMPLES = {64: 32, 128: 8}
 """Samples of the latent values by the side of the patches that were trained on. Source: the talk."""
@@ -23,13 +21,11 @@ CPU_VALUES, GPU_VALUES = 128_000_000, 1_000_000_000
 
 
 @dataclass(frozen=True)
-class ConvLNPMethod(DrawsInRounds):
-    """The mean and the deviation of several samples, each with latent values of its own.
+class ConvLNPMethod(LearnedMethod):
+    """The mean of several coherent fills, and how much they differ.
 
     Half of the latent values are averaged over a tile with its halo, so that a fill depends a little on where
-    the tiles lie. The noise belongs to the pixel, so that neighbouring tiles see the same. Trained for hours
-    and not for days, the samples differ little: what is unsure is in their deviation, and plausible fills are
-    drawn from that.
+    the tiles lie. The noise belongs to the pixel, so that neighbouring tiles draw the same.
 
     Source: Foong et al. 2020, Meta-learning stationary stochastic process prediction with convolutional
     neural processes, arXiv:2007.01332.
@@ -37,7 +33,7 @@ class ConvLNPMethod(DrawsInRounds):
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="convlnp",
-        summary="convolutional latent neural process: mean and deviation of samples of latent values; draws",
+        summary="convolutional latent neural process: coherent draws, their mean and deviation",
         source="Foong et al. 2020, Meta-learning stationary stochastic process prediction with convolutional "
         "neural processes, https://arxiv.org/abs/2007.01332",
         halo_px=120,
@@ -54,7 +50,7 @@ class ConvLNPMethod(DrawsInRounds):
     )
     samples: int | None = field(
         default=None,
-        metadata=option("samples that mean and deviation are taken of; 32 of variant 64, 8 of 128", low=1),
+        metadata=option("draws that mean and deviation are taken of; 32 of variant 64, 8 of 128", low=1),
     )
 
     def __post_init__(self) -> None:
@@ -68,11 +64,16 @@ class ConvLNPMethod(DrawsInRounds):
         """Name of the shipped weights."""
         return f"{self.info.name}-{self.variant}"
 
-    def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Prediction:
-        """Return mean and deviation of the mixture of all samples."""
-        import torch
+    def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
+        """Return mean and deviation of the mixture of all samples, and draws, independent of each other.
 
-        from landsat_fill.networks.interface import Prediction
+        Samples come in pairs, of some noise and of its opposite: much of what is by chance in their mean
+        cancels out. Draws are the first of each pair.
+
+        Source: Hammersley and Morton 1956, A new Monte Carlo technique: antithetic variates,
+        doi:10.1017/S0305004100031455.
+        """
+        import torch
 
         tiles, _, height, width = signal.shape
         samples = self.samples or SAMPLES[self.variant]
@@ -80,14 +81,28 @@ class ConvLNPMethod(DrawsInRounds):
         values = tiles * height * width * network.latent_channels
         at_once = max(1, (CPU_VALUES if signal.device.type == "cpu" else GPU_VALUES) // values)
         total, squares = torch.zeros_like(signal), torch.zeros_like(signal)
-        for first in range(0, samples, at_once):
-            numbers = range(first, min(first + at_once, samples))
-            noise = noise_at(
-                corners, (height, width), numbers, network.latent_channels, context.seed, str(signal.device)
-            )
-            mean, std = network(signal, observed, noise)
-            total += mean.sum(0)
-            squares += (mean.square() + std.square()).sum(0)
+        draws = []
+        numbers = sorted({*range(samples), *range(0, 2 * context.draws, 2)})
+        for first in range(0, len(numbers), at_once):
+            part = numbers[first : first + at_once]
+            noise = [
+                (-1) ** number
+                * noise_at(
+                    corners,
+                    (height, width),
+                    range(number // 2, number // 2 + 1),
+                    network.latent_channels,
+                    context.seed,
+                    str(signal.device),
+                )
+                for number in part
+            ]
+            for number, mean, std in zip(part, *network(signal, observed, torch.cat(noise)), strict=True):
+                if number < samples:
+                    total += mean
+                    squares += mean.square() + std.square()
+                if number in range(0, 2 * context.draws, 2):
+                    draws.append(mean)
         mean = total / samples
         variance = (squares / samples - mean.square()).clamp_min(0)
-        return Prediction(mean, variance.sqrt())
+        return Answer(mean, variance.sqrt(), torch.stack(draws) if draws else None)

@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from landsat_fill.networks.interface import Prediction
+
+class Answer(NamedTuple):
+    """What a network says of a batch, in the units of its signal.
+
+    Attributes:
+        mean: `(tile, band, row, col)`.
+        std: Of the same shape, or None.
+        draws: Plausible fills `(draw, tile, band, row, col)`, or None.
+    """
+
+    mean: Tensor
+    std: Tensor | None = None
+    draws: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +147,8 @@ class LearnedMethod:
         """
         return None
 
-    def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Prediction:  # noqa: ARG002
-        """Return the network's answer: mean, and deviation where it has one, without any sample axis.
+    def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:  # noqa: ARG002
+        """Return the network's answer.
 
         Args:
             network: The network on its device.
@@ -144,21 +156,8 @@ class LearnedMethod:
             observed: 1 where the signal is an observation, else 0.
             context: As handed to the method, of these tiles alone.
         """
-        prediction: Prediction = network(signal, observed)
-        return prediction
-
-    def draw(self, network: Any, given: Given, context: Context) -> Tensor | None:  # noqa: ARG002
-        """Return as many plausible fills `(draw, tile, band, row, col)` as asked for, in the signal's units.
-
-        Args:
-            network: The network on its device.
-            given: What it is given.
-            context: As handed to `predict`.
-
-        Returns:
-            None, of a method whose info doesn't say that it draws.
-        """
-        return None
+        prediction = network(signal, observed)
+        return Answer(prediction.mean, prediction.std)
 
     def _draws(self, context: Context) -> bool:
         return self.info.draws and context.draws > 0
@@ -180,7 +179,6 @@ class LearnedMethod:
         placed = replace(context, corners=tuple((r + seen.row, c + seen.col) for r, c in context.corners))
         with runner.running():
             answer = self.predict(runner.network, given.signal, given.observed, placed)
-            drawn = None if filled.draws is None else self.draw(runner.network, given, placed)
         height = min(seen.height, image.shape[2] - seen.row)
         width = min(seen.width, image.shape[3] - seen.col)
         target = (..., *Window(seen.row, seen.col, height, width).slices)
@@ -192,10 +190,10 @@ class LearnedMethod:
         back(given.mean + given.spread * answer.mean, filled.mean)
         if filled.std is not None and answer.std is not None:
             back(given.spread * answer.std * self.file.std_factor, filled.std, is_difference=True)
-        if filled.draws is not None and drawn is not None:
-            back(given.mean + given.spread * drawn, filled.draws)
+        if filled.draws is not None and answer.draws is not None:
+            back(given.mean + given.spread * answer.draws, filled.draws)
 
-    def _given(self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner) -> Given:
+    def _given(self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner) -> _Given:
         """Return what the network is given: the part of the tiles that their wanted parts depend on."""
         torch = import_torch()
         levelled = level_tiles(image, gaps.usable, context.threads)
@@ -203,7 +201,6 @@ class LearnedMethod:
         values = _on_device(levelled.values if first is None else first, self.info.align_px, runner, "edge")
         levelled = levelled.without_values()
         observed = _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant")
-        missing = _on_device(gaps.missing, self.info.align_px, runner, "constant")
         mean, spread = local_statistics(values, observed)
         seen = self._seen(context.wanted, Window(0, 0, *values.shape[2:]))
         part = (..., *seen.slices)
@@ -213,9 +210,7 @@ class LearnedMethod:
             signal = signal * observed
         signal = signal.contiguous(memory_format=torch.channels_last)
         # Copies, so that the rest of the tile needn't be kept.
-        return Given(
-            signal, observed.clone(), missing[part].clone(), mean.clone(), spread.clone(), levelled, seen
-        )
+        return _Given(signal, observed.clone(), mean.clone(), spread.clone(), levelled, seen)
 
     def _seen(self, wanted: tuple[Window, ...], tile: Window) -> Window:
         """Return the part of a tile that the network must see; all of it where the tiles' parts differ."""
@@ -229,13 +224,12 @@ class LearnedMethod:
         return Window(row, col, bottom - row, right - col)
 
 
-class Given(NamedTuple):
+class _Given(NamedTuple):
     """What a network is given, and what brings its answer back.
 
     Attributes:
         signal: `(tile, band, row, col)`, normalised.
         observed: 1 where the signal is an observation, else 0.
-        missing: Whether a pixel is to be filled, boolean.
         mean: Of the surroundings of each pixel, to be added to an answer.
         spread: Of the surroundings, which an answer is multiplied by before.
         levelled: Level and scale of each tile's band.
@@ -244,7 +238,6 @@ class Given(NamedTuple):
 
     signal: Tensor
     observed: Tensor
-    missing: Tensor
     mean: Tensor
     spread: Tensor
     levelled: Levelled
@@ -265,7 +258,7 @@ def _rounded_up(size_px: int, multiple_px: int) -> int:
     return -(-size_px // multiple_px) * multiple_px
 
 
-def _on_device(cube: NDArray[np.generic], multiple_px: int, runner: Runner, beyond: str) -> Tensor:
+def _on_device(cube: NDArray[np.float32], multiple_px: int, runner: Runner, beyond: str) -> Tensor:
     """Return tiles on the device, padded below and to the right to sides that are multiples.
 
     Args:

@@ -1,4 +1,4 @@
-"""The convolutional latent neural process on a grid (ConvLNP), a mixture over latent values.
+"""The convolutional latent neural process on a grid (ConvLNP), whose fills are coherent draws.
 
 Source: Foong et al. 2020, "Meta-learning stationary stochastic process prediction with convolutional neural
 processes", arXiv:2007.01332; architecture as GridConvLNP in Dubois et al. 2020, "Neural process family".
@@ -43,8 +43,7 @@ class ConvLNPSettings:
         averaged: Whether half of the latent values are averaged over the tile, and so describe all of it. It
             makes a prediction depend on the tile's size.
         pixel_std: Whether every pixel has a standard deviation of its own. The source gives a tile's band one
-            for each sample, the average, so that the latent values have to tell sure pixels from unsure ones;
-            fills that are drawn in rounds need one for each pixel.
+            for each sample, the average, so that the latent values have to tell sure pixels from unsure ones.
         batch_norm: Whether the blocks normalise their input over the batch, as the source does for images. In
             use the statistics are those kept from training, a mix over the counts of bands it saw.
     """

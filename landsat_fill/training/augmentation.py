@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
-from landsat_fill.methods.drawing_order import ORDER_PX, drawing_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-REVEALED_HALVINGS = (0.4, 9.0)
-"""How often all pixels of the gaps are halved to get those revealed, at least and at most: three quarters to
-hardly one. Small numbers are the more frequent: most pixels of a fill are drawn when many are known."""
 
 TURNS = 8
 """The ways to lay a square: four rotations, each also mirrored."""
@@ -50,8 +45,6 @@ class Augmentation:
         hole_share: How often there are holes besides the stripes, as clouds cut out leave them.
         holes: How many.
         hole_radius_px: How large.
-        revealed_share: How often some of the pixels under gaps are shown, those that a plausible fill would
-            have drawn first, so that a network learns to draw the others.
         lost_band_share: How often one band is missing altogether. It isn't scored: nothing tells its level.
         least_usable: Share of the pixels of each band, but a lost one, that gaps leave at least.
         least_hidden: Share of the pixels of all bands that gaps hide at least.
@@ -74,7 +67,6 @@ class Augmentation:
     hole_share: float = 0.15
     holes: tuple[int, int] = (1, 3)
     hole_radius_px: tuple[float, float] = (3.0, 10.0)
-    revealed_share: float = 0.0
     lost_band_share: float = 0.02
     least_usable: float = 0.2
     least_hidden: float = 0.01
@@ -141,20 +133,3 @@ def draw_holes(
         row, col = generator.uniform(0, size_px, 2)
         holes |= (rows - row) ** 2 + (cols - col) ** 2 < generator.uniform(*augmentation.hole_radius_px) ** 2
     return holes
-
-
-def draw_revealed(
-    shape: tuple[int, int, int], augmentation: Augmentation, generator: np.random.Generator
-) -> NDArray[np.bool_] | None:
-    """Return the pixels `(band, row, col)` to show wherever a gap is, or None where none are to be.
-
-    They are those that come first in the order in which fills are drawn.
-    """
-    # No number is taken from the generator for nothing: samples stay those that earlier versions drew.
-    if not augmentation.revealed_share or generator.random() >= augmentation.revealed_share:
-        return None
-    row, col = (int(start) for start in generator.integers(ORDER_PX, size=2))
-    least, most = REVEALED_HALVINGS
-    halvings = least + (most - least) * generator.random() ** 2
-    revealed: NDArray[np.bool_] = drawing_order(shape, (row, col)) < 0.5**halvings
-    return revealed

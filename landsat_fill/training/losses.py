@@ -83,6 +83,25 @@ def total_variation(image: Tensor, hidden: Tensor) -> Tensor:
     return (along(-1) + along(-2)) / image.numel()
 
 
+def fair_crps(samples: Tensor, truth: Tensor) -> Tensor:
+    """Return the continuous ranked probability score of each number, as of endlessly many samples.
+
+    What the samples miss the truth by, less half of what they differ by: lowest in expectation where they
+    come from the truth's own distribution.
+
+    Args:
+        samples: `(sample, …)`, two at least.
+        truth: `(…)`.
+
+    Source: Ferro 2014, Fair scores for ensemble forecasts, doi:10.1002/qj.2270.
+    """
+    count = len(samples)
+    missed = (samples - truth).abs().mean(0)
+    pairs = [(a, b) for a in range(count) for b in range(a)]
+    apart = torch.stack([(samples[a] - samples[b]).abs() for a, b in pairs]).mean(0)
+    return missed - 0.5 * apart
+
+
 def step_loss(composed: Tensor, truth: Tensor, gain: float, known: Tensor, hidden: Tensor) -> Tensor:
     """Return the squared error of the steps between neighbours of which one is hidden, on average over bands.
 

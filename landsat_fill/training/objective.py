@@ -11,6 +11,7 @@ from torch import Tensor
 from landsat_fill.errors import UsageError
 from landsat_fill.networks.normalising import FLAT_SPREAD, local_statistics
 from landsat_fill.training import losses
+from landsat_fill.training.patterns import patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,6 +168,39 @@ def _likelihood(
     return {"likelihood": losses.negative_log_likelihood(mean, std, given.target, weight)}
 
 
+def _draws(
+    settings: ObjectiveSettings, _batch: Batch, given: Normalised, mean: Tensor, std: Tensor | None
+) -> dict[str, Tensor]:
+    """Return the CRPS of what samples show: of pixels, and of what they are together.
+
+    The latent values are used then: samples must differ as the truth may. The standard deviation learns what
+    the samples' own leaves, and never bends them.
+
+    Source: Alet et al. 2025, Skillful joint probabilistic weather forecasting from marginals,
+    arXiv:2506.10772, for the score; what is scored besides pixels is this project's.
+    """
+    if mean.ndim != 5 or len(mean) < 2:
+        raise UsageError(
+            "expected two samples of a latent model, or more, for their CRPS, but got "
+            + ("one" if mean.ndim == 5 else "a network without samples"),
+            hint="train convlnp with objective.samples at 2 or more, or set objective.kind to likelihood",
+        )
+    known = given.shown + given.hidden
+    composed = given.target.where(given.hidden == 0, mean)
+    seen = zip(
+        patterns(composed, given.hidden, known), patterns(given.target, given.hidden, known), strict=True
+    )
+    parts = {
+        drawn.name: losses.mean_over_bands(losses.fair_crps(drawn.values, truth.values), drawn.counted)
+        for drawn, truth in seen
+    }
+    if std is not None and settings.std_weight:
+        spread = (mean.detach().var(0) + std.square().mean(0)).sqrt()
+        surprise = -losses.gaussian_log_likelihood(mean.detach().mean(0), spread, given.target)
+        parts["surprise"] = settings.std_weight * losses.mean_over_bands(surprise, given.hidden)
+    return parts
+
+
 def _distance(
     settings: ObjectiveSettings, _batch: Batch, given: Normalised, mean: Tensor, _std: Tensor | None
 ) -> dict[str, Tensor]:
@@ -243,6 +277,7 @@ _KINDS: dict[
     str, Callable[[ObjectiveSettings, Batch, Normalised, Tensor, Tensor | None], dict[str, Tensor]]
 ] = {
     "likelihood": _likelihood,
+    "draws": _draws,
     "distance": _distance,
     "partial-convolution": _partial_convolution,
     "residual": _residual,

@@ -13,7 +13,6 @@ from landsat_fill.training.augmentation import (
     Augmentation,
     draw_bands,
     draw_holes,
-    draw_revealed,
     simulated_gaps,
     turned,
 )
@@ -148,9 +147,6 @@ class SampleSource:
         usable, hidden = observed & ~missing, observed & missing
         if _shares(usable).min() < varied.least_usable or hidden.mean() < varied.least_hidden:
             return None
-        revealed = draw_revealed(usable.shape, varied, generator)
-        if revealed is not None:
-            usable, hidden = usable | (hidden & revealed), hidden & ~revealed
         values = _centred(stored, observed, usable)
         scale = error_scale(images.squared_step[chosen], mean_squared_step(values, observed))
         if len(chosen) > 1 and generator.random() < varied.lost_band_share:

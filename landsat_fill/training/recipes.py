@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
 _RECIPES: Mapping[str, Mapping[str, object]] = {
     "convcnp": {
-        "data": {"size_px": 64, "revealed_share": 0.5},
+        "data": {"size_px": 64},
         "objective": {"kind": "likelihood"},
         "optimiser": {"learning_rate": 1e-3},
     },
     "convlnp": {
-        "network": {"pixel_std": True},
-        "data": {"size_px": 64, "batch": 4, "revealed_share": 0.5},
+        "data": {"size_px": 64, "batch": 4},
         "objective": {"kind": "likelihood", "samples": 8},
         "optimiser": {"learning_rate": 5e-4},
     },
@@ -38,8 +37,7 @@ _RECIPES: Mapping[str, Mapping[str, object]] = {
 
 The rates are for hours, not for the talk's hundreds of epochs; its own way is `--lr 1e-4` (ConvLNP: 5e-4)
 with `-O optimiser.decay=exponential -O optimiser.decay_factor=5 -O optimiser.weight_decay=0
--O objective.hidden_weight=1 -O data.revealed_share=0`. The pixels revealed to neural processes, and the
-deviation of each pixel in ConvLNP, are for fills that are drawn in rounds."""
+-O objective.hidden_weight=1`."""
 
 
 def recipe(network: str) -> TrainingSettings:

@@ -50,12 +50,6 @@ class DataSettings:
         default=(6, 6, 6, 6, 4, 3, 1),
         metadata=_setting("numbers of bands, one drawn for each step", low=1),
     )
-    revealed_share: float = field(
-        default=0.0,
-        metadata=_setting(
-            "how often pixels of the gaps are shown, as when fills are drawn pixel after pixel", low=0, high=1
-        ),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +58,9 @@ class ObjectiveSettings:
 
     kind: str = field(
         default="likelihood",
-        metadata=_setting("the loss", choices=("likelihood", "distance", "partial-convolution", "residual")),
+        metadata=_setting(
+            "the loss", choices=("likelihood", "draws", "distance", "partial-convolution", "residual")
+        ),
     )
     ms_ssim: float = field(
         default=0.0, metadata=_setting("weight of 1 - MS-SSIM, beside 1 of the rest", low=0)
@@ -75,10 +71,10 @@ class ObjectiveSettings:
         metadata=_setting("error of a pixel, of distance", choices=("absolute", "squared", "huber")),
     )
     observed_weight: float = field(
-        default=1.0, metadata=_setting("weight of pixels shown, of all but residual", low=0)
+        default=1.0, metadata=_setting("weight of pixels shown, of all but draws and residual", low=0)
     )
     hidden_weight: float = field(
-        default=6.0, metadata=_setting("weight of hidden pixels, of all but residual", low=0)
+        default=6.0, metadata=_setting("weight of hidden pixels, of all but draws and residual", low=0)
     )
     variance_power: float = field(
         default=0.0,
@@ -93,7 +89,7 @@ class ObjectiveSettings:
         default=0.1, metadata=_setting("weight of roughness, of partial-convolution", low=0)
     )
     std_weight: float = field(
-        default=0.1, metadata=_setting("weight of the likelihood of errors, of residual", low=0)
+        default=0.1, metadata=_setting("weight of the likelihood of errors, of draws and residual", low=0)
     )
     step_weight: float = field(
         default=0.0, metadata=_setting("weight of the steps between neighbours, of residual", low=0)

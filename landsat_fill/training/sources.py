@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import find_inputs, open_input
-from landsat_fill.training.augmentation import Augmentation
 from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.manifest import MANIFEST_NAME, read_manifest
 
@@ -32,8 +31,7 @@ def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleS
     given = _opened(data.paths)
     gaps = _scenes(data.gaps_from)
     fold = None if data.validation else data.fold
-    varied = Augmentation(revealed_share=data.revealed_share)
-    samples = open_samples(given, size_px=data.size_px, fold=fold, gaps_from=gaps, augmentation=varied)
+    samples = open_samples(given, size_px=data.size_px, fold=fold, gaps_from=gaps)
     if not data.validation:
         return samples, [open_samples(given, size_px=size_px, fold=fold, training=False)]
     held = _opened(data.validation)

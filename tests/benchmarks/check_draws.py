@@ -17,7 +17,7 @@ from tables import figure_table, show
 from landsat_fill.methods import Context, create_method
 from landsat_fill.pipeline import fill_array
 
-METHODS = (("convcnp", {}), ("convlnp", {}), ("convlnp", {"variant": "128"}), ("direct-sampling", {}))
+METHODS = (("convlnp", {}), ("convlnp", {"variant": "128"}), ("direct-sampling", {}))
 
 
 def main() -> None:

@@ -40,11 +40,6 @@ SLOT_LIMITS = (
     "worked in groups of six that don't know of each other."
 )
 
-DRAWS = (
-    "Draws (`--draw`) are taken from that Gaussian in rounds, so that neighbours and bands hang together, "
-    "which takes one run of the network a round and draw."
-)
-
 LIMITS = {
     "band-unet": (
         "Corrects a spline in tension, so its fill is the spline's where it has nothing to add. Its "
@@ -52,16 +47,17 @@ LIMITS = {
         "hang together, and there are no draws."
     ),
     "convcnp": (
-        f"{SLOT_LIMITS} The mean is smooth where the network is unsure. {DRAWS} Without the batch "
-        "normalisation that the source has for images. Trained for "
+        f"{SLOT_LIMITS} A Gaussian for each pixel alone: there are no draws, and the mean is smooth where "
+        "the network is unsure. Without the batch normalisation that the source has for images. Trained for "
         "far fewer passes over the data than the talk's 400 epochs."
     ),
     "convlnp": (
         f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill "
-        "depends a little on where the tiles lie. The means of its samples differ by a small part of the "
-        f"deviation: nearly all that is unsure is in the Gaussian of each pixel. {DRAWS} All but the encoder "
-        "runs once a sample. Half as wide as the source's 128 channels, without its batch normalisation; "
-        "trained for far fewer passes over the data than the talk's 200 epochs, and with fewer samples."
+        "depends a little on where the tiles lie. A sample has one deviation for a whole tile and band, "
+        "and nearly all of the uncertainty is in it: the samples' means, which are what is drawn, differ by "
+        "a small part of it and are as smooth as the fill (`check_draws.py`). All but the encoder runs once "
+        "a sample. Half as wide as the source's 128 channels, without its batch normalisation; trained "
+        "for far fewer passes over the data than the talk's 200 epochs, and with fewer samples."
     ),
     "partialconv": (
         f"{SLOT_LIMITS} No standard deviation. Shallower and narrower than the source's, without batch "

@@ -49,36 +49,63 @@ def test_a_seed_decides_the_draws_and_the_same_seed_the_same() -> None:
     assert not np.array_equal(first.draws, other.draws, equal_nan=True)
 
 
-def test_mean_and_deviation_are_those_of_the_mixture_of_all_samples() -> None:
-    method = create_method("convlnp", {"samples": 3})
-    torch.manual_seed(0)
-    mean, std = torch.randn(5, 1, 2, 8, 8), torch.rand(5, 1, 2, 8, 8)
-    handed: list[int] = []
+class Echo:
+    """A network of which the mean is its noise, so that samples tell what they were drawn with."""
 
-    def network(_signal, _observed, noise):
-        start = sum(handed)
-        handed.append(len(noise))
-        return Prediction(mean[start : start + len(noise)], std[start : start + len(noise)])
+    latent_channels = 2
 
-    network.latent_channels = 4
-    signal = torch.zeros(1, 2, 8, 8)
-    found = method.predict(network, signal, signal, Context())
-    np.testing.assert_allclose(found.mean, mean[:3].mean(0), rtol=1e-5)
-    variance = std[:3].square().mean(0) + mean[:3].var(0, correction=0)
-    np.testing.assert_allclose(found.std, variance.sqrt(), rtol=1e-4)
-    assert sum(handed) == 3
+    def __init__(self, std: float = 0.5) -> None:
+        self.std, self.asked = std, 0
+
+    def __call__(self, _signal: torch.Tensor, _observed: torch.Tensor, noise: torch.Tensor) -> Prediction:
+        self.asked += len(noise)
+        return Prediction(noise + 3, torch.full_like(noise, self.std))
+
+
+def predicted(network: Echo, samples: int, draws: int = 0):
+    signal = torch.zeros(1, 2, 24, 24)
+    return create_method("convlnp", {"samples": samples}).predict(
+        network, signal, signal, Context(draws=draws, seed=3)
+    )
+
+
+def test_samples_come_in_pairs_whose_noise_cancels_out() -> None:
+    network = Echo()
+    found = predicted(network, 6)
+    assert network.asked == 6
+    np.testing.assert_allclose(found.mean, 3, atol=1e-5)
+    assert float((predicted(Echo(), 5).mean - 3).abs().mean()) > 0.1
+
+
+def test_the_deviation_is_that_of_the_mixture_of_all_samples() -> None:
+    assert float(predicted(Echo(std=0.5), 400).std.square().mean()) == pytest.approx(1 + 0.25, rel=0.01)
+
+
+def test_draws_are_independent_and_cost_no_more_where_there_are_samples_enough() -> None:
+    network = Echo()
+    found = predicted(network, 8, draws=4)
+    assert network.asked == 8
+    between = np.corrcoef(found.draws.flatten(1).numpy()) - np.eye(4)
+    assert np.abs(between).max() < 0.1
+    more = Echo()
+    np.testing.assert_array_equal(predicted(more, 2, draws=4).draws, found.draws)
+    assert more.asked == 5
 
 
 def test_samples_worked_on_in_parts_give_the_same(monkeypatch) -> None:
-    expected = filled(0, samples=5)
+    expected = filled(0, 3, samples=5)
     monkeypatch.setattr(convlnp, "CPU_VALUES", 1)
-    found = filled(0, samples=5)
+    found = filled(0, 3, samples=5)
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-5)
+    np.testing.assert_allclose(found.draws, expected.draws, rtol=1e-5)
     np.testing.assert_allclose(found.std[scene()[1].missing], expected.std[scene()[1].missing], rtol=1e-2)
 
 
-def test_draws_leave_the_mean_alone() -> None:
-    np.testing.assert_array_equal(filled(0, 2, samples=2).mean, filled(samples=2).mean)
+def test_more_draws_than_samples_leave_the_mean_alone() -> None:
+    found = filled(0, 5, samples=2)
+    np.testing.assert_allclose(found.mean, filled(samples=2).mean, rtol=1e-6)
+    assert found.draws.shape[0] == 5
+    assert np.isfinite(found.draws[:, scene()[1].missing]).all()
 
 
 def test_noise_belongs_to_the_place() -> None:

@@ -126,24 +126,6 @@ def test_a_lost_band_is_neither_usable_nor_scored(write):
     assert drawn(source, bands=1).usable.any()
 
 
-def test_revealed_pixels_are_shown_and_no_longer_scored(write):
-    """They come in the order that fills are drawn in, and nothing else of a sample changes."""
-    made = write(shape=(3, 90, 90))
-    plain = open_samples([made.scene], size_px=64, augmentation=Augmentation(lost_band_share=0))
-    shows = Augmentation(lost_band_share=0, revealed_share=1.0)
-    revealing = open_samples([made.scene], size_px=64, augmentation=shows)
-    shares = []
-    for number in range(20):
-        before, after = drawn(plain, number), drawn(revealing, number)
-        shown = before.hidden & ~after.hidden
-        np.testing.assert_array_equal(after.usable, before.usable | shown)
-        assert not (after.hidden & ~before.hidden).any()
-        assert after.hidden.any()
-        shares.append(shown.sum() / before.hidden.sum())
-    assert 0.6 < max(shares) < 0.8
-    assert min(shares) < 0.02
-
-
 def test_samples_to_choose_by_lie_as_the_scene_lies(write):
     made = write(shape=(3, 72, 72))
     source = open_samples([made.scene], size_px=72, training=False)

@@ -124,7 +124,7 @@ def test_a_deviation_for_each_pixel_begins_from_one_for_all(
     tmp_path: Path, settings_for: SettingsFor, ears: Any
 ) -> None:
     first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
-    train(settings_for("convlnp", network={"pixel_std": False}), first, ears())
+    train(settings_for("convlnp"), first, ears())
     given = load_network(first.last)
     switched = settings_for(
         "convlnp", network={"pixel_std": True}, budget={"steps": 1}, optimiser={"learning_rate": 1e-12}
