@@ -53,7 +53,7 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
     if outputs.draws and not chosen.info.draws:
         raise UsageError(
             f"expected a method that draws for --draw, but {chosen.info.name} has one answer only",
-            hint="-m convcnp, -m convlnp and -m direct-sampling draw",
+            hint="-m convlnp and -m direct-sampling draw",
         )
     if outputs.uncertainty and not chosen.info.gives_std:
         raise UsageError(

@@ -40,13 +40,21 @@ def same_weights(first: Path, second: Path) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.parametrize("network", ["band-unet", "convcnp", "convlnp", "unet", "partialconv"])
+@pytest.mark.parametrize(
+    ("network", "objective"),
+    [
+        *[(name, {}) for name in ("band-unet", "convcnp", "convlnp", "unet", "partialconv")],
+        ("convcnp", {"variance_power": 1.0}),
+        ("convlnp", {"kind": "draws"}),
+    ],
+)
 def test_the_loss_falls_and_the_files_are_there(
-    network: str, tmp_path: Path, settings_for: SettingsFor, ears: Any
+    network: str, objective: dict[str, Any], tmp_path: Path, settings_for: SettingsFor, ears: Any
 ) -> None:
     folder = RunFolder(tmp_path / "run")
     settings = settings_for(
         network,
+        objective=objective,
         budget={"steps": 50},
         validation={"every_steps": 25},
         data={"band_counts": [3]},
