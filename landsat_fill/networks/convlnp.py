@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from torch.nn.functional import avg_pool2d
 
 from landsat_fill.errors import MethodError
 from landsat_fill.networks.context_conv import ContextConv
@@ -44,6 +45,9 @@ class ConvLNPSettings:
             makes a prediction depend on the tile's size.
         pixel_std: Whether every pixel has a standard deviation of its own. The source gives a tile's band one
             for each sample, the average, so that the latent values have to tell sure pixels from unsure ones.
+        scales: How many scales the noise of latent values comes in, the channels taking turns: single pixels,
+            as in the source, and means of squares of 3, 5, 9 px and so on. Wide features of a draw need not
+            be made of single pixels then.
         batch_norm: Whether the blocks normalise their input over the batch, as the source does for images. In
             use the statistics are those kept from training, a mix over the counts of bands it saw.
     """
@@ -55,6 +59,7 @@ class ConvLNPSettings:
     context_kernel_px: int = count(11, low=3, parity="odd")
     averaged: bool = True
     pixel_std: bool = False
+    scales: int = count(1, high=6)
     batch_norm: bool = False
 
 
@@ -65,7 +70,7 @@ class ConvLNP(SlotNetwork):
         reach_px: How far an observed pixel can influence a prediction, but through the tile's average.
     """
 
-    growing: ClassVar[tuple[str, ...]] = ("pixel_std",)
+    growing: ClassVar[tuple[str, ...]] = ("pixel_std", "scales")
 
     def __init__(self, settings: ConvLNPSettings) -> None:
         # The blocks before the latent values, and those after them.
@@ -117,4 +122,20 @@ class ConvLNP(SlotNetwork):
                 f"but got {tuple(noise.shape)}",
                 hint="Draw it for the tiles at hand, with the network's latent_channels.",
             )
-        return mean + (LEAST_LATENT_STD + (1 - LEAST_LATENT_STD) * raw_std.sigmoid()) * noise
+        std = LEAST_LATENT_STD + (1 - LEAST_LATENT_STD) * raw_std.sigmoid()
+        return mean + std * _in_scales(noise, self.settings.scales)
+
+
+def _in_scales(noise: Tensor, scales: int) -> Tensor:
+    """Return noise `(sample, tile, channel, row, col)` with a scale for each channel, its deviation still 1.
+
+    Near the edges of a tile it is less than that.
+    """
+    whole = noise.clone()
+    for scale in range(1, scales):
+        side_px = 2**scale + 1
+        flat = noise[:, :, scale::scales].flatten(0, 1)
+        # The mean of n² numbers deviates by 1/n.
+        means = side_px * avg_pool2d(flat, side_px, 1, side_px // 2)
+        whole[:, :, scale::scales] = means.unflatten(0, noise.shape[:2])
+    return whole

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from landsat_fill.errors import MethodError
-from landsat_fill.networks.convlnp import ConvLNP, ConvLNPSettings
+from landsat_fill.networks.convlnp import ConvLNP, ConvLNPSettings, _in_scales
 
 SMALL = ConvLNPSettings(channels=8, blocks=1, kernel_px=3, context_kernel_px=5)
 
@@ -53,6 +53,32 @@ def test_the_std_is_one_a_band_unless_asked_for_one_a_pixel(pixel_std: bool) -> 
         std = network(signal, observed).std
     spread = std.amax((-2, -1)) - std.amin((-2, -1))
     assert (spread > 0).all() == pixel_std
+
+
+def test_noise_in_scales_keeps_its_deviation_and_reaches_as_far_as_said() -> None:
+    noise = torch.randn(2, 3, 9, 96, 96)
+    found = _in_scales(noise, 3)
+    inner = found[..., 4:-4, 4:-4]
+    assert torch.equal(found[:, :, ::3], noise[:, :, ::3])
+    for scale, side_px in ((1, 3), (2, 5)):
+        one = inner[:, :, scale::3]
+        assert float(one.std()) == pytest.approx(1, abs=0.03)
+        # Squares that overlap by all but n columns share as much of their numbers.
+        for apart in (1, side_px - 1, side_px):
+            together = float((one[..., apart:] * one[..., :-apart]).mean())
+            assert together == pytest.approx(1 - apart / side_px, abs=0.05)
+    assert torch.equal(_in_scales(noise, 1), noise)
+
+
+def test_a_network_of_more_scales_begins_from_one_of_a_single_one() -> None:
+    network, wider = ConvLNP(SMALL), ConvLNP(replace(SMALL, scales=3))
+    wider.load_state_dict(network.state_dict())
+    signal, observed = inputs()
+    noise = torch.randn(1, 2, network.latent_channels, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(wider(signal, observed).mean, network(signal, observed).mean)
+        assert not torch.allclose(wider(signal, observed, noise).mean, network(signal, observed, noise).mean)
+    assert {"scales", "pixel_std"} <= set(ConvLNP.growing)
 
 
 def test_noise_of_another_shape_is_refused() -> None:
