@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import conv2d
 
 from landsat_fill.errors import MethodError
 from landsat_fill.networks.context_conv import ContextConv
@@ -46,8 +46,8 @@ class ConvLNPSettings:
         pixel_std: Whether every pixel has a standard deviation of its own. The source gives a tile's band one
             for each sample, the average, so that the latent values have to tell sure pixels from unsure ones.
         scales: How many scales the noise of latent values comes in, the channels taking turns: single pixels,
-            as in the source, and means of squares of 3, 5, 9 px and so on. Wide features of a draw need not
-            be made of single pixels then.
+            as in the source, and means over 3, 7, 15 px and so on, of which the middle weighs most. Wide
+            features of a draw need not be made of single pixels then.
         batch_norm: Whether the blocks normalise their input over the batch, as the source does for images. In
             use the statistics are those kept from training, a mix over the counts of bands it saw.
     """
@@ -133,9 +133,11 @@ def _in_scales(noise: Tensor, scales: int) -> Tensor:
     """
     whole = noise.clone()
     for scale in range(1, scales):
-        side_px = 2**scale + 1
-        flat = noise[:, :, scale::scales].flatten(0, 1)
-        # The mean of n² numbers deviates by 1/n.
-        means = side_px * avg_pool2d(flat, side_px, 1, side_px // 2)
-        whole[:, :, scale::scales] = means.unflatten(0, noise.shape[:2])
+        half_px = 2**scale
+        # A tent along each axis: squares would show in draws.
+        tent = 1 - torch.arange(1 - half_px, half_px, device=noise.device, dtype=noise.dtype).abs() / half_px
+        kernel = torch.outer(tent, tent) / tent.square().sum()
+        flat = noise[:, :, scale::scales]
+        smooth = conv2d(flat.reshape(-1, 1, *flat.shape[-2:]), kernel[None, None], padding=half_px - 1)
+        whole[:, :, scale::scales] = smooth.reshape(flat.shape)
     return whole
