@@ -44,13 +44,16 @@ def patterns(image: Tensor, hidden: Tensor, known: Tensor) -> Iterator[Pattern]:
     """
     yield Pattern("pixels", image, hidden)
     for name, axis in (("rows", -2), ("cols", -1)):
-        yield Pattern(name, image.diff(dim=axis), _of_pairs(hidden, known, axis))
+        yield Pattern(name, image.diff(dim=axis), _of_neighbours(hidden, known, axis))
     yield Pattern("squares", _means(image), (_means(known) == 1) * (_means(hidden) > 0).to(image.dtype))
-    if image.shape[-3] > 1:
-        yield Pattern("bands", image.diff(dim=-3), _of_pairs(hidden, known, -3))
+    first, second = torch.triu_indices(image.shape[-3], image.shape[-3], 1, device=image.device)
+    if len(first):
+        both = known[:, first] * known[:, second]
+        one = torch.maximum(hidden[:, first], hidden[:, second])
+        yield Pattern("bands", image[..., first, :, :] - image[..., second, :, :], one * both)
 
 
-def _of_pairs(hidden: Tensor, known: Tensor, axis: int) -> Tensor:
+def _of_neighbours(hidden: Tensor, known: Tensor, axis: int) -> Tensor:
     """Return 1 where both of two neighbours along an axis are known, and one is hidden."""
     length = hidden.shape[axis] - 1
     one = torch.maximum(hidden.narrow(axis, 0, length), hidden.narrow(axis, 1, length))

@@ -1,7 +1,7 @@
 """Times whole processes on a full-size scene against GDAL's own tools, compressed in and compressed out.
 
     python tests/benchmarks/bench_full_scene.py --methods inverse-distance,harmonic --runs 3
-    python tests/benchmarks/bench_full_scene.py --methods band-unet:precision=float32,band-unet:uncertainty
+    python tests/benchmarks/bench_full_scene.py --methods band-unet:precision=float32,band-unet:no-uncertainty
 
 The contenders take turns (A B C A B C), so that a machine that gets busier slows all of them; the ratios are
 the medians over the turns.

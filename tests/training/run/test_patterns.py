@@ -34,6 +34,13 @@ def test_what_counts_is_known_and_has_a_hidden_pixel_in_it() -> None:
     assert all(one.values.shape == one.counted.shape for one in found.values())
 
 
+def test_every_pair_of_bands_is_compared() -> None:
+    image, pixels = torch.rand(1, 4, 16, 16), torch.ones(1, 4, 16, 16)
+    bands = {one.name: one for one in patterns(image, pixels, pixels)}["bands"]
+    assert bands.values.shape[1] == 6
+    torch.testing.assert_close(bands.values[:, 2], image[:, 0] - image[:, 3])
+
+
 def test_samples_keep_their_axis_and_one_band_has_no_other() -> None:
     samples, pixels = torch.rand(3, 2, 1, 16, 16), torch.ones(2, 1, 16, 16)
     for one in patterns(samples, pixels, pixels):
