@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from torch.nn.functional import conv2d
+from torch.nn.functional import pad
 
 from landsat_fill.errors import MethodError
 from landsat_fill.networks.context_conv import ContextConv
@@ -133,11 +133,19 @@ def _in_scales(noise: Tensor, scales: int) -> Tensor:
     """
     whole = noise.clone()
     for scale in range(1, scales):
-        half_px = 2**scale
-        # A tent along each axis: squares would show in draws.
-        tent = 1 - torch.arange(1 - half_px, half_px, device=noise.device, dtype=noise.dtype).abs() / half_px
-        kernel = torch.outer(tent, tent) / tent.square().sum()
-        flat = noise[:, :, scale::scales]
-        smooth = conv2d(flat.reshape(-1, 1, *flat.shape[-2:]), kernel[None, None], padding=half_px - 1)
-        whole[:, :, scale::scales] = smooth.reshape(flat.shape)
+        width_px = 2**scale
+        smooth = pad(noise[:, :, scale::scales], (width_px - 1,) * 4)
+        # Sums of sums, whose weights are a tent along each axis: squares would show in draws.
+        for axis in (-2, -1, -2, -1):
+            smooth = _sums(smooth, width_px, axis)
+        squared_weights = width_px * (2 * width_px**2 + 1) / 3
+        whole[:, :, scale::scales] = smooth / squared_weights
     return whole
+
+
+def _sums(values: Tensor, count: int, axis: int) -> Tensor:
+    """Return the sums of so many neighbours along an axis, which gets shorter by all but one of them."""
+    up_to = values.cumsum(axis)
+    length = values.shape[axis] - count
+    rest = up_to.narrow(axis, count, length) - up_to.narrow(axis, 0, length)
+    return torch.cat([up_to.narrow(axis, count - 1, 1), rest], axis)
