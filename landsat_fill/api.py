@@ -11,7 +11,15 @@ from landsat_fill.errors import UsageError
 from landsat_fill.gaps.selection import Holes
 from landsat_fill.io import find_inputs
 from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
-from landsat_fill.pipeline import FillRequest, Outcome, OutputRequest, choose_device, plan_jobs, run_job
+from landsat_fill.pipeline import (
+    FillRequest,
+    Outcome,
+    OutputRequest,
+    choose_device,
+    plan_jobs,
+    run_job,
+    wants_deviation,
+)
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
 from landsat_fill.pipeline.cores import usable_cores
 from landsat_fill.pipeline.plan import Action
@@ -106,7 +114,8 @@ def fill_file(
         Pixel counts, the files written, notes and seconds.
 
     Raises:
-        LandsatFillError: If the file can't be read, filled or written; then nothing is left behind.
+        LandsatFillError: If the file can't be read, filled or written, or the method has no deviation that is
+            asked for; then nothing is left behind.
     """
     found, bad = find_inputs([str(source)])
     if bad:
@@ -125,7 +134,7 @@ def fill_file(
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),
-        uncertainty=chosen.info.gives_std if uncertainty is None else uncertainty,
+        uncertainty=wants_deviation(uncertainty, chosen.info),
         preview=preview,
         overwrite=overwrite,
     )

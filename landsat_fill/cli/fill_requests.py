@@ -10,7 +10,7 @@ from landsat_fill.cli.options import band_list
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.selection import Holes
 from landsat_fill.methods import create_method
-from landsat_fill.pipeline import FillLayer, FillRequest, OutputRequest, usable_cores
+from landsat_fill.pipeline import FillLayer, FillRequest, OutputRequest, usable_cores, wants_deviation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         name=given["name"],
         stack=given["stack"],
         fill_layer=choice("--fill-layer", given["fill_layer"], FillLayer),
-        uncertainty=chosen.info.gives_std if given["uncertainty"] is None else given["uncertainty"],
+        uncertainty=wants_deviation(given["uncertainty"], chosen.info),
         preview=given["preview"],
         overwrite=given["overwrite"],
         cog=given["cog"],
@@ -54,11 +54,6 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         raise UsageError(
             f"expected a method that draws for --draw, but {chosen.info.name} has one answer only",
             hint="-m convlnp and -m direct-sampling draw",
-        )
-    if outputs.uncertainty and not chosen.info.gives_std:
-        raise UsageError(
-            f"expected a method with a standard deviation for --uncertainty, but {chosen.info.name} has none",
-            hint="`landsat-fill methods` says which do",
         )
     return request, outputs
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.outcome import Outcome, Status, Tally
     from landsat_fill.pipeline.plan import Action, Job, plan_jobs, with_actions
     from landsat_fill.pipeline.provenance import is_ours
-    from landsat_fill.pipeline.request import FillLayer, FillRequest, Flag, OutputRequest
+    from landsat_fill.pipeline.request import FillLayer, FillRequest, Flag, OutputRequest, wants_deviation
     from landsat_fill.pipeline.shard import WHOLE, Shard, read_shard
     from landsat_fill.pipeline.spare_processes import SpareProcesses
     from landsat_fill.pipeline.stopping import Stop, stopping_on_signals
@@ -52,6 +52,7 @@ __all__ = [
     "run_jobs",
     "stopping_on_signals",
     "usable_cores",
+    "wants_deviation",
     "with_actions",
 ]
 
@@ -80,6 +81,7 @@ _HOMES = {
     "FillRequest": "request",
     "Flag": "request",
     "OutputRequest": "request",
+    "wants_deviation": "request",
     "WHOLE": "shard",
     "Shard": "shard",
     "read_shard": "shard",

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from landsat_fill.errors import UsageError
 from landsat_fill.gaps.selection import Holes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from landsat_fill.methods import FillMethod
+    from landsat_fill.methods import FillMethod, MethodInfo
 
 
 FILL_ENDING, STD_ENDING, PREVIEW_ENDING = "_fill.tif", "_std.tif", ".png"
@@ -115,3 +116,21 @@ class OutputRequest:
         }
         layers = tuple(ending for ending, is_wanted in wanted.items() if is_wanted)
         return layers + tuple(draw_ending(number + 1) for number in range(self.draws))
+
+
+def wants_deviation(asked: bool | None, info: MethodInfo) -> bool:
+    """Return whether the standard deviation is written: unless told, where the method has one.
+
+    Args:
+        asked: What the user says of it, or None.
+        info: The method's.
+
+    Raises:
+        UsageError: If it is asked for, and the method has none.
+    """
+    if asked and not info.gives_std:
+        raise UsageError(
+            f"expected a method with a standard deviation for --uncertainty, but {info.name} has none",
+            hint="`landsat-fill methods` says which do",
+        )
+    return info.gives_std if asked is None else asked
