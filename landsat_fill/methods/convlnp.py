@@ -85,19 +85,12 @@ class ConvLNPMethod(LearnedMethod):
         numbers = sorted({*range(samples), *range(0, 2 * context.draws, 2)})
         for first in range(0, len(numbers), at_once):
             part = numbers[first : first + at_once]
-            noise = [
-                (-1) ** number
-                * noise_at(
-                    corners,
-                    (height, width),
-                    range(number // 2, number // 2 + 1),
-                    network.latent_channels,
-                    context.seed,
-                    str(signal.device),
-                )
-                for number in part
-            ]
-            for number, mean, std in zip(part, *network(signal, observed, torch.cat(noise)), strict=True):
+            pairs = [number // 2 for number in part]
+            signs = torch.tensor([(-1.0) ** number for number in part], device=signal.device)
+            noise = signs[:, None, None, None, None] * noise_at(
+                corners, (height, width), pairs, network.latent_channels, context.seed, str(signal.device)
+            )
+            for number, mean, std in zip(part, *network(signal, observed, noise), strict=True):
                 if number < samples:
                     total += mean
                     squares += mean.square() + std.square()

@@ -20,7 +20,7 @@ BLOCK_PX = 32
 def noise_at(
     corners: Sequence[tuple[int, int]],
     shape_px: tuple[int, int],
-    samples: range,
+    samples: Sequence[int],
     channels: int,
     seed: int,
     device: str,

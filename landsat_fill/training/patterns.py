@@ -1,4 +1,4 @@
-"""What an image shows beside its pixels: steps, means of small squares, and how its bands differ.
+"""What an image shows beside its pixels: steps, means of small squares, and how its bands go together.
 
 Samples that get each pixel's distribution right may still be noise. What neighbours and bands are together
 tells noise from a landscape.
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SQUARE_PX = 4
 """Side of the squares whose means are looked at: about half a gap."""
+
+LEAST_UNIT = 0.1
+"""Sums and differences of bands that vary less than this, in spreads of the bands, count as if they did."""
 
 
 class Pattern(NamedTuple):
@@ -40,17 +43,32 @@ def patterns(image: Tensor, hidden: Tensor, known: Tensor) -> Iterator[Pattern]:
     Args:
         image: `([sample,] tile, band, row, col)`.
         hidden: 1 where a pixel is hidden, `(tile, band, row, col)`.
-        known: 1 where the truth of a pixel is known.
+        known: 1 where the truth of a pixel is known. Where it isn't hidden, the image has it.
     """
     yield Pattern("pixels", image, hidden)
     for name, axis in (("rows", -2), ("cols", -1)):
         yield Pattern(name, image.diff(dim=axis), _of_neighbours(hidden, known, axis))
     yield Pattern("squares", _means(image), (_means(known) == 1) * (_means(hidden) > 0).to(image.dtype))
+    if image.shape[-3] > 1:
+        yield _bands(image, hidden, known)
+
+
+def _bands(image: Tensor, hidden: Tensor, known: Tensor) -> Pattern:
+    """Return sums and differences of all pairs of bands, in units of what those vary by where both are shown.
+
+    Bands that go together differ by little, and little would count for little.
+    """
     first, second = torch.triu_indices(image.shape[-3], image.shape[-3], 1, device=image.device)
-    if len(first):
-        both = known[:, first] * known[:, second]
-        one = torch.maximum(hidden[:, first], hidden[:, second])
-        yield Pattern("bands", image[..., first, :, :] - image[..., second, :, :], one * both)
+    one, other = image[..., first, :, :], image[..., second, :, :]
+    pairs = torch.cat([one - other, one + other], -3)
+    both = (known[:, first] * known[:, second]).repeat(1, 2, 1, 1)
+    some = torch.maximum(hidden[:, first], hidden[:, second]).repeat(1, 2, 1, 1)
+    shown = both * (1 - some)
+    count = shown.sum((-2, -1), keepdim=True).clamp_min(1)
+    seen = pairs.detach() * shown
+    mean = seen.sum((-2, -1), keepdim=True) / count
+    unit = ((seen - mean).square() * shown).sum((-2, -1), keepdim=True).div(count).sqrt()
+    return Pattern("bands", pairs / unit.clamp_min(LEAST_UNIT), some * both)
 
 
 def _of_neighbours(hidden: Tensor, known: Tensor, axis: int) -> Tensor:
