@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from landsat_fill.errors import UsageError
+from landsat_fill.methods.coregionalization import mixing, step_correlations
 from landsat_fill.methods.interface import Context, MethodInfo, option
 from landsat_fill.methods.learned import Answer, LearnedMethod
 from landsat_fill.methods.place_noise import noise_at
@@ -68,21 +69,24 @@ class ConvLNPMethod(LearnedMethod):
         """Return mean and deviation of the mixture of all samples, and draws, independent of each other.
 
         Samples come in pairs, of some noise and of its opposite: much of what is by chance in their mean
-        cancels out. Draws are the first of each pair.
+        cancels out. Each band of each draw is of the first of a pair of its own, and then they are mixed as
+        the bands of the scene go together: how those of a sample do, a network that is to serve any bands in
+        any order hardly learns.
 
         Source: Hammersley and Morton 1956, A new Monte Carlo technique: antithetic variates,
         doi:10.1017/S0305004100031455.
         """
         import torch
 
-        tiles, _, height, width = signal.shape
+        tiles, bands, height, width = signal.shape
         samples = self.samples or SAMPLES[self.variant]
         corners = context.corners or ((0, 0),) * tiles
         values = tiles * height * width * network.latent_channels
         at_once = max(1, (CPU_VALUES if signal.device.type == "cpu" else GPU_VALUES) // values)
         total, squares = torch.zeros_like(signal), torch.zeros_like(signal)
-        draws = []
-        numbers = sorted({*range(samples), *range(0, 2 * context.draws, 2)})
+        draws = signal.new_empty((context.draws, *signal.shape))
+        drawn = {2 * number: divmod(number, bands) for number in range(context.draws * bands)}
+        numbers = sorted({*range(samples), *drawn})
         for first in range(0, len(numbers), at_once):
             part = numbers[first : first + at_once]
             pairs = [number // 2 for number in part]
@@ -94,8 +98,16 @@ class ConvLNPMethod(LearnedMethod):
                 if number < samples:
                     total += mean
                     squares += mean.square() + std.square()
-                if number in range(0, 2 * context.draws, 2):
-                    draws.append(mean)
+                if number in drawn:
+                    draw, band = drawn[number]
+                    draws[draw, :, band] = mean[:, band]
         mean = total / samples
-        variance = (squares / samples - mean.square()).clamp_min(0)
-        return Answer(mean, variance.sqrt(), torch.stack(draws) if draws else None)
+        std = (squares / samples - mean.square()).clamp_min(0).sqrt()
+        if not context.draws:
+            return Answer(mean, std)
+        unit = std.clamp_min(torch.finfo(std.dtype).tiny)
+        mix = mixing(step_correlations(signal, observed))
+        for draw in draws:
+            added = torch.einsum("tcb,tbij->tcij", mix, ((draw - mean) / unit).double())
+            draw.copy_(mean + std * added)
+        return Answer(mean, std, draws)

@@ -1,7 +1,8 @@
-"""What an image shows beside its pixels: steps, means of small squares, and how its bands go together.
+"""What a band shows beside its pixels: steps, and means of small squares.
 
-Samples that get each pixel's distribution right may still be noise. What neighbours and bands are together
-tells noise from a landscape.
+Samples that get each pixel's distribution right may still be noise. What neighbours are together tells noise
+from a landscape. How bands go together is not asked here: it differs from scene to scene, and is taken from
+what each shows (`methods/coregionalization.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 SQUARE_PX = 4
 """Side of the squares whose means are looked at: about half a gap."""
-
-LEAST_UNIT = 0.1
-"""Sums and differences of bands that vary less than this, in spreads of the bands, count as if they did."""
 
 
 class Pattern(NamedTuple):
@@ -43,32 +41,12 @@ def patterns(image: Tensor, hidden: Tensor, known: Tensor) -> Iterator[Pattern]:
     Args:
         image: `([sample,] tile, band, row, col)`.
         hidden: 1 where a pixel is hidden, `(tile, band, row, col)`.
-        known: 1 where the truth of a pixel is known. Where it isn't hidden, the image has it.
+        known: 1 where the truth of a pixel is known.
     """
     yield Pattern("pixels", image, hidden)
     for name, axis in (("rows", -2), ("cols", -1)):
         yield Pattern(name, image.diff(dim=axis), _of_neighbours(hidden, known, axis))
     yield Pattern("squares", _means(image), (_means(known) == 1) * (_means(hidden) > 0).to(image.dtype))
-    if image.shape[-3] > 1:
-        yield _bands(image, hidden, known)
-
-
-def _bands(image: Tensor, hidden: Tensor, known: Tensor) -> Pattern:
-    """Return sums and differences of all pairs of bands, in units of what those vary by where both are shown.
-
-    Bands that go together differ by little, and little would count for little.
-    """
-    first, second = torch.triu_indices(image.shape[-3], image.shape[-3], 1, device=image.device)
-    one, other = image[..., first, :, :], image[..., second, :, :]
-    pairs = torch.cat([one - other, one + other], -3)
-    both = (known[:, first] * known[:, second]).repeat(1, 2, 1, 1)
-    some = torch.maximum(hidden[:, first], hidden[:, second]).repeat(1, 2, 1, 1)
-    shown = both * (1 - some)
-    count = shown.sum((-2, -1), keepdim=True).clamp_min(1)
-    seen = pairs.detach() * shown
-    mean = seen.sum((-2, -1), keepdim=True) / count
-    unit = ((seen - mean).square() * shown).sum((-2, -1), keepdim=True).div(count).sqrt()
-    return Pattern("bands", pairs / unit.clamp_min(LEAST_UNIT), some * both)
 
 
 def _of_neighbours(hidden: Tensor, known: Tensor, axis: int) -> Tensor:

@@ -11,7 +11,7 @@ from landsat_fill.errors import UsageError
 from landsat_fill.networks.interface import Prediction
 from landsat_fill.training.losses import fair_crps
 from landsat_fill.training.objective import Objective, normalised
-from landsat_fill.training.patterns import Pattern, patterns
+from landsat_fill.training.patterns import patterns
 from landsat_fill.training.settings import ObjectiveSettings
 
 
@@ -22,48 +22,21 @@ def test_what_counts_is_known_and_has_a_hidden_pixel_in_it() -> None:
     known[:, 1, :, 12:] = 0
     image = torch.arange(512.0).reshape(hidden.shape)
     found = {one.name: one for one in patterns(image, hidden, known)}
-    assert list(found) == ["pixels", "rows", "cols", "squares", "bands"]
+    assert list(found) == ["pixels", "rows", "cols", "squares"]
     assert torch.equal(found["pixels"].counted, hidden)
     assert found["rows"].counted[0, 0, :, 0].nonzero().flatten().tolist() == [5, 6, 7]
     assert found["cols"].counted[0, 0, 6].all()
     assert found["squares"].counted[0, 0, :, 0].nonzero().flatten().tolist() == [2, 3]
     assert not found["rows"].counted[0, 1].any()
-    # Where one of two bands isn't known, neither their difference nor their sum is.
-    assert found["bands"].counted[0, 0, 6].tolist() == [1.0] * 12 + [0.0] * 4
     assert float(found["squares"].values[0, 0, 0, 0]) == image[0, 0, :4, :4].mean()
     assert all(one.values.shape == one.counted.shape for one in found.values())
 
 
-def test_every_pair_of_bands_is_compared_in_units_of_what_it_varies_by_where_it_is_shown() -> None:
-    generator = torch.Generator().manual_seed(0)
-    land = torch.randn(1, 1, 64, 64, generator=generator)
-    image = land + 0.2 * torch.randn(1, 4, 64, 64, generator=generator)
-    hidden = torch.zeros_like(image)
-    hidden[..., 8:16, :] = 1
-    image = image.where(hidden == 0, 5 * image)
-    bands = _bands(image, hidden)
-    assert bands.values.shape[1] == bands.counted.shape[1] == 12
-    difference, shown = image[:, 0] - image[:, 3], hidden[:, 0] == 0
-    unit = difference[shown].std(correction=0)
-    torch.testing.assert_close(bands.values[:, 2], difference / unit)
-    sums = image[:, 0] + image[:, 3]
-    torch.testing.assert_close(bands.values[:, 8], sums / sums[shown].std(correction=0))
-    assert bands.counted[0, 0].any(dim=1).nonzero().flatten().tolist() == [*range(8, 16)]
-
-
-def test_bands_that_are_the_same_differ_by_nothing() -> None:
-    image = torch.randn(1, 1, 16, 16).expand(1, 2, 16, 16)
-    bands = _bands(image, torch.zeros_like(image))
-    assert not bands.values[:, 0].any()
-    assert bool(bands.values.isfinite().all())
-
-
-def test_samples_keep_their_axis_and_one_band_has_no_other() -> None:
+def test_samples_keep_their_axis() -> None:
     samples, pixels = torch.rand(3, 2, 1, 16, 16), torch.ones(2, 1, 16, 16)
     for one in patterns(samples, pixels, pixels):
         assert one.values.shape[1:] == one.counted.shape
         assert len(one.values) == 3
-        assert one.name != "bands"
 
 
 def test_the_score_of_many_samples_is_the_same_from_few() -> None:
@@ -102,7 +75,7 @@ def test_draws_that_are_noise_score_worse_than_draws_that_hang_together(batch) -
     sprinkled = score(torch.randn(4, *target.shape, generator=generator))
     together = score(one)
     assert together["pixels"] == pytest.approx(sprinkled["pixels"], abs=0.25)
-    for name in ("rows", "cols", "bands"):
+    for name in ("rows", "cols"):
         assert together[name] < sprinkled[name] - 0.2
 
 
@@ -126,7 +99,3 @@ def test_one_sample_is_refused(batch, axes: int, said: str) -> None:
     objective = Objective(ObjectiveSettings(kind="draws"), 0, torch.float32)
     with pytest.raises(UsageError, match=said):
         objective(lambda *_: Prediction(torch.zeros(shape), torch.ones(shape)), plain, torch.Generator())
-
-
-def _bands(image: torch.Tensor, hidden: torch.Tensor) -> Pattern:
-    return {one.name: one for one in patterns(image, hidden, torch.ones_like(image))}["bands"]
