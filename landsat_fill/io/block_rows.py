@@ -50,11 +50,14 @@ class BlockRows:
         self._next_row += window.height
         at_end = self._next_row == self._height
         whole = self._next_row if at_end else self._next_row - self._next_row % self._block_height
-        # Rows of this window, counted from its top, that complete a row of blocks or the raster.
+        # Ends of rows of this window, counted from its top: those that complete the row of blocks which is
+        # held, and those that complete further ones or the raster. Apart, so that few are copied together.
         cut = max(whole - window.row, 0)
-        if cut:
-            self._hold(planes[:, :cut], valid, slice(0, cut), copy=False)
-            self.flush()
+        held = min(-window.row % self._block_height, cut) if self._held else 0
+        for rows in (slice(0, held), slice(held, cut)):
+            if rows.start < rows.stop:
+                self._hold(planes[:, rows], valid, rows, copy=False)
+                self.flush()
         if cut < window.height:
             self._hold(planes[:, cut:], valid, slice(cut, window.height), copy=True)
 

@@ -212,7 +212,7 @@ def _fill_strip(
         values=values,
         codes=fill_codes(observed, inside, done),
         # Not kept in vain while the strip is written: it is the largest of all.
-        std=kept_deviation(filled.std, done) if with_std and filled.std is not None else None,
+        std=kept_deviation(filled.std, done, observed) if with_std and filled.std is not None else None,
         known=observed | done,
         done=done,
         drawn=tuple(compose(stored, missing, Filled(draw), scene.bands)[0] for draw in drawn),

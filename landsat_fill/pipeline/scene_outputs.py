@@ -44,7 +44,7 @@ class FilledStrip:
         observed: Where these are observations.
         values: Stored numbers after.
         codes: What the fill layer says.
-        std: Standard deviation in stored numbers, or None.
+        std: Standard deviation in stored numbers, NaN where not known, or None.
         known: Where the values are observed or filled.
         done: Where they were filled.
         drawn: Stored numbers of each plausible fill.
@@ -185,8 +185,7 @@ class SceneOutputs:
                 codes = codes.max(axis=0, keepdims=True)
             self._fill_writer.write(codes, strip.window)
         if self._std_writer is not None and strip.std is not None:
-            std = np.where(strip.known, strip.std, np.float32(np.nan))
-            self._std_writer.write(std, strip.window)
+            self._std_writer.write(strip.std, strip.window)
         if self._preview is not None:
             self._preview.add(strip.window, strip.stored, strip.observed, strip.values, strip.known)
 
