@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class BlockRows:
     """Takes windows in any order and hands them on; strips from top to bottom go on in whole rows of blocks.
 
-    Less than one row of blocks is held at any time.
+    At most one row of blocks is held at any time.
     """
 
     def __init__(self, height: int, width: int, block_height: int, store: Store) -> None:
@@ -35,51 +35,61 @@ class BlockRows:
         self._width = width
         self._block_height = block_height
         self._store = store
-        self._held: list[tuple[NDArray[np.generic], NDArray[np.bool_] | None]] = []
-        self._first_row = 0
-        self._next_row = 0
+        self._stored_row = 0
+        self._held: tuple[NDArray[np.generic], NDArray[np.bool_] | None] | None = None
+        self._held_rows = 0
 
     def put(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, window: Window) -> None:
         """Take the pixels of a window; nothing given is kept a reference to."""
-        follows = window.col == 0 and window.width == self._width and window.row == self._next_row
-        if not follows:
+        next_row = self._stored_row + self._held_rows
+        if (window.row, window.col, window.width) != (next_row, 0, self._width):
             self.flush()
             self._store(planes, valid, window)
-            self._first_row = self._next_row = window.row + window.height
+            self._stored_row = window.row + window.height
             return
-        self._next_row += window.height
-        at_end = self._next_row == self._height
-        whole = self._next_row if at_end else self._next_row - self._next_row % self._block_height
-        # Ends of rows of this window, counted from its top: those that complete the row of blocks which is
-        # held, and those that complete further ones or the raster. Apart, so that few are copied together.
-        cut = max(whole - window.row, 0)
-        held = min(-window.row % self._block_height, cut) if self._held else 0
-        for rows in (slice(0, held), slice(held, cut)):
-            if rows.start < rows.stop:
-                self._hold(planes[:, rows], valid, rows, copy=False)
+        # Rows of this window, counted from its top, after which a row of blocks or the raster is complete.
+        first = -window.row % self._block_height or self._block_height
+        ends = [*range(first, window.height + 1, self._block_height)]
+        if window.row + window.height == self._height:
+            ends.append(window.height)
+        start = 0
+        if self._held_rows:
+            start = min([*ends, window.height])
+            self._hold(planes, valid, slice(0, start))
+            if ends:
                 self.flush()
-        if cut < window.height:
-            self._hold(planes[:, cut:], valid, slice(cut, window.height), copy=True)
+        if ends:
+            self._hand_on(planes, valid, slice(start, ends[-1]))
+            start = ends[-1]
+        self._hold(planes, valid, slice(start, window.height))
 
     def flush(self) -> None:
         """Hand on what is held."""
-        if not self._held:
-            return
-        held, self._held = self._held, []
-        if len(held) == 1:
-            planes, valid = held[0]
-        else:
-            planes = np.concatenate([part for part, _ in held], axis=1)
-            parts = [part for _, part in held if part is not None]
-            valid = np.concatenate(parts) if parts else None
-        rows = planes.shape[1]
-        first, self._first_row = self._first_row, self._first_row + rows
-        self._store(planes, valid, Window(first, 0, rows, self._width))
+        if self._held is not None:
+            planes, valid = self._held
+            rows = slice(0, self._held_rows)
+            self._held, self._held_rows = None, 0
+            self._hand_on(planes, valid, rows)
 
-    def _hold(
-        self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, rows: slice, *, copy: bool
-    ) -> None:
-        chosen = None if valid is None else valid[rows]
-        if copy:
-            planes, chosen = planes.copy(), None if chosen is None else chosen.copy()
-        self._held.append((planes, chosen))
+    def _hand_on(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, rows: slice) -> None:
+        """Store rows that follow what is stored."""
+        if rows.start == rows.stop:
+            return
+        where = Window(self._stored_row, 0, rows.stop - rows.start, self._width)
+        self._stored_row += where.height
+        self._store(planes[:, rows], None if valid is None else valid[rows], where)
+
+    def _hold(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, rows: slice) -> None:
+        """Copy rows that follow what is held."""
+        if rows.start == rows.stop:
+            return
+        if self._held is None:
+            shape = (self._block_height, self._width)
+            held_planes = np.empty((len(planes), *shape), planes.dtype)
+            self._held = held_planes, None if valid is None else np.empty(shape, bool)
+        held, held_valid = self._held
+        into = slice(self._held_rows, self._held_rows + rows.stop - rows.start)
+        self._held_rows = into.stop
+        held[:, into] = planes[:, rows]
+        if valid is not None and held_valid is not None:
+            held_valid[into] = valid[rows]
