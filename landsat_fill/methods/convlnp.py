@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from landsat_fill.errors import UsageError
-from landsat_fill.methods.coregionalization import mixing, step_correlations
+from landsat_fill.methods.coregionalization import local_correlations, mixed
 from landsat_fill.methods.interface import Context, MethodInfo, option
 from landsat_fill.methods.learned import Answer, LearnedMethod
 from landsat_fill.methods.place_noise import noise_at
@@ -105,9 +105,5 @@ class ConvLNPMethod(LearnedMethod):
         std = (squares / samples - mean.square()).clamp_min(0).sqrt()
         if not context.draws:
             return Answer(mean, std)
-        unit = std.clamp_min(torch.finfo(std.dtype).tiny)
-        mix = mixing(step_correlations(signal, observed))
-        for draw in draws:
-            added = torch.einsum("tcb,tbij->tcij", mix, ((draw - mean) / unit).double())
-            draw.copy_(mean + std * added)
-        return Answer(mean, std, draws)
+        fields = (draws - mean) / std.clamp_min(torch.finfo(std.dtype).tiny)
+        return Answer(mean, std, mean + std * mixed(fields, local_correlations(signal, observed)))

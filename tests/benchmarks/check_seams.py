@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(320, 600), help="rows and columns")
     parser.add_argument("--width", type=float, default=10, help="width of the stripes in pixels")
     parser.add_argument("--tile", type=int, default=256, help="where to look: multiples of so many pixels")
+    parser.add_argument("--draw", action="store_true", help="look at a draw, of methods that draw")
     options = parser.parse_args()
     height, width = options.size
     with rasterio.open(options.scene) as dataset:
@@ -39,15 +40,17 @@ def main() -> None:
     trial = hide(image, np.isfinite(image), lost)
     table = figure_table("method", "border", "step there", "around", "in the truth", "pixels")
     for method in methods_of([f"{options.method},tension-spline"])[0]:
-        filled = fill_array(trial.image, trial.gaps, method, context=Context(threads=2)).mean
+        context = Context(threads=2, draws=int(options.draw and method.info.draws))
+        found = fill_array(trial.image, trial.gaps, method, context=context)
+        filled = found.mean if found.draws is None else found.draws[0]
         for axis, name in ((1, "row"), (2, "column")):
             for border in range(options.tile, image.shape[axis], options.tile):
-                found = _steps(filled, trial.hidden, image, axis, border)
+                steps = _steps(filled, trial.hidden, image, axis, border)
                 table.add_row(
                     method_label(method),
                     f"{name} {border}",
-                    *(f"{step:.3f}" for step in found[:3]),
-                    f"{found[3]:,}",
+                    *(f"{step:.3f}" for step in steps[:3]),
+                    f"{steps[3]:,}",
                 )
     show(table)
 

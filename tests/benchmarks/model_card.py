@@ -53,9 +53,10 @@ LIMITS = {
     ),
     "convlnp": (
         f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill "
-        "depends a little on where the tiles lie. The samples' means are what is drawn. They differ as much "
-        "as they are off (`check_draws.py`), but their bands go together less than real ones: draws look "
-        "tinted. What they leave of the uncertainty is in a deviation for each pixel, unlike the source's "
+        "depends a little on where the tiles lie. Draws are of the samples' means, which differ as much as "
+        "they are off (`check_draws.py`); how bands of a draw go together is taken from the scene, since a "
+        "sample mixes them much alike in every scene, so a draw takes as many samples as there are bands. "
+        "What the samples leave of the uncertainty is in a deviation for each pixel, unlike the source's "
         "one for a tile. All but the encoder runs once a sample. Half as wide as the source's 128 channels, "
         "without its batch normalisation; trained for far fewer passes over the data than the talk's 200 "
         "epochs, and with fewer samples."
