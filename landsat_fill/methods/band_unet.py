@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from landsat_fill.methods.interface import Context, MethodInfo
-from landsat_fill.methods.learned import LearnedMethod
+from landsat_fill.methods.learned import Answer, LearnedMethod
 from landsat_fill.methods.lifting import fill_each_band
 from landsat_fill.methods.plate import plate
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 first_surface = partial(plate, tension=0.35, reduction=30.0, widest_px=16.0)
 """The surface that the network corrects, in training and in filling: the spline in tension, less exact than
@@ -52,3 +53,9 @@ class BandUNetMethod(LearnedMethod):
         filled = fill_each_band(first_surface, values, everywhere, context.threads)
         # A band without any usable pixel, which comes out as NaN again.
         return np.where(np.isnan(filled), np.float32(0), filled).astype(np.float32, copy=False)
+
+    def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
+        """Return the network's answer, of the wanted part where that is the same in all tiles."""
+        same = set(context.wanted)
+        prediction = network(signal, observed, wanted=same.pop() if len(same) == 1 else None)
+        return Answer(prediction.mean, prediction.std)

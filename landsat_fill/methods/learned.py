@@ -176,7 +176,11 @@ class LearnedMethod:
         """
         given = self._given(image, gaps, context, runner)
         seen = given.seen
-        placed = replace(context, corners=tuple((r + seen.row, c + seen.col) for r, c in context.corners))
+        placed = replace(
+            context,
+            corners=tuple((r + seen.row, c + seen.col) for r, c in context.corners),
+            wanted=tuple(wanted.within(seen) for wanted in context.wanted),
+        )
         with runner.running():
             answer = self.predict(runner.network, given.signal, given.observed, placed)
         height = min(seen.height, image.shape[2] - seen.row)

@@ -19,6 +19,7 @@ from landsat_fill.networks.counts import count
 from landsat_fill.networks.interface import Network, Prediction, require_tiles
 from landsat_fill.networks.normalising import LARGEST_SIGNAL
 from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
+from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,23 +81,78 @@ class BandUNet(Network):
         self.exit = nn.Conv2d(narrow, 2 * 4, 3, padding=1)
         _silence(self.exit)
 
-    def forward(self, signal: Tensor, observed: Tensor, noise: Tensor | None = None) -> Prediction:
-        """Return mean and standard deviation of every pixel; see `Network.forward`."""
+    def forward(
+        self,
+        signal: Tensor,
+        observed: Tensor,
+        noise: Tensor | None = None,
+        wanted: Window | None = None,
+    ) -> Prediction:
+        """Return mean and standard deviation of every pixel; see `Network.forward`.
+
+        Args:
+            signal: See there.
+            observed: See there.
+            noise: Isn't looked at.
+            wanted: The part of the tiles that an answer is wanted of; elsewhere it is that of an untrained
+                network. What only pixels beyond depend on isn't worked.
+        """
         del noise
         require_tiles(signal, observed, self.size_multiple_px)
         tiles, bands, rows, cols = signal.shape
-        alone = self._entered(signal, observed)  # (T·B, C, H/2, W/2)
+        alone = self._entered(signal, observed)
         met = _mean_over_bands(alone, bands)  # (T, C, H/2, W/2)
-        shared = self.enlarge(self.trunk(relu(self.shrink(met), inplace=True))) + self.across(met)
+        part = self._worked(wanted or Window(0, 0, rows, cols), rows, cols)  # in pixels of the trunk
+        half = _enlarged(part, 2)
+        shared = self.enlarge(self._shared(met, part)) + self._crossed(met, half)
+        alone = alone[..., *half.slices]  # (T·B, C, h/2, w/2)
         apart = alone.view(tiles, bands, *alone.shape[1:])
         if torch.is_grad_enabled():
             alone = (apart + shared[:, None]).flatten(0, 1)
         else:  # in place: these are the largest maps of all
             apart += shared[:, None]
-        # (T·B, 2, H, W)
+        # (T·B, 2, h, w)
         said = _in_pieces(alone, lambda piece: pixel_shuffle(self.exit(self.after(piece)), 2))
-        correction, doubt = said.float().view(tiles, bands, 2, rows, cols).unbind(2)
-        return Prediction(signal + correction, LEAST_STD + _FIRST_STD * softplus(doubt) / math.log(2))
+        correction, doubt = said.float().view(tiles, bands, *said.shape[1:]).unbind(2)
+        std = LEAST_STD + _FIRST_STD * softplus(doubt) / math.log(2)
+        if wanted is None:
+            return Prediction(signal + correction, std)
+        mean, all_std = signal.clone(), torch.full_like(signal, LEAST_STD + _FIRST_STD)
+        whole = _enlarged(half, 2).slices
+        mean[..., *whole] += correction
+        all_std[..., *whole] = std
+        return Prediction(mean, all_std)
+
+    def _worked(self, wanted: Window, rows: int, cols: int) -> Window:
+        """Return the part of the trunk's last map that an answer depends on.
+
+        Args:
+            wanted: Where the answer is wanted.
+            rows: Of the tile.
+            cols: Of the tile.
+        """
+        margin_px = 2 * (1 + 2 * self.settings.exit_blocks)
+        needed = wanted.expanded(margin_px, rows, cols)
+        row, col = needed.row // _UNIT_PX, needed.col // _UNIT_PX
+        bottom, right = needed.row + needed.height, needed.col + needed.width
+        return Window(row, col, -(-bottom // _UNIT_PX) - row, -(-right // _UNIT_PX) - col)
+
+    def _shared(self, met: Tensor, part: Window) -> Tensor:
+        """Return a part of the trunk's last map; each block works so much less as the next ones need less."""
+        rows, cols = (size // 2 for size in met.shape[2:])
+        here = part.expanded(2 * len(self.trunk), rows, cols)
+        features = relu(self.shrink(met[..., *_enlarged(here, 2).slices]), inplace=True)
+        for left, block in zip(reversed(range(len(self.trunk))), self.trunk, strict=True):
+            following = part.expanded(2 * left, rows, cols)
+            features = block(features)[..., *following.within(here).slices]
+            here = following
+        return features
+
+    def _crossed(self, met: Tensor, part: Window) -> Tensor:
+        """Return a part of what passes the trunk by."""
+        around = part.expanded(1, *met.shape[2:])
+        crossed: Tensor = self.across(met[..., *around.slices])
+        return crossed[..., *part.within(around).slices]
 
     def _entered(self, signal: Tensor, observed: Tensor) -> Tensor:
         """Return the features of each band alone, `(tile · band, channel, row / 2, col / 2)`."""
@@ -104,6 +160,11 @@ class BandUNet(Network):
         given = torch.stack([shown, observed], 2).flatten(0, 1)  # (T·B, 2, H, W)
         given = pixel_unshuffle(given, 2).contiguous(memory_format=torch.channels_last)
         return _in_pieces(given, lambda piece: self.before(relu(self.entrance(piece), inplace=True)))
+
+
+def _enlarged(part: Window, times: int) -> Window:
+    """Return a part of a map in the pixels of one so many times as large."""
+    return Window(*(times * size for size in (part.row, part.col, part.height, part.width)))
 
 
 class _Block(nn.Module):

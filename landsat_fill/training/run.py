@@ -13,6 +13,7 @@ import torch
 from landsat_fill.errors import UsageError
 from landsat_fill.networks.catalogue import settings_of
 from landsat_fill.networks.normalising import CELL_PX
+from landsat_fill.networks.torch_package import prefer_large_pages
 from landsat_fill.training.average import WeightAverage
 from landsat_fill.training.batches import StepBatches
 from landsat_fill.training.beginning import begun
@@ -76,6 +77,7 @@ def train(
         OutputError: If the folder can't be written, or has a run that isn't to be replaced.
         TakenError: If another process trains there.
     """
+    prefer_large_pages()
     if settings.machine.threads:
         torch.set_num_threads(settings.machine.threads)
     processes, device = join_processes(training_device(settings.machine.device))

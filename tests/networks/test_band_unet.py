@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from landsat_fill.networks.band_unet import BandUNet, BandUNetSettings
 from landsat_fill.networks.catalogue import build_network, settings_of
 from landsat_fill.networks.interface import Prediction
 from landsat_fill.networks.normalising import LARGEST_SIGNAL
+from landsat_fill.scene import Window
 
 SMALL = BandUNetSettings(band_channels=8, channels=12, entrance_blocks=1, trunk_blocks=1, exit_blocks=1)
 
@@ -61,6 +62,43 @@ def test_filling_says_what_training_heard(network, bands) -> None:
     heard = Prediction(*(values.detach() for values in network(signal, observed)))
     assert_same(predict(network, signal, observed), heard)
     assert torch.equal(signal, before)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Window(36, 40, 24, 32),
+        Window(0, 0, 4, 4),
+        Window(37, 41, 21, 9),
+        Window(88, 92, 8, 4),
+        Window(0, 0, 96, 96),
+    ],
+)
+def test_a_part_is_answered_as_in_the_whole(network, wanted: Window) -> None:
+    deep = BandUNet(replace(SMALL, trunk_blocks=2)).eval()
+    deep.load_state_dict(network.state_dict(), strict=False)
+    nn.init.normal_(deep.trunk[1].second.weight, 0, 0.1)
+    signal, observed = tiles(height=96, width=96)
+    before = signal.clone()
+    expected = predict(deep, signal, observed)
+    with torch.no_grad():
+        found = deep(signal, observed, wanted=wanted)
+    part = (..., *wanted.slices)
+    assert_same(
+        Prediction(found.mean[part], found.std[part]), Prediction(expected.mean[part], expected.std[part])
+    )
+    assert torch.equal(signal, before)
+    assert (found.std >= 0.01).all()
+
+
+def test_less_is_worked_where_less_is_wanted(network) -> None:
+    signal, observed = tiles(height=96, width=96)
+    sizes: list[torch.Size] = []
+    network.exit.register_forward_hook(lambda _module, _given, said: sizes.append(said.shape[2:]))
+    with torch.no_grad():
+        network(signal, observed, wanted=Window(40, 40, 16, 16))
+    # The wanted 8, and 3 on each side that they depend on, to whole pixels of the trunk.
+    assert set(sizes) == {(16, 16)}
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 6, 8, 13])
