@@ -56,6 +56,5 @@ class BandUNetMethod(LearnedMethod):
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
         """Return the network's answer, of the wanted part where that is the same in all tiles."""
-        same = set(context.wanted)
-        prediction = network(signal, observed, wanted=same.pop() if len(same) == 1 else None)
+        prediction = network(signal, observed, wanted=context.wanted_in_all)
         return Answer(prediction.mean, prediction.std)

@@ -111,6 +111,11 @@ class Context:
     progress: Callable[[float, str], None] = _shown_nobody
     shelf: Shelf | None = None
 
+    @property
+    def wanted_in_all(self) -> Window | None:
+        """The part of a tile whose fill is used where that is the same in all tiles, else None, for all."""
+        return self.wanted[0] if len(set(self.wanted)) == 1 else None
+
 
 @runtime_checkable
 class FillMethod(Protocol):

@@ -154,7 +154,8 @@ class LearnedMethod:
             network: The network on its device.
             signal: `(tile, band, row, col)`, normalised, with sides that suit the network.
             observed: 1 where the signal is an observation, else 0.
-            context: As handed to the method, of these tiles alone.
+            context: As handed to the method, of these tiles alone; its corners and wanted parts are those of
+                the signal.
         """
         prediction = network(signal, observed)
         return Answer(prediction.mean, prediction.std)
@@ -206,7 +207,7 @@ class LearnedMethod:
         levelled = levelled.without_values()
         observed = _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant")
         mean, spread = local_statistics(values, observed)
-        seen = self._seen(context.wanted, Window(0, 0, *values.shape[2:]))
+        seen = self._seen(context.wanted_in_all, Window(0, 0, *values.shape[2:]))
         part = (..., *seen.slices)
         values, observed, mean, spread = values[part], observed[part], mean[part], spread[part]
         signal = torch.where(spread > FLAT_SPREAD, (values - mean) / spread, 0)
@@ -216,12 +217,12 @@ class LearnedMethod:
         # Copies, so that the rest of the tile needn't be kept.
         return _Given(signal, observed.clone(), mean.clone(), spread.clone(), levelled, seen)
 
-    def _seen(self, wanted: tuple[Window, ...], tile: Window) -> Window:
-        """Return the part of a tile that the network must see; all of it where the tiles' parts differ."""
-        if len(set(wanted)) != 1:
+    def _seen(self, wanted: Window | None, tile: Window) -> Window:
+        """Return the part of a tile that the network must see for the wanted one; all of it for None."""
+        if wanted is None:
             return tile
         align_px = self.info.align_px
-        needed = wanted[0].expanded(_rounded_up(self.file.reach_px, align_px), tile.height, tile.width)
+        needed = wanted.expanded(_rounded_up(self.file.reach_px, align_px), tile.height, tile.width)
         row, col = needed.row // align_px * align_px, needed.col // align_px * align_px
         bottom = min(_rounded_up(needed.row + needed.height, align_px), tile.height)
         right = min(_rounded_up(needed.col + needed.width, align_px), tile.width)
