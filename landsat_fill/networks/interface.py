@@ -43,6 +43,10 @@ class Network(nn.Module, ABC):
     """Settings that may be raised when training goes on: a block that is added says nothing at first, what is
     switched on has no weights."""
 
+    shrinking: ClassVar[tuple[str, ...]] = ()
+    """Settings that may be lowered when training goes on: a residual block that is left out is missed less
+    than it seems, and training makes up for it."""
+
     settings: Any
     slots: int | None = None
     latent_channels: int = 0

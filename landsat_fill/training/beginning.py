@@ -28,7 +28,8 @@ def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
 
     Raises:
         UsageError: If the network doesn't exist, or the weights to begin from are of another one. It may have
-            more of what `growing` names, such as blocks, which begin fresh.
+            more of what `growing` names, such as blocks, which begin fresh, and fewer of what `shrinking`
+            names: the last ones are left out.
         InputError: If these can't be read.
     """
     asked = settings.network
@@ -37,12 +38,16 @@ def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
     file = read_weights_file(Path(settings.weights))
     _require_kind(file, asked)
     network = build_network(asked.name, {**file.settings, **asked.options})
-    _require_fit(file, asked, network.growing)
+    _require_fit(file, asked, network)
     known = load_network(file.path, expected_sha256=file.sha256).network
     # What the file lacks can only be blocks that were added, which say nothing yet.
-    lacking = network.load_state_dict(known.state_dict(), strict=False).missing_keys
-    fresh = {name.rpartition(".")[0] for name in lacking}
-    return network, {BEGAN_FROM: _origin(file) + (f", with {len(fresh)} layers added" if fresh else "")}
+    lacking, left_out = network.load_state_dict(known.state_dict(), strict=False)
+    origin = _origin(file)
+    if lacking:
+        origin += f", with {_layers(lacking)} layers added"
+    if left_out:
+        origin += f", with {_layers(left_out)} layers left out"
+    return network, {BEGAN_FROM: origin}
 
 
 def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
@@ -55,18 +60,25 @@ def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
         )
 
 
-def _require_fit(file: WeightsFile, asked: NetworkSettings, growing: Collection[str]) -> None:
-    """Raise UsageError unless the settings asked for are those of the weights, or grow from them."""
+def _require_fit(file: WeightsFile, asked: NetworkSettings, network: Network) -> None:
+    """Raise UsageError unless the settings asked for are those of the weights, or grow or shrink them."""
     for name, value in asked.options.items():
         own = file.settings.get(name, value)
-        if value == own or (name in growing and value > own):  # type: ignore[operator]  # numbers or switches
+        raised = name in network.growing and value > own  # type: ignore[operator]  # numbers or switches
+        lowered = name in network.shrinking and value < own  # type: ignore[operator]  # numbers
+        if value == own or raised or lowered:
             continue
         raise UsageError(
             f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
             f"but {file.path} has {own!r}",
             hint=f"leave network.{name} out: the weights' own settings hold"
-            + (", or raise it" if name in growing else ""),
+            + (", or raise it" if name in network.growing else ""),
         )
+
+
+def _layers(names: Collection[str]) -> int:
+    """Return how many layers some parameters are of."""
+    return len({name.rpartition(".")[0] for name in names})
 
 
 def _origin(file: WeightsFile) -> str:

@@ -123,9 +123,31 @@ def test_a_larger_network_begins_as_the_smaller_one(
     grown = load_network(second.last)
     assert grown.network.settings.trunk_blocks == 3  # type: ignore[union-attr]
     assert grown.facts["began_from"].endswith("with 4 layers added")
-    shrunk = replace(settings_for("band-unet"), weights=str(second.last))
-    with pytest.raises(UsageError, match=r"trunk_blocks 1 to begin from, but .* has 3"):
-        train(shrunk, RunFolder(tmp_path / "third"), ears())
+
+
+def test_a_smaller_network_begins_as_the_larger_one_without_its_last_blocks(
+    tmp_path: Path, settings_for: SettingsFor, ears: Any
+) -> None:
+    first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
+    deep = settings_for("band-unet", network={"trunk_blocks": 3, "exit_blocks": 2}, budget={"steps": 5})
+    train(deep, first, ears())
+    still = settings_for(
+        "band-unet",
+        network={"trunk_blocks": 2, "exit_blocks": 1},
+        budget={"steps": 1},
+        optimiser={"learning_rate": 1e-12},
+    )
+    train(replace(still, weights=str(first.last)), second, ears())
+    known, small = load_network(first.last), load_network(second.last)
+    assert (small.network.settings.trunk_blocks, small.network.settings.exit_blocks) == (2, 1)  # type: ignore[union-attr]
+    assert small.facts["began_from"].endswith("with 4 layers left out")
+    kept = known.network.state_dict()
+    for name, values in small.network.state_dict().items():
+        torch.testing.assert_close(values, kept[name], atol=1e-6, rtol=0)
+    assert not any(name.startswith(("trunk.2", "after.1")) for name in small.network.state_dict())
+    narrow = settings_for("band-unet", network={"channels": 4})
+    with pytest.raises(UsageError, match=r"channels 4 to begin from, but .* has 8"):
+        train(replace(narrow, weights=str(first.last)), RunFolder(tmp_path / "third"), ears())
 
 
 def test_a_deviation_for_each_pixel_begins_from_one_for_all(
