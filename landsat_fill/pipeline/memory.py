@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.pipeline.blocks import strip_rows
+from landsat_fill.pipeline.tiles import float_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ TORCH_BYTES = 100 * MIB
 """More of one that runs a network on the CPU, its weights included."""
 
 TILE_BYTES = 300 * MIB
-"""Of each tile that a network works on: of 480 px, six bands and the wide halo."""
+"""Of each tile that a network works on: of 512 px, six bands and the halo."""
 
 VALUE_BYTES = 29
 """For each value of a strip and its halo, beside the stored numbers: what is known of it, and its fill."""
@@ -34,20 +35,33 @@ VALUE_BYTES = 29
 COPIES = 7
 """How often the stored numbers of a strip are held: read ahead, worked on, composed, being written."""
 
+DRAW_COPIES = 3
+"""How often the stored numbers of a strip are held of each draw, beside the draw itself: measured as
+138 MiB a draw of 480 rows of 7,000 pixels and six bands of uint8."""
+
 SHARE = 0.9
 """Of the memory that there is, what scenes may take together."""
 
 
-def needed_bytes(scenes: Sequence[Scene], request: FillRequest) -> int:
-    """Return about how many bytes a process needs to fill some scenes, one after the other."""
+def needed_bytes(scenes: Sequence[Scene], request: FillRequest, draws: int = 0) -> int:
+    """Return about how many bytes a process needs to fill some scenes, one after the other.
+
+    Args:
+        scenes: The scenes.
+        request: How they are filled.
+        draws: Plausible fills that are written of each.
+    """
     info = request.method.info
     most = 0
     widest_px = max((scene.grid.width for scene in scenes), default=0)
     for scene in scenes:
-        rows = strip_rows(scene, info.tile_px, info.align_px) + 2 * info.halo_px
-        values = min(rows, scene.grid.height) * scene.grid.width * len(scene.bands)
-        size = max(np.dtype(band.dtype).itemsize for band in scene.bands)
-        most = max(most, values * (VALUE_BYTES + COPIES * size))
+        strip, height = strip_rows(scene, info.tile_px, info.align_px), scene.grid.height
+        stored = [np.dtype(band.dtype) for band in scene.bands]
+        size = max(dtype.itemsize for dtype in stored)
+        worked = max(float_type(dtype).itemsize for dtype in stored)
+        known = min(strip + 2 * info.halo_px, height) * (VALUE_BYTES + COPIES * size)
+        drawn = min(strip, height) * draws * (worked + DRAW_COPIES * size)
+        most = max(most, scene.grid.width * len(stored) * (known + drawn))
     network = 0
     if info.weights is not None:
         tiles_a_strip = -(-widest_px // info.tile_px)

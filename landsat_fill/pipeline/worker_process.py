@@ -77,7 +77,7 @@ def work(connection: Connection) -> None:
     threading.Thread(target=_listen, args=(connection, inbox, hung_up), daemon=True).start()
 
     def admit(scenes: Sequence[Scene]) -> None:
-        connection.send(Needs(needed_bytes(scenes, request)))
+        connection.send(Needs(needed_bytes(scenes, request, outputs.draws)))
         if inbox.get() is None:
             raise KeyboardInterrupt
 

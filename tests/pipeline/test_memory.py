@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from affine import Affine
 
+from landsat_fill.methods import create_method
+from landsat_fill.pipeline import FillRequest
 from landsat_fill.pipeline.cores import usable_cores
-from landsat_fill.pipeline.memory import MIB, available_bytes
+from landsat_fill.pipeline.memory import MIB, available_bytes, needed_bytes
+from landsat_fill.scene import Grid, Scene, SceneBand
 
 GIB = 1 << 30
 
@@ -54,3 +58,14 @@ def test_cores_are_no_more_than_slurm_gave():
     assert usable_cores({"SLURM_CPUS_PER_TASK": "1", "SLURM_CPUS_ON_NODE": "2"}) == 1
     assert usable_cores({"SLURM_CPUS_ON_NODE": "1"}) == 1
     assert usable_cores({"SLURM_CPUS_PER_TASK": "100000"}) == usable_cores({})
+
+
+@pytest.mark.parametrize(("dtype", "bytes_a_value"), [("uint8", 7), ("uint16", 10), ("int32", 20)])
+def test_draws_take_memory_in_proportion(dtype, bytes_a_value):
+    """The draw itself, single precision if that holds the numbers, and three copies of what is stored."""
+    bands = tuple(SceneBand("s.tif", number, f"B{number}", dtype, 0, (1, 255)) for number in (1, 2, 3))
+    scene = Scene("s", "s.tif", bands, Grid(8000, 7000, Affine.identity(), None))
+    request = FillRequest(create_method("nearest"))
+    plain = needed_bytes([scene], request)
+    values = request.method.info.tile_px * 7000 * len(bands)
+    assert needed_bytes([scene], request, draws=20) - plain == 20 * values * bytes_a_value
