@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-first_surface = partial(plate, tension=0.35, reduction=30.0, widest_px=16.0)
+first_surface = partial(plate, tension=0.35, reduction=10.0, widest_px=16.0)
 """The surface that the network corrects, in training and in filling: the spline in tension, less exact than
 its method has it, for the network corrects that, too; but inexact in the same way wherever a tile is cut."""
 
@@ -38,7 +38,7 @@ class BandUNetMethod(LearnedMethod):
         summary="a U-Net for any bands that corrects a spline in tension; knows its error",
         source="landsat-fill 2026; U-Net: Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28; weights "
         "shared by all bands: Zaheer et al. 2017, Deep Sets, https://arxiv.org/abs/1703.06114",
-        halo_px=136,
+        halo_px=88,
         tile_px=480,
         align_px=8,
         gives_std=True,
@@ -52,7 +52,8 @@ class BandUNetMethod(LearnedMethod):
         everywhere = Gaps(missing=~gaps.usable, usable=gaps.usable)
         filled = fill_each_band(first_surface, values, everywhere, context.threads)
         # A band without any usable pixel, which comes out as NaN again.
-        return np.where(np.isnan(filled), np.float32(0), filled).astype(np.float32, copy=False)
+        np.copyto(filled, 0, where=np.isnan(filled))
+        return filled.astype(np.float32, copy=False)
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
         """Return the network's answer, of the wanted part where that is the same in all tiles."""

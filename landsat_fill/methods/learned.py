@@ -192,11 +192,11 @@ class LearnedMethod:
             inner = values[..., :height, :width].float().cpu().numpy()
             whole[target] = given.levelled.restored(inner, whole.dtype, is_difference=is_difference)
 
-        back(given.mean + given.spread * answer.mean, filled.mean)
+        back((given.spread * answer.mean).add_(given.mean), filled.mean)
         if filled.std is not None and answer.std is not None:
-            back(given.spread * answer.std * self.file.std_factor, filled.std, is_difference=True)
+            back((given.spread * answer.std).mul_(self.file.std_factor), filled.std, is_difference=True)
         if filled.draws is not None and answer.draws is not None:
-            back(given.mean + given.spread * answer.draws, filled.draws)
+            back((given.spread * answer.draws).add_(given.mean), filled.draws)
 
     def _given(self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner) -> _Given:
         """Return what the network is given: the part of the tiles that their wanted parts depend on."""
@@ -210,7 +210,7 @@ class LearnedMethod:
         seen = self._seen(context.wanted_in_all, Window(0, 0, *values.shape[2:]))
         part = (..., *seen.slices)
         values, observed, mean, spread = values[part], observed[part], mean[part], spread[part]
-        signal = torch.where(spread > FLAT_SPREAD, (values - mean) / spread, 0)
+        signal = (values - mean).div_(spread).masked_fill_(spread <= FLAT_SPREAD, 0)
         if first is None:
             signal = signal * observed
         signal = signal.contiguous(memory_format=torch.channels_last)

@@ -49,7 +49,8 @@ def plate(
         tension: 0 bends only (a thin plate), 1 stretches only (a membrane); per pixel of spacing.
         reduction: By what factor each resolution reduces the error it starts with.
         widest_px: Width of the widest gap to be expected, instead of that of the widest there is: then the
-            error that is left is the same however an image is cut into tiles.
+            error that is left is the same however an image is cut into tiles. Pixels farther than that from
+            a usable one are left as half the resolution has them.
     """
 
     def solve(
@@ -69,9 +70,20 @@ def plate(
         smallest = min(smallest, largest / 2)
         step = 2 / (smallest + largest)
         shares = chebyshev_shares((largest - smallest) / (largest + smallest), reduction)
-        return _swept(guess, missing | ~usable, step * stretching, step * bending, shares)
+        unknown = missing | ~usable
+        if widest_px is not None:
+            unknown &= _within(usable, math.ceil(widest_px))
+        return _swept(guess, unknown, step * stretching, step * bending, shares)
 
     return solved_from_coarse_to_fine(solve, values, missing, usable)
+
+
+def _within(usable: NDArray[np.bool_], distance_px: int) -> NDArray[np.bool_]:
+    """Return which pixels have a usable one so many rows and columns away or nearer."""
+    import cv2
+
+    side_px = 2 * distance_px + 1
+    return cv2.dilate(usable.view(np.uint8), np.ones((side_px, side_px), np.uint8)).view(np.bool_)
 
 
 def _swept(

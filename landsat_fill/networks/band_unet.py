@@ -22,7 +22,7 @@ from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
 from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -37,7 +37,7 @@ _FIRST_STD = 0.4  # what an untrained network says: about the error of an interp
 
 @dataclass(frozen=True)
 class BandUNetSettings:
-    """What a band U-Net is built from; by default 2.5 million parameters.
+    """What a band U-Net is built from; by default 0.7 million parameters.
 
     Attributes:
         band_channels: Width while each band is alone, at half the tile's size.
@@ -50,7 +50,7 @@ class BandUNetSettings:
     band_channels: int = count(32)
     channels: int = count(128)
     entrance_blocks: int = count(1, low=0)
-    trunk_blocks: int = count(8, low=0)
+    trunk_blocks: int = count(2, low=0)
     exit_blocks: int = count(2, low=0)
 
 
@@ -65,6 +65,7 @@ class BandUNet(Network):
 
     starts_filled: ClassVar[bool] = True
     growing: ClassVar[tuple[str, ...]] = ("entrance_blocks", "trunk_blocks", "exit_blocks")
+    shrinking: ClassVar[tuple[str, ...]] = growing
 
     def __init__(self, settings: BandUNetSettings) -> None:
         super().__init__(reach_px=_reach_px(settings), size_multiple_px=_UNIT_PX)
@@ -105,16 +106,9 @@ class BandUNet(Network):
         part = self._worked(wanted or Window(0, 0, rows, cols), rows, cols)  # in pixels of the trunk
         half = _enlarged(part, 2)
         shared = self.enlarge(self._shared(met, part)) + self._crossed(met, half)
-        alone = alone[..., *half.slices]  # (T·B, C, h/2, w/2)
-        apart = alone.view(tiles, bands, *alone.shape[1:])
-        if torch.is_grad_enabled():
-            alone = (apart + shared[:, None]).flatten(0, 1)
-        else:  # in place: these are the largest maps of all
-            apart += shared[:, None]
-        # (T·B, 2, h, w)
-        said = _in_pieces(alone, lambda piece: pixel_shuffle(self.exit(self.after(piece)), 2))
-        correction, doubt = said.float().view(tiles, bands, *said.shape[1:]).unbind(2)
-        std = LEAST_STD + _FIRST_STD * softplus(doubt) / math.log(2)
+        said = self._answered(alone, shared, half).float()  # (T·B, 2, h, w)
+        correction, doubt = said.view(tiles, bands, *said.shape[1:]).unbind(2)
+        std = softplus(doubt).mul_(_FIRST_STD / math.log(2)).add_(LEAST_STD)
         if wanted is None:
             return Prediction(signal + correction, std)
         mean, all_std = signal.clone(), torch.full_like(signal, LEAST_STD + _FIRST_STD)
@@ -154,12 +148,29 @@ class BandUNet(Network):
         crossed: Tensor = self.across(met[..., *around.slices])
         return crossed[..., *part.within(around).slices]
 
-    def _entered(self, signal: Tensor, observed: Tensor) -> Tensor:
-        """Return the features of each band alone, `(tile · band, channel, row / 2, col / 2)`."""
+    def _entered(self, signal: Tensor, observed: Tensor) -> list[Tensor]:
+        """Return the features of each band alone, pieces of `(tile · band, channel, row / 2, col / 2)`."""
         shown = signal.clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
         given = torch.stack([shown, observed], 2).flatten(0, 1)  # (T·B, 2, H, W)
         given = pixel_unshuffle(given, 2).contiguous(memory_format=torch.channels_last)
-        return _in_pieces(given, lambda piece: self.before(relu(self.entrance(piece), inplace=True)))
+        return [self.before(relu(self.entrance(piece), inplace=True)) for piece in _pieces(given)]
+
+    def _answered(self, alone: list[Tensor], shared: Tensor, part: Window) -> Tensor:
+        """Return what is said of each pixel of each band, `(tile · band, 2, row, col)`.
+
+        Args:
+            alone: The features of each band, in pieces; emptied, for each takes much memory.
+            shared: What all bands of a tile are handed, `(tile, channel, row / 2, col / 2)`, of the part.
+            part: Which part of their features it is.
+        """
+        handed = torch.split(shared, 1) if len(alone) > 1 else (shared,)
+        pieces_a_tile = len(alone) // len(handed)
+        said: list[Tensor] = []
+        while alone:
+            piece, ours = alone.pop(0)[..., *part.slices], handed[len(said) // pieces_a_tile]
+            together = piece.view(len(ours), -1, *piece.shape[1:]) + ours[:, None]  # (T, B, C, h/2, w/2)
+            said.append(pixel_shuffle(self.exit(self.after(together.flatten(0, 1))), 2))
+        return torch.cat(said)
 
 
 def _enlarged(part: Window, times: int) -> Window:
@@ -181,31 +192,34 @@ class _Block(nn.Module):
         return added.add_(features)
 
 
-def _in_pieces(maps: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the work done on maps `(tile · band, channel, row, col)`, which don't know of each other.
+def _pieces(maps: Tensor) -> Sequence[Tensor]:
+    """Return maps `(tile · band, channel, row, col)`, which don't know of each other, as they are worked.
 
     On a CPU one after the other, unless gradients are wanted: that takes a fraction of the memory.
     """
-    if torch.is_grad_enabled() or maps.device.type != "cpu":
-        return work(maps)
-    pieces = torch.split(maps, 1)
-    first = work(pieces[0])
-    size = (len(pieces), *first.shape[1:])
-    done = torch.empty(size, dtype=first.dtype, memory_format=torch.channels_last)
-    done[:1] = first
-    for number, piece in enumerate(pieces[1:], 1):
-        done[number : number + 1] = work(piece)
-    return done
+    return (maps,) if torch.is_grad_enabled() or maps.device.type != "cpu" else torch.split(maps, 1)
 
 
-def _mean_over_bands(features: Tensor, bands: int) -> Tensor:
-    """Return the mean `(tile, channel, row, col)` of features `(tile · band, channel, row, col)`.
+def _mean_over_bands(pieces: Sequence[Tensor], bands: int) -> Tensor:
+    """Return the mean `(tile, channel, row, col)` of features `(tile · band, channel, row, col)` in pieces.
 
-    In the order that channels last lie in memory; across it, the mean takes four times as long on a CPU.
+    Args:
+        pieces: All of them, or each alone.
+        bands: Of a tile.
     """
-    _, channels, rows, cols = features.shape
-    flat = features.permute(0, 2, 3, 1).reshape(-1, bands, rows * cols * channels)
+    if len(pieces) > 1:
+        return torch.cat([_mean(pieces[first : first + bands]) for first in range(0, len(pieces), bands)])
+    _, channels, rows, cols = pieces[0].shape
+    # In the order that channels last lie in memory; across it, the mean takes four times as long on a CPU.
+    flat = pieces[0].permute(0, 2, 3, 1).reshape(-1, bands, rows * cols * channels)
     return flat.mean(1).view(-1, rows, cols, channels).permute(0, 3, 1, 2)
+
+
+def _mean(maps: Sequence[Tensor]) -> Tensor:
+    total = maps[0].to(torch.float32, copy=True)
+    for other in maps[1:]:
+        total += other
+    return (total / len(maps)).to(maps[0].dtype)
 
 
 def _silence(layer: nn.Conv2d) -> None:

@@ -53,16 +53,16 @@ def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     empty = weight <= 0
     weight = weight.clamp_min(1e-12)
 
-    def around(values: Tensor) -> Tensor:
-        return _window_sum(values * observed) / weight
-
-    def of_band(values: Tensor) -> Tensor:
-        return (values * observed).sum((2, 3), keepdim=True) / total
-
-    band_mean = of_band(image)
-    mean = _to_pixels(around(image).where(~empty, band_mean))
-    variance = around((image - mean).square()).where(~empty, of_band((image - band_mean).square()))
-    return mean, _to_pixels(variance).clamp_min(0).sqrt()
+    # In place where it can be: fresh memory takes as long as the sums.
+    seen = image * observed
+    band_mean = seen.sum((2, 3), keepdim=True) / total
+    mean = _to_pixels((_window_sum(seen) / weight).where(~empty, band_mean))
+    del seen
+    variance = _window_sum((image - mean).square_().mul_(observed)) / weight
+    if empty.any():
+        apart = (image - band_mean).square_().mul_(observed)
+        variance = variance.where(~empty, apart.sum((2, 3), keepdim=True) / total)
+    return mean, _to_pixels(variance).clamp_min_(0).sqrt_()
 
 
 def _window_sum(values: Tensor) -> Tensor:

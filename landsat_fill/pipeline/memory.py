@@ -27,7 +27,7 @@ TORCH_BYTES = 100 * MIB
 """More of one that runs a network on the CPU, its weights included."""
 
 TILE_BYTES = 300 * MIB
-"""Of each tile that a network works on: of 512 px, six bands and the halo."""
+"""Of each tile that a network works on: of 480 px, six bands and the halo."""
 
 VALUE_BYTES = 29
 """For each value of a strip and its halo, beside the stored numbers: what is known of it, and its fill."""

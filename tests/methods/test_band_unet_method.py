@@ -149,7 +149,7 @@ def test_an_untrained_network_leaves_the_spline_which_a_negative_of_the_scene_on
     image, gaps = landscape(), gaps_of(stripes())
     spline = fill_array(image, gaps, create_method("tension-spline"), context=ONE).mean
     expected = fill_array(image, gaps, method, context=ONE).mean
-    assert rms(expected, spline, gaps.missing) < 0.02 * image.std()
+    assert rms(expected, spline, gaps.missing) < 0.03 * image.std()
     found = fill_array(255 - image.astype(np.int16), gaps, method, context=ONE).mean
     np.testing.assert_allclose(255 - found, expected, atol=1e-2)
 
@@ -199,7 +199,7 @@ def test_threads_do_not_matter(loud, precision) -> None:
 
 
 def test_a_crop_is_filled_like_the_whole_scene_away_from_its_edges(loud) -> None:
-    """Not quite: the spline is solved to a thirtieth, in a way that depends on where the tile ends."""
+    """Not quite: the spline is solved to a tenth, in a way that depends on where the tile ends."""
     halo_px, align_px = loud.info.halo_px, loud.info.align_px
     side_px = 2 * halo_px + 64
     row, col = 3 * align_px, 5 * align_px

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from landsat_fill.methods import Context, create_method
+from landsat_fill.methods import plate as plates
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:
@@ -146,3 +148,29 @@ def test_a_membrane_never_leaves_the_range_of_its_border() -> None:
 def test_double_precision_comes_back_as_double() -> None:
     missing, image = stripes(96, 8), texture().astype(np.float64)
     assert filled("tension-spline", image, missing, ~missing).dtype == np.float64
+
+
+def test_a_plate_of_expected_gaps_leaves_what_is_far_from_any_pixel_to_the_coarser_one(monkeypatch) -> None:
+    """It is swept over near usable pixels alone: a scene's corners, outside the footprint, take no time."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(160, 200)).astype(np.float32).cumsum(0).cumsum(1)
+    missing = np.zeros(image.shape, bool)
+    for row in range(8):
+        missing[row::33] = True
+    missing[:, :80] = True
+    swept = []
+
+    def counted(guess: Image, unknown: Flags, *rest: object) -> Image:
+        swept.append(np.count_nonzero(unknown))
+        return sweep(guess, unknown, *rest)
+
+    sweep = plates._swept
+    monkeypatch.setattr(plates, "_swept", counted)
+    shown = np.where(missing, np.float32(0), image)
+    fill = partial(plates.plate, shown, missing, ~missing, tension=0.35, reduction=10.0, widest_px=16.0)
+    near, swept_near = fill(), swept[-1]
+    monkeypatch.setattr(plates, "_within", lambda usable, _: np.ones_like(usable))
+    everywhere = fill()
+    assert swept_near < 0.6 * swept[-1]
+    assert np.isfinite(near).all()
+    np.testing.assert_allclose(near[:, 100:], everywhere[:, 100:], atol=0.001 * image.std())
