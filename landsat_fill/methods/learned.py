@@ -210,7 +210,7 @@ class LearnedMethod:
         seen = self._seen(context.wanted_in_all, Window(0, 0, *values.shape[2:]))
         part = (..., *seen.slices)
         values, observed, mean, spread = values[part], observed[part], mean[part], spread[part]
-        signal = (values - mean).div_(spread).masked_fill_(spread <= FLAT_SPREAD, 0)
+        signal = (values - mean).div_(spread).masked_fill_(~(spread > FLAT_SPREAD), 0)
         if first is None:
             signal = signal * observed
         signal = signal.contiguous(memory_format=torch.channels_last)
