@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from landsat_fill.errors import LandsatFillError
     from landsat_fill.scene import Filled
 
+
 __all__ = ["Filled", "LandsatFillError", "__version__", "fill_array", "fill_file", "list_methods"]
 
 _HOMES = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import UsageError
-from landsat_fill.gaps.selection import Holes
+from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import find_inputs
 from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline import (
@@ -21,8 +21,8 @@ from landsat_fill.pipeline import (
     wants_deviation,
 )
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
-from landsat_fill.pipeline.cores import usable_cores
 from landsat_fill.pipeline.plan import Action
+from landsat_fill.pipeline.resources import usable_cores
 from landsat_fill.scene import Filled, Gaps
 
 if TYPE_CHECKING:

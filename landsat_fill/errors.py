@@ -6,6 +6,14 @@ a line for the user and an exit code.
 
 from __future__ import annotations
 
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_STOPPED = 75
+"""Stopped on request with scenes left: EX_TEMPFAIL of sysexits.h, which invites to try again."""
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+"""128 and the number of the signal, as shells have it."""
+
 
 class LandsatFillError(Exception):
     """The root of every error this package raises on purpose.

@@ -14,11 +14,10 @@ import rasterio
 from geotiff import CRS, grid_transform
 from landscape import paint_landscape
 from sensor import HIGHEST, LOWEST, NOISE_DN, REFLECTANCE
+from swath_outline import fit_swath, frame_swath
 
-from landsat_fill.gaps.outline import fit_swath, frame_swath
 from landsat_fill.gaps.simulation import StripeModel, lay_stripes
-from landsat_fill.scene import ETM_PLUS, BandRole
-from landsat_fill.tiling import strip_windows
+from landsat_fill.scene import ETM_PLUS, BandRole, strip_windows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from geotiff import grid_transform, write_geotiff
 from landscape import paint_landscape
 from product import Acquisition, write_product
 from sensor import coarsened, store_pan, store_reflective, store_thermal
+from swath_outline import fit_swath, frame_swath
 
-from landsat_fill.gaps.outline import fit_swath, frame_swath
 from landsat_fill.gaps.simulation import StripeModel, lay_stripes
 from landsat_fill.scene import ETM_PLUS, BandRole, Window
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from landsat_fill.networks import shipped
+from landsat_fill.networks import weights
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
@@ -72,5 +72,5 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_models(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the tiny weights stand for the shipped ones, and return their folder."""
-    monkeypatch.setattr(shipped, "shipped_folder", lambda: tiny_folder)
+    monkeypatch.setattr(weights, "shipped_folder", lambda: tiny_folder)
     return tiny_folder

@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from landsat_fill.networks import shipped
+from landsat_fill.networks import weights
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.weights import load_network, save_network
-from landsat_fill.training.recipes import recipe
-from landsat_fill.training.run_file import parse_assignments, run_file_text
-from landsat_fill.training.settings import changed
+from landsat_fill.training.settings import changed, parse_assignments, recipe, run_file_text
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "ship_weights.py"
 FACTS = {"trained_on": "2 scenes", "objective": "distance", "seed": "0", "steps": "50", "minutes": "0.5"}
@@ -74,21 +72,21 @@ def shipped_by_script(*arguments):
 
 def test_a_run_is_shipped_with_its_card(run_folder, scores, tmp_path, monkeypatch):
     (tmp_path / "gone.safetensors").write_bytes(b"damaged")
-    (tmp_path / shipped.SUMS_NAME).write_text(f"{'0' * 64}  gone.safetensors\n{'1' * 64}  away.safetensors\n")
+    (tmp_path / weights.SUMS_NAME).write_text(f"{'0' * 64}  gone.safetensors\n{'1' * 64}  away.safetensors\n")
     done = shipped_by_script(
         run_folder, "--half", "--hardware", "an abacus", "--scores", scores, "--folder", tmp_path
     )
     assert done.returncode == 0, done.stderr
 
-    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
-    file = shipped.shipped_file("unet")
+    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
+    file = weights.shipped_file("unet")
     assert file.facts["scores"].startswith("RMSE 0.900 of fillnodata's (4 px 0.800, 8 px 1.000)")
     assert {"bands", "licence", "trained_on"} <= file.facts.keys()
     # A file that was damaged is not made good by shipping another one.
-    sums = (tmp_path / shipped.SUMS_NAME).read_text()
+    sums = (tmp_path / weights.SUMS_NAME).read_text()
     assert sums == f"{'0' * 64}  gone.safetensors\n{file.sha256}  unet.safetensors\n"
 
-    card = shipped.shipped_card("unet")
+    card = weights.shipped_card("unet")
     for said in (file.sha256, "an abacus", "60 steps", "step 50", "float16", "| city | 0.700 |", "MIT"):
         assert said in card
     assert "4.0 % of that error in the last third of the run: 0.9500 became 0.9120" in card
@@ -115,16 +113,16 @@ def test_scores_of_another_network_are_refused(run_folder, scores, tmp_path):
 
 
 def test_all_that_is_shipped_has_its_card():
-    for name in shipped.shipped_names():
-        file, card = shipped.shipped_file(name), shipped.shipped_card(name)
+    for name in weights.shipped_names():
+        file, card = weights.shipped_file(name), weights.shipped_card(name)
         assert card is not None
         assert file.sha256 in card
         assert {"bands", "licence", "scores", "trained_on"} <= file.facts.keys()
 
 
-@pytest.mark.parametrize("name", shipped.shipped_names())
+@pytest.mark.parametrize("name", weights.shipped_names())
 def test_the_commands_of_a_card_can_be_typed(name):
-    commands = re.findall(r"^landsat-fill train .*$", shipped.shipped_card(name), re.MULTILINE)
+    commands = re.findall(r"^landsat-fill train .*$", weights.shipped_card(name), re.MULTILINE)
     assert commands
     for command in commands:
         words = shlex.split(command)

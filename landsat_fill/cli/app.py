@@ -11,20 +11,16 @@ import typer
 from typer.core import TyperGroup
 
 from landsat_fill.cli.cluster import register as register_cluster
-from landsat_fill.cli.dataset import register as register_dataset
 from landsat_fill.cli.evaluate import register as register_evaluate
 from landsat_fill.cli.fill import register as register_fill
 from landsat_fill.cli.info import register as register_info
-from landsat_fill.cli.mask import register as register_mask
-from landsat_fill.cli.methods import register as register_methods
-from landsat_fill.cli.models import register as register_models
-from landsat_fill.cli.simulate import register as register_simulate
-from landsat_fill.cli.tile import register as register_tile
-from landsat_fill.cli.train import register as register_train
-from landsat_fill.cli.variogram import register as register_variogram
+from landsat_fill.cli.methods_and_models import register_methods, register_models
+from landsat_fill.cli.tools import register_mask, register_simulate, register_tile, register_variogram
+from landsat_fill.cli.train import register_dataset, register_train
 
 if TYPE_CHECKING:
     from typer import Context
+
 
 DEFAULT_COMMAND = "fill"
 EPILOG = """

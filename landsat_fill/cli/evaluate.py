@@ -3,20 +3,194 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from landsat_fill.cli.errors import EXIT_FAILED, reports_errors
-from landsat_fill.cli.hidden_pixels import DEFAULT_WIDTHS
-from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Overwrite, Quiet, band_list
-from landsat_fill.cli.quoting import QuotedCommand, command_line
+from landsat_fill.cli.exits import reports_errors
+from landsat_fill.cli.options import (
+    OUTPUT,
+    Bands,
+    Debug,
+    Json,
+    Nodata,
+    Overwrite,
+    Quiet,
+    QuotedCommand,
+    band_list,
+    command_line,
+)
+from landsat_fill.errors import EXIT_FAILED, InputError, MethodError, MissingPackageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from landsat_fill.evaluation import Pattern, Preset, Sampling
+    from landsat_fill.methods import FillMethod
     from landsat_fill.scene import Scene
+
+
+DEFAULT_WIDTHS = "4,8,14"
+
+
+def experiment_of(name: str | None, others: Sequence[object]) -> Preset | None:
+    """Return the preset that was asked for, or None.
+
+    Raises:
+        UsageError: If there is none of that name, or gaps were asked for beside it.
+    """
+    from landsat_fill.errors import UsageError
+    from landsat_fill.evaluation import preset_called
+
+    if name is None:
+        return None
+    if any(other is not None for other in others):
+        raise UsageError(
+            "expected --preset without --width, --missing, --gaps-from and --band-shift, which it decides, but got "
+            "one of them",
+            hint="leave --preset out to choose the gaps yourself",
+        )
+    return preset_called(name)
+
+
+def sampling_of(experiment: Preset | None, window_px: int | None, windows: int | None) -> Sampling:
+    """Return how much of a scene is read."""
+    from landsat_fill.evaluation import Sampling
+
+    if experiment is not None:
+        return experiment.sampling(window_px, windows)
+    usual = Sampling()
+    return Sampling(window_px or usual.window_px, windows or usual.windows)
+
+
+def patterns_of(
+    width: str | None, missing: str | None, gaps_from: list[str], band_shift: float | None
+) -> list[Pattern]:
+    """Return the ways to hide pixels that were asked for."""
+    from landsat_fill.cli.options import numbers, one_input
+    from landsat_fill.evaluation import RealStripes, SimulatedStripes
+    from landsat_fill.io import open_input
+    from landsat_fill.pipeline.gap_files import missing_pixels
+
+    if width is None and missing is None and not gaps_from:
+        width = DEFAULT_WIDTHS
+    geometry = {} if band_shift is None else {"band_shift_px": band_shift}
+    patterns: list[Pattern] = [
+        SimulatedStripes.of_width(px, **geometry) for px in numbers("--width", width or "")
+    ]
+    patterns += [
+        SimulatedStripes.of_share(percent, **geometry) for percent in numbers("--missing", missing or "")
+    ]
+    for source in gaps_from:
+        scene = open_input(one_input(source))[0]
+        patterns.append(RealStripes(scene.name, missing_pixels(scene)))
+    return patterns
+
+
+ALL = "all"
+
+NEXT_OPTION = re.compile(r":(?=[A-Za-z][\w-]*=)")
+"""The colon before an option; one in a value, as in C:\\weights, is followed by something else."""
+
+PROBE_PX = 64
+
+
+def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
+    """Return the methods of comma-separated lists, and of `all` those that can't run here, with the reason.
+
+    A method named by itself is always returned: what it lacks shows when it is used.
+
+    Args:
+        texts: Lists of `NAME` or `NAME:OPTION=VALUE:OPTION=VALUE`; the same name may come again with other
+            options.
+
+    Raises:
+        UsageError: If a method, an option or its value doesn't exist.
+    """
+    from landsat_fill.methods import create_method, method_classes
+
+    chosen: list[FillMethod] = []
+    left_out: dict[str, str] = {}
+    for item in (item.strip() for text in texts for item in text.split(",")):
+        if item == ALL:
+            for name, cls in method_classes().items():
+                if cls.info.slow:
+                    left_out[name] = f"it takes minutes; -m all,{name} takes it along"
+                    continue
+                try:
+                    method = create_method(name)
+                    _try_out(method)
+                except (InputError, MethodError, MissingPackageError) as error:
+                    left_out[name] = error.message.splitlines()[0]
+                else:
+                    chosen.append(method)
+        elif item:
+            name, *options = NEXT_OPTION.split(item)
+            if "=" in name:
+                raise UsageError(
+                    f"expected the name of a method, but got {name!r}",
+                    hint="a method's options follow it with colons: -m convlnp:samples=8:draw=1",
+                )
+            chosen.append(create_method(name, dict(_pair(option) for option in options)))
+    return chosen, left_out
+
+
+def labels_of(text: str, methods: Sequence[FillMethod]) -> list[str]:
+    """Return the labels that a comma-separated list of methods means, in its order.
+
+    Args:
+        text: Names of methods, each of which means all rows of it, or whole rows as they are typed.
+        methods: The methods that are compared.
+
+    Raises:
+        UsageError: If one of them isn't among the methods.
+    """
+    from landsat_fill.evaluation import method_label
+
+    labels: list[str] = []
+    for item in (item.strip() for item in text.split(",")):
+        if not item:
+            continue
+        if NEXT_OPTION.search(item):
+            wanted = methods_of([item])[0]
+            found = [method_label(method) for method in methods if method in wanted]
+        else:
+            found = [method_label(method) for method in methods if method.info.name == item]
+        if not found:
+            raise UsageError(
+                f"expected --show to name methods that are compared, but got {item!r}",
+                hint=f"these are: {', '.join(dict.fromkeys(method.info.name for method in methods))}",
+            )
+        labels += found
+    return list(dict.fromkeys(labels))
+
+
+def _pair(option: str) -> tuple[str, str]:
+    name, _, value = option.partition("=")
+    return name, value
+
+
+def _try_out(method: FillMethod) -> None:
+    """Let a method fill a little, to find out whether it can run here: weights or a package may be missing.
+
+    Raises:
+        LandsatFillError: If it can't.
+    """
+    import numpy as np
+
+    from landsat_fill.methods import Context
+    from landsat_fill.pipeline.arrays import fill_array
+    from landsat_fill.scene import Gaps
+
+    if method.info.needs_references:
+        raise MethodError("expected a method for one scene, but it needs other acquisitions of the place")
+    missing = np.zeros((1, PROBE_PX, PROBE_PX), dtype=bool)
+    missing[:, PROBE_PX // 2 : PROBE_PX // 2 + 4] = True
+    ramp = np.arange(missing.size, dtype=np.float32).reshape(missing.shape)
+    fill_array(ramp, Gaps(missing=missing, usable=~missing), method, context=Context(threads=1))
+
 
 STRIPES = "Hidden pixels"
 METHODS = "Methods"
@@ -205,10 +379,8 @@ def evaluate(
     All methods fill the same pixels in one run. GDAL's fillnodata with three smoothing passes is always one of
     the rows, and the one the ratios refer to. Figures need matplotlib, which the extra 'evaluate' brings.
     """
-    from landsat_fill.cli.hidden_pixels import experiment_of, patterns_of, sampling_of
-    from landsat_fill.cli.method_rows import labels_of, methods_of
+    from landsat_fill.cli.console import print_error, shares_shown
     from landsat_fill.cli.score_tables import print_scores
-    from landsat_fill.cli.terminal import print_error, shares_shown
     from landsat_fill.evaluation import (
         REFERENCE,
         record_rows,
@@ -222,7 +394,7 @@ def evaluate(
     from landsat_fill.evaluation import as_json as json_of
     from landsat_fill.evaluation import evaluate as score
     from landsat_fill.methods import Context
-    from landsat_fill.pipeline.cores import usable_cores
+    from landsat_fill.pipeline.resources import usable_cores
 
     arguments = _grouped(clean or [], group or [])
     experiment = experiment_of(preset, [width, missing, gaps_from, band_shift])
@@ -300,7 +472,7 @@ def _open(
     Raises:
         InputError: If there is no scene at all.
     """
-    from landsat_fill.cli.terminal import print_error
+    from landsat_fill.cli.console import print_error
     from landsat_fill.errors import InputError
     from landsat_fill.io import find_inputs, open_input
 
@@ -324,7 +496,7 @@ def _refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, 
     """Raise an error, before hours of work, for files that must not be written."""
     from landsat_fill.errors import UsageError
     from landsat_fill.io.atomic import refuse_target
-    from landsat_fill.pipeline.scene_outputs import input_files
+    from landsat_fill.pipeline.outputs import input_files
 
     wanted = [target for target in targets if target is not None]
     if len({target.resolve() for target in wanted}) < len(wanted):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from landsat_fill.cli.errors import EXIT_FAILED, reports_errors
+from landsat_fill.cli.exits import reports_errors
 from landsat_fill.cli.method_flags import MethodFlags
 from landsat_fill.cli.options import (
     GAPS,
@@ -21,7 +21,138 @@ from landsat_fill.cli.options import (
     Overwrite,
     Quiet,
     Verbose,
+    band_list,
+    choice,
+    flags,
+    pairs,
 )
+from landsat_fill.errors import EXIT_FAILED, UsageError
+from landsat_fill.gaps.holes import Holes
+from landsat_fill.methods import create_method
+from landsat_fill.pipeline import FillLayer, FillRequest, OutputRequest, usable_cores, wants_deviation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from landsat_fill.pipeline import Plan
+
+
+def most_at_once(inputs: Sequence[str], lists: Sequence[Path], jobs: int) -> int:
+    """Return the most scenes that can be at work at once, told before anything is looked into.
+
+    Args:
+        inputs: What the command line names.
+        lists: Files that name scenes.
+        jobs: How many are wanted.
+    """
+    only_files = not lists and all(Path(one).is_file() for one in inputs)
+    return min(jobs, len(inputs)) if only_files else jobs
+
+
+def planned_scenes(
+    inputs: Sequence[str], lists: Sequence[Path], manifest: Path | None, shard: str, outputs: OutputRequest
+) -> Plan:
+    """Return what is to be done.
+
+    Raises:
+        UsageError: If nothing is named, or two things that exclude each other, or outputs are in each other's way.
+        InputError: If the manifest can't be read.
+    """
+    from landsat_fill.io import find_inputs
+    from landsat_fill.pipeline import Plan, plan_jobs, read_shard
+
+    share = read_shard(shard)
+    if manifest is not None:
+        if inputs or lists or outputs.target is not None:
+            raise UsageError("expected --manifest alone, but got scenes or -o beside it")
+        return _of_manifest(manifest, shard, outputs)
+    if not inputs and not lists:
+        raise UsageError("expected at least one scene, but got none", hint="landsat-fill fill --help")
+    found, bad = find_inputs(inputs, lists)
+    return Plan(plan_jobs(found, outputs, share), share.of(bad), outputs)
+
+
+def _of_manifest(manifest: Path, shard: str, outputs: OutputRequest) -> Plan:
+    from landsat_fill.cluster import Round, jobs_of, read_manifest
+    from landsat_fill.pipeline import Plan, read_shard, with_actions
+
+    lines = read_shard(shard).of(read_manifest(manifest))
+    jobs, bad = jobs_of(lines, stack=outputs.stack)
+    outputs = replace(outputs, done_since_ns=Round(manifest.parent).began_ns)
+    return Plan(
+        with_actions(jobs, outputs),
+        [(line.source, error) for line, error in bad],
+        outputs,
+        {line.source: line.target for line, _ in bad},
+    )
+
+
+def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]:
+    """Return how scenes are filled, on a device that is still to be chosen, and in which form.
+
+    Args:
+        given: The parameters of the command `fill` by name.
+
+    Raises:
+        UsageError: If they can't be meant.
+    """
+    chosen = create_method(given["method"], pairs("-O", given["option"]))
+    request = FillRequest(
+        method=chosen,
+        holes=choice("--holes", given["holes"], Holes),
+        largest_gap_px=given["largest_gap"],
+        distrusted=flags("--distrust", given["distrust"]),
+        refilled=flags("--refill", given["refill"]),
+        nodata=given["nodata"],
+        bands=band_list(given["bands"]),
+        seed=given["seed"],
+        threads=max(1, usable_cores() // given["jobs"]),
+    )
+    outputs = OutputRequest(
+        target=_path(given["output"]),
+        name=given["name"],
+        stack=given["stack"],
+        fill_layer=choice("--fill-layer", given["fill_layer"], FillLayer),
+        uncertainty=wants_deviation(given["uncertainty"], chosen.info),
+        preview=given["preview"],
+        overwrite=given["overwrite"],
+        cog=given["cog"],
+        creation_options=pairs("--co", given["creation_option"]),
+        report=_path(given["report"]),
+        draws=given["draw"],
+    )
+    if outputs.draws and not chosen.info.draws:
+        raise UsageError(
+            f"expected a method that draws for --draw, but {chosen.info.name} has one answer only",
+            hint="-m convlnp and -m direct-sampling draw",
+        )
+    return request, outputs
+
+
+def memory_bytes(text: str | None) -> int | None:
+    """Return the bytes that `8G` or `800M` means, powers of 1024; None for None.
+
+    Raises:
+        UsageError: If it means none.
+    """
+    if text is None:
+        return None
+    sizes = {"K": 10, "M": 20, "G": 30, "T": 40}
+    number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
+    if number and number[-1] in sizes:
+        number, unit = number[:-1], number[-1]
+    try:
+        count = float(number) * (1 << sizes.get(unit, 0))
+    except ValueError:
+        count = 0.0
+    if not 1 <= count < float("inf"):
+        raise UsageError(f"expected --memory to be a size, 8G for example, but got {text!r}")
+    return int(count)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
 
 BATCH = "Batch"
 METHOD = "Method"
@@ -287,15 +418,13 @@ def fill(
     Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
     footprint, and a fill layer records every pixel that was filled.
     """
-    from landsat_fill.cli.scenes import most_at_once, planned_scenes
     from landsat_fill.pipeline import SpareProcesses
 
     at_once = (
         1 if dry_run else most_at_once(inputs or [], [*(from_file or []), *filter(None, [manifest])], jobs)
     )
     with SpareProcesses(at_once if at_once > 1 else 0) as spare:  # they get ready while we do
-        from landsat_fill.cli.batch import Said, print_plan, run_batch
-        from landsat_fill.cli.fill_requests import fill_requests, memory_bytes
+        from landsat_fill.cli.console import Said, print_plan, run_batch
         from landsat_fill.pipeline import Action, Resources, available_bytes, choose_devices
 
         request, outputs = fill_requests(ctx.params)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landsat_fill.cli.errors import EXIT_FAILED, reports_errors
+from landsat_fill.cli.exits import reports_errors
 from landsat_fill.cli.options import Bands, Debug, Json, Nodata, band_list
+from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from landsat_fill.pipeline.description import Description
+    from landsat_fill.pipeline.outcome import Description
 
 
 def register(app: typer.Typer) -> None:
@@ -37,10 +38,10 @@ def info(
     """
     from rich.console import Console
 
-    from landsat_fill.cli.terminal import print_error
+    from landsat_fill.cli.console import print_error
     from landsat_fill.errors import LandsatFillError
     from landsat_fill.io import find_inputs, open_input
-    from landsat_fill.pipeline.description import describe
+    from landsat_fill.pipeline.outcome import describe
 
     console = Console(highlight=False, soft_wrap=True)
     found, bad = find_inputs(inputs)

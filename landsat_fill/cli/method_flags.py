@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.methods import MethodOption
 
+
 METHOD_FLAGS = ("-m", "--method")
 
 

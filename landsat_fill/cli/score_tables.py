@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.evaluation import GroupSummary, Results, Summary
 
+
 COLUMNS = {
     "RMSE": "rmse",
     "MAE": "mae",

@@ -96,7 +96,7 @@ Merge = Annotated[
         "--merge/--no-merge", help="Hand in the job that merges the reports.", rich_help_panel=SHARING
     ),
 ]
-Archive = Annotated[
+ArchiveFolder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="The folder that `cluster submit` fills.", show_default=False)
 ]
 

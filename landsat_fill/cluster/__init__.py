@@ -1,19 +1,19 @@
 """Slurm job arrays: scripts, submitting, telling how it stands, merging what the tasks report."""
 
-from landsat_fill.cluster.archive import Archive
-from landsat_fill.cluster.manifest import ManifestLine, jobs_of, lines_of, manifest_text, read_manifest
-from landsat_fill.cluster.merging import merge
-from landsat_fill.cluster.round import Round, RoundFacts
-from landsat_fill.cluster.script import (
-    array_script,
-    merge_script,
-    with_directives,
-    with_round,
+from landsat_fill.cluster.archive import (
+    Archive,
+    ManifestLine,
+    Round,
+    RoundFacts,
+    jobs_of,
+    lines_of,
+    manifest_text,
+    read_manifest,
 )
-from landsat_fill.cluster.settings import ArraySettings
-from landsat_fill.cluster.slurm import Slurm
-from landsat_fill.cluster.states import SceneState, State, busy_targets, scene_states
-from landsat_fill.cluster.submission import Part, parts_of, submit_round
+from landsat_fill.cluster.merging import merge
+from landsat_fill.cluster.script import ArraySettings, array_script, merge_script, with_directives, with_round
+from landsat_fill.cluster.slurm import Part, Slurm, parts_of, submit_round
+from landsat_fill.cluster.status import SceneState, State, busy_targets, scene_states
 
 __all__ = [
     "Archive",

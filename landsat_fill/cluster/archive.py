@@ -1,15 +1,232 @@
-"""The folder of the outputs of an archive, with the rounds that were submitted to fill it."""
+"""An archive on a cluster: the list of its scenes, the folder of each submission, the folder of its outputs.
+
+One scene a line: its source, its target and, where the source is a folder of several products, which of them;
+separated by tabs. Lines that begin with # are passed over.
+"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from landsat_fill.cluster.manifest import ManifestLine, read_manifest
-from landsat_fill.cluster.round import Round
-from landsat_fill.errors import InputError
+from landsat_fill.errors import InputError, OutputError, UsageError
+from landsat_fill.io import InputKind, find_inputs, write_text_atomically
+from landsat_fill.io.atomic import cannot_write
+from landsat_fill.pipeline import Job
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+HEADER = """\
+# The scenes of this run, one a line: source, target and, in a folder of several products, which of them;
+# tabs between them. Lines may be removed or added; a scene whose target is there is done.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestLine:
+    """A scene of an archive: what is read, what is written, and the product meant in a folder of several."""
+
+    source: str
+    target: Path
+    product: str | None = None
+
+
+def lines_of(jobs: Iterable[Job]) -> list[ManifestLine]:
+    """Return the lines of jobs, with absolute paths: tasks run anywhere.
+
+    Raises:
+        UsageError: If a path has a tab or a line break in it.
+    """
+    lines = []
+    for job in jobs:
+        source = job.input.source
+        if "://" not in source and not source.startswith("/vsi") and Path(source).exists():
+            source = str(Path(source).absolute())
+        line = ManifestLine(source, job.target.absolute(), job.input.product)
+        if any(mark in text for mark in "\t\n\r" for text in (line.source, str(line.target))):
+            raise UsageError(f"expected paths without tabs and line breaks, but got {line.source!r}")
+        lines.append(line)
+    return lines
+
+
+def manifest_text(lines: Iterable[ManifestLine]) -> str:
+    """Return the text of a manifest."""
+    rows = ("\t".join(filter(None, (line.source, str(line.target), line.product))) for line in lines)
+    return HEADER + "".join(f"{row}\n" for row in rows)
+
+
+def read_manifest(path: Path) -> list[ManifestLine]:
+    """Return the lines of a manifest.
+
+    Raises:
+        InputError: If it can't be read, or a line isn't of that form.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(
+            f"expected a manifest in {path}, but got none: {reason}",
+            hint="`landsat-fill cluster submit` writes one",
+        ) from error
+    lines = []
+    for number, row in enumerate(text.split("\n"), start=1):
+        if not row.strip() or row.startswith("#"):
+            continue
+        fields = [field.strip() for field in row.split("\t")]
+        if len(fields) not in (2, 3) or not all(fields[:2]):
+            raise InputError(
+                f"expected source and target with a tab between them in line {number} of {path}, "
+                f"but got {row!r}"
+            )
+        lines.append(ManifestLine(fields[0], Path(fields[1]), fields[2] if len(fields) == 3 else None))
+    return lines
+
+
+def jobs_of(
+    lines: Sequence[ManifestLine], *, stack: bool
+) -> tuple[list[Job], list[tuple[ManifestLine, InputError]]]:
+    """Return the jobs of lines, without their actions; and the lines whose source is gone, with why."""
+    jobs, bad = [], []
+    for line in lines:
+        found, errors = find_inputs([line.source])
+        meant = [one for one in found if line.product in (None, one.product)]
+        if len(meant) != 1:
+            what = f"product {line.product}" if line.product else "one scene"
+            error = InputError(f"expected {what} in {line.source}, but it holds {len(meant)}")
+            bad.append((line, errors[0][1] if errors else error))
+            continue
+        is_folder = meant[0].kind is InputKind.PRODUCT and not stack
+        jobs.append(Job(meant[0], line.target, is_folder))
+    return jobs, bad
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFacts:
+    """What must be known of a round later.
+
+    Attributes:
+        command: The command line it was submitted by.
+        tasks: How many tasks share its scenes.
+        overwrite: Whether outputs that were there before are replaced.
+        version: Of landsat-fill.
+    """
+
+    command: str
+    tasks: int
+    overwrite: bool
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array that was handed in: its job, and how many tasks of the round come before it."""
+
+    job: str
+    offset: int
+
+
+class Round:
+    """The folder of one submission."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = folder / "manifest.tsv"
+        self.script = folder / "fill.sbatch"
+        self.merge_script = folder / "merge.sbatch"
+        self._facts = folder / "round.json"
+        self._jobs = folder / "jobs.json"
+
+    def create(self, facts: RoundFacts, manifest: str, script: str, merge_script: str) -> None:
+        """Write the folder. The file of facts is the last: with it the round begins.
+
+        Raises:
+            OutputError: If the disk refuses, or another submission has just made it.
+        """
+        try:
+            self.folder.mkdir(parents=True)
+            for name in ("logs", "reports"):
+                (self.folder / name).mkdir()
+        except FileExistsError as error:
+            raise OutputError(
+                f"expected no folder at {self.folder}, but another submission has just made one",
+                hint="call again, and both are kept",
+            ) from error
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        write_text_atomically(self.manifest, manifest)
+        write_text_atomically(self.script, script)
+        write_text_atomically(self.merge_script, merge_script)
+        write_text_atomically(self._facts, json.dumps(asdict(facts), indent=1) + "\n")
+
+    @property
+    def began_ns(self) -> int | None:
+        """When the round began, by the clock of the outputs' file system, or None if it didn't."""
+        try:
+            return self._facts.stat().st_mtime_ns
+        except OSError:
+            return None
+
+    @cached_property
+    def facts(self) -> RoundFacts:
+        """What was written down of the round.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        try:
+            return RoundFacts(**json.loads(self._facts.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"expected {self._facts} to describe a round, but got: {error}") from error
+
+    @cached_property
+    def arrays(self) -> list[Array]:
+        """The arrays that were handed in."""
+        try:
+            return [Array(**row) for row in json.loads(self._jobs.read_text(encoding="utf-8"))["arrays"]]
+        except (OSError, ValueError, TypeError, KeyError):
+            return []
+
+    def note_jobs(self, arrays: list[Array], merge_job: str | None) -> None:
+        """Write down which jobs were handed in.
+
+        Raises:
+            OutputError: If the disk refuses.
+        """
+        row = {"arrays": [asdict(array) for array in arrays], "merge": merge_job}
+        write_text_atomically(self._jobs, json.dumps(row, indent=1) + "\n")
+        self.arrays = list(arrays)
+
+    def task_of(self, line: int) -> int:
+        """Return the task that has a line of the manifest; lines from 0, tasks from 1."""
+        return line % self.facts.tasks + 1
+
+    def log(self, task: int) -> Path:
+        """Return the log of a task."""
+        offset = max((array.offset for array in self.arrays if array.offset < task), default=0)
+        return self.folder / "logs" / log_name(offset).replace("%a", str(task - offset))
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """Yield the rows of all tasks' reports, those of a task in their order; no broken lines."""
+        for path in sorted((self.folder / "reports").glob("*.jsonl")):
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue  # its writer was killed, or its disk full
+                if isinstance(row, dict) and "target" in row:
+                    yield row
+
+
+def log_name(offset: int) -> str:
+    """Return the name of the logs of an array's tasks, `%a` for the index, as sbatch has it."""
+    return f"after-{offset}-task-%a.log" if offset else "task-%a.log"
+
 
 ROUNDS_NAME = "cluster"
 

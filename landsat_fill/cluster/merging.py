@@ -1,18 +1,205 @@
-"""One report, one summary and one collection of items for an archive, of what all tasks wrote."""
+"""One report, one summary and one STAC item collection for an archive, from what all tasks wrote.
+
+Source: SpatioTemporal Asset Catalog specification, item-spec, and its projection extension.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from landsat_fill.cluster.items import item_collection
-from landsat_fill.cluster.states import SceneState, State
-from landsat_fill.io import write_text_atomically
+from landsat_fill.cluster.status import SceneState, State
+from landsat_fill.errors import InputError
+from landsat_fill.io import find_inputs, open_input, write_text_atomically
+from landsat_fill.io.gdal import gdal_session
+from landsat_fill.io.usgs_names import read_name
+from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pystac
+
     from landsat_fill.cluster.archive import Archive
+    from landsat_fill.scene import Grid, Scene
+
+
+PLATFORMS = {
+    "LE07": "landsat-7",
+    "LT05": "landsat-5",
+    "LT04": "landsat-4",
+    "LC08": "landsat-8",
+    "LC09": "landsat-9",
+}
+
+PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+
+FIRST_LANDSAT = datetime(1972, 7, 23, tzinfo=UTC)
+"""Launch of Landsat 1: no scene is older. Source: USGS, Landsat Satellite Missions."""
+
+OUTLINE_STEPS = 6
+"""Points on each side of a scene's outline, whose sides are curved in longitude and latitude."""
+
+ENDINGS = {"_fill": "fill", "_std": "std"}
+
+
+def item_collection(folder: Path, states: Sequence[SceneState]) -> tuple[dict[str, Any], list[str]]:
+    """Return the collection of the scenes that are done, and the outputs that have no item, with why.
+
+    Args:
+        folder: Where the collection will lie: the files are named relative to it.
+        states: How the scenes stand.
+    """
+    import pystac
+
+    items, without = [], []
+    with gdal_session():  # one for all: an archive has thousands
+        for one in states:
+            if one.state is not State.DONE:
+                continue
+            try:
+                items.append(_item(folder, one))
+            except InputError as error:
+                without.append(f"{one.listed.line.target}: {error.message}")
+    return pystac.ItemCollection(items, clone_items=False).to_dict(), without
+
+
+def _item(folder: Path, one: SceneState) -> pystac.Item:
+    """Return the item of a scene.
+
+    Raises:
+        InputError: If its output can't be opened.
+    """
+    import pystac
+    from pystac.extensions.projection import ProjectionExtension
+
+    target = one.listed.line.target
+    found, bad = find_inputs([str(target)])
+    if bad:
+        raise bad[0][1]
+    scene = open_input(found[0])[0]
+    geometry, bbox = _outline(scene.grid)
+    item = pystac.Item(
+        id=str(target.relative_to(folder).with_suffix("")) if target.is_relative_to(folder) else target.stem,
+        geometry=geometry,
+        bbox=bbox,
+        properties=_properties(one, scene),
+        **_when(one, scene),
+    )
+    item.stac_extensions.append(PROCESSING)
+    projection = ProjectionExtension.ext(item, add_if_missing=True)
+    epsg = scene.grid.crs.to_epsg() if scene.grid.crs is not None else None
+    projection.apply(
+        epsg=epsg,
+        wkt2=scene.grid.crs.to_wkt() if scene.grid.crs is not None and epsg is None else None,
+        shape=[scene.grid.height, scene.grid.width],
+        transform=list(scene.grid.transform)[:6],
+    )
+    for path in _files(one):
+        item.add_asset(_key(path, target), _asset(path, folder, target, scene))
+    return item
+
+
+def _files(one: SceneState) -> list[Path]:
+    """Return the files of a scene: those its task reported, or what is found at its target."""
+    listed = one.row.get("files") if one.row is not None else None
+    files = (
+        [path for name in listed if (path := Path(str(name))).exists()] if isinstance(listed, list) else []
+    )
+    target = one.listed.line.target
+    return files or (sorted(target.glob("*.[tT][iI][fF]")) if target.is_dir() else [target])
+
+
+def _key(path: Path, target: Path) -> str:
+    """Return the key of a file: `data`, `fill`, `std`, `preview`, or its name in a product."""
+    if path == target:
+        return "data"
+    if path.suffix == ".png":
+        return "preview"
+    if target.is_dir():
+        return path.stem
+    name = path.stem
+    return next(
+        (key for ending, key in ENDINGS.items() if name.endswith(ending)), name.rpartition("_")[2] or name
+    )
+
+
+def _asset(path: Path, folder: Path, target: Path, scene: Scene) -> pystac.Asset:
+    import pystac
+
+    href = Path(os.path.relpath(path, folder)).as_posix()
+    if path.suffix == ".png":
+        return pystac.Asset(href, media_type=pystac.MediaType.PNG, roles=["overview"])
+    is_layer = path.stem.endswith(tuple(ENDINGS))
+    bands = [band for band in scene.bands if path in (target, Path(band.dataset))]
+    extra = {"bands": [{"name": band.name} for band in bands]} if bands and not is_layer else {}
+    roles = ["metadata"] if is_layer else ["data"]
+    return pystac.Asset(href, media_type=pystac.MediaType.GEOTIFF, roles=roles, extra_fields=extra)
+
+
+def _properties(one: SceneState, scene: Scene) -> dict[str, Any]:
+    row = one.row or {}
+    properties: dict[str, Any] = {
+        "processing:software": {"landsat-fill": str(row.get("version", __version__))}
+    }
+    sensor = scene.sensor or (facts.sensor if (facts := _facts(one)) else None)
+    if sensor in PLATFORMS:
+        properties["platform"] = PLATFORMS[sensor]
+    if scene.grid.pixel_size_m is not None:
+        properties["gsd"] = scene.grid.pixel_size_m
+    for name in ("method", "missing_percent"):
+        if name in row:
+            properties[f"landsat_fill:{name}"] = row[name]
+    return properties
+
+
+def _when(one: SceneState, scene: Scene) -> dict[str, Any]:
+    """Return when a scene was taken: its day, or where none tells, all the time it may have been."""
+    day = scene.acquired or (facts.acquired if (facts := _facts(one)) else None)
+    if day is not None:
+        begin, end = (datetime.combine(day, at, UTC) for at in (time(), time(23, 59, 59)))
+        return {"datetime": begin, "start_datetime": begin, "end_datetime": end}
+    filled = datetime.fromtimestamp(one.listed.line.target.stat().st_mtime, UTC)
+    return {"datetime": None, "start_datetime": FIRST_LANDSAT, "end_datetime": filled}
+
+
+def _facts(one: SceneState) -> Any:
+    """Return what the name of the source says, or None."""
+    line = one.listed.line
+    return read_name(f"{line.product}.tif" if line.product else Path(line.source).name)
+
+
+def _outline(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
+    """Return the outline of a grid in longitude and latitude and its bounds; None without a CRS."""
+    if grid.crs is None:
+        return None, None
+    from rasterio.warp import transform_geom
+
+    steps = [number / (OUTLINE_STEPS - 1) for number in range(OUTLINE_STEPS - 1)]
+    width, height = grid.width, grid.height
+    ring = [
+        *((step * width, 0) for step in steps),
+        *((width, step * height) for step in steps),
+        *((width - step * width, height) for step in steps),
+        *((0, height - step * height) for step in steps),
+        (0, 0),
+    ]
+    a, b, c, d, e, f = grid.transform[:6]
+    corners = [(a * col + b * row + c, d * col + e * row + f) for col, row in reversed(ring)]
+    outline = {"type": "Polygon", "coordinates": [corners]}
+    geometry = transform_geom(grid.crs, "EPSG:4326", outline, antimeridian_cutting=True, precision=6)
+    polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+    longitudes = [[point[0] for point in polygon[0]] for polygon in polygons]
+    latitudes = [point[1] for polygon in polygons for point in polygon[0]]
+    west, east = min(map(min, longitudes)), max(map(max, longitudes))
+    if len(polygons) > 1:  # cut at the antimeridian: the west of the scene is in the eastern hemisphere
+        west = min(min(part) for part in longitudes if min(part) >= 0)
+        east = max(max(part) for part in longitudes if max(part) <= 0)
+    return geometry, [west, min(latitudes), east, max(latitudes)]
+
 
 REPORT_NAME, SUMMARY_NAME, ITEMS_NAME = "report.jsonl", "summary.json", "items.json"
 

@@ -4,38 +4,74 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landsat_fill.errors import LandsatFillError, UsageError
-from landsat_fill.evaluation.bands_alone import ENDING, BandsAlone
-from landsat_fill.evaluation.example import crop_example
-from landsat_fill.evaluation.hiding import hide
-from landsat_fill.evaluation.images import Sampling, read_images
-from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results
+from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results, crop_example
 from landsat_fill.evaluation.scoring import score_bands, score_together
+from landsat_fill.evaluation.trials import Sampling, hide, read_images
 from landsat_fill.methods import Context
-from landsat_fill.methods.inverse_distance import InverseDistance
+from landsat_fill.methods.interpolation import InverseDistance
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.compose import compose
-from landsat_fill.pipeline.cores import usable_cores
-from landsat_fill.pipeline.devices import AUTO, choose_device
-from landsat_fill.scene import Filled
+from landsat_fill.pipeline.resources import AUTO, choose_device, usable_cores
+from landsat_fill.scene import Filled, Gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from landsat_fill.evaluation.example import Example
-    from landsat_fill.evaluation.hiding import Trial
-    from landsat_fill.evaluation.images import ObservedImage
-    from landsat_fill.evaluation.patterns import Pattern
+    from numpy.typing import NDArray
+
+    from landsat_fill.evaluation.results import Example
     from landsat_fill.evaluation.scoring import Scores
-    from landsat_fill.methods import FillMethod
+    from landsat_fill.evaluation.trials import ObservedImage, Pattern, Trial
+    from landsat_fill.methods import FillMethod, MethodInfo
     from landsat_fill.scene import Scene
 
     OnProgress = Callable[[float, str], None]
+
+
+ENDING = " · bands alone"
+"""How the label of such a row ends."""
+
+
+@dataclass(frozen=True)
+class BandsAlone:
+    """A method that never sees two bands together.
+
+    Attributes:
+        method: The method that fills each band.
+    """
+
+    method: FillMethod
+
+    @property
+    def info(self) -> MethodInfo:
+        """What the pipeline must know: the same as of the method itself, for no draws."""
+        return replace(self.method.info, draws=False)
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`."""
+        filled = []
+        for band in range(image.shape[1]):
+            own = slice(band, band + 1)
+
+            def tell(share: float, text: str, band: int = band) -> None:
+                context.progress((band + share) / image.shape[1], text)
+
+            told = replace(context, bands=context.bands[own], draws=0, progress=tell)
+            filled.append(
+                self.method.fill(image[:, own], Gaps(gaps.missing[:, own], gaps.usable[:, own]), told)
+            )
+        stds = [one.std for one in filled if one.std is not None]
+        return Filled(
+            np.concatenate([one.mean for one in filled], axis=1),
+            np.concatenate(stds, axis=1) if stds else None,
+        )
+
 
 REFERENCE: FillMethod = InverseDistance(smoothing=3)
 """The method all others are measured against: what `gdal_fillnodata -md 50 -si 3` does."""

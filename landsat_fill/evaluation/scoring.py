@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.evaluation import accuracy, uncertainty
-from landsat_fill.evaluation.similarity import multi_scale_similarity, similarity_map
-from landsat_fill.evaluation.spectrum import spectral_angle_deg
-from landsat_fill.evaluation.visibility import stripe_visibility
+from landsat_fill.evaluation import metrics
+from landsat_fill.evaluation.metrics import (
+    multi_scale_similarity,
+    similarity_map,
+    spectral_angle_deg,
+    stripe_visibility,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from landsat_fill.evaluation.hiding import Trial
+    from landsat_fill.evaluation.trials import Trial
     from landsat_fill.scene import Filled
+
 
 NOTHING = float("nan")
 """The score of what a method, a band or an image doesn't have; an empty cell in a table."""
@@ -160,19 +164,19 @@ def _score_band(trial: Trial, filled: Filled, band: int) -> Scores | None:
 
     composite = _composite(trial, filled, band)
     truth, fill = trial.truth[band][hidden], composite[hidden]
-    limits = accuracy.data_limits(trial.truth[band])
-    rmse = accuracy.root_mean_square_error(truth, fill)
+    limits = metrics.data_limits(trial.truth[band])
+    rmse = metrics.root_mean_square_error(truth, fill)
     similarity = _similarity(trial.truth[band], composite, hidden, limits)
     visibility = stripe_visibility(composite, hidden, usable)
     return Scores(
         hidden=count,
         unfilled_pct=unfilled_pct,
         rmse=rmse,
-        mae=accuracy.mean_absolute_error(truth, fill),
-        bias=accuracy.bias(truth, fill),
-        r2=accuracy.determination(truth, fill),
-        pearson_r2=accuracy.squared_correlation(truth, fill),
-        psnr_db=accuracy.peak_signal_to_noise_db(rmse, limits[1] - limits[0]),
+        mae=metrics.mean_absolute_error(truth, fill),
+        bias=metrics.bias(truth, fill),
+        r2=metrics.determination(truth, fill),
+        pearson_r2=metrics.squared_correlation(truth, fill),
+        psnr_db=metrics.peak_signal_to_noise_db(rmse, limits[1] - limits[0]),
         ssim=similarity[0],
         ssim_hidden=similarity[1],
         ms_ssim=similarity[2],
@@ -225,5 +229,5 @@ def _forecast(trial: Trial, filled: Filled, band: int) -> dict[str, float]:
     if not known.any():
         return {}
     forecast = truth[known], mean[known], std[known]
-    scores = {f"coverage_{pct}": share for pct, share in uncertainty.coverages(*forecast).items()}
-    return {"crps": uncertainty.ranked_probability_score(*forecast), **scores}
+    scores = {f"coverage_{pct}": share for pct, share in metrics.coverages(*forecast).items()}
+    return {"crps": metrics.ranked_probability_score(*forecast), **scores}

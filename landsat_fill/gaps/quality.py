@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.scene import Band
 
+
 FILL_BIT = 0
 """Fill, in every bit-packed quality band but QA_RADSAT."""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+
 WINDOW_PX = 512
 """Side of a window to estimate from: wide enough for a tilt to a tenth of a degree, and narrow enough that
 the stripes' taper and the other train, half a period off, don't disturb."""

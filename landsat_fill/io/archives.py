@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from landsat_fill.errors import InputError
-from landsat_fill.io.naming import GZIP_SUFFIX, FileKind, read_name, without_gzip
+from landsat_fill.io.usgs_names import GZIP_SUFFIX, FileKind, read_name, without_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 """How the names of archives end that GDAL reads in place."""

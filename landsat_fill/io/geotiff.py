@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.blocks import tiff_blocks
-from landsat_fill.io.gdal_session import gdal_session, is_local, open_dataset
-from landsat_fill.io.layout_reading import has_dataset_mask
-from landsat_fill.io.opacity import opacity_band
+from landsat_fill.io.gdal import gdal_session, is_local, open_dataset
+from landsat_fill.io.profile_files import has_dataset_mask, opacity_band
+from landsat_fill.io.tiff_structure import tiff_blocks
 from landsat_fill.scene import ETM_PLUS, OLI, TM, Grid, Scene, SceneBand
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from landsat_fill.scene import Band
+
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 """Data types that can be filled."""

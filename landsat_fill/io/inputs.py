@@ -1,28 +1,28 @@
-"""What a user names, as inputs to open: files, folders, archives, globs, lists, URLs."""
+"""What a user names (files, folders, archives, globs, lists, URLs), found and opened as scenes."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import InputError
+from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.archives import ARCHIVE_SUFFIXES, archive_stem, is_archive
-from landsat_fill.io.naming import (
-    RASTER_SUFFIXES,
-    FileKind,
-    is_landsat_name,
-    read_name,
-    without_gzip,
-)
-from landsat_fill.io.products import product_names
+from landsat_fill.io.gdal import is_local
+from landsat_fill.io.geotiff import open_geotiff
+from landsat_fill.io.mtl import slc_was_off
+from landsat_fill.io.products import find_products, open_band_file, product_names
+from landsat_fill.io.usgs_names import RASTER_SUFFIXES, FileKind, is_landsat_name, read_name, without_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from landsat_fill.scene import Scene
+
 
 OUTPUT_ENDINGS = ("_filled", "_fill", "_std")
 """How the names of our own outputs end, before the suffix; a folder that is searched may hold them."""
@@ -243,3 +243,73 @@ def _exists(path: Path) -> bool:
 
 def _identity(source: str) -> str:
     return source if _ELSEWHERE.match(source) and not _exists(Path(source)) else os.path.realpath(source)
+
+
+def open_input(
+    given: Input, *, nodata: float | None = None, bands: Sequence[str] | None = None
+) -> tuple[Scene, ...]:
+    """Return the scenes of an input: opened, not read.
+
+    Args:
+        given: The input.
+        nodata: The number that means "no observation", in place of what the file says.
+        bands: The bands wanted, all where None: numbers or names as the file has them, `4`, `nir`, `SR_B4`.
+
+    Raises:
+        InputError: If it can't be opened.
+        UsageError: If it has none of a band that is wanted.
+    """
+    if given.kind is InputKind.PRODUCT:
+        products = find_products(given.source, bands=bands, nodata=nodata, only=given.product)
+        return tuple(scene for product in products for scene in product.scenes)
+    scene = _open_raster(given.source, nodata)
+    if bands is not None:
+        scene = _with_bands(scene, bands)
+    return (replace(scene, name=given.name, source=given.source),)
+
+
+def _open_raster(source: str, nodata: float | None) -> Scene:
+    path = Path(source)
+    is_here = is_local(source)
+    scene = open_band_file(path, nodata=nodata) if is_here else None
+    if scene is not None:
+        return scene
+    is_gzipped = is_here and without_gzip(source) != source
+    scene = open_geotiff(
+        f"/vsigzip/{path.absolute()}" if is_gzipped else source,
+        nodata=nodata,
+        landsat=is_landsat_name(source) or None,
+    )
+    return _with_facts(scene, source)
+
+
+def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
+    """Return the scene with the bands wanted, by number or name, in the order they are stored.
+
+    Raises:
+        UsageError: If it has none of one of them.
+    """
+    chosen = []
+    for name in wanted:
+        matching = [
+            band
+            for band in scene.bands
+            if name.lower() in {str(band.index), band.name.lower(), band.band.colour if band.band else ""}
+        ]
+        if not matching:
+            raise UsageError(
+                f"expected bands of {scene.name}, but got {name!r}",
+                hint="it has " + ", ".join(f"{band.index} ({band.name})" for band in scene.bands),
+            )
+        chosen.extend(matching)
+    return replace(scene, bands=tuple(band for band in scene.bands if band in chosen))
+
+
+def _with_facts(scene: Scene, source: str) -> Scene:
+    """Return the scene with the sensor and day that its file's name tells, where the file doesn't."""
+    facts = read_name(source)
+    if facts is None:
+        return scene
+    sensor, acquired = scene.sensor or facts.sensor, scene.acquired or facts.acquired
+    slc_off = slc_was_off(None, sensor, acquired) if scene.slc_off is None else scene.slc_off
+    return replace(scene, sensor=sensor, acquired=acquired, slc_off=slc_off)

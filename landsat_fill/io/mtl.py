@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.scene import Band
 
+
 SLC_FAILURE = date(2003, 5, 31)
 """The day the scan line corrector failed. Source: USGS, "Landsat 7", mission timeline."""
 

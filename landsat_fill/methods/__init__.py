@@ -1,6 +1,6 @@
 """The ways to fill, one file each; see `interface` for what they share."""
 
-from landsat_fill.methods.interface import Context, FillMethod, MethodInfo, option
+from landsat_fill.methods.method import Context, FillMethod, MethodInfo, option
 from landsat_fill.methods.registry import (
     BEST_METHOD,
     DEFAULT_METHOD,

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from landsat_fill.methods.interface import Context, MethodInfo
 from landsat_fill.methods.learned import Answer, LearnedMethod
-from landsat_fill.methods.lifting import fill_each_band
-from landsat_fill.methods.plate import plate
+from landsat_fill.methods.method import Context, MethodInfo, fill_each_band
+from landsat_fill.methods.splines import plate
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
+
 
 first_surface = partial(plate, tension=0.35, reduction=10.0, widest_px=16.0)
 """The surface that the network corrects, in training and in filling: the spline in tension, less exact than

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from landsat_fill.methods.interface import MethodInfo
 from landsat_fill.methods.learned import LearnedMethod
+from landsat_fill.methods.method import MethodInfo
 
 
 @dataclass(frozen=True)

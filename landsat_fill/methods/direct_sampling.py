@@ -2,20 +2,331 @@
 
 from __future__ import annotations
 
+import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from landsat_fill.methods.interface import Context, MethodInfo, option
-from landsat_fill.methods.sampler import Sampler, limits_of
-from landsat_fill.methods.sampling_error import ErrorRatio
+from landsat_fill.methods.holdout import held_out
+from landsat_fill.methods.method import Context, MethodInfo, option
 from landsat_fill.scene import Filled, Gaps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
+
+
+STRIDES = 64
+"""Ways to go through the candidates."""
+
+
+def path_of(
+    missing: NDArray[np.bool_], corner: tuple[int, int], seed: int, draw: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return the missing pixels in random order, rows and columns `(pixel, 2)`, and a random number for each.
+
+    Both depend on the seed, the draw and the row and column in the scene, and on nothing else.
+
+    Args:
+        missing: `(row, col)`.
+        corner: Row and column of its corner in the scene.
+        seed: Decides all of it.
+        draw: Number of the draw.
+    """
+    pixels = np.argwhere(missing)
+    start = np.random.SeedSequence([seed, draw]).generate_state(2, np.uint64)
+    rows, cols = (pixels + np.array(corner)).astype(np.uint64).T
+    order = _mixed(_mixed(rows ^ start[0]) ^ cols)
+    keys = _mixed(order ^ start[1])
+    turns = np.argsort(order, kind="stable")
+    return pixels[turns], keys[turns]
+
+
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return numbers with all their bits mixed.
+
+    Source: Steele, Lea and Flood 2014, Fast splittable pseudorandom number generators,
+    doi:10.1145/2660193.2660195 (SplitMix64).
+    """
+    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@cache
+def coprime_steps(count: int) -> NDArray[np.int64]:
+    """Return strides that go once through `count` places in a circle before they come back."""
+    found: list[int] = []
+    golden = 0.6180339887498949
+    for number in range(1, 16 * STRIDES):
+        step = int(count * (number * golden % 1))
+        if step and math.gcd(step, count) == 1:
+            found.append(step)
+        if len(found) == STRIDES:
+            break
+    return np.array(found or [1], np.int64)
+
+
+@cache
+def square(radius_px: int) -> NDArray[np.int64]:
+    """Return rows and columns from a pixel to all others of a square around it."""
+    rows, cols = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1].reshape(2, -1)
+    pixels = np.stack([rows, cols], axis=1).astype(np.int64)
+    return np.delete(pixels, len(pixels) // 2, axis=0)
+
+
+@cache
+def disc(radius_px: int) -> NDArray[np.int64]:
+    """Return rows and columns from a pixel to all others within a radius, the nearest first."""
+    rows, cols = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1].reshape(2, -1)
+    squares = rows**2 + cols**2
+    inside = (squares > 0) & (squares <= radius_px**2)
+    order = np.lexsort((cols[inside], rows[inside], squares[inside]))
+    return np.stack([rows[inside][order], cols[inside][order]], axis=1).astype(np.int64)
+
+
+LEVELS = 256
+"""Steps that a band's range is compared in. Surroundings that differ by rounding alone are the same then, so
+that a scene in other units gets the same fill."""
+
+LIMITS_PCT = (1, 99)
+"""What counts as a band's range, in percentiles: clouds and glints shouldn't stretch it."""
+
+REACH_PX = 32
+"""How far a neighbour may lie."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws from a scene.
+
+    Attributes:
+        options: How.
+        limits: Ends of each band's range, `(band, 2)`.
+    """
+
+    options: DirectSampling
+    limits: NDArray[np.float64]
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """The bands that are drawn together."""
+        bands = range(len(self.limits))
+        return [list(bands)] if self.options.multivariate else [[band] for band in bands]
+
+    @property
+    def quanta(self) -> NDArray[np.float64]:
+        """The step that each band is compared in."""
+        width = np.diff(self.limits, axis=1)[:, 0]
+        return np.where(width > 0, width, 1.0) / LEVELS
+
+    def draws(
+        self,
+        image: NDArray[np.floating],
+        gaps: Gaps,
+        corner: tuple[int, int],
+        context: Context,
+        count: int,
+    ) -> NDArray[np.floating]:
+        """Return a tile filled so many times, `(draw, band, row, col)`.
+
+        Args:
+            image: `(band, row, col)`.
+            gaps: Cubes of the same shape.
+            corner: Row and column of the tile's corner in the scene.
+            context: Threads and seed.
+            count: Draws wanted; a draw is the same however many there are.
+        """
+        draws = np.repeat(image[None], count, axis=0)
+
+        def draw(place: tuple[int, list[int]]) -> None:
+            number, bands = place
+            self._draw(draws[number], bands, gaps, corner, context.seed, number)
+
+        with ThreadPoolExecutor(max(1, context.threads)) as pool:
+            list(pool.map(draw, [(number, bands) for number in range(count) for bands in self.groups]))
+        return draws
+
+    def _draw(
+        self,
+        drawn: NDArray[np.floating],
+        bands: Sequence[int],
+        gaps: Gaps,
+        corner: tuple[int, int],
+        seed: int,
+        number: int,
+    ) -> None:
+        """Fill some bands of a tile in place, as a whole.
+
+        Args:
+            drawn: The tile, `(band, row, col)`.
+            bands: Which bands.
+            gaps: What is missing and usable.
+            corner: Row and column of the tile's corner in the scene.
+            seed: Seed of the draws.
+            number: Which draw this is.
+        """
+        from landsat_fill.methods.kernels.pattern_scan import simulate
+
+        seen = [band for band in bands if gaps.usable[band].any()]
+        for band in set(bands) - set(seen):
+            drawn[band][gaps.missing[band]] = np.nan
+        missing, usable = gaps.missing[seen], gaps.usable[seen]
+        if not missing.any():
+            return
+        path, keys = path_of(np.asarray(missing.any(axis=0)), corner, seed, number)
+        quantum = self.quanta[seen]
+        levels = (drawn[seen] - self.limits[seen, :1, None]) / quantum[:, None, None]
+        known = np.where(usable, np.round(levels), np.nan).astype(np.float32)
+        known = np.ascontiguousarray(known.transpose(1, 2, 0))  # (row, col, band)
+        taken = np.full((*known.shape[:2], 2), -1, np.int32)
+        shifts = np.zeros(known.shape, np.float32)
+        options = self.options
+        offsets, candidates = disc(REACH_PX), square(options.radius_px)
+        simulate(
+            known,
+            known.copy(),
+            np.ascontiguousarray(missing.transpose(1, 2, 0)),
+            taken,
+            shifts,
+            path,
+            keys,
+            coprime_steps(len(candidates)),
+            offsets,
+            (np.hypot(*offsets.T) ** -options.decay).astype(np.float32),
+            candidates,
+            options.neighbours,
+            max(1, int(options.fraction * len(candidates))),
+            (options.threshold * LEVELS) ** 2,
+            options.differences,
+        )
+        found = _Found(path, keys, taken, shifts * quantum)
+        for place, band in enumerate(seen):
+            found.write(drawn[band], missing[place], usable[place], place)
+
+
+def limits_of(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the ends of each band's range, `(band, 2)`.
+
+    Args:
+        image: Windows, `(window, band, row, col)`.
+        usable: What may be looked at.
+    """
+    limits = []
+    for band in range(image.shape[1]):
+        known = image[:, band][usable[:, band]].astype(np.float64)
+        limits.append(np.percentile(known, LIMITS_PCT) if known.size else np.zeros(2))
+    return np.array(limits)
+
+
+class _Found(NamedTuple):
+    """What a simulation found.
+
+    Attributes:
+        path: Rows and columns of the missing pixels, `(pixel, 2)`.
+        keys: A random number for each.
+        taken: The row and column each pixel's numbers come from, `(row, col, 2)`; -1 for none.
+        shifts: What is to be added to them, `(row, col, band)`.
+    """
+
+    path: NDArray[np.int64]
+    keys: NDArray[np.uint64]
+    taken: NDArray[np.int32]
+    shifts: NDArray[np.float64]
+
+    def write(
+        self, plane: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_], number: int
+    ) -> None:
+        """Fill the missing pixels of a band.
+
+        Args:
+            plane: The band, `(row, col)`.
+            missing: Its missing pixels.
+            usable: Its usable ones.
+            number: Which of the bands it is.
+        """
+        rows, cols = self.path.T
+        from_rows, from_cols = self.taken[rows, cols].T
+        here, found = missing[rows, cols], from_rows >= 0
+        whole, lost = here & found, here & ~found
+        shift = self.shifts[rows[whole], cols[whole], number]
+        # Where no place near has all bands that are missing here, any number of the band will do.
+        pool = plane[usable]
+        plane[rows[lost], cols[lost]] = pool[self.keys[lost] % np.uint64(len(pool))]
+        plane[rows[whole], cols[whole]] = plane[from_rows[whole], from_cols[whole]] + shift
+
+
+WINDOWS = 4
+"""Windows of a scene that pixels are held back in, at most."""
+
+HELD_OUT_PCT = 5.0
+"""Percentage of a window's usable pixels that is held back in each of two folds, at most."""
+
+DRAWS = 4
+
+USUAL_RATIO = 2.3
+"""The usual ratio: the mean over crops of eight training scenes under stripes of 4 and 8 pixels."""
+
+USUAL_PIXELS = 500
+"""Held-out pixels the usual ratio counts for: pixels of one piece of a stripe tell much the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRatio:
+    """The mean squared error of the mean of endlessly many draws, relative to the variance of the draws.
+
+    It would be 1 if the truth were one more draw. It is larger because draws take what is most alike, more
+    alike than the truth is.
+
+    Attributes:
+        value: The ratio, 1 at least.
+    """
+
+    value: float
+
+    @classmethod
+    def measured(
+        cls, sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, context: Context
+    ) -> ErrorRatio:
+        """Return what held-out pieces of stripes tell, with the usual ratio for what they can't.
+
+        Args:
+            sampler: Draws.
+            image: Windows of a scene, `(window, band, row, col)`.
+            gaps: Cubes of the same shape.
+            context: Threads and seed.
+        """
+        error, spread, pixels = 0.0, 0.0, 0
+        for window in np.unique(np.linspace(0, len(image) - 1, WINDOWS).round().astype(int)).tolist():
+            own = Gaps(gaps.missing[window], gaps.usable[window])
+            # Nothing is known of where windows lie, but two shouldn't be drawn alike.
+            corner = (int(window) * image.shape[2], 0)
+            for fold in (0, 1):
+                held = held_out(own, corner, fold=fold, seed=context.seed, percent=HELD_OUT_PCT)
+                if not held.any():
+                    continue
+                drawn = sampler.draws(
+                    image[window], Gaps(held, own.usable & ~held), corner, context, DRAWS
+                ).astype(np.float64)
+                for band, quantum in enumerate(sampler.quanta):
+                    if sampler.limits[band, 0] == sampler.limits[band, 1]:
+                        continue  # all but a few numbers are the same: there's nothing to err in
+                    truth = image[window, band][held[band]].astype(np.float64)
+                    found = drawn[:, band, held[band]]
+                    error += float(np.square((found.mean(axis=0) - truth) / quantum).sum())
+                    spread += float((found / quantum).var(axis=0, ddof=1).sum())
+                pixels += int(np.count_nonzero(held.any(axis=0)))
+        if spread <= 0:
+            return cls(USUAL_RATIO)
+        # Of the error, one DRAWS-th is that the draws are few.
+        ratio = error / spread - 1 / DRAWS
+        return cls(max((pixels * ratio + USUAL_PIXELS * USUAL_RATIO) / (pixels + USUAL_PIXELS), 1.0))
+
 
 POOLED_PX = 7
 """Side of the square that the draws' variance is averaged over: at one pixel it is mostly luck."""

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from landsat_fill.errors import UsageError
-from landsat_fill.methods.inference import PRECISIONS, Runner, runner_of
-from landsat_fill.methods.interface import Context, MethodInfo, option
-from landsat_fill.methods.levelling import Levelled, level_tiles
-from landsat_fill.networks.catalogue import network_names
-from landsat_fill.networks.normalising import CELL_PX, FLAT_SPREAD, REACH_PX, local_statistics
-from landsat_fill.networks.shipped import shipped_file
-from landsat_fill.networks.torch_package import import_torch
-from landsat_fill.networks.weights_file import WeightsFile, read_weights_file
+from landsat_fill.methods.inference import PRECISIONS, Levelled, Runner, level_tiles, runner_of
+from landsat_fill.methods.method import Context, MethodInfo, option
+from landsat_fill.networks.catalogue import import_torch, network_names
+from landsat_fill.networks.normalisation import CELL_PX, FLAT_SPREAD, REACH_PX, local_statistics
+from landsat_fill.networks.weights import WeightsFile, read_weights_file, shipped_file
 from landsat_fill.scene import Filled, Gaps, Window
 
 if TYPE_CHECKING:

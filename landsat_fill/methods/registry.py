@@ -15,10 +15,11 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints
 
 from landsat_fill.errors import UsageError
-from landsat_fill.methods.interface import FillMethod, MethodInfo
+from landsat_fill.methods.method import FillMethod, MethodInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

@@ -20,6 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 ESTIMATORS = ("matheron", "cressie-hawkins")
 
 LAG_DISTANCES_PX = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
@@ -118,7 +119,7 @@ def estimate_semivariances(
         roughness: What differences are measured in at each pixel, of the image's shape: their own unit
             throughout, or what is usual around. A difference is measured in the geometric mean of both ends'.
     """
-    from landsat_fill.methods.kernels.increments import increment_sums
+    from landsat_fill.methods.kernels.geostatistics import increment_sums
 
     lags = _lags()
     level = image[usable].mean(dtype=np.float64) if usable.any() else 0.0

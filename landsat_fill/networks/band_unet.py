@@ -15,16 +15,17 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu, softplus
 
-from landsat_fill.networks.counts import count
-from landsat_fill.networks.interface import Network, Prediction, require_tiles
-from landsat_fill.networks.normalising import LARGEST_SIGNAL
-from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
+from landsat_fill.networks.catalogue import count
+from landsat_fill.networks.layers import convolved, enlarged, pooled, reach_px
+from landsat_fill.networks.network import Network, Prediction, require_tiles
+from landsat_fill.networks.normalisation import LARGEST_SIGNAL
 from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
 
 LEAST_STD = 0.01
 """Smallest standard deviation, in units of the surroundings' spread."""

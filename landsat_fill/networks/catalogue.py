@@ -1,20 +1,86 @@
-"""The networks by name, each imported when it is first asked for."""
+"""The networks by name, each imported when it is first asked for, and torch with them."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, cast
+import os
+from dataclasses import asdict, field, fields
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from landsat_fill.errors import UsageError
-from landsat_fill.networks.counts import require_allowed
-from landsat_fill.networks.torch_package import import_torch
+from landsat_fill.errors import MissingPackageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from dataclasses import Field
 
-    from landsat_fill.networks.interface import Network
+    from landsat_fill.networks.network import Network
+
+
+def import_torch() -> Any:
+    """Return the module torch, imported when it is first asked for: that takes seconds.
+
+    Raises:
+        MissingPackageError: If it isn't installed, or can't be imported.
+    """
+    try:
+        prefer_large_pages()
+        return importlib.import_module("torch")
+    except (ImportError, OSError) as error:  # a broken installation's libraries fail with OSError
+        raise MissingPackageError(
+            f"expected the package torch, which learned methods run on, but it can't be imported: {error}",
+            hint="pip install torch; or choose a method without: -m tension-spline",
+        ) from error
+
+
+def prefer_large_pages() -> None:
+    """Ask torch for large pages of memory on Linux, unless the user has decided, before its first tensor.
+
+    A network's maps come and go by tens of megabytes, and in pages of 4 KB the system was busy with them for
+    a tenth to half of the time. Source: torch, c10/core/impl/alloc_cpu.cpp.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+MOST_HALVINGS = 9
+"""How often a tile can be halved: one of 512 px, as learned methods are given it, is a single pixel then."""
+
+_PARITIES = ("even", "odd")
+
+
+def count(
+    default: int, *, low: int = 1, high: int | None = None, parity: Literal["even", "odd"] | None = None
+) -> Any:
+    """Return the field of a setting that is a whole number.
+
+    Args:
+        default: Its value where nothing else is asked for.
+        low: The least it may be.
+        high: The most, or None.
+        parity: What else it must be.
+    """
+    return field(default=default, metadata={"low": low, "high": high, "parity": parity})
+
+
+def require_allowed(setting: Field[Any], value: object) -> None:
+    """Refuse a value that the field of a setting, made by `count`, doesn't allow; any other field allows all.
+
+    Raises:
+        UsageError: If the network can't be built with it.
+    """
+    if not isinstance(value, int) or "low" not in setting.metadata:
+        return
+    low, high, parity = (setting.metadata[key] for key in ("low", "high", "parity"))
+    if value >= low and (high is None or value <= high) and parity in (None, _PARITIES[value % 2]):
+        return
+    wanted = f"at least {low}" if high is None else f"from {low} to {high}"
+    if parity:
+        wanted = f"{parity} and {wanted}"
+    raise UsageError(
+        f"expected the setting {setting.name} to be {wanted}, but got {value}",
+        hint=f"leave it out for its default, {setting.default}",
+    )
+
 
 _CLASSES = {
     "band-unet": "landsat_fill.networks.band_unet.BandUNet",

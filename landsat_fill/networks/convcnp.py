@@ -9,17 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landsat_fill.networks.context_conv import ContextConv
-from landsat_fill.networks.counts import count
-from landsat_fill.networks.gaussian import gaussian
-from landsat_fill.networks.pixelwise import pixel_mlp
-from landsat_fill.networks.separable import SeparableResNet, resnet_reach_px
-from landsat_fill.networks.slots import SlotNetwork
+from landsat_fill.networks.catalogue import count
+from landsat_fill.networks.layers import ContextConv, SeparableResNet, gaussian, pixel_mlp, resnet_reach_px
+from landsat_fill.networks.network import SlotNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landsat_fill.networks.interface import Prediction
+    from landsat_fill.networks.network import Prediction
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,20 @@ import torch
 from torch.nn.functional import pad
 
 from landsat_fill.errors import MethodError
-from landsat_fill.networks.context_conv import ContextConv
-from landsat_fill.networks.counts import count
-from landsat_fill.networks.gaussian import gaussian
-from landsat_fill.networks.interface import Prediction
-from landsat_fill.networks.pixelwise import pixel_linear, pixel_mlp
-from landsat_fill.networks.separable import SeparableResNet, resnet_reach_px
-from landsat_fill.networks.slots import SlotNetwork
+from landsat_fill.networks.catalogue import count
+from landsat_fill.networks.layers import (
+    ContextConv,
+    SeparableResNet,
+    gaussian,
+    pixel_linear,
+    pixel_mlp,
+    resnet_reach_px,
+)
+from landsat_fill.networks.network import Prediction, SlotNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 LEAST_LATENT_STD = 0.1
 """The smallest standard deviation of a latent value; the largest is 1. Source: LatentNeuralProcessFamily."""

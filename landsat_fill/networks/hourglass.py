@@ -20,6 +20,7 @@ from torch.nn.functional import interpolate
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 SLOPE = 0.2
 """Slope of the leaky ReLU below 0. Source: the authors' code, https://github.com/DmitryUlyanov/deep-image-prior"""
 

@@ -15,15 +15,15 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, relu
 
-from landsat_fill.networks.counts import MOST_HALVINGS, count
-from landsat_fill.networks.interface import Prediction
-from landsat_fill.networks.reach import convolved, enlarged, reach_px, strided
-from landsat_fill.networks.slots import SlotNetwork
+from landsat_fill.networks.catalogue import MOST_HALVINGS, count
+from landsat_fill.networks.layers import convolved, enlarged, reach_px, strided
+from landsat_fill.networks.network import Prediction, SlotNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
 
 FIRST_KERNELS_PX = (7, 5, 5)
 """Kernels of the first layers on the way down; the deeper ones have 3 px. Source: Liu et al. 2018."""

@@ -14,10 +14,9 @@ import torch
 from torch import nn
 from torch.nn.functional import max_pool2d
 
-from landsat_fill.networks.counts import MOST_HALVINGS, count
-from landsat_fill.networks.interface import Prediction
-from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px
-from landsat_fill.networks.slots import SlotNetwork
+from landsat_fill.networks.catalogue import MOST_HALVINGS, count
+from landsat_fill.networks.layers import convolved, enlarged, pooled, reach_px
+from landsat_fill.networks.network import Prediction, SlotNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from landsat_fill.pipeline.arrays import fill_array
     from landsat_fill.pipeline.batch import Resources, append_report, failed_input, report_path, run_jobs
-    from landsat_fill.pipeline.cores import usable_cores
-    from landsat_fill.pipeline.devices import choose_device, choose_devices
-    from landsat_fill.pipeline.fill import run_job
-    from landsat_fill.pipeline.fill_layer import FillCode
-    from landsat_fill.pipeline.memory import available_bytes
+    from landsat_fill.pipeline.compose import FillCode
+    from landsat_fill.pipeline.fill_scene import run_job
     from landsat_fill.pipeline.outcome import Outcome, Status, Tally
-    from landsat_fill.pipeline.plan import Action, Job, plan_jobs, with_actions
+    from landsat_fill.pipeline.plan import (
+        WHOLE,
+        Action,
+        Job,
+        Plan,
+        Shard,
+        plan_jobs,
+        read_shard,
+        with_actions,
+    )
     from landsat_fill.pipeline.provenance import is_ours
     from landsat_fill.pipeline.request import FillLayer, FillRequest, Flag, OutputRequest, wants_deviation
-    from landsat_fill.pipeline.shard import WHOLE, Shard, read_shard
-    from landsat_fill.pipeline.spare_processes import SpareProcesses
-    from landsat_fill.pipeline.stopping import Stop, stopping_on_signals
+    from landsat_fill.pipeline.resources import available_bytes, choose_device, choose_devices, usable_cores
+    from landsat_fill.pipeline.workers import SpareProcesses, Stop, stopping_on_signals
+
 
 __all__ = [
     "WHOLE",
@@ -32,6 +38,7 @@ __all__ = [
     "Job",
     "Outcome",
     "OutputRequest",
+    "Plan",
     "Resources",
     "Shard",
     "SpareProcesses",
@@ -63,17 +70,18 @@ _HOMES = {
     "failed_input": "batch",
     "report_path": "batch",
     "run_jobs": "batch",
-    "usable_cores": "cores",
-    "choose_device": "devices",
-    "choose_devices": "devices",
-    "run_job": "fill",
-    "FillCode": "fill_layer",
-    "available_bytes": "memory",
+    "usable_cores": "resources",
+    "choose_device": "resources",
+    "choose_devices": "resources",
+    "run_job": "fill_scene",
+    "FillCode": "compose",
+    "available_bytes": "resources",
     "Outcome": "outcome",
     "Status": "outcome",
     "Tally": "outcome",
     "Action": "plan",
     "Job": "plan",
+    "Plan": "plan",
     "plan_jobs": "plan",
     "with_actions": "plan",
     "is_ours": "provenance",
@@ -82,12 +90,12 @@ _HOMES = {
     "Flag": "request",
     "OutputRequest": "request",
     "wants_deviation": "request",
-    "WHOLE": "shard",
-    "Shard": "shard",
-    "read_shard": "shard",
-    "SpareProcesses": "spare_processes",
-    "Stop": "stopping",
-    "stopping_on_signals": "stopping",
+    "WHOLE": "plan",
+    "Shard": "plan",
+    "read_shard": "plan",
+    "SpareProcesses": "workers",
+    "Stop": "workers",
+    "stopping_on_signals": "workers",
 }
 """Where each name lives: a module of this package."""
 

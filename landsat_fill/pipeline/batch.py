@@ -14,9 +14,7 @@ from landsat_fill.io import append_line
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, Job, filled_folder
 from landsat_fill.pipeline.provenance import method_options_of
-from landsat_fill.pipeline.stopping import TimeUpError
-from landsat_fill.pipeline.waiting import LOOK_AGAIN_S, Waiting
-from landsat_fill.pipeline.workers import WorkerPool
+from landsat_fill.pipeline.workers import LOOK_AGAIN_S, TimeUpError, Waiting, WorkerPool
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
 
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.pipeline.spare_processes import SpareProcesses
-    from landsat_fill.pipeline.stopping import Stop
+    from landsat_fill.pipeline.workers import SpareProcesses, Stop
+
 
 REPORT_NAME = "report.jsonl"
 
@@ -107,7 +105,7 @@ def _run_here(
     on_progress: Callable[[str, float, str], None],
 ) -> list[Job]:
     """Work through jobs one by one in this process, and return the one given up when time was up."""
-    from landsat_fill.pipeline.attempt import attempt  # and all that fills a scene: where others do, not here
+    from landsat_fill.pipeline.fill_scene import attempt
 
     job: Job | None = None
     try:

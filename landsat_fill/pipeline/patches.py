@@ -8,12 +8,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from landsat_fill.errors import InputError
-from landsat_fill.io import Layout, Opacity, RasterWriter, SceneReader, StoredReader, write_text_atomically
-from landsat_fill.pipeline.blocks import read_blocks
-from landsat_fill.pipeline.job_outputs import stacked_layout
-from landsat_fill.pipeline.scene_outputs import input_files
-from landsat_fill.scene import Window
-from landsat_fill.tiling import strip_windows, tile_windows
+from landsat_fill.io import (
+    Opacity,
+    RasterProfile,
+    RasterWriter,
+    SceneReader,
+    StoredReader,
+    read_profile,
+    write_text_atomically,
+)
+from landsat_fill.pipeline.outputs import input_files, stacked_profile
+from landsat_fill.pipeline.strips import read_blocks
+from landsat_fill.scene import Window, strip_windows, tile_windows
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -22,12 +28,13 @@ if TYPE_CHECKING:
 
     from landsat_fill.scene import Scene
 
+
 MANIFEST_NAME = "patches.json"
 TEMPLATE_NAME = "scene.tif"
 """A GeoTIFF of the scene's size and metadata without its pixels, in the folder of its patches."""
 
 _KEPT_ASIDE = ("masked", "overviews", "overview_resampling", "sparse", "cloud_optimized")
-"""What a file without pixels can't show of a layout, by the names of its fields."""
+"""What a file without pixels can't show of a profile, by the names of its fields."""
 
 
 def cut_scene(
@@ -48,7 +55,7 @@ def cut_scene(
         InputError: If the scene can't be read.
         OutputError: If a patch can't be written.
     """
-    layout = stacked_layout(scene)
+    profile = stacked_profile(scene)
     protected = input_files(scene)
     height, width = scene.grid.height, scene.grid.width
     entries = []
@@ -62,7 +69,7 @@ def cut_scene(
                 name = f"{scene.name}_r{window.row:05d}_c{window.col:05d}.tif"
                 inner = window.within(block.strip).slices
                 patch = replace(
-                    layout.for_window(window),
+                    profile.for_window(window),
                     tiled=False,
                     block_height=window.height,
                     block_width=window.width,
@@ -78,14 +85,14 @@ def cut_scene(
                     )
                 entries.append({"file": name, "row": window.row, "col": window.col})
             on_progress((block.strip.row + block.strip.height) / height)
-    bare = replace(layout, overviews=(), sparse=True, cloud_optimized=False)
+    bare = replace(profile, overviews=(), sparse=True, cloud_optimized=False)
     with RasterWriter(folder / TEMPLATE_NAME, bare, overwrite=overwrite, protected=protected, cog=False):
         pass
     manifest = {
         "landsat_fill": __version__,
         "scene": scene.name,
         "size_px": size_px,
-        "layout": {name: getattr(layout, name) for name in _KEPT_ASIDE},
+        "profile": {name: getattr(profile, name) for name in _KEPT_ASIDE},
         "patches": entries,
     }
     write_text_atomically(folder / MANIFEST_NAME, json.dumps(manifest, indent=1) + "\n")
@@ -109,21 +116,21 @@ def join_patches(folder: Path, target: Path, *, overwrite: bool, on_progress: Ca
         OutputError: If the scene can't be written.
     """
     manifest = _read_manifest(folder)
-    kept = dict(manifest["layout"])
+    kept = dict(manifest["profile"])
     kept["overviews"] = tuple(kept["overviews"])
-    layout = replace(Layout.of(folder / TEMPLATE_NAME), **kept)
+    profile = replace(read_profile(folder / TEMPLATE_NAME), **kept)
     files = {(entry["row"], entry["col"]): folder / entry["file"] for entry in manifest["patches"]}
     size_px = manifest["size_px"]
     protected = [folder / TEMPLATE_NAME, *files.values()]
-    with RasterWriter(target, layout, overwrite=overwrite, protected=protected) as writer:
-        for strip in strip_windows(layout.height, layout.width, size_px):
+    with RasterWriter(target, profile, overwrite=overwrite, protected=protected) as writer:
+        for strip in strip_windows(profile.height, profile.width, size_px):
             for window in tile_windows(strip, size_px):
-                _join_one(writer, layout, files.get((window.row, window.col)), window)
-            on_progress((strip.row + strip.height) / layout.height)
+                _join_one(writer, profile, files.get((window.row, window.col)), window)
+            on_progress((strip.row + strip.height) / profile.height)
     return len(files)
 
 
-def _join_one(writer: RasterWriter, layout: Layout, file: Path | None, window: Window) -> None:
+def _join_one(writer: RasterWriter, profile: RasterProfile, file: Path | None, window: Window) -> None:
     """Write a patch into its place."""
     if file is None or not file.exists():
         raise InputError(
@@ -132,8 +139,8 @@ def _join_one(writer: RasterWriter, layout: Layout, file: Path | None, window: W
             hint="cut the scene again with `landsat-fill tile`",
         )
     with StoredReader(str(file)) as patch:
-        found = (patch.layout.count, patch.layout.height, patch.layout.width, patch.layout.dtype)
-        wanted = (layout.count, window.height, window.width, layout.dtype)
+        found = (patch.profile.count, patch.profile.height, patch.profile.width, patch.profile.dtype)
+        wanted = (profile.count, window.height, window.width, profile.dtype)
         if found != wanted:
             raise InputError(
                 f"expected bands, rows, columns and type {wanted} in {file}, but got {found}",
@@ -150,7 +157,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         _ = (
             manifest["size_px"],
-            manifest["layout"],
+            manifest["profile"],
             [(e["row"], e["col"], e["file"]) for e in manifest["patches"]],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -3,20 +3,56 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from landsat_fill.errors import OutputError, UsageError
+from landsat_fill.errors import InputError, OutputError, UsageError
 from landsat_fill.io import Input, InputKind
 from landsat_fill.pipeline.provenance import is_ours
-from landsat_fill.pipeline.shard import WHOLE, Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from landsat_fill.pipeline.request import OutputRequest
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Every `count`-th of a list, beginning with number `number`, counted from 1.
+
+    Neighbours in a list go to different shards, so that the large scenes of one folder do, too.
+    """
+
+    number: int
+    count: int
+
+    def of(self, things: Sequence[T]) -> Sequence[T]:
+        """Return the share of a list. The shards of one list together have each thing once."""
+        return things[self.number - 1 :: self.count]
+
+
+WHOLE = Shard(1, 1)
+
+
+def read_shard(text: str) -> Shard:
+    """Return the shard that `3/8` means.
+
+    Raises:
+        UsageError: If it means none.
+    """
+    number, slash, count = text.partition("/")
+    if not (slash and number.strip().isdecimal() and count.strip().isdecimal()):
+        raise UsageError(f"expected --shard I/N, 3/8 for example, but got {text!r}")
+    shard = Shard(int(number), int(count))
+    if not 1 <= shard.number <= shard.count:
+        raise UsageError(f"expected --shard I/N with I from 1 to N, but got {text!r}")
+    return shard
+
 
 GEOTIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -62,6 +98,23 @@ class Job:
             f"expected no file at {self.target}, but there is one{whose}",
             hint="give another -o or --name, or replace it with --overwrite",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        jobs: A job for each scene.
+        bad: What names no scene, and why.
+        outputs: The form of the outputs.
+        targets: Where a bad one should have been written, where that is known.
+    """
+
+    jobs: Sequence[Job]
+    bad: Sequence[tuple[str, InputError]]
+    outputs: OutputRequest
+    targets: Mapping[str, Path] = field(default_factory=dict)
 
 
 def plan_jobs(inputs: Sequence[Input], request: OutputRequest, shard: Shard = WHOLE) -> list[Job]:

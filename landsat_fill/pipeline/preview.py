@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.scene import Scene, Window
 
+
 LONGEST_SIDE_PX = 1200
 STRETCH_PERCENT = (1.0, 99.0)
 GAMMA = 1.25  # lifts the dark half of a linear stretch, where most land lies

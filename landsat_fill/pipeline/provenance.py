@@ -13,6 +13,7 @@ from landsat_fill.version import __version__
 if TYPE_CHECKING:
     from landsat_fill.pipeline.request import FillRequest
 
+
 VERSION_TAG = "LANDSAT_FILL_VERSION"
 GDAL_SIDE_SUFFIX = ".aux.xml"
 """Where GDAL keeps tags that it can't put into the file, those of `--co PROFILE=BASELINE` for one."""

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import UsageError
-from landsat_fill.gaps.selection import Holes
+from landsat_fill.gaps.holes import Holes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

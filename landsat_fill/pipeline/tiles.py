@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import LackOfMemoryError
-from landsat_fill.scene import Filled, Gaps, Window
-from landsat_fill.tiling import tile_windows
+from landsat_fill.scene import Filled, Gaps, Window, tile_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[float, str], None]
     FillBatch = Callable[[Sequence[Window], Progress], None]
+
 
 BATCH_VALUES = 8_000_000
 """Pixels times bands that a batch may hold: 32 MB of float32, two tiles of 512 px with a wide halo."""

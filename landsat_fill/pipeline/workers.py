@@ -2,26 +2,310 @@
 
 from __future__ import annotations
 
+import _thread
+import multiprocessing
+import os
 import signal
-from contextlib import suppress
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, Self
 
+from landsat_fill.errors import TerminatedError
+from landsat_fill.io import claim_owner
 from landsat_fill.pipeline.outcome import Outcome, Status
-from landsat_fill.pipeline.waiting import LOOK_AGAIN_S
-from landsat_fill.pipeline.worker_process import Done, Needs, Orders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
+    from types import TracebackType
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.pipeline.spare_processes import SpareProcesses
-    from landsat_fill.pipeline.stopping import Stop
-    from landsat_fill.pipeline.waiting import Waiting
+    from landsat_fill.scene import Scene
+
+
+class TimeUpError(KeyboardInterrupt):
+    """The time that running scenes were given is over: it ends them as Ctrl-C would, cleanly."""
+
+
+class Stop:
+    """Whether a batch has been asked to end, and how long what runs may go on."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._running = False
+        self._is_up = False
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Mark the time in which the end of the grace may end scenes by raising `TimeUpError`."""
+        self._running = True
+        try:
+            if self._is_up:
+                raise TimeUpError
+            yield
+        finally:
+            self._running = False
+
+    def ask(self) -> None:
+        """Ask for the end: nothing new is begun."""
+        self.asked = True
+
+    def time_up(self) -> None:
+        """End what runs, once."""
+        self.asked = True
+        if self._running and not self._is_up:
+            self._is_up = True
+            raise TimeUpError
+        self._is_up = True
+
+
+@contextmanager
+def stopping_on_signals(grace_s: float, say: Callable[[str], None]) -> Iterator[Stop]:
+    """Yield a stop that SIGUSR1 asks for, as Slurm sends it before the time limit; SIGTERM ends at once.
+
+    Args:
+        grace_s: Seconds after the signal that running scenes may take to be finished.
+        say: Told that the signal came.
+    """
+    stop = Stop()
+    if not hasattr(signal, "SIGUSR1") or threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def warned(_number: int, _frame: object) -> None:
+        if stop.asked:
+            return
+        stop.ask()
+        signal.setitimer(signal.ITIMER_REAL, max(grace_s, 0.001))
+        say(f"told to stop: no scene is begun any more; those that run have {grace_s:.0f} s to be finished")
+
+    def terminated(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise TerminatedError
+
+    before = {
+        signal.SIGUSR1: signal.signal(signal.SIGUSR1, warned),
+        signal.SIGALRM: signal.signal(signal.SIGALRM, lambda _number, _frame: stop.time_up()),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, terminated),
+    }
+    try:
+        yield stop
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+LOOK_AGAIN_S = 1.0
+"""How often is looked whether another run has left a scene."""
+
+
+class Waiting:
+    """Jobs in their order; those that another run has taken come last, once it has done them or died."""
+
+    def __init__(self, jobs: Iterable[Job], say: Callable[[str], None]) -> None:
+        """Begin with all jobs untaken; `say` is told what is waited for."""
+        self._fresh = deque(jobs)
+        self._taken: list[Job] = []
+        self._look_at_s = 0.0
+        self._say = say
+
+    def __bool__(self) -> bool:
+        """Return whether any is left."""
+        return bool(self._fresh or self._taken)
+
+    @property
+    def left(self) -> list[Job]:
+        """The jobs nobody has begun here."""
+        return [*self._fresh, *self._taken]
+
+    def next(self) -> Job | None:
+        """Return a job to begin, which then waits no longer, or None where there is none just now."""
+        if self._fresh:
+            return self._fresh.popleft()
+        if not self._taken or time.monotonic() < self._look_at_s:
+            return None
+        self._look_at_s = time.monotonic() + LOOK_AGAIN_S
+        free = next((job for job in self._taken if claim_owner(job.target) is None), None)
+        if free is not None:
+            self._taken.remove(free)
+        return free
+
+    def postpone(self, job: Job) -> None:
+        """Take back a job that another run has: it is looked at again when the others are begun."""
+        self._taken.append(job)
+        self._look_at_s = time.monotonic() + LOOK_AGAIN_S
+        whose = claim_owner(job.target) or "another run"
+        self._say(f"{job.input.name}: {whose} is filling it; looked at again later")
+
+
+INTERRUPTS = {signal.SIGINT, signal.SIGTERM}
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker is told first: how scenes are filled, and in which form they are written."""
+
+    request: FillRequest
+    outputs: OutputRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a worker tells of the scene it has opened: the memory it needs. It goes on when it is told to."""
+
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a worker tells at the end of a job: its outcome, or None where another run has it."""
+
+    outcome: Outcome | None
+
+
+def work(connection: Connection) -> None:
+    """Fill one scene after the other, as ordered.
+
+    Interrupts stop a worker in a job, once, and nowhere else: while it starts or waits one would end it with
+    a traceback, and a second one would stop the first from cleaning up. The parent blocks them while it
+    starts workers, which inherit that. Its hanging up, or death, is an interrupt, too.
+
+    Args:
+        connection: To the parent: `Orders` come, then jobs, and `Needs` and `Done` go. A text is the leave to
+            go on.
+    """
+    heeding(False)
+    # Every scene needs them: imported before the orders come, beside what the parent does.
+    import cv2  # noqa: F401
+    import rasterio  # noqa: F401
+
+    from landsat_fill.pipeline.fill_scene import attempt
+    from landsat_fill.pipeline.resources import needed_bytes
+
+    let_interrupts_through(True)  # now, so that no thread of the libraries gets them
+    try:
+        orders = connection.recv()
+    except (EOFError, OSError):
+        return
+    request, outputs = orders.request, orders.outputs
+    # All processes together have as many threads as there are cores; more would be in each other's way.
+    os.environ.setdefault("GDAL_NUM_THREADS", str(request.threads))
+    inbox: SimpleQueue[Job | str | None] = SimpleQueue()
+    hung_up = threading.Event()
+    threading.Thread(target=_listen, args=(connection, inbox, hung_up), daemon=True).start()
+
+    def admit(scenes: Sequence[Scene]) -> None:
+        connection.send(Needs(needed_bytes(scenes, request, outputs.draws)))
+        if inbox.get() is None:
+            raise KeyboardInterrupt
+
+    try:
+        while (job := inbox.get()) is not None:
+            heeding(True)
+            if hung_up.is_set() or isinstance(job, str):
+                return
+            outcome = attempt(job, request, outputs, lambda _share, _text: None, admit)
+            heeding(False)
+            connection.send(Done(outcome))
+    except (KeyboardInterrupt, BrokenPipeError):
+        return
+
+
+def heeding(heeded: bool) -> None:
+    """Let the first interrupt raise KeyboardInterrupt, or let none."""
+    for number in INTERRUPTS:
+        signal.signal(number, _interrupt_once if heeded else signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the parent heeds it for all
+
+
+def let_interrupts_through(through: bool) -> None:
+    """Let the thread get interrupts, or let them wait; a thread or process it starts begins as it is."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK if through else signal.SIG_BLOCK, INTERRUPTS)
+
+
+def _interrupt_once(_number: int, _frame: object) -> None:
+    heeding(False)
+    raise KeyboardInterrupt
+
+
+def _listen(connection: Connection, inbox: SimpleQueue[Job | str | None], hung_up: threading.Event) -> None:
+    """Put what the parent sends into the inbox, and at its end None; then interrupt the job, if any."""
+    try:
+        while True:
+            inbox.put(connection.recv())
+    except (EOFError, OSError):
+        hung_up.set()
+        inbox.put(None)
+        if sys.platform == "win32":
+            _thread.interrupt_main()  # os.kill would end the process there
+        else:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class SpareProcess(NamedTuple):
+    """A process that waits for orders, and the line to it."""
+
+    process: SpawnProcess
+    connection: Connection
+
+
+class SpareProcesses:
+    """Worker processes without orders. A context manager: leaving it ends those that nobody took."""
+
+    def __init__(self, count: int) -> None:
+        """Prepare; none is started before the context is entered.
+
+        Args:
+            count: How many to start ahead. More can be had.
+        """
+        self._count = count
+        self._spare: list[SpareProcess] = []
+
+    def __enter__(self) -> Self:
+        """Start them."""
+        for _ in range(self._count):
+            self._spare.append(_started())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End those that are left. They have begun nothing, so nothing needs to be cleaned up."""
+        for spare in self._spare:
+            spare.process.kill()
+            spare.connection.close()
+        for spare in self._spare:
+            spare.process.join()
+        self._spare.clear()
+
+    def take(self) -> SpareProcess:
+        """Return a process, which is the caller's from now on."""
+        return self._spare.pop() if self._spare else _started()
+
+
+def _started() -> SpareProcess:
+    """Return a new process. Spawned, for a forked copy of a process with GDAL's threads may lock up."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs,), daemon=True)
+    let_interrupts_through(False)
+    try:
+        process.start()
+    finally:
+        let_interrupts_through(True)
+    theirs.close()  # so that the end of the process ends the line
+    return SpareProcess(process, ours)
 
 
 @dataclass(slots=True)

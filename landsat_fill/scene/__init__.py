@@ -1,11 +1,17 @@
 """Plain values that every layer shares: scenes, grids, windows, gaps, and what a method returns."""
 
-from landsat_fill.scene.bands import ETM_PLUS, OLI, SCAN_PERIOD_M, TM, Band, BandRole
-from landsat_fill.scene.filled import Filled
-from landsat_fill.scene.gaps import Gaps
-from landsat_fill.scene.grid import Grid
-from landsat_fill.scene.scene import QualityBand, Scene, SceneBand
-from landsat_fill.scene.window import Window
+from landsat_fill.scene.scene import (
+    Filled,
+    Gaps,
+    Grid,
+    QualityBand,
+    Scene,
+    SceneBand,
+    Window,
+    strip_windows,
+    tile_windows,
+)
+from landsat_fill.scene.sensors import ETM_PLUS, OLI, SCAN_PERIOD_M, TM, Band, BandRole
 
 __all__ = [
     "ETM_PLUS",
@@ -21,4 +27,6 @@ __all__ = [
     "Scene",
     "SceneBand",
     "Window",
+    "strip_windows",
+    "tile_windows",
 ]

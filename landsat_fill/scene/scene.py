@@ -1,4 +1,4 @@
-"""One acquisition: its bands on one grid, and what is known about it. No pixel is read here."""
+"""Plain values: grids, windows, tiles, gaps, filled pixels, scenes and their bands. No pixel is read here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,93 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from landsat_fill.scene.bands import Band
-    from landsat_fill.scene.grid import Grid
+    import numpy as np
+    from affine import Affine
+    from numpy.typing import NDArray
+    from rasterio.crs import CRS
+
+    from landsat_fill.scene.sensors import Band
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A raster grid: its size in pixels, and its georeferencing if it has any.
+
+    Attributes:
+        height: Rows.
+        width: Columns.
+        transform: Pixel corner to map coordinates.
+        crs: The coordinate reference system, or None.
+    """
+
+    height: int
+    width: int
+    transform: Affine
+    crs: CRS | None
+
+    @property
+    def pixel_size_m(self) -> float | None:
+        """The height of a pixel in metres, or None where the grid isn't a map projection in a length unit."""
+        if self.crs is None or not self.crs.is_projected:
+            return None
+        unit_m: float = self.crs.linear_units_factor[1]
+        return float((self.transform.b**2 + self.transform.e**2) ** 0.5 * unit_m)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of pixels: its first row and column, its height and width, all in pixels."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The rows and columns of the window, to index a `(…, row, col)` array."""
+        return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
+
+    def expanded(self, halo_px: int, height: int, width: int) -> Window:
+        """Return the window with a margin of `halo_px` on all sides, cut to a `height` × `width` grid."""
+        top, left = max(self.row - halo_px, 0), max(self.col - halo_px, 0)
+        bottom = min(self.row + self.height + halo_px, height)
+        right = min(self.col + self.width + halo_px, width)
+        return Window(top, left, bottom - top, right - left)
+
+    def within(self, outer: Window) -> Window:
+        """Return the same pixels in the coordinates of `outer`, whose corner becomes (0, 0)."""
+        return Window(self.row - outer.row, self.col - outer.col, self.height, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Two boolean cubes of one shape, `(band, row, col)`, or `(tile, band, row, col)` for a batch.
+
+    Attributes:
+        missing: Pixels inside the footprint without an observation, to be filled.
+        usable: Observed pixels that may serve as evidence. Never true where `missing` is. A pixel that is
+            neither lies outside the footprint, or is observed but not trusted (a cloud, say).
+    """
+
+    missing: NDArray[np.bool_]
+    usable: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A filled image, in the units of the image that was given.
+
+    Attributes:
+        mean: Float array of the image's shape. Only its values at missing pixels count; NaN there means
+            that the method had no evidence and leaves the pixel unfilled.
+        std: Standard deviation of the same shape, never negative, or None where the method has none.
+        draws: Plausible fills, each of the same shape, along a leading axis; None where none were asked for.
+    """
+
+    mean: NDArray[np.floating]
+    std: NDArray[np.floating] | None = None
+    draws: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +159,18 @@ class Scene:
     acquired: date | None = None
     slc_off: bool | None = None
     documents: dict[str, str] = field(default_factory=dict)
+
+
+def tile_windows(area: Window, tile_px: int) -> list[Window]:
+    """Return the windows of at most `tile_px` × `tile_px` that cover `area`, row by row, none twice."""
+    end_row, end_col = area.row + area.height, area.col + area.width
+    return [
+        Window(row, col, min(tile_px, end_row - row), min(tile_px, end_col - col))
+        for row in range(area.row, end_row, tile_px)
+        for col in range(area.col, end_col, tile_px)
+    ]
+
+
+def strip_windows(height: int, width: int, strip_px: int) -> list[Window]:
+    """Return the strips of at most `strip_px` rows, as wide as the grid, from top to bottom."""
+    return [Window(row, 0, min(strip_px, height - row), width) for row in range(0, height, strip_px)]

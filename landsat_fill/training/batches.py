@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landsat_fill.training.patches import Sample, SampleSource
+    from landsat_fill.training.samples import Sample, SampleSource
     from landsat_fill.training.settings import DataSettings
+
 
 _AHEAD = 4
 """Batches that each worker keeps ready: enough to bridge a validation's start, a few MB each."""

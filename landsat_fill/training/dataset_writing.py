@@ -1,32 +1,248 @@
-"""Writes a dataset: patches of clean scenes and gaps of real ones, in a folder that appears whole or not."""
+"""Writes a dataset: patches of clean scenes and gaps of real ones, in a folder."""
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
 from landsat_fill.errors import InputError, LandsatFillError, OutputError, UsageError
-from landsat_fill.training.cutting import Cutting, cut_patches, file_label
+from landsat_fill.io import SceneReader
+from landsat_fill.scene import Window
 from landsat_fill.training.dataset import DEFAULT_FOLDS, require_size
-from landsat_fill.training.gap_bank import cut_gaps, unpacked
-from landsat_fill.training.manifest import MANIFEST_NAME, GapFacts, Manifest
-from landsat_fill.training.places import balanced_folds, place_of
+from landsat_fill.training.dataset_manifest import MANIFEST_NAME, BandFacts, GapFacts, Manifest, SceneFacts
+from landsat_fill.training.folds import balanced_folds, place_of
+from landsat_fill.training.gap_bank import cut_gaps, grid_starts, packed, unpacked
+from landsat_fill.training.pixel_sources import squared_steps
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
-    from landsat_fill.training.manifest import SceneFacts
 
     Cut = TypeVar("Cut", SceneFacts, GapFacts)
     OnProgress = Callable[[float, str], None]
+
+
+class PatchFile:
+    """An `.npy` file that grows along its first axis. A context manager: complete once it is left."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
+        """Create the file.
+
+        Args:
+            path: Where.
+            shape: Of one item.
+            dtype: Of its numbers.
+        """
+        self.count = 0
+        self._shape, self._dtype = shape, dtype
+        self._file = path.open("wb")
+        self._write_header()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write how many items there are, and close."""
+        with self._file:
+            # numpy's header has room for the first axis to grow: the items needn't move.
+            self._file.seek(0)
+            self._write_header()
+
+    def append(self, item: NDArray[np.generic]) -> None:
+        """Write one more item."""
+        self._file.write(np.ascontiguousarray(item, self._dtype).tobytes())
+        self.count += 1
+
+    def _write_header(self) -> None:
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "descr": np.lib.format.dtype_to_descr(self._dtype),
+                "fortran_order": False,
+                "shape": (self.count, *self._shape),
+            },
+        )
+
+
+class BandStatistics:
+    """Mean, standard deviation, range and error scale of the observed pixels of each band."""
+
+    def __init__(self, bands: int) -> None:
+        self._pixels = np.zeros(bands)
+        self._mean = np.zeros(bands)
+        self._squares = np.zeros(bands)  # of differences from the mean
+        self._low = np.full(bands, np.inf)
+        self._high = np.full(bands, -np.inf)
+        self._steps = np.zeros(bands)
+        self._pairs = np.zeros(bands)
+
+    def add(self, values: NDArray[np.generic], observed: NDArray[np.bool_]) -> None:
+        """Take a patch, `(band, row, col)`.
+
+        Source: Chan, Golub & LeVeque 1983, doi:10.2307/2683386: the update that loses no precision.
+        """
+        exact = np.where(observed, values, 0).astype(np.float64)
+        pixels = np.count_nonzero(observed, axis=(1, 2))
+        mean = exact.sum((1, 2)) / np.maximum(pixels, 1)
+        spread = (((exact - mean[:, None, None]) ** 2) * observed).sum((1, 2))
+        together = np.maximum(self._pixels + pixels, 1)
+        apart = mean - self._mean
+        self._squares += spread + apart**2 * self._pixels * pixels / together
+        self._mean += apart * pixels / together
+        self._pixels += pixels
+        self._low = np.minimum(self._low, np.where(observed, exact, np.inf).min((1, 2)))
+        self._high = np.maximum(self._high, np.where(observed, exact, -np.inf).max((1, 2)))
+        steps, pairs = squared_steps(values, observed)
+        self._steps += steps
+        self._pairs += pairs
+
+    def facts(self, names: Sequence[str]) -> tuple[BandFacts, ...]:
+        """Return what was gathered, with the bands' names."""
+        std = np.sqrt(self._squares / np.maximum(self._pixels, 1))
+        steps = self._steps / np.maximum(self._pairs, 1)
+        columns = (self._mean, std, self._low, self._high, steps)
+        return tuple(
+            BandFacts(name, *numbers)
+            for name, *numbers in zip(names, *(column.tolist() for column in columns), strict=True)
+        )
+
+
+SCENES_FOLDER = "scenes"
+"""Where patches lie in a dataset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How scenes are cut.
+
+    Attributes:
+        size_px: Side of a patch, a multiple of 8.
+        stride_px: From one patch to the next; less than the size makes them overlap.
+        max_missing: Share of a patch that may be unobserved in any band, 0 to 1.
+    """
+
+    size_px: int = 128
+    stride_px: int = 128
+    max_missing: float = 0.1
+
+
+def cut_patches(
+    scene: Scene,
+    cutting: Cutting,
+    folder: Path,
+    label: str,
+    *,
+    on_progress: Callable[[float], None],
+) -> SceneFacts:
+    """Return what a dataset is to know of a scene, whose patches are written below `folder`; fold 0.
+
+    Patches hold the stored numbers, bit by bit, also where nothing was observed. A strip of the scene is in
+    memory at a time.
+
+    Args:
+        scene: The scene.
+        cutting: How it is cut.
+        folder: The dataset's folder.
+        label: How the names of its files begin; must be new there.
+        on_progress: Told the share of the rows done, 0 to 1.
+
+    Raises:
+        InputError: If the scene can't be read, is smaller than a patch, or has none that is observed well
+            enough.
+    """
+    _require_room(scene, cutting.size_px)
+    values_name = f"{SCENES_FOLDER}/{label}.npy"
+    observed_name = f"{SCENES_FOLDER}/{label}.observed.npy"
+    (folder / SCENES_FOLDER).mkdir(parents=True, exist_ok=True)
+    statistics = BandStatistics(len(scene.bands))
+    all_observed = True
+    shape = (len(scene.bands), cutting.size_px, cutting.size_px)
+    bits_shape = (*shape[:2], cutting.size_px // 8)
+    try:
+        with ExitStack() as opened:
+            reader = opened.enter_context(SceneReader(scene))
+            stored = opened.enter_context(PatchFile(folder / values_name, shape, reader.dtype))
+            bits = opened.enter_context(PatchFile(folder / observed_name, bits_shape, np.dtype(np.uint8)))
+            for values, observed in _patches(reader, scene, cutting, on_progress):
+                stored.append(values)
+                bits.append(packed(observed))
+                statistics.add(values, observed)
+                all_observed &= bool(observed.all())
+        if not stored.count:
+            raise InputError(
+                f"expected a patch of {cutting.size_px} px in {scene.name} with at most "
+                f"{cutting.max_missing:.0%} missing, but found none",
+                hint="raise --max-missing, choose a smaller --size, or leave the scene out",
+            )
+    except BaseException:
+        (folder / values_name).unlink(missing_ok=True)
+        (folder / observed_name).unlink(missing_ok=True)
+        raise
+    if all_observed:
+        (folder / observed_name).unlink()
+    place = place_of(scene)
+    return SceneFacts(
+        name=scene.name,
+        source=str(scene.source),
+        sensor=scene.sensor,
+        acquired=None if scene.acquired is None else scene.acquired.isoformat(),
+        dtype=str(reader.dtype),
+        pixel_m=scene.grid.pixel_size_m,
+        lon=place.lon,
+        lat=place.lat,
+        fold=0,
+        patches=stored.count,
+        values=values_name,
+        observed=None if all_observed else observed_name,
+        bands=statistics.facts([band.name for band in scene.bands]),
+    )
+
+
+def file_label(number: int, name: str) -> str:
+    """Return how the files of a scene in a dataset are called: numbered, for names may be alike."""
+    return f"{number:03d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[:80]}"
+
+
+def _require_room(scene: Scene, size_px: int) -> None:
+    """Raise InputError for a scene that is smaller than a patch."""
+    height, width = scene.grid.height, scene.grid.width
+    if min(height, width) < size_px:
+        raise InputError(
+            f"expected a scene of at least {size_px} × {size_px} pixels, "
+            f"but {scene.name} has {height} × {width}",
+            hint="choose a smaller --size, or leave the scene out",
+        )
+
+
+def _patches(
+    reader: SceneReader, scene: Scene, cutting: Cutting, on_progress: Callable[[float], None]
+) -> Iterator[tuple[NDArray[np.generic], NDArray[np.bool_]]]:
+    """Yield the patches that are observed well enough, row by row."""
+    height, width = scene.grid.height, scene.grid.width
+    size_px = cutting.size_px
+    for row in grid_starts(height, size_px, cutting.stride_px):
+        values, observed = reader.read(Window(row, 0, size_px, width))
+        for col in grid_starts(width, size_px, cutting.stride_px):
+            here = observed[:, :, col : col + size_px]
+            if 1 - here.mean(axis=(1, 2)).min() <= cutting.max_missing:
+                yield values[:, :, col : col + size_px], here
+        on_progress((row + size_px) / height)
+
 
 GAPS_FOLDER = "gaps"
 """Where gaps lie in a dataset."""

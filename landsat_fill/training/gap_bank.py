@@ -10,7 +10,6 @@ from landsat_fill.errors import InputError
 from landsat_fill.io import SceneReader
 from landsat_fill.pipeline.survey import survey_scene
 from landsat_fill.scene import Window
-from landsat_fill.training.crops import grid_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
+
+
+def grid_starts(length_px: int, size_px: int, stride_px: int) -> list[int]:
+    """Return where pieces begin along a side, none if it is too short; the last one ends at its end."""
+    last = length_px - size_px
+    if last < 0:
+        return []
+    starts = list(range(0, last + 1, stride_px))
+    return starts if starts[-1] == last else [*starts, last]
+
+
+def random_window(height: int, width: int, size_px: int, generator: np.random.Generator) -> Window:
+    """Return a square anywhere in an image."""
+    row = int(generator.integers(height - size_px + 1))
+    col = int(generator.integers(width - size_px + 1))
+    return Window(row, col, size_px, size_px)
+
 
 MISSING_SHARES = (0.01, 0.7)
 """Share of a crop that is missing: less has nothing to learn from, more is a cloud or the swath's edge."""

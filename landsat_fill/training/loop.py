@@ -3,37 +3,120 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
+from torch import distributed, nn
 from torch.nn.utils import clip_grad_norm_
 
 from landsat_fill.errors import LandsatFillError, MissingPackageError
 from landsat_fill.networks.weights import save_network
 from landsat_fill.training.batches import batches_from
 from landsat_fill.training.checkpoints import save_checkpoint
-from landsat_fill.training.curve import draw_curve
-from landsat_fill.training.listening import Ending, Standing
-from landsat_fill.training.schedule import learning_rate, share_done
+from landsat_fill.training.progress import Ending, Standing
+from landsat_fill.training.run_folder import draw_curve
 from landsat_fill.training.validation import GAP_WIDTHS_PX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import nn
-
     from landsat_fill.training.batches import Batch, StepBatches
     from landsat_fill.training.checkpoints import Parts
-    from landsat_fill.training.journal import Journal
-    from landsat_fill.training.listening import Listener
     from landsat_fill.training.objective import Objective
-    from landsat_fill.training.processes import Processes
-    from landsat_fill.training.run_folder import RunFolder
-    from landsat_fill.training.settings import TrainingSettings
+    from landsat_fill.training.progress import Listener
+    from landsat_fill.training.run_folder import Journal, RunFolder
+    from landsat_fill.training.settings import BudgetSettings, OptimiserSettings, TrainingSettings
     from landsat_fill.training.validation import Score, ValidationSet
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process among those that train together.
+
+    Attributes:
+        rank: Its number; the first one validates and writes.
+        count: How many there are.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that validates and writes."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """Return the network such that its gradients are the mean over all processes."""
+        if self.count == 1:
+            return network
+        return nn.parallel.DistributedDataParallel(
+            network, device_ids=[device] if device.type == "cuda" else None
+        )
+
+    def agreed(self, *numbers: float) -> tuple[float, ...]:
+        """Return the first process's numbers in every process."""
+        if self.count == 1:
+            return numbers
+        told = list(numbers)
+        distributed.broadcast_object_list(told, src=0)
+        return tuple(told)
+
+    def leave(self) -> None:
+        """Part from the others."""
+        if self.count > 1:
+            distributed.destroy_process_group()
+
+
+def join_processes(device: str) -> tuple[Processes, str]:
+    """Return this process among the others, and its own device; alone, unless torchrun started it.
+
+    Args:
+        device: The device asked for; `cuda` becomes this process's own GPU.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return Processes(), device
+    on_gpu = device.startswith("cuda")
+    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    if on_gpu:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    return Processes(distributed.get_rank(), count), device
+
+
+LONGEST_WARM_UP = 0.1
+"""Share of a budget after which the rate has risen, whatever the settings say: for short runs."""
+
+
+def share_done(budget: BudgetSettings, step: int, minutes: float) -> float:
+    """Return how much of the budget is used, 0 to 1: of steps or of time, whichever is nearer its end."""
+    of_steps = step / budget.steps if budget.steps else 0.0
+    of_time = minutes / budget.minutes if budget.minutes else 0.0
+    return min(max(of_steps, of_time), 1.0)
+
+
+def learning_rate(optimiser: OptimiserSettings, step: int, share: float) -> float:
+    """Return the learning rate of a step.
+
+    Args:
+        optimiser: The highest rate, and how it falls.
+        step: The step, from 0.
+        share: How much of the budget is used, 0 to 1.
+    """
+    risen = max((step + 1) / (optimiser.warm_up_steps + 1), share / LONGEST_WARM_UP)
+    rate = optimiser.learning_rate * min(risen, 1.0)
+    if optimiser.decay == "cosine":
+        low = 1 / optimiser.decay_factor
+        return rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * share)))
+    if optimiser.decay == "exponential":
+        return float(rate * optimiser.decay_factor**-share)
+    return rate
+
 
 LOG_STEPS = 25
 """Steps between two rows of the log."""

@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 
 from landsat_fill.errors import UsageError
-from landsat_fill.networks.normalising import FLAT_SPREAD, local_statistics
+from landsat_fill.networks.normalisation import FLAT_SPREAD, local_statistics
 from landsat_fill.training import losses
-from landsat_fill.training.patterns import patterns
+from landsat_fill.training.losses import patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from landsat_fill.networks.interface import Prediction
+    from landsat_fill.networks.network import Prediction
     from landsat_fill.training.batches import Batch
     from landsat_fill.training.settings import ObjectiveSettings
+
 
 LARGEST_TARGET = 10.0
 """Truths farther than this from their surroundings, in spreads, are taken for this far: a boat on the sea."""

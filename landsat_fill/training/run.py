@@ -4,42 +4,211 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from landsat_fill.errors import UsageError
-from landsat_fill.networks.catalogue import settings_of
-from landsat_fill.networks.normalising import CELL_PX
-from landsat_fill.networks.torch_package import prefer_large_pages
-from landsat_fill.training.average import WeightAverage
+from landsat_fill.methods.inference import bfloat16_is_fast
+from landsat_fill.networks.catalogue import build_network, prefer_large_pages, settings_of
+from landsat_fill.networks.normalisation import CELL_PX
+from landsat_fill.networks.weights import WeightsFile, load_network, read_weights_file
 from landsat_fill.training.batches import StepBatches
-from landsat_fill.training.beginning import begun
-from landsat_fill.training.checkpoints import Parts, Progress, load_checkpoint
-from landsat_fill.training.hardware import training_device, training_precision
-from landsat_fill.training.journal import Journal
-from landsat_fill.training.loop import Loop, Workshop
+from landsat_fill.training.checkpoints import Parts, Progress, WeightAverage, load_checkpoint
+from landsat_fill.training.dataset import largest_sample_px, open_sources
+from landsat_fill.training.loop import Loop, Workshop, join_processes
 from landsat_fill.training.losses import ms_ssim_window_px
 from landsat_fill.training.objective import Objective
-from landsat_fill.training.processes import join_processes
-from landsat_fill.training.resuming import continued
-from landsat_fill.training.run_file import run_file_text
-from landsat_fill.training.settings import USUAL_SIZE_PX, USUAL_STEPS, NetworkSettings
-from landsat_fill.training.sources import largest_sample_px, open_sources
+from landsat_fill.training.run_folder import Journal
+from landsat_fill.training.settings import (
+    USUAL_SIZE_PX,
+    USUAL_STEPS,
+    NetworkSettings,
+    TrainingSettings,
+    changed,
+    read_run_file,
+    run_file_text,
+)
 from landsat_fill.training.validation import ValidationSet
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-    from landsat_fill.networks.interface import Network
-    from landsat_fill.training.listening import Ending, Listener
-    from landsat_fill.training.patches import SampleSource
-    from landsat_fill.training.processes import Processes
+    from landsat_fill.networks.network import Network
+    from landsat_fill.training.loop import Processes
+    from landsat_fill.training.progress import Ending, Listener
     from landsat_fill.training.run_folder import RunFolder
-    from landsat_fill.training.settings import DataSettings, OptimiserSettings, TrainingSettings
+    from landsat_fill.training.samples import SampleSource
+    from landsat_fill.training.settings import DataSettings, OptimiserSettings
+
+
+AUTO = "auto"
+
+
+def training_device(asked: str) -> str:
+    """Return the device to train on: what is asked for, never another; `auto` is a GPU where there is one.
+
+    Raises:
+        UsageError: If there is no such device.
+    """
+    if asked == AUTO:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = asked.partition(":")
+    if asked == "cpu":
+        return asked
+    if kind != "cuda" or (number and not number.isdigit()):
+        raise UsageError(f"expected the device auto, cpu, cuda or cuda:N, but got {asked!r}")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= gpus:
+        raise UsageError(
+            f"expected a GPU as {asked}, but torch {torch.__version__} sees {gpus or 'none'}",
+            hint="train with --device cpu, or install a torch built for this machine's GPU",
+        )
+    return asked
+
+
+def training_precision(asked: str, device: str) -> torch.dtype:
+    """Return the type of numbers that layers work in.
+
+    Args:
+        asked: `float32`, `bfloat16`, or `auto`: bfloat16 where the device multiplies it fast.
+        device: The device.
+    """
+    if asked == AUTO:
+        return torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+    return torch.float32 if asked == "float32" else torch.bfloat16
+
+
+BEGAN_FROM = "began_from"
+"""What the origin of a run's weights is called beside them."""
+
+
+def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
+    """Return the network that a run begins with, ready to learn, and what to write down of its origin.
+
+    Args:
+        settings: The run's.
+
+    Raises:
+        UsageError: If the network doesn't exist, or the weights to begin from are of another one. It may have
+            more of what `growing` names, such as blocks, which begin fresh, and fewer of what `shrinking`
+            names: the last ones are left out.
+        InputError: If these can't be read.
+    """
+    asked = settings.network
+    if not settings.weights:
+        return build_network(asked.name, asked.options), {}
+    file = read_weights_file(Path(settings.weights))
+    _require_kind(file, asked)
+    network = build_network(asked.name, {**file.settings, **asked.options})
+    _require_fit(file, asked, network)
+    known = load_network(file.path, expected_sha256=file.sha256).network
+    # What the file lacks can only be blocks that were added, which say nothing yet.
+    lacking, left_out = network.load_state_dict(known.state_dict(), strict=False)
+    origin = _origin(file)
+    if lacking:
+        origin += f", with {_layers(lacking)} layers added"
+    if left_out:
+        origin += f", with {_layers(left_out)} layers left out"
+    return network, {BEGAN_FROM: origin}
+
+
+def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
+    """Raise UsageError unless the weights are of the network that was asked for."""
+    if file.network != asked.name:
+        raise UsageError(
+            f"expected weights of the network {asked.name} to begin from, "
+            f"but {file.path} holds {file.network}",
+            hint=f"train {file.network}, or give other --weights",
+        )
+
+
+def _require_fit(file: WeightsFile, asked: NetworkSettings, network: Network) -> None:
+    """Raise UsageError unless the settings asked for are those of the weights, or grow or shrink them."""
+    for name, value in asked.options.items():
+        own = file.settings.get(name, value)
+        raised = name in network.growing and value > own  # type: ignore[operator]  # numbers or switches
+        lowered = name in network.shrinking and value < own  # type: ignore[operator]  # numbers
+        if value == own or raised or lowered:
+            continue
+        raise UsageError(
+            f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
+            f"but {file.path} has {own!r}",
+            hint=f"leave network.{name} out: the weights' own settings hold"
+            + (", or raise it" if name in network.growing else ""),
+        )
+
+
+def _layers(names: Collection[str]) -> int:
+    """Return how many layers some parameters are of."""
+    return len({name.rpartition(".")[0] for name in names})
+
+
+def _origin(file: WeightsFile) -> str:
+    """Return which weights these are, and how long they had been trained."""
+    facts = file.facts
+    words = [f"{file.path.name} sha256:{file.sha256}"]
+    if "steps" in facts and "minutes" in facts:
+        words.append(f"{int(facts['steps']):,} steps in {float(facts['minutes']):.0f} minutes")
+    if BEGAN_FROM in facts:
+        words.append(f"which began from {facts[BEGAN_FROM]}")
+    return ", ".join(words)
+
+
+_FREE = ("budget.", "machine.", "validation.patience")
+"""What may change from sitting to sitting: how long it lasts, and where."""
+
+
+def continued(settings: TrainingSettings, folder: RunFolder) -> tuple[Network, Mapping[str, str]]:
+    """Return the network of a run that goes on, as it was built, and what the run wrote down of its origin.
+
+    The file it once began from isn't looked at: it may have gone, or changed.
+
+    Args:
+        settings: Those asked for; sizes and settings of the network that are left open are the run's own.
+        folder: The run's.
+
+    Raises:
+        UsageError: If the settings are another run's.
+        InputError: If the run's can't be read.
+    """
+    own = changed(TrainingSettings(), read_run_file(folder.settings), str(folder.settings))
+    _require_same(settings, own, folder)
+    facts = read_weights_file(folder.last).facts
+    origin = {key: value for key, value in facts.items() if key == BEGAN_FROM}
+    # Of those asked for only unknown ones are left to differ, which are refused here.
+    return build_network(own.network.name, {**own.network.options, **settings.network.options}), origin
+
+
+def _require_same(settings: TrainingSettings, own: TrainingSettings, folder: RunFolder) -> None:
+    """Raise UsageError for a setting that makes it another run."""
+    of_run = dict(_named(own))
+    for name, value in _named(settings):
+        is_open = name == "data.size_px" and not value
+        if is_open or name.startswith(_FREE) or of_run.get(name, value) == value:
+            continue
+        raise UsageError(
+            f"expected {name} to stay {of_run[name]!r} in a run that goes on, but got {value!r}",
+            hint=f"begin another run from what it has learned, with --weights {folder.last}; "
+            "only budget, machine and validation.patience may change",
+        )
+
+
+def _named(owner: Any, table: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every setting with its name, as `-O` takes it."""
+    for f in fields(owner):
+        value = getattr(owner, f.name)
+        if isinstance(value, NetworkSettings):
+            yield "network.name", value.name
+            for key, option in value.options.items():
+                yield f"network.{key}", option
+        elif is_dataclass(value):
+            yield from _named(value, f"{f.name}.")
+        else:
+            yield table + f.name, value
 
 
 class Result(NamedTuple):

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landsat_fill.networks.interface import Prediction
+    from landsat_fill.networks.network import Prediction
     from landsat_fill.training.objective import Objective
-    from landsat_fill.training.patches import SampleSource
+    from landsat_fill.training.samples import SampleSource
+
 
 GAP_WIDTHS_PX = (4.0, 8.0, 14.0)
 """From a third of the way out from nadir to the edge of the swath."""

@@ -16,8 +16,8 @@ from processes import machine
 from tables import figure_table, show
 
 from landsat_fill.evaluation import SimulatedStripes, hide
-from landsat_fill.evaluation.accuracy import determination
-from landsat_fill.evaluation.images import Sampling, read_images
+from landsat_fill.evaluation.metrics import determination
+from landsat_fill.evaluation.trials import Sampling, read_images
 from landsat_fill.io import find_inputs, open_input
 from landsat_fill.methods import Context, create_method
 from landsat_fill.pipeline import choose_device, fill_array

@@ -12,7 +12,7 @@ import numpy as np
 import rasterio
 from tables import figure_table, show
 
-from landsat_fill.cli.method_rows import methods_of
+from landsat_fill.cli.evaluate import methods_of
 from landsat_fill.evaluation import SimulatedStripes, hide, method_label
 from landsat_fill.methods import Context
 from landsat_fill.pipeline import fill_array

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from method_scores import MethodScores
     from run_record import RunRecord
 
-    from landsat_fill.networks.weights_file import WeightsFile
+    from landsat_fill.networks.weights import WeightsFile
 
 LICENCE = "MIT"
 

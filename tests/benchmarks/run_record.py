@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from landsat_fill.training.manifest import Manifest
+    from landsat_fill.training.dataset_manifest import Manifest
     from landsat_fill.training.settings import TrainingSettings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -72,12 +72,9 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         LandsatFillError: If its files can't be read.
     """
-    from landsat_fill.training.journal import read_journal
-    from landsat_fill.training.manifest import MANIFEST_NAME, read_manifest
-    from landsat_fill.training.recipes import recipe
-    from landsat_fill.training.run_file import read_run_file
-    from landsat_fill.training.run_folder import RunFolder
-    from landsat_fill.training.settings import changed
+    from landsat_fill.training.dataset_manifest import MANIFEST_NAME, read_manifest
+    from landsat_fill.training.run_folder import RunFolder, read_journal
+    from landsat_fill.training.settings import changed, read_run_file, recipe
 
     run = RunFolder(folder)
     tables = read_run_file(run.settings)
@@ -136,7 +133,7 @@ def portable(path: str) -> str:
 def _command(settings: TrainingSettings, folder: Path) -> list[str]:
     """Return the words that repeat a run: what departs from the network's recipe."""
     from landsat_fill.networks.catalogue import build_network, settings_of
-    from landsat_fill.training.recipes import recipe
+    from landsat_fill.training.settings import recipe
 
     name = settings.network.name
     usual = recipe(name)

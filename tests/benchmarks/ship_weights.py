@@ -22,7 +22,7 @@ from run_record import CHECKOUT, facts_of, read_run
 from landsat_fill.errors import LandsatFillError
 
 if TYPE_CHECKING:
-    from landsat_fill.networks.interface import Network
+    from landsat_fill.networks.network import Network
 
 
 def main() -> None:
@@ -42,9 +42,8 @@ def ship(options: argparse.Namespace) -> list[str]:
         LandsatFillError: If the run or its weights can't be read, or a file can't be written.
         SystemExit: If the numbers don't fit half precision, or the scores are those of something else.
     """
-    from landsat_fill.io.text_files import write_text_atomically
-    from landsat_fill.networks.weights import load_network, save_network
-    from landsat_fill.networks.weights_file import SUFFIX, read_weights_file
+    from landsat_fill.io.atomic import write_text_atomically
+    from landsat_fill.networks.weights import SUFFIX, load_network, read_weights_file, save_network
     from landsat_fill.training.run_folder import RunFolder
 
     record = read_run(options.run)
@@ -94,8 +93,8 @@ def _list_sum(weights: Path, sha256: str) -> Path:
 
     The other lines stay: a file that was damaged since must not become a good one.
     """
-    from landsat_fill.io.text_files import write_text_atomically
-    from landsat_fill.networks.shipped import SUMS_NAME
+    from landsat_fill.io.atomic import write_text_atomically
+    from landsat_fill.networks.weights import SUMS_NAME
 
     path = weights.with_name(SUMS_NAME)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -8,16 +8,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from landsat_fill.cli.dataset import register
+from landsat_fill.cli.train import register_dataset
 from landsat_fill.training.dataset import open_samples
-from landsat_fill.training.manifest import read_manifest
+from landsat_fill.training.dataset_manifest import read_manifest
 
 
 @pytest.fixture
 def dataset():
     """Return a function that runs the command alone."""
     app = typer.Typer()
-    register(app)
+    register_dataset(app)
     app.command("other")(lambda: None)
 
     def run(*arguments):

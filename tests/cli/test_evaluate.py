@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from landsat_fill.cli.method_rows import labels_of, methods_of
+from landsat_fill.cli.evaluate import labels_of, methods_of
 from landsat_fill.errors import UsageError
 from landsat_fill.evaluation import method_label
 

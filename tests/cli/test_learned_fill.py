@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pytest
 
+from landsat_fill.networks import weights
+
 pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
@@ -122,9 +124,8 @@ def test_own_weights(make, run, opened, tiny_models):
 def test_weights_that_are_not_shipped_stop_before_the_first_scene(
     make, run, tiny_folder, tmp_path, monkeypatch
 ):
-    from landsat_fill.networks import shipped
 
-    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path / "none")
     ended = run(make(count=1).path, "-m", "unet")
     assert ended.code == 1
     assert "expected the weights unet.safetensors in" in ended.err_in_a_line

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from landsat_fill.networks import shipped
+from landsat_fill.networks import weights
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def own_folder(tiny_folder, tmp_path, monkeypatch):
     """Return a copy of the tiny weights that may be spoilt."""
     for path in tiny_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -56,7 +56,7 @@ def test_damage_is_an_error_and_the_rest_is_shown(run, own_folder, as_json):
 
 
 def test_nothing_shipped(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
     ended = run("models")
     assert ended.code == 0
     assert "No weights are shipped" in ended.out

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from rasterio.enums import Resampling
 
-from landsat_fill.io import Layout
+from landsat_fill.io import read_profile
 
 PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
 
@@ -26,7 +26,7 @@ def assert_same(before, after, opened):
         np.testing.assert_array_equal(target.read(), source.read())
         np.testing.assert_array_equal(target.dataset_mask(), source.dataset_mask())
         assert target.tags() == source.tags()
-    assert Layout.of(after) == Layout.of(before)
+    assert read_profile(after) == read_profile(before)
 
 
 @pytest.mark.parametrize("size", [64, 100, 128])
@@ -114,7 +114,7 @@ def test_a_patch_of_another_size_is_refused(make, run, tmp_path):
     assert "rows, columns and type" in ended.err
 
 
-@pytest.mark.parametrize("manifest", [None, "", "{}", "[]", '{"size_px": 64, "layout": {}, "patches": [1]}'])
+@pytest.mark.parametrize("manifest", [None, "", "{}", "[]", '{"size_px": 64, "profile": {}, "patches": [1]}'])
 def test_a_folder_without_patches_is_refused(run, tmp_path, manifest):
     if manifest is not None:
         (tmp_path / "patches.json").write_text(manifest)

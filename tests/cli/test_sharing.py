@@ -8,8 +8,8 @@ import time
 import pytest
 
 from landsat_fill.io import Claim
-from landsat_fill.pipeline import choose_devices, devices
-from landsat_fill.pipeline.waiting import Waiting
+from landsat_fill.pipeline import choose_devices, resources
+from landsat_fill.pipeline.workers import Waiting
 
 
 def filled(folder):
@@ -76,7 +76,7 @@ def test_a_scene_that_another_run_has_is_waited_for(make, run, tmp_path, jobs):
 
 def test_a_scene_that_another_run_has_done_is_skipped(make, run, tmp_path, monkeypatch):
     """Between the plan and the claim, the other run comes to its end."""
-    from landsat_fill.pipeline import attempt as module
+    from landsat_fill.pipeline import fill_scene as module
 
     made = make("a.tif", count=1)
     really = module.attempt
@@ -146,9 +146,9 @@ def test_processes_are_spread_over_graphics_processors(monkeypatch, asked, proce
         class cuda:  # noqa: N801
             device_count = staticmethod(lambda: 3)
 
-    monkeypatch.setattr(devices, "import_torch", lambda: Torch)
+    monkeypatch.setattr(resources, "import_torch", lambda: Torch)
     problem = {f"cuda:{number}": "it is broken" for number in broken}
-    monkeypatch.setattr(devices, "_cuda_problem", problem.get)
+    monkeypatch.setattr(resources, "_cuda_problem", problem.get)
     assert list(choose_devices(asked, _Info, processes)) == expected
 
 

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from landsat_fill.networks.shipped import shipped_folder
+from landsat_fill.networks.weights import shipped_folder
 
 SHIPPED = {
     "band-unet": ("band-unet", "--uncertainty"),

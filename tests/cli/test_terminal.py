@@ -131,7 +131,7 @@ def test_a_defect_is_an_error_with_a_hint_not_a_traceback(make, run, monkeypatch
     def broken(*_arguments, **_options):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("landsat_fill.pipeline.fill.fill_tiles", broken)
+    monkeypatch.setattr("landsat_fill.pipeline.fill_scene.fill_tiles", broken)
     made = make(count=1)
     ended = run(made.path)
     assert ended.code == 1
@@ -158,7 +158,7 @@ def test_ctrl_c_is_130(make, run, monkeypatch):
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("landsat_fill.pipeline.fill.fill_tiles", interrupted)
+    monkeypatch.setattr("landsat_fill.pipeline.fill_scene.fill_tiles", interrupted)
     made = make(count=1)
     ended = run(made.path)
     assert ended.code == 130

@@ -12,7 +12,7 @@ from pystac.extensions.projection import ProjectionExtension
 from rasterio.transform import Affine
 
 from landsat_fill.cluster import Archive, RoundFacts, lines_of, manifest_text, merge, scene_states
-from landsat_fill.cluster.items import _outline
+from landsat_fill.cluster.merging import _outline
 from landsat_fill.io import find_inputs
 from landsat_fill.pipeline import OutputRequest, plan_jobs
 from landsat_fill.scene import Grid

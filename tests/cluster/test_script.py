@@ -16,8 +16,7 @@ from landsat_fill.cluster import (
     with_directives,
     with_round,
 )
-from landsat_fill.cluster.script import throttle_of, with_merge_log
-from landsat_fill.cluster.settings import seconds_of
+from landsat_fill.cluster.script import seconds_of, throttle_of, with_merge_log
 from landsat_fill.errors import UsageError
 from landsat_fill.version import __version__
 

@@ -17,7 +17,7 @@ from landsat_fill.cluster import (
     scene_states,
     slurm,
 )
-from landsat_fill.cluster.round import Array
+from landsat_fill.cluster.archive import Array
 from landsat_fill.cluster.slurm import QueuedTask, SlurmError
 from landsat_fill.errors import InputError, OutputError
 from landsat_fill.io import Claim

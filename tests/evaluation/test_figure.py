@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from landsat_fill.errors import MissingPackageError, UsageError
-from landsat_fill.evaluation.calibration import calibration_curves
-from landsat_fill.evaluation.crops import picture_grid
-from landsat_fill.evaluation.example import Example
-from landsat_fill.evaluation.figure import draw_figure, write_figure
-from landsat_fill.evaluation.results import ALL_BANDS, Record, Results
+from landsat_fill.evaluation.figures import calibration_curves, draw_figure, picture_grid, write_figure
+from landsat_fill.evaluation.metrics import NOMINAL_PCT
+from landsat_fill.evaluation.results import ALL_BANDS, Example, Record, Results
 from landsat_fill.evaluation.scoring import Scores
-from landsat_fill.evaluation.uncertainty import NOMINAL_PCT
 from landsat_fill.scene import Filled
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from landsat_fill.errors import UsageError
-from landsat_fill.evaluation.hiding import hide
+from landsat_fill.evaluation.trials import hide
 
 SHAPE = (2, 3, 4)
 BOOLEANS = hnp.arrays(np.bool_, SHAPE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landsat_fill.evaluation.markdown import as_markdown, write_markdown
+from landsat_fill.evaluation.report import as_markdown, write_markdown
 from landsat_fill.evaluation.results import ALL_BANDS, Record, Results
 from landsat_fill.evaluation.scoring import Scores
 

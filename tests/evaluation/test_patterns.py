@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landsat_fill.evaluation.patterns import (
-    FLOOR_WIDTHS_PX,
-    PAPER_PERCENTAGES,
-    RealStripes,
-    SimulatedStripes,
-)
+from landsat_fill.evaluation.trials import FLOOR_WIDTHS_PX, PAPER_PERCENTAGES, RealStripes, SimulatedStripes
 
 SHAPE = (2, 330, 200)
 

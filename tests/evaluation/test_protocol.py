@@ -21,10 +21,10 @@ from landsat_fill.evaluation import (
     method_label,
     summarise_groups,
 )
-from landsat_fill.evaluation.calibration import calibration_curves
-from landsat_fill.evaluation.uncertainty import NOMINAL_PCT
+from landsat_fill.evaluation.figures import calibration_curves
+from landsat_fill.evaluation.metrics import NOMINAL_PCT
 from landsat_fill.methods import Context, MethodInfo
-from landsat_fill.methods.inverse_distance import InverseDistance
+from landsat_fill.methods.interpolation import InverseDistance
 from landsat_fill.scene import Filled, Gaps
 
 STRIPES = SimulatedStripes.of_width(6)

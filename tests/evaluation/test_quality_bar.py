@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from landsat_fill.evaluation import FLOOR_WIDTHS_PX, SimulatedStripes, evaluate, summarise
-from landsat_fill.evaluation.summaries import summarise_pattern
+from landsat_fill.evaluation.results import summarise_pattern
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.methods import DEFAULT_METHOD, create_method
 

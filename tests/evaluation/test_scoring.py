@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from landsat_fill.evaluation.hiding import Trial, hide
 from landsat_fill.evaluation.scoring import Scores, score_bands, score_together
+from landsat_fill.evaluation.trials import Trial, hide
 from landsat_fill.scene import Filled
 
 SHAPE = (2, 24, 24)

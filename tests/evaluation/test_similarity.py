@@ -5,11 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landsat_fill.evaluation.similarity import (
-    multi_scale_similarity,
-    multi_scale_window_px,
-    similarity_map,
-)
+from landsat_fill.evaluation.metrics import multi_scale_similarity, multi_scale_window_px, similarity_map
 
 
 def pair(side: int) -> tuple[np.ndarray, np.ndarray]:

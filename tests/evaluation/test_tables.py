@@ -9,16 +9,9 @@ import math
 import pytest
 
 from landsat_fill.errors import OutputError
-from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results
+from landsat_fill.evaluation.report import as_json, record_rows, summary_rows, write_csv, write_json
+from landsat_fill.evaluation.results import ALL_BANDS, ALL_PATTERNS, Failure, Record, Results, summarise
 from landsat_fill.evaluation.scoring import SCORE_NAMES, Scores
-from landsat_fill.evaluation.summaries import ALL_PATTERNS, summarise
-from landsat_fill.evaluation.tables import (
-    as_json,
-    record_rows,
-    summary_rows,
-    write_csv,
-    write_json,
-)
 
 
 def record(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from landsat_fill.evaluation.uncertainty import NOMINAL_PCT, coverages, ranked_probability_score
+from landsat_fill.evaluation.metrics import NOMINAL_PCT, coverages, ranked_probability_score
 
 
 def test_coverage_by_hand():

@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from landsat_fill.evaluation.spectrum import spectral_angle_deg
-from landsat_fill.evaluation.visibility import stripe_visibility
+from landsat_fill.evaluation.metrics import spectral_angle_deg, stripe_visibility
 
 
 def stripe(height: int = 12, width: int = 8) -> np.ndarray:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from landsat_fill.errors import UsageError
-from landsat_fill.gaps.borrowed import gaps_from
-from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
+from landsat_fill.gaps.simulation import StripeModel, gaps_from, simulate_gaps
 
 
 def even_stripes(height: int, width: int) -> np.ndarray:

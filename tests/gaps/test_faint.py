@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from landsat_fill.gaps.faint import contaminated_border_px, find_faint_stripes
+from landsat_fill.gaps.residual_stripes import contaminated_border_px, find_faint_stripes
 
 SIDE_PX = 400
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from swath_outline import fit_swath, frame_swath
 
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.footprint import FootprintSurvey, reach_for_period
-from landsat_fill.gaps.outline import fit_swath, frame_swath
 from landsat_fill.gaps.simulation import StripeModel, lay_stripes
 from landsat_fill.scene import Window
 

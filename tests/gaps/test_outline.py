@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from swath_outline import MARGIN_PX, SIDE_STRAY_PX, SwathOutline, fit_swath, frame_swath
 
 from landsat_fill.errors import UsageError
-from landsat_fill.gaps.outline import MARGIN_PX, SIDE_STRAY_PX, SwathOutline, fit_swath, frame_swath
 from landsat_fill.gaps.simulation import StripeModel, lay_stripes
 from landsat_fill.scene import Window
 

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landsat_fill.gaps.runs import find_runs, runs_of_pixels
-from landsat_fill.gaps.sides import find_side
-from landsat_fill.gaps.straight import Line, fit_line
+from landsat_fill.gaps.run_lengths import find_runs, runs_of_pixels
+from landsat_fill.gaps.swath_edges import Line, find_side, fit_line
 from landsat_fill.scene import Window
 
 PLACES = np.arange(1000)

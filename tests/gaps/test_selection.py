@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landsat_fill.errors import UsageError
-from landsat_fill.gaps.selection import Holes, select, selection_halo_px
+from landsat_fill.gaps.holes import Holes, select, selection_halo_px
 from landsat_fill.gaps.stripes import StripeGeometry
 
 PERIOD_PX = 33

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landsat_fill.io.block_rows import BlockRows
+from landsat_fill.io.writer import BlockRows
 from landsat_fill.scene import Window
 
 HEIGHT, WIDTH, BLOCK = 100, 5, 16

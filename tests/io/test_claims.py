@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from landsat_fill.io import Claim, TakenError, claim_owner, claims
-from landsat_fill.io.claims import LEASE_S, claim_path
+from landsat_fill.io import Claim, TakenError, claim_owner, locks
+from landsat_fill.io.locks import LEASE_S, claim_path
 
 HOLD = """
 import sys, time
@@ -116,7 +116,7 @@ def test_the_lock_of_a_dead_machine_is_broken(tmp_path):
 
 
 def test_an_owner_touches_its_claim(tmp_path, monkeypatch):
-    monkeypatch.setattr(claims, "BEAT_S", 0.01)
+    monkeypatch.setattr(locks, "BEAT_S", 0.01)
     target = tmp_path / "out.tif"
     with Claim(target):
         os.utime(claim_path(target), (0, 0))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from landsat_fill.errors import UsageError
-from landsat_fill.io.creation_options import cog_options, gtiff_options
-from landsat_fill.io.layout import BandLayout, Layout
+from landsat_fill.io.profile_files import cog_options, gtiff_options
+from landsat_fill.io.raster_profile import BandProfile, RasterProfile
 
-LAYOUT = Layout(64, 64, "uint8", (BandLayout(),), predictor=2, bits=7)
+LAYOUT = RasterProfile(64, 64, "uint8", (BandProfile(),), predictor=2, bits=7)
 
 
 @pytest.mark.parametrize("options_of", [gtiff_options, cog_options])

@@ -16,7 +16,7 @@ from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.geotiff import open_geotiff
-from landsat_fill.io.reading import SceneReader
+from landsat_fill.io.reader import SceneReader
 
 USGS_NAME = "LE07_L1TP_167055_20170316_20170411_01_T1_B4.TIF"
 

@@ -13,8 +13,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.inputs import Input, InputKind, find_inputs
-from landsat_fill.io.opening import open_input
+from landsat_fill.io.inputs import Input, InputKind, find_inputs, open_input
 
 L1 = "LE07_L1TP_007059_20161209_20170130_01_T1"
 OTHER = "LE07_L1TP_007059_20020101_20170130_01_T1"

@@ -1,4 +1,4 @@
-"""A raster written from the layout of another says everything the other said."""
+"""A raster written from the profile of another says everything the other said."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
-from landsat_fill.io.layout import Layout
-from landsat_fill.io.writing import RasterWriter
+from landsat_fill.io import read_profile
+from landsat_fill.io.raster_profile import RasterProfile
+from landsat_fill.io.writer import RasterWriter
 from landsat_fill.scene import Grid, Window
 
 UTM = CRS.from_epsg(32637)
@@ -55,19 +56,19 @@ def opened(path):
 
 
 def rewritten(source, target, **options):
-    """Write the pixels of `source` to `target` as its layout says, and return the layout of the result."""
-    layout = Layout.of(source)
+    """Write the pixels of `source` to `target` as its profile says, and return the profile of the result."""
+    profile = read_profile(source)
     with opened(source) as dataset:
         colours = [c.name for c in dataset.colorinterp]
         pixels = dataset.read([i for i, colour in enumerate(colours, 1) if colour != "alpha"])
         alpha = dataset.read(colours.index("alpha") + 1) if "alpha" in colours else None
         valid = dataset.dataset_mask() > 0
-    with RasterWriter(target, layout, **options) as writer:
+    with RasterWriter(target, profile, **options) as writer:
         writer.write(pixels, Window(0, 0, *pixels.shape[1:]), valid=valid, alpha=alpha)
     with opened(source) as before, opened(target) as after:
         np.testing.assert_array_equal(before.read(), after.read())
     assert [p.name for p in target.parent.iterdir() if p not in (source, target)] == []
-    return Layout.of(target)
+    return read_profile(target)
 
 
 @pytest.fixture
@@ -173,11 +174,11 @@ def test_comes_back_as_it_was(item, paths):
     source, target = paths
     make(source, **ITEMS[item])
 
-    assert rewritten(source, target) == Layout.of(source)
+    assert rewritten(source, target) == read_profile(source)
 
 
-# What the examples above are meant to say, said here apart from Layout: if it lost an item on both sides,
-# the two layouts would still be equal.
+# What the examples above are meant to say, said here apart from RasterProfile: if it lost an item on both
+# sides, the two profiles would still be equal.
 @pytest.mark.parametrize(
     ("item", "question", "answer"),
     [
@@ -267,7 +268,7 @@ def test_any_combination_comes_back(
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.tif", Path(folder) / "out.tif"
         make(source, dtype=dtype, count=count, height=shape[0], width=shape[1], describe=describe, **options)
-        assert rewritten(source, target) == Layout.of(source)
+        assert rewritten(source, target) == read_profile(source)
 
 
 @pytest.mark.parametrize("resampling", ["nearest", "average", "cubic", "gauss", "mode"])
@@ -277,9 +278,9 @@ def test_overviews_are_rebuilt_at_the_same_levels_and_in_the_same_way(resampling
     with rasterio.open(source, "r+") as dataset:
         dataset.build_overviews([2, 4, 8], Resampling[resampling])
 
-    layout = rewritten(source, target)
+    profile = rewritten(source, target)
 
-    assert (layout.overviews, layout.overview_resampling) == ((2, 4, 8), resampling)
+    assert (profile.overviews, profile.overview_resampling) == ((2, 4, 8), resampling)
     with rasterio.open(source, overview_level=1) as before, rasterio.open(target, overview_level=1) as after:
         np.testing.assert_array_equal(before.read(), after.read())
 
@@ -290,8 +291,8 @@ def test_a_sparse_file_stays_sparse(paths):
                        transform=NORTH_UP, tiled=True, nodata=0, sparse_ok=True) as dataset:  # fmt: skip
         dataset.write(np.ones((1, 256, 256), "uint8"), window=((0, 256), (256, 512)))
 
-    assert rewritten(source, target) == Layout.of(source)
-    assert Layout.of(target).sparse
+    assert rewritten(source, target) == read_profile(source)
+    assert read_profile(target).sparse
     assert target.stat().st_size < 2 * 65536
 
 
@@ -301,7 +302,7 @@ def test_a_cloud_optimized_file_stays_one(paths):
     rasterio.shutil.copy(plain, source, driver="COG", compress="LZW", predictor="YES", blocksize=256)
     plain.unlink()
 
-    assert rewritten(source, target) == Layout.of(source)
+    assert rewritten(source, target) == read_profile(source)
     with rasterio.open(target) as dataset:
         assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
 
@@ -319,10 +320,10 @@ def test_a_compression_that_loses_detail_gives_way_to_deflate(options, reason, p
     source, target = paths
     make(source, **options)
 
-    layout = rewritten(source, target)
+    profile = rewritten(source, target)
 
-    assert layout.compression == "DEFLATE"
-    assert any(reason in note and "DEFLATE" in note for note in Layout.of(source).notes)
+    assert profile.compression == "DEFLATE"
+    assert any(reason in note and "DEFLATE" in note for note in read_profile(source).notes)
 
 
 def test_a_mask_beside_the_file_becomes_one_inside(paths):
@@ -333,10 +334,10 @@ def test_a_mask_beside_the_file_becomes_one_inside(paths):
             dataset.write_mask(np.arange(70 * 90).reshape(70, 90) % 5 > 0)
     beside = source.with_name("in.tif.msk")
     assert beside.exists()
-    layout = Layout.of(source)
+    profile = read_profile(source)
     with rasterio.open(source) as dataset:
         pixels, valid = dataset.read(), dataset.dataset_mask() > 0
-    with RasterWriter(target, layout) as writer:
+    with RasterWriter(target, profile) as writer:
         writer.write(pixels, Window(0, 0, 70, 90), valid=valid)
 
     assert not target.with_name("out.tif.msk").exists()
@@ -350,12 +351,12 @@ def test_another_format_is_written_as_a_geotiff_with_the_same_metadata(paths):
     envi = source.with_name("in.dat")
     rasterio.shutil.copy(source, envi, driver="ENVI")
 
-    layout = Layout.of(envi)
+    profile = read_profile(envi)
 
-    assert any("ENVI" in note for note in layout.notes)
-    assert (layout.nodata, layout.crs, layout.transform) == (-1.0, UTM, NORTH_UP)
-    assert [band.description for band in layout.bands] == ["a", "b", "c"]
-    with RasterWriter(target, layout) as writer:
+    assert any("ENVI" in note for note in profile.notes)
+    assert (profile.nodata, profile.crs, profile.transform) == (-1.0, UTM, NORTH_UP)
+    assert [band.description for band in profile.bands] == ["a", "b", "c"]
+    with RasterWriter(target, profile) as writer:
         writer.write(np.ones((3, 70, 90), "int16"), Window(0, 0, 70, 90))
     with rasterio.open(target) as dataset:
         assert (dataset.driver, dataset.dtypes[0]) == ("GTiff", "int16")
@@ -367,26 +368,26 @@ def test_a_nodata_tag_that_no_pixel_can_have_is_dropped(paths):
     # rasterio won't write such a tag, so it goes in by hand: GDAL_NODATA, ASCII, 4 bytes.
     entry = struct.pack("<HHI", 42113, 2, 4)
     source.write_bytes(source.read_bytes().replace(entry + b"255\0", entry + b"999\0"))
-    layout = Layout.of(source)
+    profile = read_profile(source)
 
-    assert layout.nodata is None
+    assert profile.nodata is None
 
 
 def test_huge_strips_are_cut_into_strips_that_fit_in_memory(paths):
     source, _ = paths
     make(source, count=1, height=3000, width=8000, blockysize=2500, compress="DEFLATE")
 
-    layout = Layout.of(source)
+    profile = read_profile(source)
 
-    assert layout.block_height * 8000 <= 16 << 20
-    assert any("strips" in note for note in layout.notes)
+    assert profile.block_height * 8000 <= 16 << 20
+    assert any("strips" in note for note in profile.notes)
 
 
 def test_a_subset_keeps_its_bands_and_the_alpha_band(paths):
     source, _ = paths
     make(source, count=5, describe=colouring("red", "green", "blue", "undefined", "alpha"), photometric="RGB")
 
-    subset = Layout.of(source).for_bands([3, 4])
+    subset = read_profile(source).for_bands([3, 4])
 
     assert [band.colour for band in subset.bands] == ["blue", "undefined", "alpha"]
     assert subset.photometric == "MINISBLACK"
@@ -396,9 +397,9 @@ def test_a_subset_keeps_its_bands_and_the_alpha_band(paths):
 def test_a_window_keeps_every_pixel_on_its_place_on_the_ground(paths):
     source, _ = paths
     make(source)
-    layout = Layout.of(source)
+    profile = read_profile(source)
 
-    part = layout.for_window(Window(20, 30, 40, 50))
+    part = profile.for_window(Window(20, 30, 40, 50))
 
     assert (part.height, part.width) == (40, 50)
     assert (part.transform.c, part.transform.f) == (500000.0 + 30 * 30.0, 1200000.0 - 20 * 30.0)
@@ -409,8 +410,8 @@ def test_a_window_moves_control_points_and_coefficients_along(tmp_path):
     coefficients = make(tmp_path / "rpcs.tif", **ITEMS["rpcs"])
     window = Window(20, 30, 40, 50)
 
-    moved = Layout.of(points).for_window(window).gcps
-    rpcs = Layout.of(coefficients).for_window(window).rpcs
+    moved = read_profile(points).for_window(window).gcps
+    rpcs = read_profile(coefficients).for_window(window).rpcs
 
     assert [(p.row, p.col) for p in moved] == [(-20, -30), (-20, 60), (50, -30), (50, 60)]
     assert (rpcs.line_off, rpcs.samp_off) == (15.0, 15.0)
@@ -422,7 +423,7 @@ def test_a_layer_lies_on_the_same_grid_and_speaks_for_itself(paths):
          describe=tagging(SENSOR="ETM+", AREA_OR_POINT="Point"))  # fmt: skip
     colours = {0: (0, 0, 0, 0), 1: (10, 20, 30, 255)}
 
-    layer = Layout.of(source).layer(
+    layer = read_profile(source).layer(
         "uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags={"0": "outside"}
     )
     with RasterWriter(target, layer) as writer:
@@ -439,28 +440,30 @@ def test_a_float_layer_of_an_integer_file_gets_a_predictor_for_floats(paths):
     source, target = paths
     make(source, compress="LZW", predictor=2)
 
-    layer = Layout.of(source).layer("float32", nodata=math.nan, descriptions=["a", "b", "c"])
+    layer = read_profile(source).layer("float32", nodata=math.nan, descriptions=["a", "b", "c"])
     with RasterWriter(target, layer) as writer:
         writer.write(np.ones((3, 70, 90), "float32"), Window(0, 0, 70, 90))
 
-    assert Layout.of(target) == layer
+    assert read_profile(target) == layer
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
 def test_a_plain_layout_makes_a_compressed_tiled_file(dtype, tmp_path):
     target = tmp_path / "new.tif"
-    layout = Layout.plain(Grid(70, 90, NORTH_UP, UTM), dtype, count=2, nodata=1, descriptions=["a", "b"])
+    profile = RasterProfile.plain(
+        Grid(70, 90, NORTH_UP, UTM), dtype, count=2, nodata=1, descriptions=["a", "b"]
+    )
 
-    with RasterWriter(target, layout) as writer:
+    with RasterWriter(target, profile) as writer:
         writer.write(np.ones((2, 70, 90), dtype), Window(0, 0, 70, 90))
 
-    assert Layout.of(target) == layout
-    assert layout.tiled
-    assert layout.compression == "DEFLATE"
+    assert read_profile(target) == profile
+    assert profile.tiled
+    assert profile.compression == "DEFLATE"
 
 
 def test_statistics_are_dropped_when_pixels_change(paths):
     source, _ = paths
     make(source, describe=tagging(band=1, STATISTICS_MEAN="4.5", WAVELENGTH="0.5"))
 
-    assert Layout.of(source).without_statistics().bands[0].tags == {"": {"WAVELENGTH": "0.5"}}
+    assert read_profile(source).without_statistics().bands[0].tags == {"": {"WAVELENGTH": "0.5"}}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landsat_fill.io.naming import FileKind, Quantity, is_landsat_name, read_name, sensor_bands
+from landsat_fill.io.usgs_names import FileKind, Quantity, is_landsat_name, read_name, sensor_bands
 from landsat_fill.scene import BandRole
 
 COLLECTION = "LE07_L1TP_007059_20161209_20170130_01_T1"

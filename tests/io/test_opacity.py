@@ -7,8 +7,8 @@ import pytest
 import rasterio
 from affine import Affine
 
-from landsat_fill.io import Layout, find_inputs, open_input
-from landsat_fill.io.opacity import opacity_band
+from landsat_fill.io import find_inputs, open_input, read_profile
+from landsat_fill.io.profile_files import opacity_band
 
 SHAPE = (300, 400)
 GENERATOR = np.random.default_rng(5)
@@ -35,6 +35,6 @@ def test_a_band_called_alpha_is_opacity_if_it_looks_so(tmp_path, fourth, nodata,
     path = write(tmp_path / "scene.tif", fourth, nodata)
     with rasterio.open(path) as dataset:
         assert opacity_band(dataset) == expected
-    assert Layout.of(path).alpha == expected
+    assert read_profile(path).alpha == expected
     (scene,) = open_input(find_inputs([str(path)])[0][0])
     assert len(scene.bands) == (4 if expected is None else 3)

@@ -16,7 +16,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.gdal_session import gdal_session, open_dataset
+from landsat_fill.io.gdal import gdal_session, open_dataset
 from landsat_fill.io.products import find_products, open_band_file
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError
-from landsat_fill.io.blocks import tiff_blocks
 from landsat_fill.io.geotiff import open_geotiff, value_range
-from landsat_fill.io.reading import SceneReader
+from landsat_fill.io.reader import SceneReader
+from landsat_fill.io.tiff_structure import tiff_blocks
 from landsat_fill.scene import Grid, QualityBand, Scene, SceneBand, Window
 
 TRANSFORM = Affine(30, 0, 5e5, 0, -30, 1e6)

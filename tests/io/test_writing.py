@@ -22,29 +22,29 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from landsat_fill.errors import OutputError, UsageError
-from landsat_fill.io.atomic import PARTIAL_SUFFIX, remove_stale_partials
+from landsat_fill.io import read_profile
+from landsat_fill.io.atomic import PARTIAL_SUFFIX, append_line, remove_stale_partials, write_text_atomically
 from landsat_fill.io.geotiff import open_geotiff
-from landsat_fill.io.layout import Layout
-from landsat_fill.io.reading import SceneReader
-from landsat_fill.io.text_files import append_line, write_text_atomically
-from landsat_fill.io.writing import RasterWriter
+from landsat_fill.io.raster_profile import RasterProfile
+from landsat_fill.io.reader import SceneReader
+from landsat_fill.io.writer import RasterWriter
 from landsat_fill.scene import Grid, Window
 
 GRID = Grid(100, 80, Affine(30.0, 0.0, 5e5, 0.0, -30.0, 1e6), CRS.from_epsg(32637))
 
 
 def plain(*, count=2, dtype="uint8", grid=GRID, **changes):
-    return replace(Layout.plain(grid, dtype, count=count), **changes)
+    return replace(RasterProfile.plain(grid, dtype, count=count), **changes)
 
 
-def random_pixels(layout, seed=0):
-    shape = layout.count, layout.height, layout.width
-    return np.random.default_rng(seed).integers(0, 100, shape).astype(layout.dtype)
+def random_pixels(profile, seed=0):
+    shape = profile.count, profile.height, profile.width
+    return np.random.default_rng(seed).integers(0, 100, shape).astype(profile.dtype)
 
 
-def write_whole(target, layout, pixels, **options):
-    with RasterWriter(target, layout, **options) as writer:
-        writer.write(pixels, Window(0, 0, layout.height, layout.width))
+def write_whole(target, profile, pixels, **options):
+    with RasterWriter(target, profile, **options) as writer:
+        writer.write(pixels, Window(0, 0, profile.height, profile.width))
 
 
 def names(folder):
@@ -61,17 +61,17 @@ def names(folder):
 )
 def test_strips_of_any_height_come_back_bit_by_bit(strips, block, tiled, interleave, masked):
     block = -(-block // 16) * 16 if tiled else block
-    layout = plain(
+    profile = plain(
         tiled=tiled, block_height=block, block_width=block, interleave=interleave, masked=masked
     )  # fmt: skip
-    pixels = random_pixels(layout)
+    pixels = random_pixels(profile)
     valid = np.random.default_rng(1).random(pixels.shape[1:]) > 0.5
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.tif"
-        with RasterWriter(target, layout) as writer:
+        with RasterWriter(target, profile) as writer:
             row = 0
-            for height in [*strips, layout.height]:
-                height = min(height, layout.height - row)
+            for height in [*strips, profile.height]:
+                height = min(height, profile.height - row)
                 if height:
                     rows = slice(row, row + height)
                     writer.write(pixels[:, rows], Window(row, 0, height, 80), valid=valid[rows])
@@ -83,14 +83,14 @@ def test_strips_of_any_height_come_back_bit_by_bit(strips, block, tiled, interle
 
 
 def test_windows_in_any_order_come_back_bit_by_bit(tmp_path):
-    layout = plain(block_height=32, block_width=32, masked=True)
-    pixels = random_pixels(layout)
+    profile = plain(block_height=32, block_width=32, masked=True)
+    pixels = random_pixels(profile)
     windows = [
         Window(r, c, min(30, 100 - r), min(30, 80 - c)) for r in range(0, 100, 30) for c in range(0, 80, 30)
     ]
     np.random.default_rng(4).shuffle(windows)
 
-    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+    with RasterWriter(tmp_path / "out.tif", profile) as writer:
         for window in windows:
             writer.write(pixels[:, *window.slices], window)
 
@@ -100,11 +100,11 @@ def test_windows_in_any_order_come_back_bit_by_bit(tmp_path):
 
 def test_no_block_is_written_twice(tmp_path):
     """A block written twice would leave its first version behind as dead bytes."""
-    layout = plain(grid=replace(GRID, height=600, width=300), block_height=64, block_width=64)
-    pixels = random_pixels(layout)
-    write_whole(tmp_path / "whole.tif", layout, pixels)
+    profile = plain(grid=replace(GRID, height=600, width=300), block_height=64, block_width=64)
+    pixels = random_pixels(profile)
+    write_whole(tmp_path / "whole.tif", profile, pixels)
 
-    with RasterWriter(tmp_path / "strips.tif", layout) as writer:
+    with RasterWriter(tmp_path / "strips.tif", profile) as writer:
         for row in range(0, 600, 50):
             writer.write(pixels[:, row : row + 50], Window(row, 0, 50, 300))
 
@@ -113,11 +113,11 @@ def test_no_block_is_written_twice(tmp_path):
 
 
 def test_what_is_written_may_be_reused_by_the_caller(tmp_path):
-    layout = plain(block_height=64, block_width=64)
-    pixels = random_pixels(layout)
+    profile = plain(block_height=64, block_width=64)
+    pixels = random_pixels(profile)
     buffer = np.empty((2, 10, 80), "uint8")
 
-    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+    with RasterWriter(tmp_path / "out.tif", profile) as writer:
         for row in range(0, 100, 10):
             buffer[:] = pixels[:, row : row + 10]
             writer.write(buffer, Window(row, 0, 10, 80))
@@ -127,12 +127,12 @@ def test_what_is_written_may_be_reused_by_the_caller(tmp_path):
 
 
 def test_the_alpha_band_is_opaque_where_pixels_are_valid(tmp_path):
-    layout = plain(count=2, dtype="uint16")
-    layout = replace(layout, bands=(layout.bands[0], replace(layout.bands[1], colour="alpha")))
+    profile = plain(count=2, dtype="uint16")
+    profile = replace(profile, bands=(profile.bands[0], replace(profile.bands[1], colour="alpha")))
     valid = np.zeros((100, 80), bool)
     valid[:50] = True
 
-    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+    with RasterWriter(tmp_path / "out.tif", profile) as writer:
         writer.write(np.full((1, 100, 80), 7, "uint16"), Window(0, 0, 100, 80), valid=valid)
 
     with rasterio.open(tmp_path / "out.tif") as dataset:
@@ -140,11 +140,11 @@ def test_the_alpha_band_is_opaque_where_pixels_are_valid(tmp_path):
 
 
 def test_numbers_given_for_the_alpha_band_are_kept(tmp_path):
-    layout = plain(count=2)
-    layout = replace(layout, bands=(replace(layout.bands[0], colour="alpha"), layout.bands[1]))
+    profile = plain(count=2)
+    profile = replace(profile, bands=(replace(profile.bands[0], colour="alpha"), profile.bands[1]))
     alpha = np.arange(8000, dtype="uint8").reshape(100, 80)
 
-    with RasterWriter(tmp_path / "out.tif", layout) as writer:
+    with RasterWriter(tmp_path / "out.tif", profile) as writer:
         writer.write(np.full((1, 100, 80), 7, "uint8"), Window(0, 0, 100, 80), alpha=alpha)
 
     with rasterio.open(tmp_path / "out.tif") as dataset:
@@ -153,9 +153,9 @@ def test_numbers_given_for_the_alpha_band_are_kept(tmp_path):
 
 
 def test_tags_can_be_added_until_the_end(tmp_path):
-    layout = plain()
-    with RasterWriter(tmp_path / "out.tif", layout, tags={"FIRST": "1"}) as writer:
-        writer.write(random_pixels(layout), Window(0, 0, 100, 80))
+    profile = plain()
+    with RasterWriter(tmp_path / "out.tif", profile, tags={"FIRST": "1"}) as writer:
+        writer.write(random_pixels(profile), Window(0, 0, 100, 80))
         writer.add_tags({"LAST": "2"})
 
     with rasterio.open(tmp_path / "out.tif") as dataset:
@@ -163,9 +163,9 @@ def test_tags_can_be_added_until_the_end(tmp_path):
 
 
 def test_the_target_is_not_there_before_the_end(tmp_path):
-    layout = plain()
-    with RasterWriter(tmp_path / "out.tif", layout) as writer:
-        writer.write(random_pixels(layout), Window(0, 0, 100, 80))
+    profile = plain()
+    with RasterWriter(tmp_path / "out.tif", profile) as writer:
+        writer.write(random_pixels(profile), Window(0, 0, 100, 80))
         assert not (tmp_path / "out.tif").exists()
         assert all(name.startswith(".") for name in names(tmp_path))
     assert names(tmp_path) == ["out.tif"]
@@ -184,16 +184,16 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_an_existing_file_is_replaced_only_on_request(tmp_path):
-    target, layout = tmp_path / "out.tif", plain()
+    target, profile = tmp_path / "out.tif", plain()
     target.write_bytes(b"old")
 
     with pytest.raises(OutputError, match="there already") as caught:
-        write_whole(target, layout, random_pixels(layout))
+        write_whole(target, profile, random_pixels(profile))
     assert "--overwrite" in caught.value.hint
     assert target.read_bytes() == b"old"
 
-    write_whole(target, layout, random_pixels(layout), overwrite=True)
-    assert Layout.of(target) == layout
+    write_whole(target, profile, random_pixels(profile), overwrite=True)
+    assert read_profile(target) == profile
 
 
 @pytest.mark.parametrize("link", ["same", "symlink", "hardlink", "other spelling"])
@@ -225,7 +225,7 @@ def test_a_link_leads_to_the_file_that_is_replaced(tmp_path):
     write_whole(link, plain(), random_pixels(plain()), overwrite=True)
 
     assert link.is_symlink()
-    assert Layout.of(real) == plain()
+    assert read_profile(real) == plain()
 
 
 def test_a_folder_that_is_missing_is_made(tmp_path):
@@ -273,41 +273,41 @@ def test_creation_options_come_through(tmp_path):
     options = {"compress": "zstd", "zstd_level": "1", "blockysize": "64", "BIGTIFF": "YES"}
     write_whole(tmp_path / "out.tif", plain(), random_pixels(plain()), creation_options=options)
 
-    layout = Layout.of(tmp_path / "out.tif")
-    assert (layout.compression, layout.block_height, layout.big) == ("ZSTD", 64, True)
+    profile = read_profile(tmp_path / "out.tif")
+    assert (profile.compression, profile.block_height, profile.big) == ("ZSTD", 64, True)
 
 
 def test_tiles_on_request_of_a_file_in_strips(tmp_path):
-    layout = plain(tiled=False, block_height=13, block_width=80)
-    write_whole(tmp_path / "out.tif", layout, random_pixels(layout), creation_options={"TILED": "YES"})
+    profile = plain(tiled=False, block_height=13, block_width=80)
+    write_whole(tmp_path / "out.tif", profile, random_pixels(profile), creation_options={"TILED": "YES"})
 
-    assert Layout.of(tmp_path / "out.tif").tiled
+    assert read_profile(tmp_path / "out.tif").tiled
 
 
 @pytest.mark.real_data
 def test_real_files_come_back_as_they_were(real_data, tmp_path):
     files = sorted(path for path in real_data.rglob("*") if path.suffix.lower() == ".tif")
     for number, source in enumerate(files[::9]):
-        layout = Layout.of(source)
+        profile = read_profile(source)
         target = tmp_path / f"{number}.tif"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with rasterio.open(source) as dataset:
                 pixels = dataset.read()
-        write_whole(target, layout, pixels)
-        assert Layout.of(target) == layout, source
+        write_whole(target, profile, pixels)
+        assert read_profile(target) == profile, source
         with SceneReader(open_geotiff(str(target))) as reader:
-            values, _ = reader.read(Window(0, 0, layout.height, layout.width))
+            values, _ = reader.read(Window(0, 0, profile.height, profile.width))
         np.testing.assert_array_equal(values, pixels, err_msg=str(source))
 
 
 def test_a_cloud_optimized_file_on_request(tmp_path):
-    layout = plain(count=3, grid=replace(GRID, height=1200, width=1100), masked=True)
-    pixels = random_pixels(layout)
+    profile = plain(count=3, grid=replace(GRID, height=1200, width=1100), masked=True)
+    pixels = random_pixels(profile)
     options = {"blocksize": "256", "compress": "zstd"}
 
     write_whole(
-        tmp_path / "out.tif", layout, pixels, cog=True, creation_options=options, tags={"TOOL": "this"}
+        tmp_path / "out.tif", profile, pixels, cog=True, creation_options=options, tags={"TOOL": "this"}
     )
 
     assert names(tmp_path) == ["out.tif"]
@@ -338,16 +338,16 @@ FULL_DISKS = """
         {}, {"interleave": "PIXEL"}, {"masked": True}, {"overviews": (2, 4)}, {"sparse": True},
         {"compression": None, "predictor": 1}, {"tiled": False, "block_height": 1, "block_width": 226},
     ):
-        layout = plain(grid=replace(GRID, height=300, width=226), **changes)
+        profile = plain(grid=replace(GRID, height=300, width=226), **changes)
         target = Path(FOLDER) / "out.tif"
-        pixels = random_pixels(layout)
-        write_whole(target, layout, pixels)
+        pixels = random_pixels(profile)
+        write_whole(target, profile, pixels)
         size = target.stat().st_size
         target.unlink()
         for limit in (0, 2_000, 30_000, size // 2, size - 4_000, size - 200, size - 1):
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
             try:
-                with RasterWriter(target, layout) as writer:
+                with RasterWriter(target, profile) as writer:
                     for row in range(0, 300, 50):
                         writer.write(pixels[:, row : row + 50], Window(row, 0, 50, 226))
                 outcome = "whole" if target.stat().st_size < limit else "taken for whole"
@@ -372,9 +372,9 @@ def test_a_killed_run_leaves_what_the_next_one_removes(tmp_path):
     target = tmp_path / "out.tif"
     target.write_bytes(b"old")
     script = f"""
-        layout = plain()
-        writer = RasterWriter(Path({str(target)!r}), layout, overwrite=True).__enter__()
-        writer.write(random_pixels(layout)[:, :50], Window(0, 0, 50, 80))
+        profile = plain()
+        writer = RasterWriter(Path({str(target)!r}), profile, overwrite=True).__enter__()
+        writer.write(random_pixels(profile)[:, :50], Window(0, 0, 50, 80))
         print("written", flush=True)
         sys.stdin.read()
     """
@@ -416,21 +416,21 @@ def test_another_targets_partial_file_is_left_alone(tmp_path):
     ],
 )
 def test_gdal_says_nothing_on_the_terminal(changes, tmp_path, capfd):
-    layout = plain(count=3, grid=replace(GRID, height=1000, width=256), **changes)
+    profile = plain(count=3, grid=replace(GRID, height=1000, width=256), **changes)
 
-    write_whole(tmp_path / "out.tif", layout, random_pixels(layout))
+    write_whole(tmp_path / "out.tif", profile, random_pixels(profile))
 
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_writer_works_in_another_thread(tmp_path):
-    layout = plain(masked=True)
-    pixels = random_pixels(layout)
-    thread = threading.Thread(target=write_whole, args=(tmp_path / "out.tif", layout, pixels))
+    profile = plain(masked=True)
+    pixels = random_pixels(profile)
+    thread = threading.Thread(target=write_whole, args=(tmp_path / "out.tif", profile, pixels))
     thread.start()
     thread.join()
 
-    assert Layout.of(tmp_path / "out.tif") == layout
+    assert read_profile(tmp_path / "out.tif") == profile
     assert names(tmp_path) == ["out.tif"]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.band_regression import overall_covariances, regression_at
+from landsat_fill.methods.cokriging import overall_covariances, regression_at
 from landsat_fill.pipeline import fill_array
 from landsat_fill.scene import Filled, Gaps
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from landsat_fill.methods import Context, FillMethod, create_method, method_classes
-from landsat_fill.methods.interface import Prepares
 from landsat_fill.methods.learned import LearnedMethod
+from landsat_fill.methods.method import Prepares
 from landsat_fill.scene import Filled, Gaps
 
 pytestmark = pytest.mark.usefixtures("tiny_models")

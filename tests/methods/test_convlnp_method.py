@@ -6,8 +6,8 @@ import torch
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context, convlnp, create_method
-from landsat_fill.methods.place_noise import noise_at
-from landsat_fill.networks.interface import Prediction
+from landsat_fill.methods.position_noise import noise_at
+from landsat_fill.networks.network import Prediction
 from landsat_fill.pipeline import fill_array
 from landsat_fill.scene import Gaps
 

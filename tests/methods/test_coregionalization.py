@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from landsat_fill.methods.coregionalization import CELL_PX, STEP_PX, STEPS_IN_DOUBT, local_correlations, mixed
+from landsat_fill.methods.convlnp import CELL_PX, STEP_PX, STEPS_IN_DOUBT, local_correlations, mixed
 
 CORRELATIONS = torch.tensor([[1, 0.9, -0.3], [0.9, 1, 0.1], [-0.3, 0.1, 1]], dtype=torch.float64)
 

@@ -10,10 +10,9 @@ import torch
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.error_by_distance import ErrorByDistance, distances_px
-from landsat_fill.methods.held_out import held_out
-from landsat_fill.methods.prior_fit import FitsInProgress
-from landsat_fill.methods.prior_image import PriorImage
+from landsat_fill.methods.dip_blend import ErrorByDistance, PriorImage, distances_px
+from landsat_fill.methods.dip_fit import FitsInProgress
+from landsat_fill.methods.holdout import held_out
 from landsat_fill.pipeline import fill_array
 from landsat_fill.scene import Gaps, Window
 

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.sampler import LEVELS, REACH_PX
-from landsat_fill.methods.sampling_error import USUAL_RATIO, ErrorRatio
-from landsat_fill.methods.sampling_path import coprime_steps, disc, path_of
+from landsat_fill.methods.direct_sampling import (
+    LEVELS,
+    REACH_PX,
+    USUAL_RATIO,
+    ErrorRatio,
+    coprime_steps,
+    disc,
+    path_of,
+)
 from landsat_fill.pipeline import fill_array
 from landsat_fill.scene import Gaps
 

@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.kernels.compiled import compiled
+from landsat_fill.methods.kernels import compiled
 from landsat_fill.pipeline import fill_array
 from landsat_fill.scene import Filled, Gaps
 

@@ -12,8 +12,8 @@ import torch
 
 from landsat_fill.errors import InputError, MethodError, UsageError
 from landsat_fill.methods import Context, MethodInfo, create_method, inference, method_classes
+from landsat_fill.methods.inference import level_tiles
 from landsat_fill.methods.learned import LearnedMethod
-from landsat_fill.methods.levelling import level_tiles
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.weights import save_network
 from landsat_fill.pipeline import fill_array

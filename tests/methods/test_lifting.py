@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from landsat_fill.methods.lifting import fill_each_band
+from landsat_fill.methods.method import fill_each_band
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landsat_fill.methods.mixture import best_shares
+from landsat_fill.methods.dip_blend import best_shares
 
 TRUTH = np.random.default_rng(0).normal(0, 1, 20_000)
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods import plate as plates
+from landsat_fill.methods import splines as plates
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from landsat_fill.networks.unet import UNet, UNetSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from landsat_fill.networks.slots import SlotNetwork
+    from landsat_fill.networks.network import SlotNetwork
 
 SMALL: dict[str, Callable[[], SlotNetwork]] = {
     "convcnp": lambda: ConvCNP(ConvCNPSettings(channels=8, blocks=1, kernel_px=3, context_kernel_px=5)),

@@ -12,8 +12,8 @@ from torch import nn
 from landsat_fill.errors import MethodError
 from landsat_fill.networks.band_unet import BandUNet, BandUNetSettings
 from landsat_fill.networks.catalogue import build_network, settings_of
-from landsat_fill.networks.interface import Prediction
-from landsat_fill.networks.normalising import LARGEST_SIGNAL
+from landsat_fill.networks.network import Prediction
+from landsat_fill.networks.normalisation import LARGEST_SIGNAL
 from landsat_fill.scene import Window
 
 SMALL = BandUNetSettings(band_channels=8, channels=12, entrance_blocks=1, trunk_blocks=1, exit_blocks=1)

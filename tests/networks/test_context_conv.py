@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from landsat_fill.networks.context_conv import ContextConv
+from landsat_fill.networks.layers import ContextConv
 
 
 def field(signal: torch.Tensor, observed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from landsat_fill.networks.depthwise import DepthwiseConv
+from landsat_fill.networks.layers import DepthwiseConv
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 14)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from landsat_fill.networks.normalising import CELL_PX, REACH_PX, WINDOW_CELLS, local_statistics
+from landsat_fill.networks.normalisation import CELL_PX, REACH_PX, WINDOW_CELLS, local_statistics
 
 
 def striped(height: int = 160, width: int = 160, bands: int = 2) -> tuple[torch.Tensor, torch.Tensor]:

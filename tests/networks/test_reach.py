@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from landsat_fill.networks.convcnp import ConvCNP, ConvCNPSettings
-from landsat_fill.networks.reach import convolved, enlarged, pooled, reach_px, strided
+from landsat_fill.networks.layers import convolved, enlarged, pooled, reach_px, strided
 
 
 def test_convolutions_add_up() -> None:

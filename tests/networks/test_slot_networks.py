@@ -13,8 +13,7 @@ from landsat_fill.errors import MethodError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landsat_fill.networks.interface import Prediction
-    from landsat_fill.networks.slots import SlotNetwork
+    from landsat_fill.networks.network import Prediction, SlotNetwork
 
 
 def tiles(bands: int = 6, side_px: int = 16, count: int = 2) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from landsat_fill.networks.slots import band_groups
+from landsat_fill.networks.network import band_groups
 
 
 @pytest.mark.parametrize("bands", range(1, 20))

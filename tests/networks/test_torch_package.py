@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from landsat_fill.networks.torch_package import prefer_large_pages
+from landsat_fill.networks.catalogue import prefer_large_pages
 
 NAME = "THP_MEM_ALLOC_ENABLE"
 

@@ -10,11 +10,15 @@ import pytest
 import torch
 
 from landsat_fill.errors import InputError, OutputError, UsageError
-from landsat_fill.networks import shipped
+from landsat_fill.networks import weights
 from landsat_fill.networks.catalogue import build_network, name_of, network_names, settings_of
-from landsat_fill.networks.shipped import shipped_file, shipped_names
-from landsat_fill.networks.weights import load_network, save_network
-from landsat_fill.networks.weights_file import read_weights_file
+from landsat_fill.networks.weights import (
+    load_network,
+    read_weights_file,
+    save_network,
+    shipped_file,
+    shipped_names,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,7 +283,7 @@ def test_shipped_weights_are_found_and_verified(tiny_models) -> None:
 def test_damaged_shipped_weights_are_refused(tiny_folder, tmp_path, monkeypatch, harm, said) -> None:
     for path in tiny_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
     harm(tmp_path)
     with pytest.raises(InputError, match=said):
         shipped_file("unet")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from landsat_fill.pipeline.deviation import SIGNIFICANT_BITS, kept_deviation
+from landsat_fill.pipeline.compose import SIGNIFICANT_BITS, kept_deviation
 
 
 def test_deviations_are_rounded_to_half_a_per_cent_and_kept_where_filled() -> None:

@@ -7,8 +7,7 @@ from affine import Affine
 
 from landsat_fill.methods import create_method
 from landsat_fill.pipeline import FillRequest
-from landsat_fill.pipeline.cores import usable_cores
-from landsat_fill.pipeline.memory import MIB, available_bytes, needed_bytes
+from landsat_fill.pipeline.resources import MIB, available_bytes, needed_bytes, usable_cores
 from landsat_fill.scene import Grid, Scene, SceneBand
 
 GIB = 1 << 30

@@ -11,7 +11,7 @@ import pytest
 
 from landsat_fill.methods import Context, MethodInfo
 from landsat_fill.pipeline import fill_array
-from landsat_fill.pipeline.blocks import LEAST_STRIP_PX, strip_rows
+from landsat_fill.pipeline.strips import LEAST_STRIP_PX, strip_rows
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
 

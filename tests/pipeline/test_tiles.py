@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from landsat_fill.errors import LackOfMemoryError
 from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline import tiles as tiles_module
-from landsat_fill.pipeline.blocks import read_blocks
+from landsat_fill.pipeline.strips import read_blocks
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
 

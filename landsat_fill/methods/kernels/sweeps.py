@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from landsat_fill.methods.kernels.compiled import compiled
+from landsat_fill.methods.kernels import compiled
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Image = NDArray[np.floating]
+
 
 FRAME_PX = 2
 """Width of the frame around a tile that holds its mirror image: as far as the stencil reaches."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landsat_fill.training.augmentation import (
+from landsat_fill.training.samples import (
     Augmentation,
     draw_bands,
     draw_holes,

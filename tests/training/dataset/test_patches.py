@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.training import images
-from landsat_fill.training.augmentation import PLAIN, Augmentation, turned
-from landsat_fill.training.cutting import Cutting
+from landsat_fill.training import pixel_sources
 from landsat_fill.training.dataset import open_samples
-from landsat_fill.training.dataset_writing import write_dataset
-from landsat_fill.training.error_scale import STEP_PX
+from landsat_fill.training.dataset_writing import Cutting, write_dataset
+from landsat_fill.training.pixel_sources import STEP_PX
+from landsat_fill.training.samples import PLAIN, Augmentation, turned
 
 WITHOUT_LOSS = Augmentation(lost_band_share=0.0)
 
@@ -39,7 +38,7 @@ def make_source(request, write, slc_off, tmp_path, monkeypatch):
             write_dataset(scenes, [slc_off.scene], tmp_path / "data", Cutting(72, 72, 0.4))
             return open_samples(tmp_path / "data", size_px=size_px, **options)
         if request.param == "windows":
-            monkeypatch.setattr(images, "HELD_BYTES", 0)
+            monkeypatch.setattr(pixel_sources, "HELD_BYTES", 0)
         return open_samples(scenes, size_px=size_px, gaps_from=[slc_off.scene], **options)
 
     return make
@@ -138,7 +137,7 @@ def test_samples_to_choose_by_lie_as_the_scene_lies(write):
 
 def test_large_offsets_keep_small_differences(write):
     made = write(dtype="float64")
-    raised = images.WholeScene(made.scene, 64)
+    raised = pixel_sources.WholeScene(made.scene, 64)
     raised._values = raised._values + 1e7
     source = open_samples([made.scene], size_px=64)
     plain = drawn(source, 3)
@@ -150,7 +149,7 @@ def test_the_scale_follows_the_contrast(write):
     made = write(shape=(2, 200, 200), dtype="float64")
     weak = open_samples([made.scene], size_px=64)
     sample = drawn(weak, 1)
-    strong = images.WholeScene(made.scene, 64)
+    strong = pixel_sources.WholeScene(made.scene, 64)
     strong._values = strong._values * 50
     strong.squared_step = strong.squared_step * 2500
     weak._images = (strong,)
@@ -161,7 +160,7 @@ def test_the_scale_follows_the_contrast(write):
 
 def test_a_scene_without_any_difference_has_a_scale(write):
     made = write()
-    flat = images.WholeScene(made.scene, 64)
+    flat = pixel_sources.WholeScene(made.scene, 64)
     flat._values[:] = 7
     flat.squared_step[:] = 0
     source = open_samples([made.scene], size_px=64)

@@ -12,13 +12,12 @@ import torch
 from rasterio.transform import Affine
 
 from landsat_fill.training.batches import Batch, classical_fill
-from landsat_fill.training.recipes import recipe
-from landsat_fill.training.settings import TrainingSettings, changed
+from landsat_fill.training.settings import TrainingSettings, changed, recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from landsat_fill.training.listening import Standing
+    from landsat_fill.training.progress import Standing
 
 TINY = {
     "band-unet": {"band_channels": 8, "channels": 8, "trunk_blocks": 1, "exit_blocks": 1},

@@ -11,12 +11,12 @@ import torch
 
 from landsat_fill.errors import InputError
 from landsat_fill.training.batches import Batch, StepBatches, batches_from, classical_fill
-from landsat_fill.training.sources import open_sources
+from landsat_fill.training.dataset import open_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from landsat_fill.training.patches import SampleSource
+    from landsat_fill.training.samples import SampleSource
     from landsat_fill.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")

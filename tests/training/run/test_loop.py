@@ -12,16 +12,14 @@ from safetensors.torch import load_file
 
 from landsat_fill.errors import InputError, LandsatFillError, OutputError, UsageError
 from landsat_fill.io import find_inputs, open_input
-from landsat_fill.io.claims import TakenError
+from landsat_fill.io.locks import TakenError
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.weights import load_network, save_network
-from landsat_fill.training.cutting import Cutting
-from landsat_fill.training.dataset_writing import write_dataset
-from landsat_fill.training.listening import Ending
+from landsat_fill.training.dataset_writing import Cutting, write_dataset
+from landsat_fill.training.progress import Ending
 from landsat_fill.training.run import train
-from landsat_fill.training.run_file import read_run_file
 from landsat_fill.training.run_folder import RunFolder
-from landsat_fill.training.settings import USUAL_STEPS, TrainingSettings, changed
+from landsat_fill.training.settings import USUAL_STEPS, TrainingSettings, changed, read_run_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

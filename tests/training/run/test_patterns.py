@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from landsat_fill.errors import UsageError
-from landsat_fill.networks.interface import Prediction
-from landsat_fill.training.losses import fair_crps
+from landsat_fill.networks.network import Prediction
+from landsat_fill.training.losses import fair_crps, patterns
 from landsat_fill.training.objective import Objective, normalised
-from landsat_fill.training.patterns import patterns
 from landsat_fill.training.settings import ObjectiveSettings
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from landsat_fill.training.average import WeightAverage
-from landsat_fill.training.schedule import learning_rate, share_done
+from landsat_fill.training.checkpoints import WeightAverage
+from landsat_fill.training.loop import learning_rate, share_done
 from landsat_fill.training.settings import BudgetSettings, OptimiserSettings
 
 

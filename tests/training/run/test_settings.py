@@ -9,9 +9,15 @@ import pytest
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.networks.catalogue import network_names
-from landsat_fill.training.recipes import recipe
-from landsat_fill.training.run_file import parse_assignments, read_run_file, run_file_text
-from landsat_fill.training.settings import NetworkSettings, TrainingSettings, changed
+from landsat_fill.training.settings import (
+    NetworkSettings,
+    TrainingSettings,
+    changed,
+    parse_assignments,
+    read_run_file,
+    recipe,
+    run_file_text,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

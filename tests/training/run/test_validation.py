@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from landsat_fill.errors import LandsatFillError
-from landsat_fill.networks.interface import Prediction
+from landsat_fill.networks.network import Prediction
+from landsat_fill.training.dataset import open_sources
 from landsat_fill.training.objective import Objective
-from landsat_fill.training.patches import Sample
-from landsat_fill.training.sources import open_sources
+from landsat_fill.training.samples import Sample
 from landsat_fill.training.validation import ValidationSet
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from landsat_fill.training.patches import SampleSource
+    from landsat_fill.training.samples import SampleSource
     from landsat_fill.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")

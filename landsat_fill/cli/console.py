@@ -1,0 +1,489 @@
+"""What a fill or a training says while it runs: a progress bar on a terminal, plain timestamped lines otherwise."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED, OutputError
+from landsat_fill.pipeline import (
+    Action,
+    Outcome,
+    Status,
+    append_report,
+    failed_input,
+    report_path,
+    run_jobs,
+    stopping_on_signals,
+)
+from landsat_fill.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from types import FrameType, TracebackType
+
+    from landsat_fill.errors import InputError
+    from landsat_fill.pipeline import FillRequest, Job, Plan, Resources, SpareProcesses
+    from landsat_fill.training.progress import Standing
+
+
+MARKS = {
+    Status.FILLED: "[green]✔[/green]",
+    Status.NO_GAPS: "[green]✔[/green]",
+    Status.SKIPPED: "[dim]·[/dim]",
+    Status.FAILED: "[red]✘[/red]",
+    Status.STOPPED: "[yellow]…[/yellow]",
+}
+
+
+def print_error(message: str, hint: str | None) -> None:
+    """Print an error and what to do about it on standard error."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[red]error:[/red] {escape(message)}")
+    if hint:
+        console.print(f"[dim]hint:[/dim]  {escape(hint)}")
+
+
+class Reporter(Protocol):
+    """Where the progress of a batch is shown."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """End."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        ...
+
+    def progress(self, name: str, fraction: float, text: str) -> None:
+        """Show how much of a scene is done, and how it goes where there is something to tell."""
+        ...
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Show what became of a scene."""
+        ...
+
+
+class Screen:
+    """A terminal: one bar for the batch, one for each scene being filled, one line a scene."""
+
+    def __init__(self, scenes: int, *, quiet: bool, verbose: bool) -> None:
+        self._quiet, self._verbose = quiet, verbose
+        self._console = Console(stderr=quiet, highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            MofNCompleteColumn() if scenes > 1 else TextColumn(""),
+            console=self._console,
+            transient=True,
+            disable=quiet,
+        )
+        self._batch: TaskID | None = None
+        if scenes > 1:
+            self._batch = self._progress.add_task("all scenes", total=scenes)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Show the bars."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bars away."""
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        if not self._quiet:
+            self._console.print(escape(text))
+
+    def progress(self, name: str, fraction: float, text: str) -> None:
+        """Move the bar of a scene."""
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(escape(name), total=1.0)
+        description = escape(f"{name} · {text}" if text else name)
+        self._progress.update(self._tasks[name], completed=fraction, description=description)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Show the line of a scene and move the bar of the batch."""
+        task = self._tasks.pop(outcome.name, None)
+        if task is not None:
+            self._progress.remove_task(task)
+        if self._batch is not None:
+            self._progress.advance(self._batch)
+        if self._quiet and outcome.status is not Status.FAILED:
+            return
+        for number, line in enumerate(outcome_lines(outcome, verbose=self._verbose)):
+            mark = MARKS[outcome.status] if number == 0 else " "
+            self._console.print(f"{mark} {escape(line)}")
+
+
+class Log:
+    """No terminal: one timestamped line at a time, flushed at once, readable while the job runs."""
+
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        self._quiet, self._verbose = quiet, verbose
+        self._console = Console(stderr=quiet, highlight=False, soft_wrap=True, no_color=True)
+        self._tenths: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+
+    def _print(self, text: str) -> None:
+        stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        self._console.print(f"{stamp}  {text}", markup=False)
+        self._console.file.flush()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        if not self._quiet:
+            self._print(text)
+
+    def progress(self, name: str, fraction: float, text: str) -> None:
+        """Print each tenth of a scene, where details are asked for."""
+        tenth = int(10 * fraction)
+        if self._verbose and tenth > self._tenths.get(name, 0):
+            self._tenths[name] = tenth
+            self.say(f"{name}: {10 * tenth} %" + (f" · {text}" if text else ""))
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Print the line of a scene."""
+        if self._quiet and outcome.status is not Status.FAILED:
+            return
+        for number, line in enumerate(outcome_lines(outcome, verbose=self._verbose)):
+            self._print(line if number else f"{outcome.status.value}: {line}")
+
+
+class JsonLines:
+    """One JSON object a scene on standard output, and nothing else."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+
+    def progress(self, name: str, fraction: float, text: str) -> None:
+        """Print nothing."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Print the scene's object."""
+        print(json.dumps(outcome.as_dict()), flush=True)  # noqa: T201
+
+
+def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Reporter:
+    """Return where to show the progress of a batch of `scenes`."""
+    if as_json:
+        return JsonLines()
+    if Console(stderr=quiet).is_terminal:
+        return Screen(scenes, quiet=quiet, verbose=verbose)
+    return Log(quiet=quiet, verbose=verbose)
+
+
+@contextmanager
+def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """Yield a function that shows the share done, 0 to 1, and what is being worked on."""
+    console = Console(stderr=True, highlight=False)
+    if quiet or not console.is_terminal:
+        yield lambda _share, _text: None
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=1.0)
+        yield lambda share, text: bars.update(task, completed=share, description=escape(text))
+
+
+def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
+    """Return the line of a scene, and below it its hint, its notes and, if asked for, its files."""
+    if outcome.status in (Status.FAILED, Status.STOPPED):
+        lines = [f"{outcome.name}  {outcome.error}"]
+        if outcome.hint:
+            lines.append(f"   hint: {outcome.hint}")
+        return lines
+    if outcome.status is Status.SKIPPED:
+        return [f"{outcome.name}  already done: {outcome.target}"] if verbose else []
+    tally = outcome.tally
+    if outcome.status is Status.NO_GAPS:
+        facts = ["no gaps: copied as it is"]
+    else:
+        facts = [f"{100 * tally.missing_share:.1f} % missing", f"{count(tally.filled)} pixels filled"]
+        if tally.left:
+            facts.append(f"{count(tally.left)} left")
+        if outcome.median_std is not None:
+            facts.append(f"median σ {outcome.median_std:.3g}")
+    facts.append(f"{outcome.seconds:.1f} s")
+    lines = [f"{outcome.name}  {' · '.join(facts)}"]
+    lines += [f"   {note}" for note in outcome.notes]
+    if verbose:
+        lines += [f"   → {file}" for file in outcome.files]
+    return lines
+
+
+def count(pixels: int) -> str:
+    """Return a number of pixels as people say it: 812, 12.4 k, 11.9 M."""
+    if pixels < 10_000:
+        return str(pixels)
+    return f"{pixels / 1e3:.1f} k" if pixels < 1_000_000 else f"{pixels / 1e6:.1f} M"
+
+
+Bad = tuple[str, "InputError"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How much a batch says: the terminal options of the command."""
+
+    quiet: bool
+    verbose: bool
+    debug: bool
+    as_json: bool
+
+
+def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> None:
+    """Print what a batch would do."""
+    console = Console(highlight=False, soft_wrap=True)
+    if as_json:
+        for job in jobs:
+            row = {"source": job.input.source, "target": str(job.target), "action": job.action.value}
+            console.print(json.dumps(row), markup=False)
+        for source, error in bad:
+            row = {"source": source, "action": "fail", "error": error.message}
+            console.print(json.dumps(row), markup=False)
+        return
+    console.print(plan_line(jobs, bad))
+    for job in jobs:
+        console.print(f"{job.action.value:7} {job.input.source} → {job.target}", markup=False)
+    for source, error in bad:
+        console.print(f"fail    {source}: {error.message}", markup=False)
+
+
+def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
+    """Return the plan in one line."""
+    total = len(jobs) + len(bad)
+    fill = sum(job.action is Action.FILL for job in jobs)
+    done = sum(job.action is Action.SKIP for job in jobs)
+    parts = [f"{fill} to fill"]
+    if done:
+        parts.append(f"{done} already done (--overwrite to redo)")
+    if total - fill - done:
+        parts.append(f"{total - fill - done} can't be filled")
+    return f"{total} scene{'s' * (total != 1)}: {', '.join(parts)}"
+
+
+def run_batch(
+    scenes: Plan,
+    request: FillRequest,
+    resources: Resources,
+    spare: SpareProcesses,
+    *,
+    said: Said,
+    grace_s: float,
+) -> int:
+    """Return the exit code of a batch, after working through all, or as far as it was let.
+
+    Args:
+        scenes: What to do.
+        request: How scenes are filled.
+        resources: What may be used.
+        spare: Where processes are taken from, if there are to be several.
+        said: How much is printed.
+        grace_s: Seconds that running scenes have after the signal to stop.
+    """
+    jobs, outputs = scenes.jobs, scenes.outputs
+    by_target = {job.target: job for job in jobs}
+    screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
+    ended: list[Outcome] = []
+    reports: dict[Path, OutputError | None] = {}
+
+    def end(outcome: Outcome) -> None:
+        ended.append(outcome)
+        screen.outcome(outcome)
+        if said.debug and outcome.trace:
+            sys.stderr.write(outcome.trace)
+        report = report_path(outcome, outputs, by_target)
+        if report is None or outcome.status is Status.SKIPPED:
+            return
+        try:
+            append_report(report, outcome, request)
+            reports.setdefault(report, None)
+        except OutputError as error:  # scenes matter more than their record: go on, and say so at the end
+            reports[report] = error
+
+    with screen, stopping_on_signals(grace_s, screen.say) as stop:
+        info = request.method.info
+        device = ", ".join(resources.devices)
+        screen.say(f"landsat-fill {__version__} · {info.name} · {device} · {request.threads} threads")
+        screen.say(plan_line(jobs, scenes.bad))
+        for source, error in scenes.bad:
+            end(failed_input(source, error, scenes.targets.get(source)))
+        left = run_jobs(
+            jobs,
+            request,
+            outputs,
+            resources,
+            spare,
+            stop=stop,
+            on_outcome=end,
+            on_progress=screen.progress,
+            say=screen.say,
+        )
+        screen.say(summary_line(ended) + (f" · {left} left" if left else ""))
+        written = sorted(str(report) for report, error in reports.items() if error is None)
+        if written:
+            screen.say(f"report: {', '.join(written)}")
+    unwritten = [error for error in reports.values() if error is not None]
+    for failure in unwritten:
+        print_error(failure.message, failure.hint)
+    if left:
+        return EXIT_STOPPED
+    return EXIT_FAILED if unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
+
+
+def summary_line(ended: Sequence[Outcome]) -> str:
+    """Return how many scenes ended how."""
+    words = {
+        Status.FILLED: "filled",
+        Status.NO_GAPS: "without gaps",
+        Status.SKIPPED: "skipped",
+        Status.FAILED: "failed",
+        Status.STOPPED: "given up",
+    }
+    counts = {status: sum(outcome.status is status for outcome in ended) for status in words}
+    return " · ".join(f"{n} {words[s]}" for s, n in counts.items() if n) or "nothing to do"
+
+
+_FEWEST_MINUTES = 0.05
+"""Before that much of a run nobody can say how long the rest takes."""
+
+
+class TrainingScreen:
+    """Shows how a run goes, and passes on the wish to stop."""
+
+    def __init__(self, stop: Callable[[], bool], console: Console, bars: Progress | None) -> None:
+        self._stop, self._console, self._bars = stop, console, bars
+        self._task = None if bars is None else bars.add_task("", total=1.0)
+        self._first: tuple[float, float] | None = None
+
+    def stepped(self, standing: Standing) -> None:
+        """Move the bar."""
+        if self._bars is None or self._task is None:
+            return
+        self._bars.update(
+            self._task, completed=standing.share, description=f"{_facts(standing)}{self._left(standing)}"
+        )
+
+    def validated(self, standing: Standing) -> None:
+        """Show a new score."""
+        self.noted(f"{_facts(standing)} · {standing.minutes:.1f} min{self._left(standing)}")
+
+    def noted(self, text: str) -> None:
+        """Show a line."""
+        if self._console.is_terminal:
+            self._console.print(escape(text))
+            return
+        stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        self._console.print(f"{stamp}  {text}", markup=False)
+        self._console.file.flush()
+
+    def stop_asked(self) -> bool:
+        """Return whether to stop."""
+        return self._stop()
+
+    def _left(self, standing: Standing) -> str:
+        """Return how long the rest takes at the pace of this sitting."""
+        if self._first is None:
+            self._first = standing.minutes, standing.share
+        minutes, share = standing.minutes - self._first[0], standing.share - self._first[1]
+        if minutes < _FEWEST_MINUTES or share <= 0:
+            return ""
+        return f" · {minutes / share * (1 - standing.share):.0f} min left"
+
+
+@contextmanager
+def training_screen(stop: Callable[[], bool], *, quiet: bool) -> Iterator[TrainingScreen]:
+    """Yield where to show a run.
+
+    Args:
+        stop: Whether somebody asked to stop.
+        quiet: Whether to show nothing.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
+    if quiet or not console.is_terminal:
+        yield TrainingScreen(stop, console, None)
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield TrainingScreen(stop, console, bars)
+
+
+@contextmanager
+def stops_asked() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether Ctrl-C or a SIGTERM came; a second one doesn't wait for the step."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _facts(standing: Standing) -> str:
+    facts = [f"step {standing.step}"]
+    if standing.loss == standing.loss:  # not NaN: there is none right after a row of the log
+        facts.append(f"loss {standing.loss:.4f}")
+    if standing.score is not None:
+        facts.append(f"error {standing.score:.4f} (best {standing.best:.4f})")
+    return " · ".join(facts)

@@ -1,0 +1,221 @@
+"""`landsat-fill methods` and `landsat-fill models`: the ways to fill, and the shipped weights."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from landsat_fill.cli.exits import reports_errors
+from landsat_fill.cli.options import Debug, Json
+from landsat_fill.errors import EXIT_FAILED
+
+if TYPE_CHECKING:
+    from landsat_fill.networks.weights import WeightsFile
+
+
+def register_methods(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("methods", short_help="List the methods, or the options of one.")(methods)
+
+
+@reports_errors
+def methods(
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="NAME", help="A method whose options are shown.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the methods that fill a scene; with NAME, what one does, its source and its options."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from landsat_fill.methods import BEST_METHOD, method_class, method_classes, method_options
+
+    console = Console(highlight=False)
+    classes = method_classes() if name is None else {name: method_class(name)}
+    if as_json:
+        typer.echo(json.dumps([_described(cls) for cls in classes.values()], indent=2))
+        return
+    if name is None:
+        table = Table("method", "what it does", "σ", "devices", box=None, pad_edge=False, header_style="bold")
+        for cls in classes.values():
+            info = cls.info
+            mark = " (auto)" if info.name == BEST_METHOD else ""
+            table.add_row(
+                info.name + mark, info.summary, "yes" if info.gives_std else "–", ", ".join(info.devices)
+            )
+        console.print(table)
+        console.print("\n`landsat-fill methods NAME` shows the options of one.")
+        return
+    (cls,) = classes.values()
+    info = cls.info
+    console.print(f"[bold]{info.name}[/bold]  {info.summary}")
+    console.print(f"source: {info.source}", soft_wrap=True, markup=False)
+    console.print(
+        f"tiles of {info.tile_px} px with a halo of {info.halo_px} px; runs on {', '.join(info.devices)}"
+    )
+    options = method_options(cls)
+    if not options:
+        console.print("It has no options.")
+        return
+    table = Table(
+        "option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold"
+    )
+    for option in options:
+        kind = option.kind.__name__
+        table.add_row(option.flag, str(option.default), f"{kind} {option.range_text}".strip(), option.help)
+    console.print(table)
+
+
+def _described(cls: Any) -> dict[str, object]:
+    """Return a method as plain values."""
+    from landsat_fill.methods import method_options
+
+    info = cls.info
+    return {
+        "name": info.name,
+        "summary": info.summary,
+        "source": info.source,
+        "gives_std": info.gives_std,
+        "draws": info.draws,
+        "devices": list(info.devices),
+        "tile_px": info.tile_px,
+        "halo_px": info.halo_px,
+        "options": [
+            {
+                "name": o.name,
+                "type": o.kind.__name__,
+                "default": o.default,
+                "low": o.low,
+                "high": o.high,
+                "help": o.help,
+            }
+            for o in method_options(cls)
+        ],
+    }
+
+
+SHORT_SHA_DIGITS = 12
+
+
+def register_models(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("models", short_help="List the trained weights that are shipped, or show the card of one.")(
+        models
+    )
+
+
+@reports_errors
+def models(
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="NAME", help="Weights whose card is shown.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the trained weights that are shipped, verified against their sums; with NAME, the card of one."""
+    from landsat_fill.cli.console import print_error
+    from landsat_fill.errors import InputError
+    from landsat_fill.networks.weights import shipped_file, shipped_names
+
+    names = shipped_names() if name is None else (_known(name),)
+    files, errors = [], []
+    for one in names:
+        try:
+            files.append(shipped_file(one))
+        except InputError as error:
+            errors.append(error)
+    if as_json:
+        typer.echo(json.dumps([_weights_described(file) for file in files], indent=2))
+    elif name is not None and files:
+        _print_card(files[0])
+    elif name is None:
+        _print_list(files)
+    for damage in errors:
+        print_error(damage.message, damage.hint)
+    if errors:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _known(name: str) -> str:
+    """Return the name of shipped weights, or end with a usage error."""
+    import difflib
+
+    from landsat_fill.errors import UsageError
+    from landsat_fill.networks.weights import shipped_names
+
+    names = shipped_names()
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UsageError(
+        f"expected the name of shipped weights, but got {name!r}",
+        hint=f"{hint}there are: {', '.join(names) or 'none'}",
+    )
+
+
+def _print_list(files: list[WeightsFile]) -> None:
+    """Print a line of facts for each, and below it what it was trained on and how it scores."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False, soft_wrap=True)
+    if not files:
+        console.print("No weights are shipped with this copy of landsat-fill.")
+        return
+    width = max(len(file.name) for file in files)
+    for file in files:
+        facts = [
+            f"network {file.network}",
+            f"{file.parameters / 1e6:.2f} M parameters",
+            f"{file.size_bytes / 1e6:.1f} MB",
+            f"bands: {file.facts.get('bands', 'any')}",
+            f"licence: {file.facts.get('licence', 'not said')}",
+            f"sha256 {file.sha256[:SHORT_SHA_DIGITS]}…",
+        ]
+        console.print(f"[bold]{file.name:{width}}[/bold]  {escape(' · '.join(facts))}")
+        for key, word in (("trained_on", "trained on"), ("scores", "scores")):
+            if key in file.facts:
+                console.print(f"{'':{width}}  {word}: {file.facts[key]}", markup=False)
+    console.print(
+        "\n`landsat-fill models NAME` shows the card of one; -m NETWORK --weights FILE runs your own."
+    )
+
+
+def _print_card(file: WeightsFile) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from landsat_fill.networks.weights import shipped_card
+
+    console = Console(highlight=False)
+    card = shipped_card(file.name)
+    if card is not None:
+        if console.is_terminal:
+            console.print(Markdown(card))
+        else:
+            typer.echo(card, nl=False)  # as it is: the console would break the lines of its tables
+        return
+    for key, value in _weights_described(file).items():
+        console.print(f"{key}: {value}", markup=False, soft_wrap=True)
+
+
+def _weights_described(file: WeightsFile) -> dict[str, object]:
+    """Return weights as plain values."""
+    return {
+        "name": file.name,
+        "network": file.network,
+        "parameters": file.parameters,
+        "bytes": file.size_bytes,
+        "settings": dict(file.settings),
+        "reach_px": file.reach_px,
+        **file.facts,
+        "sha256": file.sha256,
+        "path": str(file.path),
+    }

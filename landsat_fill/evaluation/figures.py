@@ -1,0 +1,424 @@
+"""The figures of an evaluation: crops, scores by gap width, calibration, variograms."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landsat_fill.errors import MissingPackageError, UsageError
+from landsat_fill.evaluation.metrics import NOMINAL_PCT, RANGE_PERCENTILES, root_mean_square_error
+from landsat_fill.evaluation.results import ALL_PATTERNS, Summary, summarise, summarise_pattern
+from landsat_fill.io.atomic import write_bytes_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from numpy.typing import NDArray
+
+    from landsat_fill.evaluation.results import Example, Results
+    from landsat_fill.methods.kriging import BandFit
+
+
+LINE_CHARACTERS = 30
+"""What fits above a picture of the figure in small letters."""
+
+
+def in_lines(label: str) -> str:
+    """Return a label broken at spaces, and within words that are longer than a line."""
+    return "\n".join(textwrap.wrap(label, LINE_CHARACTERS))
+
+
+def calibration_curves(results: Results) -> dict[str, list[float]]:
+    """Return the coverage in per cent at each of `NOMINAL_PCT`, by method, for the methods that give a std.
+
+    Means over scenes, patterns, seeds and bands, each band counting once.
+    """
+    means = {summary.method: summary.means for summary in summarise_pattern(results)}
+    curves = {
+        method: [100 * means[method][f"coverage_{pct}"] for pct in NOMINAL_PCT] for method in results.methods
+    }
+    return {method: curve for method, curve in curves.items() if not any(math.isnan(c) for c in curve)}
+
+
+def draw_calibration(panel: Axes, results: Results, styles: Mapping[str, Mapping[str, Any]]) -> None:
+    """Draw coverage against nominal coverage; below the diagonal a method is too sure of itself."""
+    panel.plot((0, 100), (0, 100), color="0.6", linewidth=1)
+    for method, curve in calibration_curves(results).items():
+        panel.plot(NOMINAL_PCT, curve, **styles[method])
+    panel.set_xlim(0, 100)
+    panel.set_ylim(0, 100)
+    panel.set_xlabel("nominal, %")
+    panel.set_title("hidden pixels inside the central\ninterval, % (diagonal: honest)", fontsize="medium")
+    panel.grid(color="0.9")
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def draw_curves(figure: SubFigure, results: Results) -> None:
+    """Draw RMSE ratio and r² against the patterns, a line a method; the calibration where there is one."""
+    summaries = [summary for summary in summarise(results) if summary.pattern != ALL_PATTERNS]
+    patterns = list(dict.fromkeys(record.pattern for record in results.records))
+    styles = {method: _line_style(number) for number, method in enumerate(results.methods)}
+    calibrated = bool(calibration_curves(results))
+    axes = figure.subplots(1, 3 if calibrated else 2)
+    panels = (
+        ("RMSE on hidden pixels\n(1 = " + results.methods[0] + ")", _rmse_ratio),
+        ("r² on hidden pixels", _r2),
+    )
+    for panel, (title, score) in zip(axes[:2], panels, strict=True):
+        for method in results.methods:
+            found = {s.pattern: score(s) for s in summaries if s.method == method}
+            places, values = _with_breaks(patterns, found)
+            panel.plot(places, values, label=in_lines(method), **styles[method])
+        panel.set_xticks(range(len(patterns)), patterns)
+        panel.margins(x=0.08)
+        panel.set_xlabel("gaps")
+        panel.set_title(title, fontsize="medium")
+        panel.grid(axis="y", color="0.9")
+        panel.spines[["top", "right"]].set_visible(False)
+    if calibrated:
+        draw_calibration(axes[2], results, styles)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+
+
+def _with_breaks(patterns: Sequence[str], found: Mapping[str, float]) -> tuple[list[float], list[float]]:
+    """Return places and values of a line that breaks off between patterns of different units (px and %)."""
+    places: list[float] = []
+    values: list[float] = []
+    for place, pattern in enumerate(patterns):
+        if place and pattern.split()[-1:] != patterns[place - 1].split()[-1:]:
+            places.append(place - 0.5)
+            values.append(math.nan)
+        places.append(place)
+        values.append(found.get(pattern, math.nan))
+    return places, values
+
+
+def _rmse_ratio(summary: Summary) -> float:
+    return summary.ratios["rmse"]
+
+
+def _r2(summary: Summary) -> float:
+    return summary.means["r2"]
+
+
+def _line_style(number: int) -> dict[str, object]:
+    """Return how the line of a method looks; the first is the reference."""
+    if number == 0:
+        return {"color": "0.35", "linestyle": "--", "marker": "o", "markersize": 4}
+    markers = "osD^vP*X"
+    return {"color": f"C{(number - 1) % 10}", "marker": markers[(number - 1) % len(markers)], "markersize": 5}
+
+
+STRETCH_PERCENTILES = (1.0, 99.0)
+GAP_COLOUR = (0.13, 0.13, 0.15)
+OBSERVED_COLOUR = "0.9"
+MOST_COLUMNS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One picture.
+
+    Attributes:
+        title: What stands above it.
+        pixels: Colours from 0 to 1, `(row, col, 3)`; or per cent, `(row, col)`, NaN where nothing was hidden.
+    """
+
+    title: str
+    pixels: NDArray[np.floating]
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the pixels are colours rather than per cent."""
+        return self.pixels.ndim == 3
+
+
+def picture_grid(example: Example, shown: Sequence[str] | None = None) -> list[list[Picture | None]]:
+    """Return rows of pictures: truth, gaps and each method's fill, below it its error, below that its std.
+
+    More than six columns are broken into several such bands of rows. None is room left free; there is some
+    below the truth.
+
+    Args:
+        example: What to show.
+        shown: The labels of the methods to show, in their order; all if not given.
+    """
+    labels = list(example.fills) if shown is None else [label for label in shown if label in example.fills]
+    columns = _columns(example, labels)
+    breadth = math.ceil(len(columns) / math.ceil(len(columns) / MOST_COLUMNS))
+    rows: list[list[Picture | None]] = []
+    for start in range(0, len(columns), breadth):
+        band = columns[start : start + breadth]
+        for depth in range(max(len(column) for column in band)):
+            row = [column[depth] if depth < len(column) else None for column in band]
+            rows.append(row + [None] * (breadth - len(band)))
+    return rows
+
+
+def draw_crops(figure: SubFigure, example: Example, grid: Sequence[Sequence[Picture | None]]) -> None:
+    """Draw the pictures of an example, with a scale of the errors below the truth."""
+    from matplotlib import colormaps
+
+    worst = _worst_percent(grid)
+    colours = colormaps["magma"].with_extremes(bad=OBSERVED_COLOUR)
+    all_axes = figure.subplots(len(grid), len(grid[0]), squeeze=False)
+    for axes, picture in zip(all_axes.flat, (picture for row in grid for picture in row), strict=True):
+        axes.set_axis_off()
+        if picture is None:
+            continue
+        image = axes.imshow(picture.pixels, vmin=0, vmax=worst, cmap=colours, interpolation="nearest")
+        axes.set_title(picture.title, fontsize="small")
+        if not picture.is_colour:
+            percent = image
+    bar = figure.colorbar(percent, cax=all_axes[1, 0].inset_axes((0.75, 0.1, 0.08, 0.8)), extend="max")
+    bar.ax.yaxis.set_ticks_position("left")
+    bar.ax.yaxis.set_label_position("left")
+    bar.ax.tick_params(labelsize="small")
+    bar.set_label("in % of the bands' range", fontsize="small")
+    figure.suptitle(f"{example.scene} · {example.pattern} gaps", fontsize="medium")
+
+
+def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
+    """Return the pictures from left to right, and from top to bottom."""
+    stretch = Stretch(example)
+    hidden = example.hidden[list(example.shown)].any(axis=0)
+    gaps = np.where(example.hidden, np.nan, example.truth)
+    columns = [
+        [Picture("truth", stretch.colours(example.truth))],
+        [Picture("gaps", stretch.colours(gaps))],
+    ]
+    for label in labels:
+        filled = example.fills[label]
+        composite = example.composite(label)
+        error = np.where(hidden, stretch.percent(np.abs(composite - example.truth)), np.nan)
+        column = [
+            Picture(in_lines(label), stretch.colours(composite)),
+            Picture(f"|error|, RMSE {_rmse_text(example, label)}", error),
+        ]
+        if filled.std is not None:
+            std = stretch.percent(np.where(example.hidden, filled.std, 0))
+            column.append(Picture("standard deviation", np.where(hidden, std, np.nan)))
+        columns.append(column)
+    return columns
+
+
+def _worst_percent(grid: Sequence[Sequence[Picture | None]]) -> float:
+    """Return the top of the scale of errors: a few pixels lie above it."""
+    percents = [p.pixels for row in grid for p in row if p is not None and not p.is_colour]
+    hidden = [percent[np.isfinite(percent)] for percent in percents]
+    return max((float(np.percentile(percent, 99)) for percent in hidden if percent.size), default=0) or 1.0
+
+
+def _rmse_text(example: Example, label: str) -> str:
+    """Return the RMSE over the hidden pixels of all bands of the crop, in stored numbers."""
+    filled = example.fills[label].mean
+    known = example.hidden & np.isfinite(filled)
+    if not known.any():
+        return "–"
+    rmse = root_mean_square_error(example.truth[known], filled[known])
+    return f"{rmse:,.0f}" if rmse >= 1000 else f"{rmse:.3g}"
+
+
+class Stretch:
+    """Turns an example's stored numbers into colours and errors into per cent, alike for all pictures."""
+
+    def __init__(self, example: Example) -> None:
+        self._shown = list(example.shown)
+        truth = example.truth[self._shown]
+        self._low, high = _limits(truth, STRETCH_PERCENTILES)
+        self._span = high - self._low
+        least, most = _limits(truth, RANGE_PERCENTILES)
+        self._range = most - least
+
+    def colours(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return `(row, col, 3)` from 0 to 1 of `(band, row, col)`; dark where a shown band is NaN."""
+        unit = (values[self._shown] - self._low) / self._span
+        colour = np.moveaxis(np.clip(unit, 0, 1), 0, -1)  # (H, W, 3 or 1)
+        colour = np.broadcast_to(colour, (*colour.shape[:2], 3)).copy()
+        colour[np.isnan(colour).any(axis=-1)] = GAP_COLOUR
+        return colour
+
+    def percent(self, differences: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return `(row, col)`: the mean over the shown bands in per cent of their ranges, 0 where NaN."""
+        percent: NDArray[np.floating] = np.mean(
+            np.nan_to_num(100 * differences[self._shown] / self._range), axis=0
+        )
+        return percent
+
+
+def _limits(
+    truth: NDArray[np.floating], percentiles: tuple[float, float]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Return a low and a higher number for each band, `(band, 1, 1)`, also where it is constant or empty."""
+    known = [band[np.isfinite(band)] for band in truth]
+    limits = np.array([np.percentile(band, percentiles) if band.size else (0, 1) for band in known])
+    low, high = limits[:, 0, None, None], limits[:, 1, None, None]
+    return low, np.where(high > low, high, low + 1)
+
+
+TILE_INCHES = 2.3
+CURVES_INCHES = 3.4
+DOTS_PER_INCH = 130
+
+
+def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
+    """Return the figure of an evaluation, to be saved with `savefig`.
+
+    Above, a crop of one trial: truth, gaps, and for each method its fill, its absolute error and its standard
+    deviation where it has one, both in per cent of the bands' range. Below, the RMSE relative to that of the
+    reference, and r², both against the patterns, and where methods give a std the coverage of their central
+    intervals against the nominal one.
+
+    Args:
+        results: What to draw.
+        shown: Labels of the methods whose crops to show; all if not given. The curves always show all.
+
+    Raises:
+        MissingPackageError: If matplotlib isn't installed.
+        UsageError: If nothing was scored.
+    """
+    example = results.example
+    if example is None:
+        raise UsageError("expected results to draw, but no method was scored", hint="look at the failures")
+
+    grid = picture_grid(example, shown)
+    crops_inches = len(grid) * TILE_INCHES * 1.04 + 0.5
+    figure = empty_figure((max(len(grid[0]) * TILE_INCHES, 9.5), crops_inches + CURVES_INCHES), DOTS_PER_INCH)
+    (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[crops_inches, CURVES_INCHES])
+    draw_crops(above, example, grid)
+    draw_curves(below, results)
+    return figure
+
+
+def write_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
+    """Write the figure of an evaluation, in the format that the name's suffix tells (PNG, PDF, SVG).
+
+    Args:
+        results: What to draw.
+        path: The file.
+        shown: As in `draw_figure`.
+
+    Raises:
+        MissingPackageError: If matplotlib isn't installed.
+        UsageError: If nothing was scored, or the suffix isn't one of a picture.
+        OutputError: If the file can't be written.
+    """
+    save_figure(draw_figure(results, shown), path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as the kind of picture that the file's suffix names, whole or not at all.
+
+    Raises:
+        UsageError: If the suffix isn't one of a picture.
+        OutputError: If the file can't be written.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format=picture_kind(figure, path))
+    write_bytes_atomically(path, content.getvalue())
+
+
+def empty_figure(size_inches: tuple[float, float], dots_per_inch: int) -> Figure:
+    """Return a figure to draw on, which needs no screen.
+
+    Raises:
+        MissingPackageError: If matplotlib isn't installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError(
+            "expected the package matplotlib, which figures need, but it can't be imported",
+            hint="pip install 'landsat-fill[evaluate]'",
+        ) from error
+    figure = Figure(figsize=size_inches, dpi=dots_per_inch, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def picture_kind(figure: Figure, path: Path) -> str:
+    """Return the format of a picture file.
+
+    Raises:
+        UsageError: If the name's suffix isn't one of a picture.
+    """
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise UsageError(
+            f"expected the name of a picture, but got {path.name!r}", hint="end it in .png, .pdf or .svg"
+        )
+    return kind
+
+
+COLUMNS = 3
+PANEL_INCHES = (3.4, 2.6)
+DIRECTIONS_DEG = (0, 90)
+"""Directions that the model is drawn in, from its longest range."""
+
+
+def write_variograms(bands: Sequence[BandFit], names: Sequence[str], path: Path) -> None:
+    """Draw a panel a band, and write them as PNG, PDF or SVG.
+
+    Args:
+        bands: What kriging knows of each.
+        names: Their names.
+        path: Where to write; the ending decides the format.
+
+    Raises:
+        MissingPackageError: If matplotlib isn't installed.
+        UsageError: If the ending is none that can be drawn.
+        OutputError: If the file can't be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError(
+            "expected the package matplotlib, which figures need, but it can't be imported",
+            hint="pip install 'landsat-fill[evaluate]'",
+        ) from error
+    rows, columns = math.ceil(len(bands) / COLUMNS), min(len(bands), COLUMNS)
+    figure = Figure(
+        figsize=(columns * PANEL_INCHES[0], rows * PANEL_INCHES[1]),
+        dpi=DOTS_PER_INCH,
+        layout="constrained",
+    )
+    canvas = FigureCanvasAgg(figure)
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in canvas.get_supported_filetypes():
+        raise UsageError(
+            f"expected a figure to end in .png, .pdf or .svg, but got {path.name!r}",
+            hint="choose another name",
+        )
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel, band, name in zip(panels, bands, names, strict=False):
+        _draw(panel, band, name)
+    for panel in panels[len(bands) :]:
+        panel.set_axis_off()
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=kind)
+    write_bytes_atomically(path, drawn.getvalue())
+
+
+def _draw(panel, band: BandFit, name: str) -> None:  # type: ignore[no-untyped-def]  # matplotlib's Axes
+    """Draw a band's semivariances and model."""
+    found, model = band.found, band.variogram
+    panel.plot(np.hypot(found.rows, found.cols), found.values, "o", ms=3, color="0.6", label="estimated")
+    distance = np.linspace(0.01, 32, 200)
+    for across in DIRECTIONS_DEG if model.ratio > 1 else DIRECTIONS_DEG[:1]:
+        angle = math.radians(model.angle_deg + across)
+        curve = model.semivariance(distance * math.sin(angle), distance * math.cos(angle))
+        label = "model" if model.ratio == 1 else f"model, {(model.angle_deg + across) % 180:.0f}°"
+        panel.plot(distance, curve, "-" if not across else "--", color="C0", label=label)
+    panel.set(title=name, xlabel="distance, pixels", xlim=(0, None), ylim=(0, None))
+    panel.set_ylabel("semivariance" + (", units of local roughness²" if band.roughness else ""), fontsize=8)
+    panel.legend(fontsize=7, frameon=False)

@@ -1,0 +1,311 @@
+"""Scores of filled numbers against the true ones, band by band.
+
+Unlike the errors, it looks at the composite: observed pixels and filled ones together. An observed pixel is
+always right, so the value over the whole image flatters; the one over the hidden pixels doesn't.
+
+Both are computed here rather than by `pytorch-msssim`, whose values they equal: it gives no map of the
+similarity, and it needs torch, which people who only evaluate classical methods don't have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+RANGE_PERCENTILES = (0.1, 99.9)
+"""What counts as a band's range of numbers: a bright roof or a dead pixel must not stretch it."""
+
+
+def root_mean_square_error(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
+    """Return the root of the mean squared difference, in the units of the band."""
+    return float(np.sqrt(np.mean(np.square(_difference(truth, fill)))))
+
+
+def mean_absolute_error(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
+    """Return the mean absolute difference, in the units of the band."""
+    return float(np.mean(np.abs(_difference(truth, fill))))
+
+
+def bias(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
+    """Return the mean of fill minus truth, in the units of the band: positive where a fill is too bright."""
+    return float(np.mean(_difference(truth, fill)))
+
+
+def determination(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
+    """Return the coefficient of determination r² = 1 − Σ(fill − truth)² / Σ(truth − mean truth)².
+
+    1 is perfect, 0 is as good as the mean of the hidden pixels themselves, and there is no lower bound. NaN
+    where the hidden pixels are all alike.
+    """
+    spread = np.sum(np.square(truth - np.mean(truth, dtype=np.float64)))
+    if spread == 0:
+        return float("nan")
+    return float(1 - np.sum(np.square(_difference(truth, fill))) / spread)
+
+
+def squared_correlation(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
+    """Return the square of Pearson's correlation, which forgives bias and gain.
+
+    NaN where either side is constant. Never below `determination`. Both stand here because both go by the
+    name of r²: the deep image prior paper (table 1) names the other, but reports a higher r² with a higher
+    RMSE of the same band, which only this one allows.
+    """
+    true_part = truth - np.mean(truth, dtype=np.float64)
+    fill_part = fill - np.mean(fill, dtype=np.float64)
+    spread = np.sum(np.square(true_part)) * np.sum(np.square(fill_part))
+    if spread == 0:
+        return float("nan")
+    return float(np.sum(true_part * fill_part) ** 2 / spread)
+
+
+def peak_signal_to_noise_db(rmse: float, data_range: float) -> float:
+    """Return 20·log10(data range / RMSE) in decibels; infinite for a perfect fill."""
+    return float("inf") if rmse == 0 else float(20 * np.log10(data_range / rmse))
+
+
+def data_limits(truth: NDArray[np.floating]) -> tuple[float, float]:
+    """Return the low and the high end of a band's observed numbers: their 0.1 and 99.9 percentiles.
+
+    Taken from the pixels and not from the data type, so that 8-bit, 16-bit and float versions of one scene
+    get the same scores. The high end is above the low one also for a constant band.
+    """
+    low, high = np.percentile(truth[np.isfinite(truth)], RANGE_PERCENTILES)
+    return float(low), float(high) if high > low else float(low) + 1.0
+
+
+def _difference(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> NDArray[np.float64]:
+    difference: NDArray[np.float64] = np.subtract(fill, truth, dtype=np.float64)
+    return difference
+
+
+WINDOW_SIGMA_PX = 1.5
+WINDOW_PX = 11
+"""The Gaussian window: Wang et al. 2004, section III-C, https://doi.org/10.1109/TIP.2003.819861"""
+
+LUMINANCE_CONSTANT = 0.01**2
+CONTRAST_CONSTANT = 0.03**2
+"""(K1·L)² and (K2·L)² for a data range L of 1; Wang et al. 2004, section III-C."""
+
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents from the finest scale on: Wang et al. 2003, https://doi.org/10.1109/ACSSC.2003.1292216"""
+
+SMALLEST_WINDOW_PX = 3
+
+
+def similarity_map(truth: NDArray[np.floating], composite: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the structural similarity of two images at each pixel, from −1 to 1.
+
+    Args:
+        truth: `(row, col)`, finite, from about 0 to 1.
+        composite: The same.
+    """
+    luminance, structure = _terms(truth.astype(np.float64), composite.astype(np.float64), WINDOW_PX)
+    return luminance * structure
+
+
+def multi_scale_similarity(truth: NDArray[np.floating], composite: NDArray[np.floating]) -> float:
+    """Return the multi-scale structural similarity of two images, from 0 to 1, as `pytorch-msssim` does.
+
+    The window shrinks from 11 px to the largest odd one that five scales of the image allow (7 px for a side
+    of 128 px, 3 px for one of 64 px); NaN for an image with a side of 32 px or less, which allows none.
+
+    Args:
+        truth: `(row, col)`, finite, from about 0 to 1.
+        composite: The same.
+    """
+    window_px = multi_scale_window_px(min(truth.shape))
+    if window_px is None:
+        return float("nan")
+    x, y = truth.astype(np.float64), composite.astype(np.float64)
+    # Only windows that lie in the image.
+    inner = (slice(window_px // 2, -(window_px // 2)),) * 2
+    similarity = 1.0
+    for scale, weight in enumerate(SCALE_WEIGHTS, start=1):
+        luminance, structure = _terms(x, y, window_px)
+        coarsest = scale == len(SCALE_WEIGHTS)
+        term = np.mean((luminance * structure if coarsest else structure)[inner])
+        similarity *= max(float(term), 0.0) ** weight
+        x, y = _halved(x), _halved(y)
+    return similarity
+
+
+def multi_scale_window_px(side_px: int) -> int | None:
+    """Return the window for an image whose shorter side is `side_px`, or None where none fits.
+
+    The window must fit into the image halved four times; `pytorch-msssim` asks for
+    side > (window − 1) · 2⁴.
+    """
+    widest = (side_px - 1) // 2 ** (len(SCALE_WEIGHTS) - 1) + 1
+    window_px = min(WINDOW_PX, widest if widest % 2 else widest - 1)
+    return window_px if window_px >= SMALLEST_WINDOW_PX else None
+
+
+def _terms(
+    x: NDArray[np.float64], y: NDArray[np.float64], window_px: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the luminance term at each pixel, and the product of contrast and structure."""
+    import cv2
+
+    def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        size = (window_px, window_px)
+        return np.asarray(
+            cv2.GaussianBlur(values, size, WINDOW_SIGMA_PX, borderType=cv2.BORDER_REFLECT), np.float64
+        )
+
+    mean_x, mean_y = blurred(x), blurred(y)
+    variance_x = blurred(x * x) - mean_x**2
+    variance_y = blurred(y * y) - mean_y**2
+    covariance = blurred(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + LUMINANCE_CONSTANT) / (mean_x**2 + mean_y**2 + LUMINANCE_CONSTANT)
+    structure = (2 * covariance + CONTRAST_CONSTANT) / (variance_x + variance_y + CONTRAST_CONSTANT)
+    return luminance, structure
+
+
+def _halved(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of 2 × 2 pixels; an odd side gets a first row of zeros, as in `pytorch-msssim`."""
+    height, width = image.shape
+    even = np.pad(image, ((height % 2, 0), (width % 2, 0)))
+    rows, cols = even.shape[0] // 2, even.shape[1] // 2
+    halved: NDArray[np.float64] = even.reshape(rows, 2, cols, 2).mean(axis=(1, 3))
+    return halved
+
+
+def spectral_angle_deg(
+    truth: NDArray[np.floating], composite: NDArray[np.floating], hidden: NDArray[np.bool_]
+) -> float:
+    """Return the mean angle in degrees between the true and the composed spectra of the hidden pixels.
+
+    Counted are the pixels that are hidden in some band, observed in all, and not 0 in all. NaN with fewer
+    than two bands, where there is no angle, or without such a pixel.
+
+    Source: Kruse et al. 1993, "The Spectral Image Processing System (SIPS)",
+    https://doi.org/10.1016/0034-4257(93)90013-N
+
+    Args:
+        truth: `(band, row, col)`, NaN where nothing was observed.
+        composite: The same with the hidden pixels as filled.
+        hidden: The filled pixels.
+    """
+    if truth.shape[0] < 2:
+        return float("nan")
+    pixels = hidden.any(axis=0)
+    true_spectra = truth[:, pixels].astype(np.float64)  # (B, N)
+    fill_spectra = composite[:, pixels].astype(np.float64)  # (B, N)
+    length = np.linalg.norm(true_spectra, axis=0) * np.linalg.norm(fill_spectra, axis=0)
+    counted = np.isfinite(length) & (length > 0)
+    if not counted.any():
+        return float("nan")
+    cosine = np.sum(true_spectra * fill_spectra, axis=0)[counted] / length[counted]
+    return float(np.degrees(np.mean(np.arccos(np.clip(cosine, -1, 1)))))
+
+
+NOMINAL_PCT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99)
+"""The central intervals that are looked at: what percentage of the truth each ought to hold."""
+
+
+def coverages(
+    truth: NDArray[np.floating], mean: NDArray[np.floating], std: NDArray[np.floating]
+) -> dict[int, float]:
+    """Return, for each of `NOMINAL_PCT`, the share of true numbers inside the central interval of a Gaussian.
+
+    A share equal to the nominal one is honest, less is overconfident, more is too modest. Numbers that are
+    rounded, as stored ones are, hit a mean exactly more often than a Gaussian would: where the std is below
+    about 1 in stored numbers, the narrow intervals hold more than they ought to.
+    """
+    from scipy.special import ndtri
+
+    error = np.abs(np.subtract(truth, mean, dtype=np.float64))
+    return {
+        pct: float(np.mean(error <= float(ndtri(0.5 + pct / 200)) * np.asarray(std, dtype=np.float64)))
+        for pct in NOMINAL_PCT
+    }
+
+
+def ranked_probability_score(
+    truth: NDArray[np.floating], mean: NDArray[np.floating], std: NDArray[np.floating]
+) -> float:
+    """Return the mean continuous ranked probability score of a Gaussian forecast, in the units of the band.
+
+    Small is good. It is the absolute error where the std is 0, so it compares with the mean absolute error of
+    a method that has none.
+
+    Source: Gneiting & Raftery 2007, "Strictly Proper Scoring Rules, Prediction, and Estimation", eq. 21,
+    https://doi.org/10.1198/016214506000001437
+    """
+    from scipy.special import ndtr
+
+    error = np.abs(np.subtract(truth, mean, dtype=np.float64))
+    spread = np.asarray(std, dtype=np.float64)
+    certain = spread == 0
+    z = error / np.where(certain, 1.0, spread)
+    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    score = spread * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / np.sqrt(np.pi))
+    return float(np.mean(np.where(certain, error, score)))
+
+
+@dataclass(frozen=True, slots=True)
+class StripeVisibility:
+    """Steps between neighbouring pixels, relative to the steps between observed ones.
+
+    Attributes:
+        border_step: Mean absolute step across the borders of the gaps: 1 is invisible, more is an edge.
+        inner_step: Mean absolute step inside the gaps: 1 has the texture of its surroundings, 0 is flat.
+            A smooth fill has an invisible border and a visible blur; this is where it shows.
+    """
+
+    border_step: float
+    inner_step: float
+
+    @property
+    def stripe_index(self) -> float:
+        """How far both steps are from 1, on average: 0 is invisible, 0.5 a flat fill without an edge.
+
+        Too much counts like too little. NaN where either step is.
+        """
+        return (abs(self.border_step - 1) + abs(self.inner_step - 1)) / 2
+
+
+def stripe_visibility(
+    composite: NDArray[np.floating], hidden: NDArray[np.bool_], usable: NDArray[np.bool_]
+) -> StripeVisibility:
+    """Return how visible the gaps of one band are; NaN where there is nothing to compare.
+
+    Horizontal and vertical neighbours are compared with their own kind: along the rows of a striped image
+    there are few borders, and its texture differs by direction.
+
+    Args:
+        composite: `(row, col)`: observed pixels as they were, hidden ones as filled.
+        hidden: The filled pixels.
+        usable: The observed ones. Pixels that are neither are left out.
+    """
+    border_steps = inner_steps = border_expected = inner_expected = 0.0
+    for axis in (0, 1):
+        step = np.abs(np.diff(composite.astype(np.float64), axis=axis))
+        first_hidden, second_hidden = _pair(hidden, axis)
+        first_usable, second_usable = _pair(usable, axis)
+        elsewhere = first_usable & second_usable
+        if not elsewhere.any():
+            continue
+        usual = float(np.mean(step[elsewhere]))
+        border = (first_hidden & second_usable) | (first_usable & second_hidden)
+        inner = first_hidden & second_hidden
+        border_steps += float(np.sum(step[border]))
+        inner_steps += float(np.sum(step[inner]))
+        border_expected += usual * int(np.count_nonzero(border))
+        inner_expected += usual * int(np.count_nonzero(inner))
+    return StripeVisibility(_ratio(border_steps, border_expected), _ratio(inner_steps, inner_expected))
+
+
+def _pair(pixels: NDArray[np.bool_], axis: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the first and the second pixel of each pair of neighbours along `axis`."""
+    return (pixels[:-1], pixels[1:]) if axis == 0 else (pixels[:, :-1], pixels[:, 1:])
+
+
+def _ratio(steps: float, expected: float) -> float:
+    return steps / expected if expected > 0 else float("nan")

@@ -1,0 +1,262 @@
+"""Reads pixels and hides them: scenes, gap patterns, and trials whose truth is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from landsat_fill.errors import InputError, UsageError
+from landsat_fill.gaps.simulation import StripeModel, gaps_from, simulate_gaps
+from landsat_fill.io.reader import SceneReader
+from landsat_fill.scene import Gaps, Window, tile_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Scene
+
+
+BRIGHTEST = 2.0
+"""What no reflectance exceeds but by chance: clouds and snow under a low sun reach 1.6, Level 2's top."""
+
+_SHUFFLE_SEED = 0
+_LEAST_OBSERVED_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How much of a large scene is read: a few square windows instead of 59 million pixels a band.
+
+    A scene with no more pixels than these windows have together is read whole.
+
+    Attributes:
+        window_px: Side of a window.
+        windows: How many windows of a scene are scored, spread at random but always the same ones.
+    """
+
+    window_px: int = 1024
+    windows: int = 4
+
+    def images_of(self, scene: Scene) -> int:
+        """Return how many images a scene gives, at most."""
+        return 1 if self.is_whole(scene) else self.windows
+
+    def is_whole(self, scene: Scene) -> bool:
+        """Return whether a scene is small enough to be read whole."""
+        return scene.grid.height * scene.grid.width <= self.windows * self.window_px**2
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedImage:
+    """Some pixels of a scene.
+
+    Attributes:
+        name: The scene's name, with the corner of the window if it isn't the whole scene.
+        scene: Where they come from.
+        values: `(band, row, col)` in stored numbers.
+        observed: Which of them are observations.
+        scales: What each band's stored numbers are multiplied with to get its physical unit, 1 if nothing is
+            said.
+    """
+
+    name: str
+    scene: Scene
+    values: NDArray[np.generic]
+    observed: NDArray[np.bool_]
+    scales: tuple[float, ...]
+
+    @property
+    def reflectance(self) -> float:
+        """What stored numbers are multiplied with to get reflectances; NaN where the units don't tell.
+
+        Scales must be alike and bring all but the brightest thousandth below `BRIGHTEST`; without a scale
+        only real numbers are taken for reflectances.
+        """
+        scale = self.scales[0]
+        told = scale != 1 or self.values.dtype.kind == "f"
+        if len(set(self.scales)) > 1 or not told or not self.observed.any():
+            return math.nan
+        bright = float(np.percentile(self.values[self.observed].astype(np.float64), 99.9)) * scale
+        return scale if bright < BRIGHTEST else math.nan
+
+
+def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
+    """Yield the scene as one image, or windows of a large one that are at least half observed.
+
+    Raises:
+        InputError: If it can't be read, or no window is observed well enough.
+    """
+    whole = Window(0, 0, scene.grid.height, scene.grid.width)
+    with SceneReader(scene) as reader:
+        scales = _scales(scene)
+        if sampling.is_whole(scene):
+            yield ObservedImage(scene.name, scene, *reader.read(whole), scales)
+            return
+        found = 0
+        for window in _candidates(whole, sampling):
+            values, observed = reader.read(window)
+            if np.mean(observed) < _LEAST_OBSERVED_SHARE:
+                continue
+            found += 1
+            name = f"{scene.name}@{window.row},{window.col}"
+            yield ObservedImage(name, scene, values, observed, scales)
+            if found == sampling.windows:
+                return
+    if not found:
+        raise InputError(
+            f"expected a window of {sampling.window_px} px in {scene.name} that is at least half observed, "
+            "but found none",
+            hint="give smaller windows, or another scene",
+        )
+
+
+def _candidates(whole: Window, sampling: Sampling) -> list[Window]:
+    """Return the windows of full size in an order that is random, but always the same."""
+    height, width = min(sampling.window_px, whole.height), min(sampling.window_px, whole.width)
+    full = [w for w in tile_windows(whole, sampling.window_px) if (w.height, w.width) == (height, width)]
+    order = np.random.default_rng(_SHUFFLE_SEED).permutation(len(full))
+    return [full[i] for i in order]
+
+
+def _scales(scene: Scene) -> tuple[float, ...]:
+    from landsat_fill.io.gdal import open_dataset
+
+    scales: dict[str, tuple[float, ...]] = {}
+    for dataset in {band.dataset for band in scene.bands}:
+        with open_dataset(dataset) as source:
+            scales[dataset] = source.scales
+    return tuple(scales[band.dataset][band.index - 1] for band in scene.bands)
+
+
+PAPER_PERCENTAGES = (3.0, 6.0, 15.0, 35.0, 55.0)
+"""The shares of hidden pixels in the experiments of the deep image prior paper, section 2."""
+
+FLOOR_WIDTHS_PX = (4.0, 8.0, 14.0)
+"""Gap widths that span an SLC-off scene of 30 m pixels: 14 px is that at the edge of the swath."""
+
+
+class Pattern(Protocol):
+    """A way to lose pixels."""
+
+    @property
+    def label(self) -> str:
+        """What the pattern is called in tables: `8 px`, `15 %`, or the name of a scene."""
+        ...
+
+    def draw(self, shape: tuple[int, int, int], generator: np.random.Generator) -> NDArray[np.bool_]:
+        """Return the lost pixels of an image of `shape` `(band, row, col)`; the generator places them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedStripes:
+    """Simulated SLC-off stripes.
+
+    The stripes of each band are shifted and ragged by themselves, as real ones are, so that at a stripe's
+    edge one band may know what another lost. With a band shift of 0 all bands lose the same pixels.
+
+    Attributes:
+        label: What the pattern is called in tables.
+        model: The geometry of the stripes.
+    """
+
+    label: str
+    model: StripeModel
+
+    @classmethod
+    def of_width(cls, width_px: float, **geometry: float) -> SimulatedStripes:
+        """Return stripes of one width; `geometry` goes to `StripeModel`."""
+        return cls(f"{width_px:g} px", StripeModel(width_px=width_px, **geometry))
+
+    @classmethod
+    def of_share(cls, percent: float, **geometry: float) -> SimulatedStripes:
+        """Return stripes that hide a share of the image; `geometry` goes to `StripeModel`."""
+        return cls(f"{percent:g} %", StripeModel(missing=percent / 100, **geometry))
+
+    def draw(self, shape: tuple[int, int, int], generator: np.random.Generator) -> NDArray[np.bool_]:
+        """Return the lost pixels; see `Pattern.draw`."""
+        if self.model.band_shift_px == 0:
+            return np.repeat(simulate_gaps((1, *shape[1:]), self.model, generator), shape[0], axis=0)
+        return simulate_gaps(shape, self.model, generator)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RealStripes:
+    """The gaps of a real SLC-off scene.
+
+    Attributes:
+        label: What the pattern is called in tables.
+        missing: `(band, row, col)` or `(row, col)`: where the scene lacks observations.
+    """
+
+    label: str
+    missing: NDArray[np.bool_]
+
+    def draw(self, shape: tuple[int, int, int], generator: np.random.Generator) -> NDArray[np.bool_]:
+        """Return the lost pixels; see `Pattern.draw`."""
+        return gaps_from(self.missing, shape, generator)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One image with known pixels hidden. All arrays are `(band, row, col)`.
+
+    Attributes:
+        image: What a method is given: float, NaN wherever a pixel isn't usable. No hidden number is in it.
+        truth: The image as it was observed: float, NaN where nothing was observed.
+        gaps: The hidden pixels as missing, the other observed ones as usable. Pixels that weren't observed in
+            the first place are neither: they have no truth to score against.
+    """
+
+    image: NDArray[np.floating]
+    truth: NDArray[np.floating]
+    gaps: Gaps
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """The pixels that are scored: observed, and hidden from the method."""
+        return self.gaps.missing
+
+
+def hide(values: NDArray[np.generic], observed: NDArray[np.bool_], pattern: NDArray[np.bool_]) -> Trial:
+    """Return the trial that hides the observed pixels under `pattern`.
+
+    Args:
+        values: `(band, row, col)` in stored numbers, of any real type. Not written to.
+        observed: Where `values` are observations.
+        pattern: Where pixels are lost.
+
+    Raises:
+        UsageError: If the shapes differ, or no observed pixel lies under the pattern, or every one does.
+    """
+    if values.ndim != 3 or observed.shape != values.shape or pattern.shape != values.shape:
+        raise UsageError(
+            "expected values, observed and pattern of one shape (band, row, col), but got "
+            f"{values.shape}, {observed.shape} and {pattern.shape}"
+        )
+    hidden = observed & pattern
+    usable = observed & ~pattern
+    if not hidden.any():
+        raise UsageError(
+            "expected gaps that cover an observed pixel, but got none",
+            hint="widen the gaps, or choose a larger or clearer scene",
+        )
+    if not usable.any():
+        raise UsageError(
+            "expected gaps that leave an observed pixel, but got none",
+            hint="narrow the gaps, or raise their period",
+        )
+    exact = _float_type(values.dtype)
+    image = np.where(usable, values.astype(exact), np.nan)
+    truth = np.where(observed, values.astype(exact), np.nan)
+    return Trial(image.astype(exact), truth.astype(exact), Gaps(missing=hidden, usable=usable))
+
+
+def _float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:
+    """Return the smallest float type, float32 at least, that holds every number of type `stored` exactly."""
+    return np.dtype(np.result_type(stored, np.float32))

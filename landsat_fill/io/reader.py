@@ -1,0 +1,323 @@
+"""Reads windows of a scene (values, and which are observations) and of a raster as it is stored."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from landsat_fill.errors import InputError
+from landsat_fill.io.gdal import gdal_session, open_dataset
+from landsat_fill.io.profile_files import has_dataset_mask, opacity_band, read_profile
+from landsat_fill.scene import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+    from rasterio.crs import CRS
+    from rasterio.io import DatasetReader
+
+    from landsat_fill.scene import Scene, SceneBand
+
+
+OVERVIEW_ROWS = 512
+"""Rows read at once to thin a scene out."""
+
+
+class SceneReader:
+    """An open scene. A context manager; to be used by one thread at a time, but by any thread.
+
+    Bands may lie in one dataset or in one each; each dataset is opened once, and the bands of one are read in
+    one call, so that no block is decompressed twice.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._datasets: dict[str, DatasetReader] = {}
+        self._alphas: dict[str, int | None] = {}
+        self._closing = ExitStack()
+        self._dtype = np.result_type(*(band.dtype for band in scene.bands))
+
+    def __enter__(self) -> Self:
+        """Open every dataset of the scene.
+
+        Raises:
+            InputError: If one can't be read or hasn't the scene's size, or a gap_mask hasn't its CRS.
+        """
+        try:
+            for band in self._scene.bands:
+                self._open(band.dataset, f"band {band.name}")
+            for band in self._scene.bands:
+                if band.gap_mask is not None:
+                    self._open(band.gap_mask, f"the gap_mask of band {band.name}")
+            for quality in self._scene.quality:
+                self._open(quality.dataset, quality.kind)
+        except BaseException:
+            self._closing.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with gdal_session():
+            self._closing.close()
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The data type of the values that `read` returns: the one that holds those of all bands."""
+        return self._dtype
+
+    @property
+    def tells_missing(self) -> bool:
+        """Whether anything can say that a pixel wasn't observed: nodata, a mask, alpha, gap_mask, NaN.
+
+        Where nothing can, every pixel counts as observed and there is nothing to fill: the user has to name
+        the number that means "no observation".
+        """
+        return any(
+            band.nodata is not None
+            or band.gap_mask is not None
+            or band.dtype.startswith("float")
+            or self._alphas[band.dataset] is not None
+            or _is_masked(self._datasets[band.dataset])
+            for band in self._scene.bands
+        )
+
+    def read(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Return the stored numbers of a window, and which of them are observations, `(band, row, col)`.
+
+        A number is an observation unless it is its band's nodata number, isn't finite, or a dataset mask or
+        an alpha band says otherwise.
+
+        Raises:
+            InputError: If the file can't be read there.
+        """
+        bands = self._scene.bands
+        values = np.empty((len(bands), window.height, window.width), dtype=self._dtype)
+        observed = np.empty(values.shape, dtype=bool)
+        for source, dataset in self._datasets.items():
+            places = [place for place, band in enumerate(bands) if band.dataset == source]
+            if not places:
+                continue
+            indexes = [bands[place].index for place in places]
+            with gdal_session(), reading(source, window) as where:
+                stored = dataset.read(indexes, window=where, out_dtype=self._dtype)
+                masked = _masked_out(dataset, indexes, self._alphas[source], where)
+            if len(places) == len(bands):
+                values = stored
+            else:
+                values[places] = stored
+            for place in places:
+                observed[place] = _is_observation(values[place], bands[place])
+            if masked is not None:
+                observed[places] &= ~masked
+        return values, observed
+
+    def read_overview(self, max_px: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Return every n-th pixel of the scene as `read` does, so that no side is longer than `max_px`.
+
+        The file's own overviews are left alone: they are often averages, in which gaps are narrower.
+
+        Raises:
+            InputError: If the file can't be read.
+        """
+        grid = self._scene.grid
+        step = -(-max(grid.height, grid.width) // max_px)
+        rows = step * max(OVERVIEW_ROWS // step, 1)
+        values, observed = [], []
+        for row in range(0, grid.height, rows):
+            strip = self.read(Window(row, 0, min(rows, grid.height - row), grid.width))
+            values.append(strip[0][:, ::step, ::step].copy())
+            observed.append(strip[1][:, ::step, ::step].copy())
+        return np.concatenate(values, axis=1), np.concatenate(observed, axis=1)
+
+    def read_gap_masks(self, window: Window) -> NDArray[np.bool_] | None:
+        """Return where the USGS gap_mask files say that there is no observation, `(band, row, col)`.
+
+        False throughout for a band without such a file; None for a scene without any. True in the gaps and
+        outside the footprint alike.
+
+        Raises:
+            InputError: If a file can't be read there.
+        """
+        bands = self._scene.bands
+        if all(band.gap_mask is None for band in bands):
+            return None
+        missing = np.zeros((len(bands), window.height, window.width), dtype=bool)
+        for gaps, band in zip(missing, bands, strict=True):
+            if band.gap_mask is not None:
+                # In these files 1 is observed and 0 missing.
+                np.equal(self._read_band(band.gap_mask, window), 0, out=gaps)
+        return missing
+
+    def read_quality(self, window: Window) -> dict[str, NDArray[np.generic]]:
+        """Return the numbers of each quality band, `(row, col)`, by kind.
+
+        Raises:
+            InputError: If a file can't be read there.
+        """
+        return {quality.kind: self._read_band(quality.dataset, window) for quality in self._scene.quality}
+
+    def _open(self, source: str, role: str) -> None:
+        if source in self._datasets:
+            return
+        with gdal_session():
+            dataset = self._closing.enter_context(open_dataset(source))
+            self._alphas[source] = opacity_band(dataset)
+        self._datasets[source] = dataset
+        grid = self._scene.grid
+        if dataset.shape != (grid.height, grid.width):
+            raise InputError(
+                f"expected {role} to have the scene's {grid.height} × {grid.width} pixels, "
+                f"but {source} has {dataset.height} × {dataset.width}",
+                hint="Use a file of the same product.",
+            )
+        if dataset.crs and grid.crs and dataset.crs != grid.crs:
+            raise InputError(
+                f"expected {role} to have the scene's CRS {_named(grid.crs)}, "
+                f"but {source} has {_named(dataset.crs)}",
+                hint="Use a file of the same product, or warp it onto the scene's grid.",
+            )
+
+    def _read_band(self, source: str, window: Window) -> NDArray[np.generic]:
+        with gdal_session(), reading(source, window) as where:
+            values: NDArray[np.generic] = self._datasets[source].read(1, window=where)
+        return values
+
+
+def _is_observation(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.bool_]:
+    """Return which stored numbers aren't the band's nodata number, compared as its data type stores it."""
+    kind = np.dtype(band.dtype)
+    if kind.kind == "f":
+        observed: NDArray[np.bool_] = np.isfinite(stored)
+        if band.nodata is not None and np.isfinite(band.nodata):
+            with np.errstate(over="ignore"):
+                observed &= stored != kind.type(band.nodata)
+        return observed
+    limits = np.iinfo(kind)
+    whole = band.nodata is not None and float(band.nodata).is_integer()
+    if band.nodata is None or not whole or not limits.min <= band.nodata <= limits.max:
+        return np.ones(stored.shape, dtype=bool)
+    unequal: NDArray[np.bool_] = stored != kind.type(int(band.nodata))
+    return unequal
+
+
+def _is_masked(dataset: DatasetReader) -> bool:
+    """Return whether a mask, rather than a number, can say what is missing."""
+    return has_dataset_mask(dataset) or _has_band_masks(dataset)
+
+
+def _has_band_masks(dataset: DatasetReader) -> bool:
+    """Return whether each band has a mask of its own, as bands of HDF or VRT files may: GDAL sets no flag."""
+    return any(not flags for flags in dataset.mask_flag_enums)
+
+
+def _masked_out(
+    dataset: DatasetReader, indexes: list[int], alpha: int | None, where: object
+) -> NDArray[np.bool_] | None:
+    """Return where a mask or alpha says there is nothing, `(band or 1, row, col)`, or None without one."""
+    out: NDArray[np.bool_] | None = None
+    if _has_band_masks(dataset):
+        out = dataset.read_masks(indexes, window=where) == 0
+    elif has_dataset_mask(dataset):
+        out = dataset.read_masks([1], window=where) == 0
+    if alpha is not None:
+        transparent = dataset.read([alpha], window=where) == 0
+        out = transparent if out is None else out | transparent
+    return out
+
+
+@contextmanager
+def reading(source: str, window: Window) -> Iterator[object]:
+    """Yield a window as rasterio has it; turn what GDAL raises into an InputError naming file and rows."""
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window as RasterioWindow
+
+    try:
+        yield RasterioWindow(window.col, window.row, window.width, window.height)
+    except (RasterioError, OSError) as error:
+        cause = error.__cause__ or error
+        raise InputError(
+            f"expected to read rows {window.row} to {window.row + window.height - 1} of {source}, "
+            f"but got an error: {cause}",
+            hint="The file may be cut off or damaged: download or copy it again.",
+        ) from error
+
+
+def _named(crs: CRS) -> str:
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs.to_wkt())[:60]
+
+
+@dataclass(frozen=True, slots=True)
+class Opacity:
+    """What a file says of the opacity of pixels, apart from their numbers.
+
+    Attributes:
+        alpha: Numbers of the alpha band, `(row, col)`, or None without one.
+        valid: The dataset mask, `(row, col)`, or None without one.
+    """
+
+    alpha: NDArray[np.generic] | None = None
+    valid: NDArray[np.bool_] | None = None
+
+
+class StoredReader:
+    """An open raster. A context manager; to be used by one thread at a time, but by any thread."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._dataset: DatasetReader | None = None
+        self._closing = ExitStack()
+        self.profile = read_profile(source)
+
+    def __enter__(self) -> Self:
+        """Open the file.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        with gdal_session():
+            self._dataset = self._closing.enter_context(open_dataset(self._source))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with gdal_session():
+            self._closing.close()
+
+    def read(self, window: Window) -> NDArray[np.generic]:
+        """Return the stored numbers of a window, `(band, row, col)`, of all bands but alpha.
+
+        Raises:
+            InputError: If the file can't be read there.
+        """
+        indexes = [i for i in range(1, self.profile.count + 1) if i != self.profile.alpha]
+        return self._read(indexes, window)
+
+    def read_opacity(self, window: Window) -> Opacity:
+        """Return alpha and dataset mask of a window.
+
+        Raises:
+            InputError: If the file can't be read there.
+        """
+        alpha = None if self.profile.alpha is None else self._read([self.profile.alpha], window)[0]
+        if not self.profile.masked or self._dataset is None:
+            return Opacity(alpha)
+        with gdal_session(), reading(self._source, window) as where:
+            return Opacity(alpha, self._dataset.read_masks(1, window=where) != 0)
+
+    def _read(self, indexes: list[int], window: Window) -> NDArray[np.generic]:
+        if self._dataset is None:
+            raise RuntimeError("expected an entered StoredReader, but got one outside its with block")
+        with gdal_session(), reading(self._source, window) as where:
+            values: NDArray[np.generic] = self._dataset.read(
+                indexes, window=where, out_dtype=self.profile.dtype
+            )
+        return values

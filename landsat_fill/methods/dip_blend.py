@@ -1,0 +1,294 @@
+"""One image that hourglasses are fitted to: what they are given, and how their outputs are blended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.methods.dip_fit import Fit
+from landsat_fill.methods.holdout import held_out
+from landsat_fill.methods.method import fill_each_band
+from landsat_fill.methods.splines import plate
+from landsat_fill.scene import Gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.methods.dip_fit import FitSettings
+
+
+EDGES_PX = (1.5, 2.5, 4.5, 8.5, 16.5)
+"""Distances at which one class ends and the next begins."""
+
+LEAST_PIXELS = 50
+"""Errors that a class needs to be believed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorByDistance:
+    """Mean squared errors at some distances; between them they are interpolated, beyond them they stay.
+
+    Attributes:
+        distances_px: Rising.
+        squares: Mean squared error at each, never falling.
+    """
+
+    distances_px: NDArray[np.floating]
+    squares: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, distances_px: NDArray[np.floating], squares: NDArray[np.floating]) -> ErrorByDistance | None:
+        """Return what known errors tell, or None where there are too few of them.
+
+        Args:
+            distances_px: Of each pixel whose error is known, to the nearest one it was made from.
+            squares: Its squared error.
+        """
+        classes = np.searchsorted(EDGES_PX, distances_px)
+        found = [
+            (float(np.mean(distances_px[own])), float(np.mean(squares[own])))
+            for own in (classes == number for number in range(len(EDGES_PX) + 1))
+            if np.count_nonzero(own) >= LEAST_PIXELS
+        ]
+        if not found:
+            return None
+        where, what = np.array(found).T
+        # Farther from all evidence nothing is known better: a dip is chance.
+        return cls(where, np.maximum.accumulate(what))
+
+    def at(self, distances_px: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the mean squared error at some distances."""
+        squares: NDArray[np.floating] = np.interp(distances_px, self.distances_px, self.squares)
+        return squares
+
+
+def distances_px(known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return each pixel's distance to the nearest known one, `(band, row, col)`; each band by itself.
+
+    Args:
+        known: `(band, row, col)`; a band with none of them is far from everything.
+    """
+    import cv2
+
+    far = float(sum(known.shape[1:]))
+    found = [
+        cv2.distanceTransform((~band).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        if band.any()
+        else np.full(band.shape, far)
+        for band in known
+    ]
+    return np.stack(found).astype(np.float32)
+
+
+def best_shares(
+    truth: NDArray[np.floating], fills: NDArray[np.floating], gained: float = 0.0
+) -> NDArray[np.float64]:
+    """Return the share of each fill, none below 0, 1 together, that makes the least mean squared error.
+
+    Args:
+        truth: Known numbers; at least one.
+        fills: What each fill has there, `(fill, number)`.
+        gained: By how much the mean squared error of the first fill will be lower than it is here.
+    """
+    errors = (fills - truth).astype(np.float64)
+    products = errors @ errors.T / truth.size
+    # Not below nothing, where chance says that more is gained than there is.
+    products[0, 0] = max(products[0, 0] - gained, 0.0)
+    best: NDArray[np.float64] = np.eye(len(fills))[0]
+    least = float(products[0, 0])
+    # All sets of fills that may take part: there are few.
+    for size in range(1, len(fills) + 1):
+        for chosen in map(list, combinations(range(len(fills)), size)):
+            own = products[np.ix_(chosen, chosen)]
+            shares = np.linalg.lstsq(own, np.ones(size), rcond=None)[0]
+            if shares.sum() <= 0 or (shares < 0).any():
+                continue
+            shares /= shares.sum()
+            error = float(shares @ own @ shares)
+            if error < least:
+                best, least = np.zeros(len(fills)), error
+                best[chosen] = shares
+    return best
+
+
+TENSIONS = (0.35, 1.0)
+"""Of the surfaces that take part: the spline in tension, which is bold, and the membrane, which is not."""
+
+
+USUAL_SHARES = (0.5, 0.5, 0.0)
+"""Shares of the hourglasses and of these surfaces that do well on most scenes. What the held-out pixels of
+one tile say counts for half beside it: they are few, and of even fewer pieces of stripes."""
+
+
+GAPS_ERR_MORE = 1.4
+"""Squared errors in gaps relative to those of held-out pieces: a piece ends after a few pixels, and has
+evidence on more sides than a gap that goes on. The mean of crops of training scenes, 22 and 55 % hidden."""
+
+
+class PriorImage:
+    """Bands of a tile that are fitted together. Arrays are `(band, row, col)`."""
+
+    def __init__(
+        self,
+        values: NDArray[np.float32],
+        gaps: Gaps,
+        corner: tuple[int, int],
+        *,
+        seed: int,
+        percent: float,
+    ) -> None:
+        """Take the bands.
+
+        Args:
+            values: Mean 0 and deviation 1 over the usable pixels, 0 elsewhere.
+            gaps: Cubes of the same shape; each band has a usable pixel.
+            corner: Row and column of the tile in the scene.
+            seed: Decides which pixels are held back.
+            percent: Percentage of the usable pixels to hold back at most.
+        """
+        self._values, self._gaps, self._corner = values, gaps, corner
+        self._seed, self._percent = seed, percent
+        # What an hourglass says beyond the range of all that was observed is its own invention.
+        self._low = np.min(values, axis=(1, 2), keepdims=True, where=gaps.usable, initial=np.inf)
+        self._high = np.max(values, axis=(1, 2), keepdims=True, where=gaps.usable, initial=-np.inf)
+
+    def fit(self, run: int, settings: FitSettings, *, warm: bool) -> Fit:
+        """Return what an hourglass is fitted to.
+
+        Args:
+            run: Its number; runs of even and odd number hold back different pixels.
+            settings: How it is built.
+            warm: Whether it begins with the spline in tension.
+        """
+        held = self._held(run)
+        fitted = self._gaps.usable & ~held
+        height, width = self._values.shape[1:]
+        multiple_px, least_px = 2**settings.scales, 2 ** (settings.scales + 1)
+        below = max(-(-height // multiple_px) * multiple_px, least_px) - height
+        right = max(-(-width // multiple_px) * multiple_px, least_px) - width
+        around = ((0, 0), (0, below), (0, right))
+        values = self._scaled(self._values, settings)
+        first = self._scaled(self._surface(fitted, TENSIONS[0]), settings) if warm else None
+        return Fit(
+            run,
+            self._corner,
+            np.pad(np.where(self._gaps.usable, values, 0), around),
+            np.pad(fitted, around),
+            np.pad(held, around),
+            None if first is None else np.pad(first, around, mode="edge"),
+        )
+
+    def answer(
+        self,
+        fits: Sequence[Fit],
+        outputs: Sequence[NDArray[np.float32]],
+        settings: FitSettings,
+        *,
+        blend: bool,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and standard deviation.
+
+        Args:
+            fits: All that were made of this image.
+            outputs: What their hourglasses gave.
+            settings: How they were built.
+            blend: Whether smooth surfaces take part.
+        """
+        height, width = self._values.shape[1:]
+        runs = np.stack([self._unscaled(one[:, :height, :width], settings) for one in outputs])
+        excess = self._excess(fits, runs)
+        truth, distances, bands, *fills = self._met(fits, runs)
+        shares = np.eye(len(fills))[0]
+        if blend:
+            shares = np.array(USUAL_SHARES)
+            if len(truth):  # nothing is held back of a tile that is too small
+                shares = (shares + best_shares(truth, np.stack(fills), gained=excess)) / 2
+        mean = shares[0] * runs.mean(axis=0)
+        for share, tension in zip(shares[1:], TENSIONS, strict=True):
+            if share:
+                mean += share * self._surface(self._gaps.usable, tension)
+        squares = np.square(shares @ np.stack(fills) - truth)
+        if squares.any():
+            squares *= max(1 - shares[0] ** 2 * excess / squares.mean(), 1 / len(runs))
+        return mean, self._deviation(squares, distances, bands)
+
+    def _excess(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> float:
+        """Return what averaging all runs takes away of the mean squared error of one.
+
+        Told by the runs that hold back the same pixels; 0 where no two of them do.
+        """
+        variances = []
+        for fold in (0, 1):
+            own = runs[[one.number % 2 == fold for one in fits]]
+            if len(own) > 1:
+                variances.append(own.var(axis=0, ddof=1)[self._held(fold)])
+        found = np.concatenate(variances) if variances else np.empty(0)
+        return float(found.mean()) * (1 - 1 / len(runs)) if found.size else 0.0
+
+    def _deviation(
+        self, squares: NDArray[np.floating], distances: NDArray[np.floating], bands: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
+        """Return the standard deviation of each pixel, from the errors of the held-out ones.
+
+        Where there are none, it is that of the bands themselves.
+        """
+        usable = self._gaps.usable
+        errors = ErrorByDistance.of(distances, squares)
+        if errors is None:
+            return np.ones(self._values.shape, np.float32)
+        variance = GAPS_ERR_MORE * errors.at(distances_px(usable))
+        # Some bands are rougher than others, at all distances.
+        expected = errors.at(distances)
+        for band in range(len(usable)):
+            own = bands == band
+            if own.any() and expected[own].sum() > 0:
+                variance[band] *= squares[own].sum() / expected[own].sum()
+        std: NDArray[np.float32] = np.sqrt(variance).astype(np.float32)
+        return std
+
+    def _met(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
+        """Return of all held-out pixels truth, distance to fitted pixels, band, output, and surfaces."""
+        found = []
+        for one, output in zip(fits, runs, strict=True):
+            held = self._held(one.number)
+            fitted = self._gaps.usable & ~held
+            columns = (
+                self._values,
+                distances_px(fitted),
+                np.broadcast_to(np.arange(len(held))[:, None, None], held.shape),
+                output,
+                *(self._surface(fitted, tension) for tension in TENSIONS),
+            )
+            found.append([column[held] for column in columns])
+        return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+
+    def _held(self, run: int) -> NDArray[np.bool_]:
+        return held_out(self._gaps, self._corner, fold=run % 2, seed=self._seed, percent=self._percent)
+
+    def _surface(self, known: NDArray[np.bool_], tension: float) -> NDArray[np.float32]:
+        """Return the surface of some tension through known pixels, everywhere."""
+        values = np.where(known, self._values, 0)[None]
+        fill_band = partial(plate, tension=tension, reduction=100.0)
+        filled = fill_each_band(fill_band, values, Gaps(~known[None], known[None]), 1)
+        surface: NDArray[np.float32] = filled[0].astype(np.float32)
+        return surface
+
+    def _scaled(self, values: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
+        """Return values in the units of an hourglass: from 0 to 1 where it ends with a sigmoid."""
+        if not settings.sigmoid:
+            return values
+        span = np.where(self._high > self._low, self._high - self._low, 1)
+        scaled: NDArray[np.float32] = np.asarray((values - self._low) / span, np.float32)
+        return scaled
+
+    def _unscaled(self, output: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
+        if settings.sigmoid:
+            output = output * (self._high - self._low) + self._low
+        inside: NDArray[np.float32] = np.clip(output, self._low, self._high)
+        return inside

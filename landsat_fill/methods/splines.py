@@ -1,0 +1,240 @@
+"""The membrane, the thin plate and the spline in tension: surfaces through the observed pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from landsat_fill.methods.method import Context, MethodInfo, fill_each_band, option
+from landsat_fill.methods.multigrid import (
+    chebyshev_shares,
+    runs_of,
+    solved_from_coarse_to_fine,
+    widest_gap_px,
+)
+from landsat_fill.scene import Filled, Gaps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+_LARGEST_STRETCHING, _LARGEST_BENDING = 8.0, 64.0
+"""Largest eigenvalues of Laplace's five-point stencil and of its square: those of a chessboard of ±1."""
+
+_CLAMPED = 4.730
+"""First root of cos(x)·cosh(x) = 1: a clamped strip of length l bends with the eigenvalue (x / l)⁴. On the
+grid, w unknown rows between given ones have l = w + 2 to within a percent."""
+
+_WIDEST_MODE_PX = 48.0
+"""Errors longer than this are left to the coarser levels: here they would take too many sweeps."""
+
+
+def plate(
+    values: NDArray[np.floating],
+    missing: NDArray[np.bool_],
+    usable: NDArray[np.bool_],
+    *,
+    tension: float,
+    reduction: float,
+    widest_px: float | None = None,
+) -> NDArray[np.floating]:
+    """Return the values, with (1 - tension)·∇⁴u = tension·∇²u solved wherever they aren't usable.
+
+    Pixels that are neither missing nor usable are bridged like missing ones; the edge of the tile mirrors
+    the surface. Gaps wider than 48 px come out stiffer than the equation has them.
+
+    Args:
+        values: `(row, col)`, 0 outside `usable`.
+        missing: Pixels asked for.
+        usable: Observed pixels; at least one.
+        tension: 0 bends only (a thin plate), 1 stretches only (a membrane); per pixel of spacing.
+        reduction: By what factor each resolution reduces the error it starts with.
+        widest_px: Width of the widest gap to be expected, instead of that of the widest there is: then the
+            error that is left is the same however an image is cut into tiles. Pixels farther than that from
+            a usable one are left as half the resolution has them.
+    """
+
+    def solve(
+        guess: NDArray[np.floating],
+        missing: NDArray[np.bool_],
+        usable: NDArray[np.bool_],
+        spacing_px: float,
+    ) -> NDArray[np.floating]:
+        if not missing.any():
+            return guess
+        bending, stretching = (1 - tension) / spacing_px**4, tension / spacing_px**2
+        # Bounds of the eigenvalues in an endless stripe; a closed hole's lie between them.
+        width_px = widest_px or min(widest_gap_px(missing, usable), _WIDEST_MODE_PX)
+        smallest = bending * (_CLAMPED / (width_px + 2)) ** 4
+        smallest += stretching * 2 * (1 - math.cos(math.pi / (width_px + 1)))
+        largest = bending * _LARGEST_BENDING + stretching * _LARGEST_STRETCHING
+        smallest = min(smallest, largest / 2)
+        step = 2 / (smallest + largest)
+        shares = chebyshev_shares((largest - smallest) / (largest + smallest), reduction)
+        unknown = missing | ~usable
+        if widest_px is not None:
+            unknown &= _within(usable, math.ceil(widest_px))
+        return _swept(guess, unknown, step * stretching, step * bending, shares)
+
+    return solved_from_coarse_to_fine(solve, values, missing, usable)
+
+
+def _within(usable: NDArray[np.bool_], distance_px: int) -> NDArray[np.bool_]:
+    """Return which pixels have a usable one so many rows and columns away or nearer."""
+    import cv2
+
+    side_px = 2 * distance_px + 1
+    return cv2.dilate(usable.view(np.uint8), np.ones((side_px, side_px), np.uint8)).view(np.bool_)
+
+
+def _swept(
+    guess: NDArray[np.floating],
+    unknown: NDArray[np.bool_],
+    stretching: float,
+    bending: float,
+    shares: list[float],
+) -> NDArray[np.floating]:
+    """Return the surface after one sweep a share; see `sweep_plate`."""
+    from landsat_fill.methods.kernels.sweeps import FRAME_PX, sweep_plate
+
+    new = np.pad(guess, FRAME_PX, mode="symmetric")
+    old = new.copy()
+    numbers = np.array([(stretching, bending, share) for share in shares], guess.dtype)
+    surface = sweep_plate(new, old, runs_of(np.pad(unknown, FRAME_PX)), numbers)
+    return surface[FRAME_PX:-FRAME_PX, FRAME_PX:-FRAME_PX]
+
+
+_FOUR_NEIGHBOURS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
+
+
+@dataclass(frozen=True)
+class Harmonic:
+    """The smoothest surface through the borders of a gap, by the sum of its squared slopes.
+
+    A missing pixel is the mean of its four neighbours. Observed pixels are given; pixels that are neither
+    missing nor usable, and the edge of the tile, let nothing through (a natural boundary).
+
+    Source: Chan and Shen 2002, Mathematical models for local nontexture inpaintings,
+    doi:10.1137/S0036139900368844 (section 4: harmonic inpainting).
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="harmonic",
+        summary="the membrane through the borders of a gap (Laplace's equation)",
+        source="Chan and Shen 2002, Mathematical models for local nontexture inpaintings, "
+        "doi:10.1137/S0036139900368844",
+        halo_px=32,
+    )
+
+    reduction: float = field(
+        default=300.0,
+        metadata=option("factor by which each resolution reduces the error it starts with", low=2, high=1e6),
+    )
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`."""
+
+        def solve(
+            guess: NDArray[np.floating],
+            missing: NDArray[np.bool_],
+            usable: NDArray[np.bool_],
+            _spacing_px: float,
+        ) -> NDArray[np.floating]:
+            return membrane(guess, missing, usable, self.reduction)
+
+        fill_band = partial(solved_from_coarse_to_fine, solve)
+        return Filled(fill_each_band(fill_band, image, gaps, context.threads))
+
+
+def membrane(
+    guess: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_], reduction: float
+) -> NDArray[np.floating]:
+    """Return the solution of Laplace's equation at the missing pixels, the usable ones as they are.
+
+    Args:
+        guess: `(row, col)`: the given values, and a first guess of the missing ones.
+        missing: The unknowns.
+        usable: The given pixels.
+        reduction: By what factor the error of the guess shrinks.
+    """
+    import cv2
+
+    from landsat_fill.methods.kernels.sweeps import sweep_membrane
+
+    if not missing.any():
+        return guess
+    inside = (missing | usable).astype(guess.dtype)
+    neighbours = cv2.filter2D(inside, -1, _FOUR_NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
+    weight = np.divide(inside, neighbours, out=np.zeros_like(guess), where=missing & (neighbours > 0))
+    # In an endless stripe of w rows the slowest error is half a sine wave from border to border, which a
+    # sweep multiplies by (1 + cos(π / (w + 1))) / 2. In a closed hole of that width it dies faster.
+    radius = (1 + math.cos(math.pi / (widest_gap_px(missing, usable) + 1))) / 2
+    shares = np.array(chebyshev_shares(radius, reduction), guess.dtype)
+    new, weights = np.pad(guess * inside, 1), np.pad(weight, 1)
+    old = new.copy()
+    return sweep_membrane(new, old, runs_of(weights > 0), weights, shares)[1:-1, 1:-1]
+
+
+@dataclass(frozen=True)
+class Biharmonic:
+    """The surface through the borders of a gap that bends least; see `plate`.
+
+    Source: Damelin and Hoang 2018, On surface completion and image inpainting by biharmonic functions:
+    numerical aspects, doi:10.1155/2018/3950312.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="biharmonic",
+        summary="the thin plate through the borders of a gap, keeping their slopes",
+        source="Damelin and Hoang 2018, On surface completion and image inpainting by biharmonic functions: "
+        "numerical aspects, doi:10.1155/2018/3950312",
+        halo_px=48,
+    )
+
+    reduction: float = field(
+        default=300.0,
+        metadata=option("factor by which each resolution reduces the error it starts with", low=2, high=1e6),
+    )
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`."""
+        fill_band = partial(plate, tension=0.0, reduction=self.reduction)
+        return Filled(fill_each_band(fill_band, image, gaps, context.threads))
+
+
+@dataclass(frozen=True)
+class TensionSpline:
+    """The surface through the borders of a gap that bends and stretches least; see `plate`.
+
+    A membrane has a kink at the border of a gap and a thin plate overshoots inside a wide one. A plate under
+    tension bends over a pixel or two and runs level beyond.
+
+    Source: Smith and Wessel 1990, Gridding with continuous curvature splines in tension,
+    doi:10.1190/1.1442837.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="tension-spline",
+        summary="a plate under tension through the borders of a gap, between harmonic and biharmonic",
+        source="Smith and Wessel 1990, Gridding with continuous curvature splines in tension, "
+        "doi:10.1190/1.1442837",
+        halo_px=32,
+    )
+
+    tension: float = field(
+        default=0.35,
+        metadata=option("0 is a thin plate (biharmonic), 1 a membrane (harmonic)", low=0, high=1),
+    )
+    reduction: float = field(
+        default=100.0,
+        metadata=option("factor by which each resolution reduces the error it starts with", low=2, high=1e6),
+    )
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`."""
+        fill_band = partial(plate, tension=self.tension, reduction=self.reduction)
+        return Filled(fill_each_band(fill_band, image, gaps, context.threads))

@@ -1,0 +1,248 @@
+"""Layers that several networks share, and how far a network sees.
+
+Source: Gordon et al. 2020, arXiv:1910.13556; GridConvCNP in Dubois et al. 2020, "Neural process
+family".
+
+Source: Gordon et al. 2020, arXiv:1910.13556; ResConvBlock of the Neural Process Family; He et al. 2016,
+arXiv:1603.05027 (pre-activation); Chollet 2017, arXiv:1610.02357 (separable convolutions).
+
+Source: Le et al. 2018, "Empirical evaluation of neural process objectives", as in the Neural Process Family.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.functional import conv2d, relu, softplus
+
+from landsat_fill.networks.network import Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    Step = Callable[[int, int], tuple[int, int]]
+    "From the first and the last pixel needed of a layer's output to those needed of its input."
+
+
+def pixel_linear(channels: int, outputs: int) -> nn.Conv2d:
+    """Return a linear layer over the channels of each pixel, its bias 0 at first.
+
+    Args:
+        channels: Channels that come in.
+        outputs: Channels that come out.
+    """
+    layer = nn.Conv2d(channels, outputs, 1)
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def pixel_mlp(channels: int, hidden: int, layers: int, outputs: int) -> nn.Sequential:
+    """Return a perceptron over the channels of each pixel.
+
+    Args:
+        channels: Channels that come in.
+        hidden: Width of the hidden layers.
+        layers: Number of hidden layers, each followed by a ReLU.
+        outputs: Channels that come out.
+    """
+    steps: list[nn.Module] = []
+    for _ in range(layers):
+        steps += [pixel_linear(channels, hidden), nn.ReLU()]
+        channels = hidden
+    return nn.Sequential(*steps, pixel_linear(channels, outputs))
+
+
+LEAST_DENSITY = 1e-5
+"""What a density below is taken for, so that a window without an observation gives 0. Source: GridConvCNP."""
+
+
+class ContextConv(nn.Module):
+    """Averages the observations around each pixel, and says how many there were.
+
+    Each slot has one kernel of positive weights; it weighs the observations, and what is observed. Their
+    ratio is the signal (a normalised convolution), the latter the density. Both are mixed linearly.
+    """
+
+    def __init__(self, slots: int, channels: int, kernel_px: int) -> None:
+        super().__init__()
+        # Weights of one sign that sum to 1: a density of 1 where all is observed.
+        kernel = torch.rand(slots, 1, kernel_px, kernel_px)
+        self.weight = nn.Parameter(kernel / kernel.sum((2, 3), keepdim=True))
+        self.resizer = pixel_linear(2 * slots, channels)
+
+    def forward(self, signal: Tensor, observed: Tensor) -> Tensor:
+        """Return features `(tile, channel, row, col)`.
+
+        Args:
+            signal: `(tile, slot, row, col)`, 0 where not observed.
+            observed: 1 or 0, of the same shape.
+        """
+        slots, padding = self.weight.shape[0], self.weight.shape[-1] // 2
+        # A quotient of two sums: it would lose too much in bfloat16.
+        with torch.autocast(signal.device.type, enabled=False):
+            kernel = self.weight.abs()
+            values = conv2d(signal.to(kernel.dtype), kernel, padding=padding, groups=slots)
+            density = conv2d(observed.to(kernel.dtype), kernel, padding=padding, groups=slots)
+            field = torch.cat([values / density.clamp_min(LEAST_DENSITY), density], 1)
+        features: Tensor = self.resizer(field)
+        return features
+
+
+class DepthwiseConv(nn.Conv2d):
+    """A convolution of each channel with its own kernel of odd side; a tile keeps its size."""
+
+    def __init__(self, channels: int, kernel_px: int) -> None:
+        super().__init__(channels, channels, kernel_px, padding=kernel_px // 2, groups=channels)
+        nn.init.kaiming_normal_(self.weight, mode="fan_out")
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name for it
+        """Return the convolved channels; on a CPU always in the weights' own precision.
+
+        There bfloat16 gains nothing on the way forward, and loses a factor of 2.5 on the way back.
+        """
+        if input.device.type != "cpu":
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            convolved: Tensor = _DepthwiseOnCpu.apply(  # type: ignore[no-untyped-call]
+                input.to(self.weight.dtype), self.weight
+            )
+            return convolved if self.bias is None else convolved + self.bias.view(1, -1, 1, 1)
+
+
+class _DepthwiseOnCpu(torch.autograd.Function):
+    """The same convolution as torch's, whose kernel's gradient is two to four times as fast.
+
+    That gradient correlates each channel with the gradient of its output: again a depthwise convolution, by
+    a kernel as large as the tile. oneDNN's forward convolution does this far faster than its backward one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, kernel: Tensor) -> Tensor:
+        ctx.save_for_backward(features, kernel)
+        return _depthwise(features, kernel, kernel.shape[-1] // 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (gradient,) = gradients
+        features, kernel = ctx.saved_tensors
+        padding = kernel.shape[-1] // 2
+        of_features = of_kernel = None
+        if ctx.needs_input_grad[0]:
+            of_features = _depthwise(gradient, kernel.flip(2, 3), padding)
+        if ctx.needs_input_grad[1]:
+            of_kernel = torch.zeros_like(kernel)
+            for tile, tile_gradient in zip(features.split(1), gradient, strict=True):
+                # (1, channel, kernel, kernel) to (channel, 1, kernel, kernel)
+                of_kernel += _depthwise(tile, tile_gradient.unsqueeze(1), padding).transpose(0, 1)
+        return of_features, of_kernel
+
+
+def _depthwise(features: Tensor, kernel: Tensor, padding: int) -> Tensor:
+    return conv2d(features, kernel, padding=padding, groups=features.shape[1])
+
+
+class SeparableBlock(nn.Module):
+    """Two pre-activated separable convolutions and a shortcut past all but the last, pointwise, step."""
+
+    def __init__(self, channels: int, kernel_px: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
+        self.conv1_depthwise = DepthwiseConv(channels, kernel_px)
+        self.conv1_pointwise = _pointwise(channels)
+        self.norm2 = nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
+        self.conv2_depthwise = DepthwiseConv(channels, kernel_px)
+        self.conv2_pointwise = _pointwise(channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of the same shape."""
+        inner = self.conv1_pointwise(self.conv1_depthwise(relu(self.norm1(features))))
+        inner = self.conv2_depthwise(relu(self.norm2(inner)))
+        joined: Tensor = self.conv2_pointwise(inner + features)
+        return joined
+
+
+class SeparableResNet(nn.Module):
+    """A row of separable blocks."""
+
+    def __init__(self, channels: int, blocks: int, kernel_px: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            *(SeparableBlock(channels, kernel_px, batch_norm=batch_norm) for _ in range(blocks))
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of the same shape, their channels last in memory: so CPUs are fastest."""
+        worked: Tensor = self.blocks(features.contiguous(memory_format=torch.channels_last))
+        return worked
+
+
+def resnet_reach_px(blocks: int, kernel_px: int) -> int:
+    """Return how far a row of separable blocks sees: two convolutions a block."""
+    return blocks * 2 * (kernel_px // 2)
+
+
+def _pointwise(channels: int) -> nn.Conv2d:
+    conv = nn.Conv2d(channels, channels, 1)
+    # Nothing rectifies the shortcut, so a gain of 1 keeps the features' size from block to block.
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
+    return conv
+
+
+LEAST_STD = 0.01
+"""The smallest standard deviation, in units of the signal's local spread: keeps the likelihood bounded."""
+
+
+def gaussian(channels: Tensor) -> Prediction:
+    """Return mean and standard deviation, in single precision or better.
+
+    Args:
+        channels: `(tile, 2 x slot, row, col)`: the means, then the standard deviations before they are made
+            positive.
+    """
+    precision = torch.promote_types(channels.dtype, torch.float32)
+    mean, raw_std = channels.to(precision).chunk(2, 1)
+    return Prediction(mean, LEAST_STD + (1 - LEAST_STD) * softplus(raw_std))
+
+
+def convolved(kernel_px: int, convolutions: int = 1) -> Step:
+    """Return the step back through some convolutions of an odd kernel."""
+    margin = convolutions * (kernel_px // 2)
+    return lambda first, last: (first - margin, last + margin)
+
+
+def strided(kernel_px: int) -> Step:
+    """Return the step back through a convolution of stride 2 and an odd kernel."""
+    margin = kernel_px // 2
+    return lambda first, last: (2 * first - margin, 2 * last + margin)
+
+
+def pooled(first: int, last: int) -> tuple[int, int]:
+    """Step back through a pooling of 2 x 2 pixels."""
+    return 2 * first, 2 * last + 1
+
+
+def enlarged(first: int, last: int) -> tuple[int, int]:
+    """Step back through an enlargement by 2, of which each pixel comes from one."""
+    return first // 2, last // 2
+
+
+def reach_px(steps: Sequence[Step], period_px: int) -> int:
+    """Return the largest distance between a pixel of the output and one of the input that it depends on.
+
+    Args:
+        steps: The longest way through the network, from its last layer to its first.
+        period_px: The distance after which the network treats pixels alike: 2 to the number of halvings.
+    """
+    farthest = 0
+    for pixel in range(period_px):
+        first = last = pixel
+        for step in steps:
+            first, last = step(first, last)
+        farthest = max(farthest, pixel - first, last - pixel)
+    return farthest

@@ -1,0 +1,261 @@
+"""The way of a scene: opened, surveyed, filled strip by strip, composed and written.
+
+Reading, filling and writing overlap. Memory depends on the strip, never on the height of the scene.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.errors import LandsatFillError
+from landsat_fill.io import SceneReader, TakenError, open_input
+from landsat_fill.methods import Context
+from landsat_fill.pipeline.compose import compose, fill_codes, kept_deviation
+from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unanswerable
+from landsat_fill.pipeline.outcome import Outcome, Status, Tally, fill_notes, survey_notes
+from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs, claimed
+from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_freed_memory
+from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows
+from landsat_fill.pipeline.survey import survey_scene
+from landsat_fill.pipeline.tiles import fill_tiles
+from landsat_fill.scene import Filled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from landsat_fill.pipeline.plan import Job
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.scene import Scene, Window
+
+
+SURVEY_SHARE = 0.2
+"""Share of a scene's time that the survey takes, for the progress bar."""
+
+STD_SAMPLES_A_STRIP = 4096
+
+
+def run_job(
+    job: Job,
+    request: FillRequest,
+    outputs: OutputRequest,
+    on_progress: Callable[[float, str], None],
+    admit: Callable[[Sequence[Scene]], None] = lambda _scenes: None,
+) -> Outcome:
+    """Fill one input, write its outputs, and return what became of it.
+
+    Args:
+        job: What is read and where it goes.
+        request: How it is filled.
+        outputs: The form of the outputs.
+        on_progress: Told the share done, 0 to 1, and how it goes, of a method that tells.
+        admit: Given the scenes, opened but not read; returns when there is memory to fill them.
+
+    Raises:
+        TakenError: If another living process is filling it.
+        LandsatFillError: If it can't be read, filled or written. Then nothing is left behind.
+    """
+    began = time.perf_counter()
+    keep_large_blocks_apart()
+    with claimed(job, outputs) as is_to_do:
+        if not is_to_do:
+            return Outcome(job.input.name, job.input.source, job.target, Status.SKIPPED)
+        scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
+        admit(scenes)
+        tallies: list[_SceneTally] = []
+        shelf = FolderShelf(job.target)
+        with JobOutputs(job, request, outputs, scenes) as written:
+            for number, scene in enumerate(scenes):
+
+                def report(share: float, text: str, number: int = number) -> None:
+                    on_progress((number + share) / len(scenes), text)
+
+                answerable, unanswered = without_unanswerable(request, scene, scenes)
+                with SceneReader(scene) as reader, written.open(scene) as files:
+                    tallies.append(_fill_scene(scene, reader, files, answerable, report, shelf))
+                tallies[-1].notes += unanswered
+        shelf.clear()  # after an error it stays: the next run goes on from there
+    tally = sum((t.tally for t in tallies), Tally())
+    samples = np.concatenate([s for t in tallies for s in t.std_samples] or [np.empty(0)])
+    return Outcome(
+        name=job.input.name,
+        source=job.input.source,
+        target=job.target,
+        status=Status.FILLED if tally.filled or tally.left else Status.NO_GAPS,
+        tally=tally,
+        seconds=time.perf_counter() - began,
+        method=request.method.info.name,
+        median_std=float(np.median(samples)) if samples.size else None,
+        notes=_once(note for t in tallies for note in t.notes) + written.notes,
+        files=written.files,
+    )
+
+
+@dataclass(slots=True)
+class _SceneTally:
+    """What is counted while a scene is filled."""
+
+    tally: Tally = field(default_factory=Tally)
+    std_samples: list[np.ndarray[tuple[int], np.dtype[np.floating]]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+def _fill_scene(
+    scene: Scene,
+    reader: SceneReader,
+    files: SceneOutputs,
+    request: FillRequest,
+    on_progress: Callable[[float, str], None],
+    shelf: FolderShelf,
+) -> _SceneTally:
+    """Fill a scene into its open outputs."""
+    survey = survey_scene(
+        reader,
+        scene,
+        threads=request.threads,
+        on_progress=lambda share: on_progress(SURVEY_SHARE * share, ""),
+    )
+    counted = _SceneTally()
+    told: list[str] = []
+    finder = EvidenceFinder(scene, reader, survey, request)
+    context = Context(
+        bands=tuple(band.band for band in scene.bands),
+        pixel_size_m=scene.grid.pixel_size_m,
+        threads=request.threads,
+        device=request.device,
+        draws=files.draws,
+        tell=told.append,
+        shelf=shelf,
+    )
+    method = prepared_for_scene(request.method, scene, reader, finder, context)
+    request = replace(request, method=method)
+    info = method.info
+    halo_px = max(info.halo_px, finder.halo_px)
+    height, width = scene.grid.height, scene.grid.width
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
+        read_blocks(reader, height, width, strip_rows(scene, info.tile_px, info.align_px), halo_px) as blocks,
+    ):
+        writing: Future[None] | None = None
+        for block in blocks:
+
+            def tell_of_strip(share: float, text: str, strip: Window = block.strip) -> None:
+                on_progress(
+                    SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text
+                )
+
+            told_of = replace(context, progress=tell_of_strip)
+            strip = _fill_strip(scene, block, finder, request, told_of, counted, with_std=files.wants_std)
+            return_freed_memory()
+            if writing is not None:
+                writing.result()
+            if block.strip.row + block.strip.height == height:  # there is nothing to do beside writing it
+                files.write(strip)
+            else:
+                writing = pool.submit(files.write, strip)
+            del strip  # it ends with its writing, and not with the next one
+            tell_of_strip(1.0, "")
+    counted.notes = survey_notes(scene, survey, tells_missing=reader.tells_missing)
+    counted.notes += (*fill_notes(survey, request, counted.tally), *told)
+    return counted
+
+
+def _fill_strip(
+    scene: Scene,
+    block: Block,
+    finder: EvidenceFinder,
+    request: FillRequest,
+    context: Context,
+    counted: _SceneTally,
+    *,
+    with_std: bool,
+) -> FilledStrip:
+    """Return a strip filled and composed, with its deviation if wanted, and add it to what is counted."""
+    evidence = finder.find(block)
+    filled = fill_tiles(
+        block.values,
+        evidence.gaps,
+        block.inner,
+        request.method,
+        context,
+        origin=(block.window.row, block.window.col),
+        seed=request.seed,
+    )
+    inner = block.inner.slices
+    stored, observed = block.values[:, *inner], block.observed[:, *inner]
+    inside, missing = evidence.inside[:, *inner], evidence.gaps.missing[:, *inner]
+    values, done = compose(stored, missing, filled, scene.bands)
+    drawn = () if filled.draws is None else filled.draws
+    left = inside & ~observed & ~done
+    counted.tally += Tally(
+        observed=int(np.count_nonzero(observed & ~done)),
+        filled=int(np.count_nonzero(done)),
+        left=int(np.count_nonzero(left)),
+        outside=int(np.count_nonzero(~inside & ~observed)),
+    )
+    if filled.std is not None and done.any():
+        samples = filled.std[done]
+        counted.std_samples.append(samples[:: max(1, samples.size // STD_SAMPLES_A_STRIP)])
+    return FilledStrip(
+        window=block.strip,
+        stored=stored,
+        observed=observed,
+        values=values,
+        codes=fill_codes(observed, inside, done),
+        # Not kept in vain while the strip is written: it is the largest of all.
+        std=kept_deviation(filled.std, done, observed) if with_std and filled.std is not None else None,
+        known=observed | done,
+        done=done,
+        drawn=tuple(compose(stored, missing, Filled(draw), scene.bands)[0] for draw in drawn),
+    )
+
+
+def _once(notes: Iterable[str]) -> tuple[str, ...]:
+    """Return each note once, in order."""
+    return tuple(dict.fromkeys(notes))
+
+
+def attempt(
+    job: Job,
+    request: FillRequest,
+    outputs: OutputRequest,
+    on_progress: Callable[[float, str], None],
+    admit: Callable[[Sequence[Scene]], None] = lambda _scenes: None,
+) -> Outcome | None:
+    """Return what became of a job, also of one that went wrong; None where another run has it."""
+    began = time.perf_counter()
+    try:
+        return run_job(job, request, outputs, on_progress, admit)
+    except TakenError:
+        return None
+    except Exception as error:
+        message, hint = explained(error)
+        trace = traceback.format_exc()
+    return Outcome(
+        name=job.input.name,
+        source=job.input.source,
+        target=job.target,
+        status=Status.FAILED,
+        seconds=time.perf_counter() - began,
+        method=request.method.info.name,
+        error=message,
+        hint=hint,
+        trace=trace,
+    )
+
+
+def explained(error: Exception) -> tuple[str, str | None]:
+    """Return what to tell a user of an error, and what to do about it."""
+    if isinstance(error, LandsatFillError):
+        return error.message, error.hint
+    if isinstance(error, MemoryError):
+        return "expected more memory than there is", "use fewer --jobs, or fewer bands with --bands"
+    return (
+        f"unexpected {type(error).__name__}: {error}",
+        "this is a defect of landsat-fill; --debug shows where it happened",
+    )

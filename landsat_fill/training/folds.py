@@ -1,0 +1,127 @@
+"""Which scenes show the same ground, and folds that keep them together.
+
+A network that has seen a place in one scene would know it in another: a fold must hold places, not scenes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from landsat_fill.scene import Grid, Scene
+
+
+NEAR_KM = 50.0
+"""Scenes closer than this count as one place: the same landscape, weather and often the same fields."""
+
+KM_PER_DEGREE = 111.2
+"""Length of a degree of latitude: a 360th of the circumference of a sphere of 6371 km."""
+
+# Path and row as in LE07_L1TP_007059_2016…, LE70070592016344…, L71007059_059…
+_PATH_ROW = re.compile(r"^L[A-Z]\d{2}_[A-Z0-9]{4}_(\d{6})_|^L[A-Z]\d(\d{6})\d{7}|^L7[12](\d{6})_")
+_DATE = re.compile(r"(?<!\d)(?:19|20)\d{2}(?:\d{3,4})?(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a scene lies.
+
+    Attributes:
+        stem: Its name up to the date, or its path and row: what scenes of one place share in a collection.
+        lon: Longitude of its centre in degrees, or None where it isn't georeferenced.
+        lat: Latitude.
+        half_lon: Half of its extent in longitude, in degrees.
+        half_lat: Half of its extent in latitude.
+    """
+
+    stem: str
+    lon: float | None = None
+    lat: float | None = None
+    half_lon: float = 0.0
+    half_lat: float = 0.0
+
+    def is_near(self, other: Place) -> bool:
+        """Return whether two scenes may show the same place.
+
+        Coordinates decide where both have them; else the names do.
+        """
+        if self.lon is None or self.lat is None or other.lon is None or other.lat is None:
+            return self.stem == other.stem
+        around = abs(self.lon - other.lon) % 360
+        apart_lon = max(min(around, 360 - around) - self.half_lon - other.half_lon, 0.0)
+        apart_lat = max(abs(self.lat - other.lat) - self.half_lat - other.half_lat, 0.0)
+        shrink = math.cos(math.radians((self.lat + other.lat) / 2))
+        return KM_PER_DEGREE * math.hypot(apart_lon * shrink, apart_lat) <= NEAR_KM
+
+
+def place_of(scene: Scene) -> Place:
+    """Return where a scene lies."""
+    stem = place_stem(scene.name)
+    bounds = _degrees(scene.grid)
+    if bounds is None:
+        return Place(stem)
+    west, south, east, north = bounds
+    if east < west:  # across the date line
+        east += 360
+    lon = ((west + east) / 2 + 180) % 360 - 180
+    return Place(stem, lon, (south + north) / 2, (east - west) / 2, (north - south) / 2)
+
+
+def place_stem(name: str) -> str:
+    """Return what the names of scenes of one place have in common: path and row, or all before the date."""
+    path_row = _PATH_ROW.match(name.upper())
+    if path_row is not None:
+        return "".join(filter(None, path_row.groups()))
+    date = _DATE.search(name)
+    stem = (name[: date.start()] if date else name).rstrip("_-. ").lower()
+    return stem or name.lower()
+
+
+def balanced_folds(places: Sequence[Place], patches: Sequence[int], folds: int) -> list[int]:
+    """Return the fold of each scene, from 0; scenes near each other, or near a common third, share one.
+
+    The largest place comes first, into the fold that has the fewest patches so far.
+    """
+    groups = sorted(near_groups(places), key=lambda group: -sum(patches[scene] for scene in group))
+    filled = [0] * folds
+    chosen = [0] * len(places)
+    for group in groups:
+        fold = filled.index(min(filled))
+        for scene in group:
+            chosen[scene] = fold
+            filled[fold] += patches[scene]
+    return chosen
+
+
+def near_groups(places: Sequence[Place]) -> list[list[int]]:
+    """Return the scenes of each place, by number, in the order of the first of each."""
+    group = list(range(len(places)))
+    for one in range(len(places)):
+        for other in range(one):
+            if group[one] != group[other] and places[one].is_near(places[other]):
+                joined, gone = sorted((group[one], group[other]))
+                group = [joined if number == gone else number for number in group]
+    return [[scene for scene, number in enumerate(group) if number == first] for first in sorted(set(group))]
+
+
+def _degrees(grid: Grid) -> tuple[float, float, float, float] | None:
+    """Return west, south, east and north of a grid in degrees, or None where that isn't known."""
+    if grid.crs is None:
+        return None
+    from rasterio.errors import RasterioError
+    from rasterio.transform import array_bounds
+    from rasterio.warp import transform_bounds
+
+    try:
+        bounds = transform_bounds(
+            grid.crs, "EPSG:4326", *array_bounds(grid.height, grid.width, grid.transform)
+        )
+    except (RasterioError, ValueError):  # a local grid, say, that has no place on the globe
+        return None
+    west, south, east, north = map(float, bounds)
+    return (west, south, east, north) if all(map(math.isfinite, bounds)) else None

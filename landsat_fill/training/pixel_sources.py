@@ -1,0 +1,274 @@
+"""Where training samples take their pixels: patches on disk, or scenes themselves.
+
+All three can be copied to the worker processes of a data loader: what must not be shared between processes,
+mapped files and open rasters, is opened anew by each.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from landsat_fill.errors import InputError
+from landsat_fill.io import SceneReader
+from landsat_fill.scene import Window
+from landsat_fill.training.gap_bank import random_window, unpacked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Scene
+
+    Cube = tuple[NDArray[np.generic], NDArray[np.bool_]]
+    from numpy.typing import NDArray
+
+
+STEP_PX = 6
+"""Rows between the two pixels compared: from the middle of a wide gap to its edge."""
+
+SCENE_WEIGHT = 0.5
+"""Share of the scene's squared error in that of a patch of it; the rest is the patch's own, which alone would
+make a calm patch, a lake say, weigh as much as a town."""
+
+
+def squared_steps(
+    values: NDArray[Any], observed: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the summed squared differences of observed pixels `STEP_PX` rows apart, and how many, `(band,)`.
+
+    Args:
+        values: `(band, row, col)`.
+        observed: Which of them are observations; the others may hold anything, NaN too.
+    """
+    both = observed[:, STEP_PX:] & observed[:, :-STEP_PX]
+    with np.errstate(invalid="ignore", over="ignore"):
+        steps = values[:, STEP_PX:].astype(np.float64) - values[:, :-STEP_PX]
+    steps[~both] = 0.0
+    return np.einsum("brc,brc->b", steps, steps), np.count_nonzero(both, axis=(1, 2))
+
+
+def mean_squared_step(values: NDArray[Any], observed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean squared difference of observed pixels `STEP_PX` rows apart, `(band,)`; 0 for none."""
+    total, pairs = squared_steps(values, observed)
+    mean: NDArray[np.float64] = total / np.maximum(pairs, 1)
+    return mean
+
+
+def error_scale(scene: NDArray[np.float64], patch: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the RMS error to expect of plain interpolation, `(band,)`, positive.
+
+    A band without any difference has 1: nothing can go wrong there, whatever the unit.
+
+    Args:
+        scene: Mean squared steps of the scene's bands.
+        patch: Those of the patch's.
+    """
+    scale = np.sqrt(SCENE_WEIGHT * scene + (1 - SCENE_WEIGHT) * patch)
+    return np.where(scale > 0, scale, 1.0).astype(np.float32)
+
+
+HELD_BYTES = 128 << 20
+"""A scene up to this size is held in memory as a whole; of a larger one only windows are read."""
+
+PROBED_WINDOWS = 16
+"""Windows of a large scene from which its error scale is estimated."""
+
+_PROBING_SEED = 0
+
+
+class Images(Protocol):
+    """The pixels of one scene."""
+
+    @property
+    def name(self) -> str:
+        """The scene's name."""
+        ...
+
+    @property
+    def bands(self) -> int:
+        """How many bands it has."""
+        ...
+
+    @property
+    def patches(self) -> int:
+        """How many patches it is worth, side by side."""
+        ...
+
+    @property
+    def squared_step(self) -> NDArray[np.float64]:
+        """Its error scale squared, `(band,)`; see `error_scale`."""
+        ...
+
+    def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
+        """Return the stored numbers of a random place, and which are observations, `(band, row, col)`.
+
+        Raises:
+            InputError: If they can't be read.
+        """
+        ...
+
+
+class MappedArray:
+    """A `.npy` file, mapped to memory when first used, in every process anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._array: NDArray[np.generic] | None = None
+
+    def __reduce__(self) -> tuple[type[MappedArray], tuple[Path]]:
+        return MappedArray, (self._path,)
+
+    @property
+    def array(self) -> NDArray[np.generic]:
+        """The array.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        if self._array is None:
+            try:
+                self._array = np.load(self._path, mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise InputError(
+                    f"expected an array in {self._path}, but got an error: {error}",
+                    hint="make the dataset again with `landsat-fill dataset`",
+                ) from error
+        return self._array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.array.shape
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """Return one item of the array."""
+        item: NDArray[Any] = self.array[index]
+        return item
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredPatches:
+    """The patches of a scene in a dataset.
+
+    Attributes:
+        name: The scene's name.
+        bands: How many bands it has.
+        patches: How many patches.
+        squared_step: Its error scale squared, `(band,)`.
+        values: Stored numbers, `(patch, band, row, col)`.
+        observed: Which are observations, as packed bits; None where all are.
+    """
+
+    name: str
+    bands: int
+    patches: int
+    squared_step: NDArray[np.float64]
+    values: MappedArray
+    observed: MappedArray | None
+
+    def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
+        """Return a random place in a random patch; see `Images.crop`."""
+        patch = int(generator.integers(self.patches))
+        stored = self.values[patch]
+        side_px = stored.shape[-1]
+        rows, cols = random_window(side_px, side_px, size_px, generator).slices
+        values = stored[bands, rows, cols]
+        if self.observed is None:
+            return values, np.ones(values.shape, np.bool_)
+        bits = self.observed[patch][bands, rows]
+        return values, unpacked(bits, side_px)[:, :, cols]
+
+
+class WholeScene:
+    """A scene held in memory."""
+
+    def __init__(self, scene: Scene, size_px: int) -> None:
+        """Read it.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        height, width = scene.grid.height, scene.grid.width
+        self.name, self.bands = scene.name, len(scene.bands)
+        self.patches = patches_worth(scene, size_px)
+        with SceneReader(scene) as reader:
+            self._values, self._observed = reader.read(Window(0, 0, height, width))
+        self.squared_step = mean_squared_step(self._values, self._observed)
+
+    def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
+        """Return a random place; see `Images.crop`."""
+        _, height, width = self._values.shape
+        rows, cols = random_window(height, width, size_px, generator).slices
+        return self._values[bands, rows, cols], self._observed[bands, rows, cols]
+
+
+class SceneWindows:
+    """A scene too large for memory: each place is read when it is asked for."""
+
+    def __init__(self, scene: Scene, size_px: int) -> None:
+        """Estimate its error scale from some places.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        self.name, self.bands = scene.name, len(scene.bands)
+        self.patches = patches_worth(scene, size_px)
+        self._scene = scene
+        self._own = _OwnReader()
+        generator = np.random.default_rng(_PROBING_SEED)
+        every = np.arange(self.bands)
+        steps = [squared_steps(*self.crop(size_px, every, generator)) for _ in range(PROBED_WINDOWS)]
+        total, pairs = (np.sum(part, axis=0) for part in zip(*steps, strict=True))
+        self.squared_step = total / np.maximum(pairs, 1)
+
+    def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
+        """Return a random place; see `Images.crop`."""
+        grid = self._scene.grid
+        window = random_window(grid.height, grid.width, size_px, generator)
+        values, observed = self._own.of(self._scene).read(window)
+        return values[bands], observed[bands]
+
+
+@dataclass(slots=True)
+class _OwnReader:
+    """An open reader that no other process or thread uses, however it came by this object."""
+
+    _open: dict[tuple[int, int], SceneReader] = field(default_factory=dict)
+
+    def of(self, scene: Scene) -> SceneReader:
+        key = os.getpid(), threading.get_ident()
+        if key not in self._open:
+            self._open[key] = SceneReader(scene).__enter__()
+        return self._open[key]
+
+    def __reduce__(self) -> tuple[type[_OwnReader], tuple[()]]:
+        return _OwnReader, ()
+
+
+def open_images(scene: Scene, size_px: int) -> Images:
+    """Return the pixels of a scene: held if it is small, else read window by window.
+
+    Raises:
+        InputError: If it can't be read, or is smaller than a patch.
+    """
+    height, width = scene.grid.height, scene.grid.width
+    if min(height, width) < size_px:
+        raise InputError(
+            f"expected a scene of at least {size_px} × {size_px} pixels, "
+            f"but {scene.name} has {height} × {width}",
+            hint="choose a smaller size, or leave the scene out",
+        )
+    value_bytes = max(np.dtype(band.dtype).itemsize for band in scene.bands) + 1
+    is_small = height * width * len(scene.bands) * value_bytes <= HELD_BYTES
+    return WholeScene(scene, size_px) if is_small else SceneWindows(scene, size_px)
+
+
+def patches_worth(scene: Scene, size_px: int) -> int:
+    """Return how many patches side by side a scene has room for, at least one."""
+    return max(scene.grid.height * scene.grid.width // size_px**2, 1)
