@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landsat_fill.errors import InputError, LandsatFillError, OutputError
-from landsat_fill.networks.catalogue import build_network, import_torch, name_of, settings_of
+from landsat_fill.networks.catalogue import build_network, import_torch, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -249,18 +249,17 @@ def save_network(path: Path, network: Network, facts: Mapping[str, str] | None =
 
     Args:
         path: The file; replaced where there is one.
-        network: A network of the catalogue.
+        network: The network.
         facts: What else is to be known of it, as text by name: `trained_on`, `patch_px`, `scores`, `licence`,
             `std_factor` and so on.
 
     Raises:
         OutputError: If it can't be written.
-        UsageError: If the network isn't in the catalogue.
     """
     metadata = {
         **(facts or {}),
         "format": FORMAT,
-        "network": name_of(network),
+        "network": network.name,
         "settings": json.dumps(settings_of(network), sort_keys=True),
         "reach_px": str(network.reach_px),
         "size_multiple_px": str(network.size_multiple_px),

@@ -45,7 +45,7 @@ def assert_same(one: Prediction, other: Prediction) -> None:
         torch.testing.assert_close(one.std, other.std)
 
 
-@pytest.mark.parametrize("bands", [1, 3, 4, 6, 8, 13])
+@pytest.mark.parametrize("bands", [1, 6, 13])
 def test_any_number_of_bands_is_predicted(network: SlotNetwork, bands: int) -> None:
     signal, observed = tiles(bands)
     mean, std = predict(network, signal, observed)
@@ -62,7 +62,7 @@ def test_only_neural_processes_say_how_sure_they_are(network: SlotNetwork) -> No
     assert (std is not None) == type(network).__name__.startswith("Conv")
 
 
-@pytest.mark.parametrize("hidden", [1e6, float("nan"), float("inf")])
+@pytest.mark.parametrize("hidden", [1e6, float("nan")])
 def test_hidden_values_change_nothing(network: SlotNetwork, hidden: float) -> None:
     signal, observed = tiles()
     told = signal.masked_fill(observed == 0, hidden)
