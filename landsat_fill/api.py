@@ -10,7 +10,7 @@ import numpy as np
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import find_inputs
-from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
+from landsat_fill.methods import Context, FillMethod, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline import (
     FillRequest,
     Outcome,
@@ -36,7 +36,7 @@ def fill_array(
     missing: NDArray[np.bool_],
     *,
     usable: NDArray[np.bool_] | None = None,
-    method: str = "auto",
+    method: str | FillMethod = "auto",
     options: Mapping[str, object] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -49,7 +49,7 @@ def fill_array(
         missing: Which pixels to fill; of the image's shape, or `(row, col)` for all bands alike.
         usable: Which pixels may serve as evidence, as far as they are finite and not missing; all, if
             not given.
-        method: Name of a method; `list_methods` has them. `auto` is the best.
+        method: Name of a method, or a method object; `list_methods` has the names. `auto` is the best.
         options: Options of the method by name.
         seed: Seed of methods that draw.
         device: `auto`, `cpu`, or `cuda` and the like.
@@ -83,7 +83,7 @@ def fill_file(
     source: str | Path,
     target: str | Path | None = None,
     *,
-    method: str = "auto",
+    method: str | FillMethod = "auto",
     options: Mapping[str, object] | None = None,
     holes: str = "narrow",
     largest_gap_px: int | None = None,
@@ -99,7 +99,7 @@ def fill_file(
     Args:
         source: A GeoTIFF, or a product's folder or archive.
         target: The file to write for a GeoTIFF, a folder for a product; beside the source if not given.
-        method: Name of a method.
+        method: Name of a method, or a method object.
         options: Options of the method by name.
         holes: Which missing pixels to fill: `narrow`, `every` or `stripes`.
         largest_gap_px: The widest gap to fill in pixels; one scan period if not given.

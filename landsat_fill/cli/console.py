@@ -223,17 +223,63 @@ def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Repor
     return Log(quiet=quiet, verbose=verbose)
 
 
+LINE_SECONDS = 60.0
+"""Time between two lines of progress where there is no terminal, such as in the log of a job."""
+
+
+class _Lines:
+    """What tqdm writes to where there is no terminal: each state of a bar becomes a line with the time."""
+
+    def write(self, text: str) -> None:
+        """Write what isn't empty."""
+        if text.strip():
+            print_stamped(text.strip())
+
+    def flush(self) -> None:
+        """Do nothing: lines are flushed as they are written."""
+
+
+def print_stamped(text: str) -> None:
+    """Print a line with the time on standard error."""
+    stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    sys.stderr.write(f"{stamp}  {text}\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function that shows the share done, 0 to 1, and what is being worked on."""
-    console = Console(stderr=True, highlight=False)
-    if quiet or not console.is_terminal:
+    """Yield a function that shows the share done, 0 to 1, and in a few words how it goes.
+
+    It moves a bar on a terminal, and writes a line a minute elsewhere.
+    """
+    if quiet:
         yield lambda _share, _text: None
         return
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("", total=1.0)
-        yield lambda share, text: bars.update(task, completed=share, description=escape(text))
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0  # no thread of its own
+    on_terminal = sys.stderr.isatty()
+    bar = tqdm(
+        total=1.0,
+        file=sys.stderr if on_terminal else _Lines(),
+        leave=False,
+        dynamic_ncols=on_terminal,
+        mininterval=0.1 if on_terminal else LINE_SECONDS,
+        delay=0 if on_terminal else LINE_SECONDS,
+        smoothing=0,  # the mean rate: steps and scenes vary
+        bar_format="{percentage:3.0f} %"
+        + (" {bar} " if on_terminal else " · ")
+        + "{elapsed}, {remaining} left{postfix}",
+    )
+
+    def show(share: float, text: str) -> None:
+        if not bar.n and bar.initial != share and not bar.postfix:
+            bar.initial = bar.n = share  # where an earlier sitting stopped
+        bar.set_postfix_str(text, refresh=False)
+        bar.update(share - bar.n)
+
+    with bar:
+        yield show
 
 
 def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
@@ -395,51 +441,34 @@ def summary_line(ended: Sequence[Outcome]) -> str:
     return " · ".join(f"{n} {words[s]}" for s, n in counts.items() if n) or "nothing to do"
 
 
-_FEWEST_MINUTES = 0.05
-"""Before that much of a run nobody can say how long the rest takes."""
-
-
 class TrainingScreen:
     """Shows how a run goes, and passes on the wish to stop."""
 
-    def __init__(self, stop: Callable[[], bool], console: Console, bars: Progress | None) -> None:
-        self._stop, self._console, self._bars = stop, console, bars
-        self._task = None if bars is None else bars.add_task("", total=1.0)
-        self._first: tuple[float, float] | None = None
+    def __init__(self, stop: Callable[[], bool], show: Callable[[float, str], None], *, quiet: bool) -> None:
+        self._stop, self._show, self._quiet = stop, show, quiet
 
     def stepped(self, standing: Standing) -> None:
-        """Move the bar."""
-        if self._bars is None or self._task is None:
-            return
-        self._bars.update(
-            self._task, completed=standing.share, description=f"{_facts(standing)}{self._left(standing)}"
-        )
+        """Show how far it is."""
+        self._show(standing.share, _facts(standing))
 
     def validated(self, standing: Standing) -> None:
         """Show a new score."""
-        self.noted(f"{_facts(standing)} · {standing.minutes:.1f} min{self._left(standing)}")
+        self.noted(f"{_facts(standing)} · {standing.minutes:.1f} min")
 
     def noted(self, text: str) -> None:
-        """Show a line."""
-        if self._console.is_terminal:
-            self._console.print(escape(text))
+        """Show a line, above the bar on a terminal."""
+        if self._quiet:
             return
-        stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        self._console.print(f"{stamp}  {text}", markup=False)
-        self._console.file.flush()
+        if not sys.stderr.isatty():
+            print_stamped(text)
+            return
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)
 
     def stop_asked(self) -> bool:
         """Return whether to stop."""
         return self._stop()
-
-    def _left(self, standing: Standing) -> str:
-        """Return how long the rest takes at the pace of this sitting."""
-        if self._first is None:
-            self._first = standing.minutes, standing.share
-        minutes, share = standing.minutes - self._first[0], standing.share - self._first[1]
-        if minutes < _FEWEST_MINUTES or share <= 0:
-            return ""
-        return f" · {minutes / share * (1 - standing.share):.0f} min left"
 
 
 @contextmanager
@@ -450,13 +479,8 @@ def training_screen(stop: Callable[[], bool], *, quiet: bool) -> Iterator[Traini
         stop: Whether somebody asked to stop.
         quiet: Whether to show nothing.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
-    if quiet or not console.is_terminal:
-        yield TrainingScreen(stop, console, None)
-        return
-    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bars:
-        yield TrainingScreen(stop, console, bars)
+    with shares_shown(quiet=quiet) as show:
+        yield TrainingScreen(stop, show, quiet=quiet)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ def register_methods(app: typer.Typer) -> None:
 @reports_errors
 def methods(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="A method whose options are shown.", show_default=False),
     ] = None,
     as_json: Json = False,
@@ -121,7 +121,7 @@ def register_models(app: typer.Typer) -> None:
 @reports_errors
 def models(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="Weights whose card is shown.", show_default=False),
     ] = None,
     as_json: Json = False,
