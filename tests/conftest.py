@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import sys
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import numpy as np
 import pytest
 import rasterio
 import torch
+from hypothesis.configuration import set_hypothesis_home_dir
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 
@@ -26,6 +32,27 @@ if TYPE_CHECKING:
     from landsat_fill.scene import Scene
 
 
+hypothesis.settings.register_profile("steady", deadline=None, database=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what libraries write beside the tests in a folder of its own, which the test processes share."""
+    if hasattr(config, "workerinput"):  # a test process of pytest-xdist, which has inherited the environment
+        set_hypothesis_home_dir(os.environ["HYPOTHESIS_STORAGE_DIRECTORY"])
+        sys.dont_write_bytecode = True
+        return
+    folder = Path(tempfile.mkdtemp(prefix="landsat-fill-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # Loops are compiled, and fonts are listed, once for all.
+    os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
+    os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    set_hypothesis_home_dir(folder / "hypothesis")
+    sys.dont_write_bytecode = True
+
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 SAMPLES = ROOT / "sample_data"
@@ -33,9 +60,8 @@ SAMPLES = ROOT / "sample_data"
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Return the folder of real Landsat files; a test that asks for it is passed over where there is none."""
-    if not REAL_DATA.is_dir():
-        pytest.skip("the real Landsat files are not beside this checkout")
+    """Return the folder of real Landsat files, which only tests marked `real_data` need."""
+    assert REAL_DATA.is_dir(), f"expected the real Landsat files in {REAL_DATA}"
     return REAL_DATA
 
 
