@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from landsat_fill.errors import MethodError
+from landsat_fill.networks.network import band_groups
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -216,3 +217,13 @@ def test_sides_that_do_not_fit_are_refused(network: SlotNetwork) -> None:
     signal, observed = tiles(side_px=15)
     with pytest.raises(MethodError, match=r"multiples of 4 px, but got 15 x 15 px"):
         network(signal, observed)
+
+
+@pytest.mark.parametrize("bands", range(1, 20))
+@pytest.mark.parametrize("slots", [1, 4, 6])
+def test_each_band_is_kept_once_among_as_many_as_there_are_slots(bands: int, slots: int) -> None:
+    groups = list(band_groups(bands, slots))
+    assert [band for group in groups for band in range(group.kept, group.last)] == list(range(bands))
+    for group in groups:
+        assert 0 <= group.first <= group.kept
+        assert group.last - group.first == min(bands, slots)

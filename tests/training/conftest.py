@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import rasterio
 import torch
-from rasterio.transform import Affine
 
 from landsat_fill.training.batches import Batch, classical_fill
 from landsat_fill.training.settings import TrainingSettings, changed, recipe
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from landsat_fill.training.progress import Standing
+
 
 TINY = {
     "band-unet": {"band_channels": 8, "channels": 8, "trunk_blocks": 1, "exit_blocks": 1},
@@ -35,32 +34,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def clean_scenes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("clean")
-    paths = []
-    for number in range(2):
-        rows, cols = np.mgrid[:72, :80]
-        hills = np.sin(rows / 9 + number) * np.cos(cols / (7 + number))
-        noise = np.random.default_rng(number).normal(0, 0.1, (3, 72, 80))
-        cube = (120 + 60 * hills + 20 * noise + 10 * np.arange(3)[:, None, None]).astype(np.uint8)
-        path = folder / f"place{number}.tif"
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=80,
-            height=72,
-            count=3,
-            dtype="uint8",
-            crs="EPSG:32637",
-            transform=Affine(30, 0, 400_000 + 90_000 * number, 0, -30, 1_200_000),
-        ) as file:
-            file.write(cube)
-        paths.append(str(path))
-    return paths
 
 
 @pytest.fixture
