@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from landsat_fill.evaluation.report import as_markdown, write_markdown
-from landsat_fill.evaluation.results import ALL_BANDS, Record, Results
-from landsat_fill.evaluation.scoring import Scores
+from landsat_fill.evaluation.results import ALL_BANDS, Results, record_table
 
 COMMAND = "landsat-fill evaluate a.tif 'b c.tif'"
 
 
 def made(
     method: str, place: str, pattern: str, rmse: float, *, group: str = "", **more: float
-) -> list[Record]:
-    key = (place, place, group, pattern, 0, method)
-    scores = Scores(10, rmse=rmse, ssim=0.9, stripe_index=0.25, **more)
-    return [
-        Record(*key, "red", 20.0, 1.0, scores),
-        Record(*key, ALL_BANDS, 20.0, 1.0, Scores(10, seconds=1.5)),
-    ]
+) -> list[dict[str, object]]:
+    key = {"scene": place, "place": place, "group": group, "pattern": pattern, "seed": 0, "method": method}
+    key |= {"hidden_pct": 20.0, "scale": 1.0, "hidden": 10}
+    scores = {"rmse": rmse, "range": 100.0, "ssim": 0.9, "stripe_index": 0.25}
+    return [key | scores | more | {"band": "red"}, key | {"band": ALL_BANDS, "seconds": 1.5}]
 
 
 def table(page: str, number: int = 0) -> dict[str, dict[str, str]]:
@@ -39,7 +36,7 @@ def results(*, groups: tuple[str, ...] = ()) -> Results:
             records += made("ref", place, pattern, 10.0, group=group)
             rmse = 8.0 if place == "a" else 11.0
             records += made("new", place, pattern, rmse, group=group, coverage_90=0.875)
-    return Results(("ref", "new"), tuple(records), groups=groups, devices=("cpu", "cuda:0"))
+    return Results(("ref", "new"), record_table(records, "ref"), groups=groups, devices=("cpu", "cuda:0"))
 
 
 def test_a_row_a_method_and_a_column_a_pattern():
