@@ -138,8 +138,8 @@ def fill_file(
         preview=preview,
         overwrite=overwrite,
     )
-    (job,) = plan_jobs(found, outputs)
-    if job.action is not Action.FILL:
+    (job,) = plan_jobs(found, outputs, request=request)
+    if job.action not in (Action.FILL, Action.ADD):
         raise job.refusal()
     return run_job(job, request, outputs, lambda _share, _text: None)
 

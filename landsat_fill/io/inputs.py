@@ -15,6 +15,7 @@ from landsat_fill.io.archives import ARCHIVE_SUFFIXES, archive_stem, is_archive
 from landsat_fill.io.gdal import is_local
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.io.mtl import slc_was_off
+from landsat_fill.io.output_names import is_ours, is_output_name
 from landsat_fill.io.products import find_products, open_band_file, product_names
 from landsat_fill.io.usgs_names import RASTER_SUFFIXES, FileKind, is_landsat_name, read_name, without_gzip
 
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 
     from landsat_fill.scene import Scene
 
-
-OUTPUT_ENDINGS = ("_filled", "_fill", "_std")
-"""How the names of our own outputs end, before the suffix; a folder that is searched may hold them."""
-PARTIAL_MARK = ".partial"
-"""What a file that is still being written, or was left by a killed run, has in its name."""
 
 _NEVER_FILLED = (FileKind.QUALITY, FileKind.GAP_MASK, FileKind.METADATA)
 
@@ -68,8 +64,10 @@ def find_inputs(
 
     Args:
         arguments: Files, folders (searched with all their sub-folders), globs that no shell expanded, URLs
-            and `/vsi…` paths. A file that is named is taken whatever its name; in folders rasters, archives
-            and products are known by their names, hidden files and our own outputs are passed over.
+            and `/vsi…` paths. In folders rasters, archives and products are known by their names; hidden
+            files and files named as our outputs are passed over. A file that is named is taken whatever its
+            name. Of several inputs, those that landsat-fill wrote are passed over: a shell's glob finds
+            yesterday's outputs, too.
         lists: Text files with one argument a line. Relative paths count from the working directory, as xargs
             has it; empty lines and lines that begin with # are passed over.
     """
@@ -83,7 +81,13 @@ def find_inputs(
                     found.setdefault((_identity(given.source), given.product), given)
             except InputError as error:
                 bad.append((name, error))
-    return list(found.values()), bad + bad_lists
+    inputs = list(found.values())
+    return inputs if len(inputs) == 1 else [one for one in inputs if not _is_output(one)], bad + bad_lists
+
+
+def _is_output(one: Input) -> bool:
+    """Return whether an input is a file that landsat-fill wrote."""
+    return one.kind is InputKind.RASTER and is_local(one.source) and is_ours(Path(one.source))
 
 
 def _read_lists(lists: Sequence[Path]) -> tuple[list[str], list[tuple[str, InputError]]]:
@@ -227,8 +231,8 @@ def _file(path: Path, root: Path | None) -> Input:
 
 
 def _is_passed_over(name: str) -> bool:
-    """Return whether a name found in a folder is hidden, half written, our own output, or never filled."""
-    if name.startswith(".") or PARTIAL_MARK in name or Path(name).stem.lower().endswith(OUTPUT_ENDINGS):
+    """Return whether a name found in a folder is hidden, an output's, or of a file that is never filled."""
+    if name.startswith(".") or is_output_name(name):
         return True
     facts = read_name(name)
     return name.lower().startswith("gap_mask") or (facts is not None and facts.kind in _NEVER_FILLED)
