@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from landsat_fill.cli.cluster import register as register_cluster
 from landsat_fill.cli.evaluate import register as register_evaluate
 from landsat_fill.cli.fill import register as register_fill
+from landsat_fill.cli.guides import register as register_guides
 from landsat_fill.cli.info import register as register_info
 from landsat_fill.cli.methods_and_models import register_methods, register_models
 from landsat_fill.cli.tools import register_mask, register_simulate, register_tile, register_variogram
@@ -104,5 +105,6 @@ for register in (
     register_dataset,
     register_train,
     register_cluster,
+    register_guides,
 ):
     register(app)
