@@ -48,10 +48,9 @@ def guide(
     names = [name for name, path in guides.items() if path.name.endswith(".md")]
     wanted = topic or INDEX
     if wanted not in names:
-        near = [name for name in names if wanted.lower() in name]
         raise UsageError(
             f"expected the topic of a guide, but got {wanted!r}",
-            hint=f"Choose one of: {', '.join(near or sorted(set(names) - {INDEX}))}",
+            hint=f"Choose one of: {', '.join(sorted(set(names) - {INDEX}))}",
         )
     text = guides[wanted].read_text(encoding="utf-8")
     console = Console()
