@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_COMMAND = "fill"
-PARSER_ERROR = typer.BadParameter.__base__ or typer.BadParameter
+PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser raises for a command line it can't read; Typer exports none but this child of it."""
 EPILOG = """
 [bold]Examples[/bold]
@@ -58,12 +58,12 @@ class FillByDefault(TyperGroup):
         if near and not Path(word).exists():
             ctx.fail(f"There is no file and no command {word!r}. Did you mean {near[0]!r}?")
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command; the parser's own errors look like all others."""
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return super().main(args, standalone_mode=False, **extra)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(args, standalone_mode=False, **extra)
         except PARSER_ERROR as error:
             if type(error).__name__ != "NoArgsIsHelpError":  # that one has printed the help already
                 print_usage_error(error)
