@@ -91,7 +91,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of tiny untrained weights, listed as shipped ones are."""
 
     from landsat_fill.networks.catalogue import build_network
-    from landsat_fill.networks.weights import save_network
+    from landsat_fill.training.checkpoints import save_network
 
     folder = tmp_path_factory.mktemp("models")
     lines = []

@@ -383,7 +383,6 @@ def evaluate(
     from landsat_fill.cli.score_tables import print_scores
     from landsat_fill.evaluation import (
         REFERENCE,
-        record_rows,
         write_csv,
         write_figure,
         write_json,
@@ -430,7 +429,7 @@ def evaluate(
             on_progress=on_progress,
         )
     if csv is not None:
-        write_csv(record_rows(results), csv)
+        write_csv(results.records, csv)
     if json_file is not None:
         write_json(results, json_file)
     if markdown is not None and experiment is not None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import pytest
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 
 from landsat_fill.cluster import (
     Archive,
@@ -57,12 +60,20 @@ def report(archive, task, number, status, error=None):
         file.write(json.dumps(row) + "\n")
 
 
+def write_output(path):
+    """Write an output as versions without marks did."""
+    profile = {"driver": "GTiff", "count": 1, "height": 1, "width": 1, "dtype": "uint8"}
+    with warnings.catch_warnings(), rasterio.open(path, "w", **profile) as dataset:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset.update_tags(LANDSAT_FILL_VERSION="0")
+
+
 def states(archive, told=None):
     return [(one.state, one.reason) for one in scene_states(archive, told)]
 
 
 def test_files_alone_tell_what_is_done_running_failed_and_missing(archive, tmp_path):
-    (tmp_path / "0_filled.tif").touch()
+    write_output(tmp_path / "0_filled.tif")
     report(archive, 2, 1, "failed", "it is broken")
     with Claim(tmp_path / "2_filled.tif"):
         found = states(archive)
@@ -146,7 +157,7 @@ def test_the_last_round_that_had_a_scene_counts(archive):
 
 
 def test_an_output_from_before_an_overwriting_round_is_not_its_success(tmp_path):
-    (tmp_path / "0_filled.tif").touch()
+    write_output(tmp_path / "0_filled.tif")
     archive = begun(Archive(tmp_path), 1, tasks=1, overwrite=True)
     began_ns = archive.rounds[0].began_ns
     import os

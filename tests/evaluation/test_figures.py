@@ -11,14 +11,13 @@ import pytest
 from landsat_fill.errors import MissingPackageError, UsageError
 from landsat_fill.evaluation.figures import calibration_curves, draw_figure, picture_grid, write_figure
 from landsat_fill.evaluation.metrics import NOMINAL_PCT
-from landsat_fill.evaluation.results import ALL_BANDS, Example, Record, Results
-from landsat_fill.evaluation.scoring import Scores
+from landsat_fill.evaluation.results import ALL_BANDS, Example, Results, record_table
 from landsat_fill.scene import Filled
 
 
-def scores_of(rmse: float, calibrated: bool) -> Scores:
+def scores_of(rmse: float, calibrated: bool) -> dict[str, float]:
     shares = {f"coverage_{pct}": pct / 200 for pct in NOMINAL_PCT} if calibrated else {}
-    return Scores(10, rmse=rmse, r2=0.5, **shares)
+    return {"hidden": 10, "range": 100.0, "rmse": rmse, "r2": 0.5, **shares}
 
 
 def make_results(methods: int = 2, *, bands: int = 3, std: bool = False) -> Results:
@@ -32,24 +31,15 @@ def make_results(methods: int = 2, *, bands: int = 3, std: bool = False) -> Resu
     fills = {label: Filled(np.where(hidden, truth + 9, np.nan), None) for label in labels}
     fills[labels[-1]] = Filled(np.where(hidden, truth - 9, np.nan), spread)
     example = Example("scene", "8 px", (2, 1, 0) if bands > 2 else (0,), 1.0, truth, hidden, fills)
-    records = tuple(
-        Record(
-            "scene",
-            "scene",
-            "",
-            pattern,
-            0,
-            label,
-            band,
-            20,
-            1.0,
-            scores_of(rmse, label == labels[-1] and std),
-        )
+    records = [
+        {"scene": "scene", "place": "scene", "group": "", "pattern": pattern, "seed": 0, "method": label}
+        | {"band": band, "hidden_pct": 20, "scale": 1.0}
+        | scores_of(rmse, label == labels[-1] and std)
         for pattern in ("4 px", "8 px", "15 %")
         for label, rmse in zip(labels, range(2, 2 + methods), strict=True)
         for band in ("red", ALL_BANDS)
-    )
-    return Results(labels, records, example=example)
+    ]
+    return Results(labels, record_table(records, labels[0]), example=example)
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from landsat_fill.evaluation import FLOOR_WIDTHS_PX, SimulatedStripes, evaluate, summarise
+from landsat_fill.evaluation import SimulatedStripes, evaluate, summarise
 from landsat_fill.evaluation.results import summarise_pattern
+from landsat_fill.evaluation.trials import FLOOR_WIDTHS_PX
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.methods import DEFAULT_METHOD, create_method
 
@@ -23,13 +24,13 @@ def scenes(real_data):
 def kept(results, rivals):
     """Check what is promised over all scenes, against all rivals."""
     assert not results.failures
-    by_method = {summary.method: summary for summary in summarise_pattern(results)}
+    by_method = {summary.method: summary for summary in summarise_pattern(results).itertuples()}
     own, others = by_method[DEFAULT], [by_method[rival] for rival in rivals]
-    assert own.ratios["rmse"] <= 0.90
-    assert own.worst_ratio <= 1.00
-    assert 0.85 <= own.means["coverage_90"] <= 0.95
-    assert own.means["ssim"] > max(other.means["ssim"] for other in others)
-    assert own.means["stripe_index"] < min(other.means["stripe_index"] for other in others)
+    assert own.rmse_ratio <= 0.90
+    assert own.worst_rmse_ratio <= 1.00
+    assert 0.85 <= own.coverage_90 <= 0.95
+    assert own.ssim > max(other.ssim for other in others)
+    assert own.stripe_index < min(other.stripe_index for other in others)
 
 
 @pytest.mark.real_data
@@ -38,7 +39,7 @@ def test_the_default_keeps_its_promises_at_each_width(scenes):
     patterns = [SimulatedStripes.of_width(width_px) for width_px in FLOOR_WIDTHS_PX]
     results = evaluate(scenes, [create_method(name) for name in (DEFAULT, *rivals)], patterns)
     kept(results, rivals)
-    ratios = {s.pattern: s.ratios["rmse"] for s in summarise(results) if s.method == DEFAULT}
+    ratios = {s.pattern: s.rmse_ratio for s in summarise(results).itertuples() if s.method == DEFAULT}
     assert len(ratios) >= len(FLOOR_WIDTHS_PX)
     assert all(ratio <= 1 for ratio in ratios.values()), ratios
 

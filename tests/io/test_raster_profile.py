@@ -23,7 +23,7 @@ from rasterio.transform import Affine
 
 from landsat_fill.io import read_profile
 from landsat_fill.io.raster_profile import RasterProfile
-from landsat_fill.io.writer import RasterWriter
+from landsat_fill.io.writer import new_raster
 from landsat_fill.scene import Grid, Window
 
 ROTATED = Affine(24.0, 18.0, 500000.0, 18.0, -24.0, 1200000.0)
@@ -58,7 +58,7 @@ def rewritten(source, target, **options):
         pixels = dataset.read([i for i, colour in enumerate(colours, 1) if colour != "alpha"])
         alpha = dataset.read(colours.index("alpha") + 1) if "alpha" in colours else None
         valid = dataset.dataset_mask() > 0
-    with RasterWriter(target, profile, **options) as writer:
+    with new_raster(target, profile, **options) as writer:
         writer.write(pixels, Window(0, 0, *pixels.shape[1:]), valid=valid, alpha=alpha)
     with opened(source) as before, opened(target) as after:
         np.testing.assert_array_equal(before.read(), after.read())
@@ -332,7 +332,7 @@ def test_a_mask_beside_the_file_becomes_one_inside(paths):
     profile = read_profile(source)
     with rasterio.open(source) as dataset:
         pixels, valid = dataset.read(), dataset.dataset_mask() > 0
-    with RasterWriter(target, profile) as writer:
+    with new_raster(target, profile) as writer:
         writer.write(pixels, Window(0, 0, 70, 90), valid=valid)
 
     assert not target.with_name("out.tif.msk").exists()
@@ -351,7 +351,7 @@ def test_another_format_is_written_as_a_geotiff_with_the_same_metadata(paths):
     assert any("ENVI" in note for note in profile.notes)
     assert (profile.nodata, profile.crs, profile.transform) == (-1.0, UTM, NORTH_UP)
     assert [band.description for band in profile.bands] == ["a", "b", "c"]
-    with RasterWriter(target, profile) as writer:
+    with new_raster(target, profile) as writer:
         writer.write(np.ones((3, 70, 90), "int16"), Window(0, 0, 70, 90))
     with rasterio.open(target) as dataset:
         assert (dataset.driver, dataset.dtypes[0]) == ("GTiff", "int16")
@@ -421,7 +421,7 @@ def test_a_layer_lies_on_the_same_grid_and_speaks_for_itself(paths):
     layer = read_profile(source).layer(
         "uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags={"0": "outside"}
     )
-    with RasterWriter(target, layer) as writer:
+    with new_raster(target, layer) as writer:
         writer.write(np.ones((1, 70, 90), "uint8"), Window(0, 0, 70, 90))
 
     with rasterio.open(target) as dataset:
@@ -436,7 +436,7 @@ def test_a_float_layer_of_an_integer_file_gets_a_predictor_for_floats(paths):
     make(source, compress="LZW", predictor=2)
 
     layer = read_profile(source).layer("float32", nodata=math.nan, descriptions=["a", "b", "c"])
-    with RasterWriter(target, layer) as writer:
+    with new_raster(target, layer) as writer:
         writer.write(np.ones((3, 70, 90), "float32"), Window(0, 0, 70, 90))
 
     assert read_profile(target) == layer
@@ -449,7 +449,7 @@ def test_a_plain_layout_makes_a_compressed_tiled_file(dtype, tmp_path):
         Grid(70, 90, NORTH_UP, UTM), dtype, count=2, nodata=1, descriptions=["a", "b"]
     )
 
-    with RasterWriter(target, profile) as writer:
+    with new_raster(target, profile) as writer:
         writer.write(np.ones((2, 70, 90), dtype), Window(0, 0, 70, 90))
 
     assert read_profile(target) == profile

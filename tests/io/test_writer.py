@@ -23,11 +23,12 @@ from rasterio.transform import Affine
 
 from landsat_fill.errors import OutputError, UsageError
 from landsat_fill.io import read_profile
-from landsat_fill.io.atomic import PARTIAL_SUFFIX, append_line, remove_stale_partials, write_text_atomically
+from landsat_fill.io.atomic import append_line, staging_path, write_text_atomically
 from landsat_fill.io.geotiff import open_geotiff
+from landsat_fill.io.locks import TakenError
 from landsat_fill.io.raster_profile import RasterProfile
 from landsat_fill.io.reader import SceneReader
-from landsat_fill.io.writer import BlockRows, RasterWriter
+from landsat_fill.io.writer import BlockRows, new_raster
 from landsat_fill.scene import Grid, Window
 
 GRID = Grid(100, 80, Affine(30.0, 0.0, 5e5, 0.0, -30.0, 1e6), CRS.from_epsg(32637))
@@ -43,7 +44,7 @@ def random_pixels(profile, seed=0):
 
 
 def write_whole(target, profile, pixels, **options):
-    with RasterWriter(target, profile, **options) as writer:
+    with new_raster(target, profile, **options) as writer:
         writer.write(pixels, Window(0, 0, profile.height, profile.width))
 
 
@@ -68,7 +69,7 @@ def test_strips_of_any_height_come_back_bit_by_bit(strips, block, tiled, interle
     valid = np.random.default_rng(1).random(pixels.shape[1:]) > 0.5
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.tif"
-        with RasterWriter(target, profile) as writer:
+        with new_raster(target, profile) as writer:
             row = 0
             for height in [*strips, profile.height]:
                 height = min(height, profile.height - row)
@@ -90,7 +91,7 @@ def test_windows_in_any_order_come_back_bit_by_bit(tmp_path):
     ]
     np.random.default_rng(4).shuffle(windows)
 
-    with RasterWriter(tmp_path / "out.tif", profile) as writer:
+    with new_raster(tmp_path / "out.tif", profile) as writer:
         for window in windows:
             writer.write(pixels[:, *window.slices], window)
 
@@ -104,7 +105,7 @@ def test_no_block_is_written_twice(tmp_path):
     pixels = random_pixels(profile)
     write_whole(tmp_path / "whole.tif", profile, pixels)
 
-    with RasterWriter(tmp_path / "strips.tif", profile) as writer:
+    with new_raster(tmp_path / "strips.tif", profile) as writer:
         for row in range(0, 600, 50):
             writer.write(pixels[:, row : row + 50], Window(row, 0, 50, 300))
 
@@ -117,7 +118,7 @@ def test_what_is_written_may_be_reused_by_the_caller(tmp_path):
     pixels = random_pixels(profile)
     buffer = np.empty((2, 10, 80), "uint8")
 
-    with RasterWriter(tmp_path / "out.tif", profile) as writer:
+    with new_raster(tmp_path / "out.tif", profile) as writer:
         for row in range(0, 100, 10):
             buffer[:] = pixels[:, row : row + 10]
             writer.write(buffer, Window(row, 0, 10, 80))
@@ -132,7 +133,7 @@ def test_the_alpha_band_is_opaque_where_pixels_are_valid(tmp_path):
     valid = np.zeros((100, 80), bool)
     valid[:50] = True
 
-    with RasterWriter(tmp_path / "out.tif", profile) as writer:
+    with new_raster(tmp_path / "out.tif", profile) as writer:
         writer.write(np.full((1, 100, 80), 7, "uint16"), Window(0, 0, 100, 80), valid=valid)
 
     with rasterio.open(tmp_path / "out.tif") as dataset:
@@ -144,7 +145,7 @@ def test_numbers_given_for_the_alpha_band_are_kept(tmp_path):
     profile = replace(profile, bands=(replace(profile.bands[0], colour="alpha"), profile.bands[1]))
     alpha = np.arange(8000, dtype="uint8").reshape(100, 80)
 
-    with RasterWriter(tmp_path / "out.tif", profile) as writer:
+    with new_raster(tmp_path / "out.tif", profile) as writer:
         writer.write(np.full((1, 100, 80), 7, "uint8"), Window(0, 0, 100, 80), alpha=alpha)
 
     with rasterio.open(tmp_path / "out.tif") as dataset:
@@ -154,7 +155,7 @@ def test_numbers_given_for_the_alpha_band_are_kept(tmp_path):
 
 def test_tags_can_be_added_until_the_end(tmp_path):
     profile = plain()
-    with RasterWriter(tmp_path / "out.tif", profile, tags={"FIRST": "1"}) as writer:
+    with new_raster(tmp_path / "out.tif", profile, tags={"FIRST": "1"}) as writer:
         writer.write(random_pixels(profile), Window(0, 0, 100, 80))
         writer.add_tags({"LAST": "2"})
 
@@ -164,7 +165,7 @@ def test_tags_can_be_added_until_the_end(tmp_path):
 
 def test_the_target_is_not_there_before_the_end(tmp_path):
     profile = plain()
-    with RasterWriter(tmp_path / "out.tif", profile) as writer:
+    with new_raster(tmp_path / "out.tif", profile) as writer:
         writer.write(random_pixels(profile), Window(0, 0, 100, 80))
         assert not (tmp_path / "out.tif").exists()
         assert all(name.startswith(".") for name in names(tmp_path))
@@ -175,7 +176,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "out.tif"
     target.write_bytes(b"old")
 
-    with pytest.raises(ZeroDivisionError), RasterWriter(target, plain(), overwrite=True) as writer:
+    with pytest.raises(ZeroDivisionError), new_raster(target, plain(), overwrite=True) as writer:
         writer.write(random_pixels(plain()), Window(0, 0, 100, 80))
         raise ZeroDivisionError
 
@@ -347,7 +348,7 @@ FULL_DISKS = """
         for limit in (0, 2_000, 30_000, size // 2, size - 4_000, size - 200, size - 1):
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
             try:
-                with RasterWriter(target, profile) as writer:
+                with new_raster(target, profile) as writer:
                     for row in range(0, 300, 50):
                         writer.write(pixels[:, row : row + 50], Window(row, 0, 50, 226))
                 outcome = "whole" if target.stat().st_size < limit else "taken for whole"
@@ -373,7 +374,8 @@ def test_a_killed_run_leaves_what_the_next_one_removes(tmp_path):
     target.write_bytes(b"old")
     script = f"""
         profile = plain()
-        writer = RasterWriter(Path({str(target)!r}), profile, overwrite=True).__enter__()
+        context = new_raster(Path({str(target)!r}), profile, overwrite=True)
+        writer = context.__enter__()
         writer.write(random_pixels(profile)[:, :50], Window(0, 0, 50, 80))
         print("written", flush=True)
         sys.stdin.read()
@@ -381,22 +383,23 @@ def test_a_killed_run_leaves_what_the_next_one_removes(tmp_path):
     process = run_in_python(script, stdin=subprocess.PIPE)
     try:
         assert process.stdout.readline() == "written\n"
-        assert remove_stale_partials(target) == [], "the file of a run that goes on was taken away"
+        with pytest.raises(TakenError, match=str(process.pid)):
+            write_whole(target, plain(), random_pixels(plain()), overwrite=True)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
     finally:
         process.kill()
     assert target.read_bytes() == b"old"
-    assert [name for name in names(tmp_path) if name.endswith(PARTIAL_SUFFIX)]
+    assert staging_path(target).is_dir()
 
     write_whole(target, plain(), random_pixels(plain()), overwrite=True)
 
     assert names(tmp_path) == ["out.tif"]
 
 
-def test_another_targets_partial_file_is_left_alone(tmp_path):
-    other = tmp_path / f".other.tif.01234567{PARTIAL_SUFFIX}"
-    other.write_bytes(b"")
+def test_the_staging_folder_of_another_target_is_left_alone(tmp_path):
+    other = staging_path(tmp_path / "other.tif")
+    other.mkdir()
 
     write_whole(tmp_path / "out.tif", plain(), random_pixels(plain()))
 
@@ -435,7 +438,7 @@ def test_a_writer_works_in_another_thread(tmp_path):
 
 
 def test_a_wrong_shape_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="shape"), RasterWriter(tmp_path / "out.tif", plain()) as writer:
+    with pytest.raises(ValueError, match="shape"), new_raster(tmp_path / "out.tif", plain()) as writer:
         writer.write(np.zeros((3, 10, 80), "uint8"), Window(0, 0, 10, 80))
 
 

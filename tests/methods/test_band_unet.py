@@ -13,10 +13,11 @@ from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.band_unet import BandUNetMethod
 from landsat_fill.networks.band_unet import BandUNet, BandUNetSettings
 from landsat_fill.networks.normalisation import REACH_PX
-from landsat_fill.networks.weights import save_network, shipped_folder
+from landsat_fill.networks.weights import shipped_folder
 from landsat_fill.pipeline import fill_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.training.checkpoints import save_network
 
 if TYPE_CHECKING:
     from pathlib import Path

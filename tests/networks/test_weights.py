@@ -15,10 +15,10 @@ from landsat_fill.networks.catalogue import build_network, name_of, network_name
 from landsat_fill.networks.weights import (
     load_network,
     read_weights_file,
-    save_network,
     shipped_file,
     shipped_names,
 )
+from landsat_fill.training.checkpoints import save_network
 
 if TYPE_CHECKING:
     from pathlib import Path

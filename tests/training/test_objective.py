@@ -12,8 +12,8 @@ import torch
 from landsat_fill.methods import Context, create_method
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.network import Prediction
-from landsat_fill.networks.weights import save_network
 from landsat_fill.scene import Gaps
+from landsat_fill.training.checkpoints import save_network
 from landsat_fill.training.objective import Objective, normalised, predict
 from landsat_fill.training.settings import ObjectiveSettings
 

@@ -14,7 +14,8 @@ from landsat_fill.errors import InputError, LandsatFillError, OutputError, Usage
 from landsat_fill.io import find_inputs, open_input
 from landsat_fill.io.locks import TakenError
 from landsat_fill.networks.catalogue import build_network
-from landsat_fill.networks.weights import load_network, save_network
+from landsat_fill.networks.weights import load_network
+from landsat_fill.training.checkpoints import save_network
 from landsat_fill.training.dataset_writing import Cutting, write_dataset
 from landsat_fill.training.progress import Ending
 from landsat_fill.training.run import train
