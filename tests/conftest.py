@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +14,9 @@ from typing import TYPE_CHECKING
 import hypothesis
 import numpy as np
 import pytest
-import rasterio
 import torch
 from hypothesis.configuration import set_hypothesis_home_dir
-from rasterio.errors import NotGeoreferencedWarning
+from making import landscape, stripes, write_geotiff
 from rasterio.transform import Affine
 
 from landsat_fill.io import find_inputs, open_input
@@ -118,10 +116,6 @@ def tiny_models(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tiny_folder
 
 
-EAST_M, NORTH_M = 500_000.0, 4_000_000.0
-LEVELS = {"uint8": (20, 220), "uint16": (7000, 30000), "int16": (-300, 9000)}
-
-
 @dataclass(frozen=True)
 class Written:
     """A scene, its file and what it holds."""
@@ -129,17 +123,6 @@ class Written:
     path: Path
     scene: Scene
     values: NDArray[np.generic]
-
-
-def landscape(shape: tuple[int, int, int], dtype: str, seed: int) -> NDArray[np.generic]:
-    """Return hills with noise, in the range of scenes of the data type; none of its numbers is 0 or -999."""
-    rows, cols = np.mgrid[: shape[1], : shape[2]]
-    hills = 0.5 + 0.3 * np.sin(rows / 9 + seed) * np.cos(cols / 13)
-    cube = (
-        hills + np.random.default_rng(seed).normal(0, 0.03, shape) + 0.02 * np.arange(shape[0])[:, None, None]
-    )
-    low, high = LEVELS.get(dtype, (0.05, 0.6))
-    return (low + (high - low) * np.clip(cube, 0.01, 1)).astype(dtype)
 
 
 @pytest.fixture
@@ -160,17 +143,9 @@ def write(tmp_path: Path) -> Callable[..., Written]:
         if missing is not None:
             values[missing] = nodata
         path = tmp_path / f"{name}.tif"
-        options = {}
-        if east_km is not None:
-            corner = Affine(30, 0, EAST_M + 1000 * east_km, 0, -30, NORTH_M)
-            options = {"crs": "EPSG:32650", "transform": corner}
-        count, height, width = shape
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(
-                path, "w", "GTiff", width, height, count, dtype=dtype, nodata=nodata, **options
-            ) as target:
-                target.write(values)
+        corner = Affine(30, 0, 500_000 + 1000 * (east_km or 0), 0, -30, 4_000_000)
+        where = {"georeferenced": False} if east_km is None else {"crs": "EPSG:32650", "transform": corner}
+        write_geotiff(path, values, nodata=nodata, **where)
         return Written(path, reopened(path), values)
 
     return write_here
@@ -183,17 +158,11 @@ def reopened(path: Path) -> Scene:
     return open_input(found[0])[0]
 
 
-def stripes(shape: tuple[int, int, int], width_px: int = 7) -> NDArray[np.bool_]:
-    """Return SLC-off stripes, each band's a row below the other's."""
-    rows, cols = np.mgrid[: shape[1], : shape[2]]
-    return np.stack([(rows + cols // 6 - band) % 33 < width_px for band in range(shape[0])])
-
-
 @pytest.fixture
 def slc_off(write: Callable[..., Written]) -> Written:
     """Return a scene with stripes in its three bands."""
     shape = (3, 200, 230)
-    return write("slc_off", shape, missing=stripes(shape), nodata=0, east_km=900.0)
+    return write("slc_off", shape, missing=stripes(shape, 7), nodata=0, east_km=900.0)
 
 
 @pytest.fixture(scope="session")
@@ -206,17 +175,6 @@ def clean_scenes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         noise = np.random.default_rng(number).normal(0, 0.1, (3, 72, 80))
         cube = (120 + 60 * hills + 20 * noise + 10 * np.arange(3)[:, None, None]).astype(np.uint8)
         path = folder / f"place{number}.tif"
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=80,
-            height=72,
-            count=3,
-            dtype="uint8",
-            crs="EPSG:32637",
-            transform=Affine(30, 0, 400_000 + 90_000 * number, 0, -30, 1_200_000),
-        ) as file:
-            file.write(cube)
+        write_geotiff(path, cube, transform=Affine(30, 0, 400_000 + 90_000 * number, 0, -30, 1_200_000))
         paths.append(str(path))
     return paths

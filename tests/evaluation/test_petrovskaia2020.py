@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-import rasterio
-from rasterio.transform import Affine
+from making import write_geotiff
 
 from landsat_fill.errors import UsageError
 from landsat_fill.evaluation import PRESETS, evaluate, preset_called
@@ -39,11 +38,7 @@ def scene(tmp_path_factory):
     rows, cols = np.mgrid[:130, :140]
     noise = np.random.default_rng(0).normal(0, 0.01, (2, 130, 140))
     planes = np.stack([0.2 + 0.05 * np.sin(rows / 9), 0.4 + 0.1 * np.cos(cols / 11)]) + noise
-    with rasterio.open(
-        path, "w", driver="GTiff", dtype="float32", count=2, height=130, width=140, crs="EPSG:32637",
-        transform=Affine(30, 0, 5e5, 0, -30, 1.2e6),
-    ) as dataset:  # fmt: skip
-        dataset.write(planes.astype(np.float32))
+    write_geotiff(path, planes.astype(np.float32))
     return open_input(find_inputs([str(path)])[0][0])[0]
 
 

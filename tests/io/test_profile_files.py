@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
+from making import write_geotiff
 
 from landsat_fill.errors import UsageError
 from landsat_fill.io import find_inputs, open_input, read_profile
@@ -76,10 +76,8 @@ OPAQUE = np.where(np.arange(SHAPE[1]) < 90, 0, 255).astype("uint8") * np.ones((S
 
 def write(path, fourth, nodata=None):
     """Write four plain 8-bit bands, the last of which GDAL calls alpha unasked."""
-    place = Affine(30, 0, 5e5, 0, -30, 1e6)
-    kind = {"driver": "GTiff", "dtype": "uint8", "count": 4, "crs": "EPSG:32633", "transform": place}
-    with rasterio.open(path, "w", height=SHAPE[0], width=SHAPE[1], nodata=nodata, **kind) as dataset:
-        dataset.write(np.stack([MEASURED, MEASURED, MEASURED, fourth]))
+    write_geotiff(path, np.stack([MEASURED, MEASURED, MEASURED, fourth]), nodata=nodata)
+    with rasterio.open(path) as dataset:
         assert dataset.colorinterp[3].name == "alpha"
     return path
 

@@ -14,6 +14,7 @@ import rasterio
 import rasterio.shutil
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from making import NORTH_UP, UTM, write_geotiff
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
@@ -25,27 +26,21 @@ from landsat_fill.io.raster_profile import RasterProfile
 from landsat_fill.io.writer import new_raster
 from landsat_fill.scene import Grid, Window
 
-UTM = CRS.from_epsg(32637)
-NORTH_UP = Affine(30.0, 0.0, 500000.0, 0.0, -30.0, 1200000.0)
 ROTATED = Affine(24.0, 18.0, 500000.0, 18.0, -24.0, 1200000.0)
 
 
 def make(path, *, count=3, height=70, width=90, dtype="uint8", georeferenced=True, describe=None, **options):
     """Write an example file with plain rasterio; `describe` is called with the open dataset."""
-    if georeferenced:
-        options = {"crs": UTM, "transform": NORTH_UP} | options
     pixels = np.random.default_rng(1).integers(1, 100, (count, height, width)).astype(dtype)
-    with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
-        warnings.simplefilter("ignore")
-        shape = {"count": count, "height": height, "width": width}
-        with rasterio.open(path, "w", driver="GTiff", dtype=dtype, **shape, **options) as dataset:
-            if describe is not None:
-                describe(dataset)
-            for band, colour in zip(pixels, dataset.colorinterp, strict=True):
-                if colour.name == "alpha":
-                    band[:] = np.where(band > 30, 255, 0)
-            dataset.write(pixels)
-    return path
+
+    def described(dataset):
+        if describe is not None:
+            describe(dataset)
+        for band, colour in zip(pixels, dataset.colorinterp, strict=True):
+            if colour.name == "alpha":
+                band[:] = np.where(band > 30, 255, 0)
+
+    return write_geotiff(path, pixels, georeferenced=georeferenced, describe=described, **options)
 
 
 def opened(path):

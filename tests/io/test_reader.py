@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import math
 import threading
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
+from making import write_geotiff
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
@@ -27,18 +27,12 @@ WHOLE = Window(0, 0, 40, 50)
 
 
 def make(path, pixels, *, crs="EPSG:32637", valid=None, colours=(), **options):
-    count, height, width = pixels.shape
-    with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
-        warnings.simplefilter("ignore")
-        with rasterio.open(path, "w", driver="GTiff", height=height, width=width, count=count, crs=crs,
-                           dtype=pixels.dtype, transform=TRANSFORM,
-                           **({"photometric": "MINISBLACK"} | options)) as dataset:  # fmt: skip
-            if colours:
-                dataset.colorinterp = [ColorInterp[colour] for colour in colours]
-            dataset.write(pixels)
-            if valid is not None:
-                dataset.write_mask(valid)
-    return str(path)
+    def describe(dataset):
+        if colours:
+            dataset.colorinterp = [ColorInterp[colour] for colour in colours]
+
+    options = {"crs": crs, "transform": TRANSFORM, "photometric": "MINISBLACK"} | options
+    return str(write_geotiff(path, pixels, valid=valid, describe=describe, **options))
 
 
 def random_pixels(count=3, dtype="uint8", shape=(40, 50), seed=0):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
+from making import write_geotiff
 
 from landsat_fill.io import find_inputs
 from landsat_fill.methods import MethodInfo
@@ -30,12 +30,7 @@ class Doubtful:
 def scene(tmp_path):
     pixels = np.full((2, 90, 70), 40, np.uint8)
     pixels[:, 40:46] = 0
-    profile = {"count": 2, "height": 90, "width": 70, "dtype": "uint8", "nodata": 0, "crs": "EPSG:32637"}
-    with rasterio.open(
-        tmp_path / "scene.tif", "w", transform=Affine(30, 0, 5e5, 0, -30, 1e6), **profile
-    ) as dataset:
-        dataset.write(pixels)
-    return tmp_path / "scene.tif"
+    return write_geotiff(tmp_path / "scene.tif", pixels, nodata=0)
 
 
 def run(scene, method, **outputs):
