@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -256,7 +256,7 @@ def submit(
     sbatch_arg: SbatchArguments = None,
     setup: Setup = None,
     command: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--command",
             metavar="TEXT",
@@ -288,7 +288,7 @@ def submit(
     ] = 300,
     merge: Merge = True,
     merge_arg: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--merge-arg",
             metavar="NAME=VALUE",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -11,43 +11,43 @@ SLURM = "Slurm"
 SHARING = "Sharing the work"
 
 Partition = Annotated[
-    Optional[str],  # noqa: UP045 - Typer evaluates the annotation
+    str | None,
     typer.Option("--partition", "-p", metavar="NAME", help="Partition.", rich_help_panel=SLURM),
 ]
 Account = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--account", "-A", metavar="NAME", help="Account to charge.", rich_help_panel=SLURM),
 ]
 Qos = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--qos", metavar="NAME", help="Quality of service.", rich_help_panel=SLURM),
 ]
 Time = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--time", "-t", metavar="LIMIT", help="Time limit of a task, 2:00:00 say.", rich_help_panel=SLURM
     ),
 ]
 Memory = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--mem", metavar="SIZE", help="Memory of a task.", rich_help_panel=SLURM),
 ]
 Cpus = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option("--cpus", "-c", metavar="N", min=1, help="Cores of a task.", rich_help_panel=SLURM),
 ]
 Gpus = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--gpus", metavar="[TYPE:]N", help="Graphics processors of a task.", rich_help_panel=SLURM),
 ]
 Constraint = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--constraint", "-C", metavar="FEATURES", help="What nodes must have.", rich_help_panel=SLURM
     ),
 ]
 ArraySize = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
         "--array-size",
         metavar="TASKS",
@@ -57,7 +57,7 @@ ArraySize = Annotated[
     ),
 ]
 ScenesPerTask = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
         "--scenes-per-task",
         metavar="N",
@@ -67,13 +67,13 @@ ScenesPerTask = Annotated[
     ),
 ]
 Throttle = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
         "--throttle", metavar="N", min=1, help="Tasks that run at once, at most.", rich_help_panel=SHARING
     ),
 ]
 Setup = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(
         "--setup",
         metavar="FILE",
@@ -82,7 +82,7 @@ Setup = Annotated[
     ),
 ]
 SbatchArguments = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--sbatch-arg",
         metavar="ARGUMENT",
