@@ -33,10 +33,19 @@ def methods(
     from rich.console import Console
     from rich.table import Table
 
-    from landsat_fill.methods import BEST_METHOD, method_class, method_classes, method_options
+    from landsat_fill.cli.console import print_error
+    from landsat_fill.methods import (
+        BEST_METHOD,
+        broken_plugins,
+        method_class,
+        method_classes,
+        method_options,
+    )
 
     console = Console(highlight=False)
     classes = method_classes() if name is None else {name: method_class(name)}
+    for plugin, reason in broken_plugins().items() if name is None else ():
+        print_error(f"expected the method {plugin} to load, but got an error in {reason}", None)
     if as_json:
         typer.echo(json.dumps([_described(cls) for cls in classes.values()], indent=2))
         return
@@ -66,8 +75,7 @@ def methods(
         "option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold"
     )
     for option in options:
-        kind = option.kind.__name__
-        table.add_row(option.flag, str(option.default), f"{kind} {option.range_text}".strip(), option.help)
+        table.add_row(option.flag, str(option.default), option.allowed, option.help)
     console.print(table)
 
 
@@ -92,6 +100,7 @@ def _described(cls: Any) -> dict[str, object]:
                 "default": o.default,
                 "low": o.low,
                 "high": o.high,
+                "choices": list(o.choices),
                 "help": o.help,
             }
             for o in method_options(cls)
@@ -144,20 +153,13 @@ def models(
 
 def _known(name: str) -> str:
     """Return the name of shipped weights, or end with a usage error."""
-    import difflib
-
-    from landsat_fill.errors import UsageError
+    from landsat_fill.errors import not_one_of
     from landsat_fill.networks.weights import shipped_names
 
     names = shipped_names()
     if name in names:
         return name
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(
-        f"expected the name of shipped weights, but got {name!r}",
-        hint=f"{hint}there are: {', '.join(names) or 'none'}",
-    )
+    raise not_one_of("the name of shipped weights", name, names)
 
 
 def _print_list(files: list[WeightsFile]) -> None:
