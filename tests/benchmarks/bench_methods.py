@@ -2,12 +2,12 @@
 
     landsat-fill evaluate sample_data/clean.tif --width 4,8,14 --json-file scores.json
     landsat-fill evaluate sample_data/clean.tif --width 4,8,14 -m direct-sampling --json-file more.json
-    python tests/benchmarks/bench_methods.py scores.json more.json --seconds tension-spline=46 --time nearest,telea
+    python tests/benchmarks/bench_methods.py scores.json more.json --seconds tension-spline=46 --time telea
 
 Errors come from the files. Seconds are those of a full scene of 8,000 × 7,000 pixels and six bands on two
-cores: `--seconds` takes what `bench_full_scene.py` measured; those of `--time` are computed from the processor
-time that a method takes for the sample scene, relative to the first method of `--seconds`, and marked so. What
-isn't measured keeps the figures it has.
+cores: `--seconds` takes what `bench_full_scene.py` measured; those of `--time` are computed from the
+processor time that a method takes for the sample scene, relative to the first method of `--seconds`, and
+marked so. What isn't measured keeps the figures it has.
 """
 
 from __future__ import annotations
