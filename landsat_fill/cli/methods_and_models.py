@@ -89,7 +89,7 @@ def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
     from landsat_fill.methods import BEST_METHOD
 
     figures = json.loads(MEASURED.read_text(encoding="utf-8"))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for info in sorted(infos, key=lambda info: figures.get(info.name, {}).get("error", float("inf"))):
         own = figures.get(info.name, {})
         rows.append(
