@@ -110,7 +110,7 @@ def markdown_table() -> str:
     """Return the table of methods for the README."""
     from landsat_fill.methods import method_classes
 
-    rows = [COLUMNS, ("---", "---", "---:", "---:", "---", "---", "---")]
+    rows: list[tuple[str, ...]] = [COLUMNS, ("---", "---", "---:", "---:", "---", "---", "---")]
     for name, *cells in method_rows(cls.info for cls in method_classes().values()):
         word, *mark = name.split(" ", 1)
         rows.append((" ".join([f"`{word}`", *mark]), *cells))
