@@ -7,6 +7,9 @@ a line for the user and an exit code.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -89,3 +92,24 @@ class TerminatedError(KeyboardInterrupt):
 
 class MissingPackageError(LandsatFillError):
     """An optional package that the request needs and that isn't installed."""
+
+
+def cannot_write(target: Path, error: object) -> OutputError:
+    """Return the error for a write that failed, with the likeliest reason as its hint.
+
+    Args:
+        target: The file or folder that was to be written, or its place in a staging folder.
+        error: What was raised, or a reason in words.
+    """
+    import shutil
+
+    target = Path(*(part for part in target.parts if not (part[0] == "." and part.endswith(".partial"))))
+    number = getattr(error, "errno", None)
+    reason = os.strerror(number) if number else str(error) or "the write failed"
+    folder = next(parent for parent in target.absolute().parents if parent.exists())
+    hint = "Check that the folder can be written to, and that the disk and your quota have room."
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "Choose a folder that you may write to, with --output."
+    elif shutil.disk_usage(folder).free < 64 << 20:
+        hint = f"The disk of {folder} is full: make room, or choose another folder with --output."
+    return OutputError(f"expected to write {target}, but got an error: {reason}", hint=hint)

@@ -24,14 +24,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED, OutputError
+from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED
 from landsat_fill.pipeline import (
     Action,
     Outcome,
+    Reports,
     Status,
-    append_report,
     failed_input,
-    report_path,
     run_jobs,
     stopping_on_signals,
 )
@@ -39,7 +38,6 @@ from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from types import FrameType, TracebackType
 
     from landsat_fill.errors import InputError
@@ -223,20 +221,21 @@ def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Repor
     return Log(quiet=quiet, verbose=verbose)
 
 
-LINE_SECONDS = 60.0
-"""Time between two lines of progress where there is no terminal, such as in the log of a job."""
+LOG_INTERVAL_S = 10.0
+"""How often a long command writes a line where there is no terminal."""
 
 
-class _Lines:
-    """What tqdm writes to where there is no terminal: each state of a bar becomes a line with the time."""
+class _LogFile:
+    """Turns what tqdm draws into timestamped lines."""
 
     def write(self, text: str) -> None:
-        """Write what isn't empty."""
+        """Write a line."""
         if text.strip():
             print_stamped(text.strip())
 
     def flush(self) -> None:
-        """Do nothing: lines are flushed as they are written."""
+        """Flush standard error."""
+        sys.stderr.flush()
 
 
 def print_stamped(text: str) -> None:
@@ -248,37 +247,29 @@ def print_stamped(text: str) -> None:
 
 @contextmanager
 def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function that shows the share done, 0 to 1, and in a few words how it goes.
+    """Yield a function that shows the share done, 0 to 1, and what is being worked on.
 
-    It moves a bar on a terminal, and writes a line a minute elsewhere.
+    A bar on a terminal, a line every ten seconds otherwise.
     """
-    if quiet:
-        yield lambda _share, _text: None
-        return
     from tqdm import tqdm
 
-    tqdm.monitor_interval = 0  # no thread of its own
-    on_terminal = sys.stderr.isatty()
-    bar = tqdm(
-        total=1.0,
-        file=sys.stderr if on_terminal else _Lines(),
+    terminal = sys.stderr.isatty()
+    with tqdm(
+        total=100.0,
+        disable=quiet,
+        file=sys.stderr if terminal else _LogFile(),
         leave=False,
-        dynamic_ncols=on_terminal,
-        mininterval=0.1 if on_terminal else LINE_SECONDS,
-        delay=0 if on_terminal else LINE_SECONDS,
-        smoothing=0,  # the mean rate: steps and scenes vary
-        bar_format="{percentage:3.0f} %"
-        + (" {bar} " if on_terminal else " · ")
-        + "{elapsed}, {remaining} left{postfix}",
-    )
+        miniters=0,
+        mininterval=0.1 if terminal else LOG_INTERVAL_S,
+        dynamic_ncols=terminal,
+        bar_format="{percentage:3.0f} %" + (" {bar}" if terminal else "") + " {elapsed}<{remaining}{postfix}",
+    ) as bar:
 
-    def show(share: float, text: str) -> None:
-        if not bar.n and bar.initial != share and not bar.postfix:
-            bar.initial = bar.n = share  # where an earlier sitting stopped
-        bar.set_postfix_str(text, refresh=False)
-        bar.update(share - bar.n)
+        def show(share: float, text: str) -> None:
+            printable = "".join(c if c.isprintable() else "?" for c in text)
+            bar.set_postfix_str(printable, refresh=False)
+            bar.update(100 * share - bar.n)
 
-    with bar:
         yield show
 
 
@@ -349,7 +340,7 @@ def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> Non
 def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
     """Return the plan in one line."""
     total = len(jobs) + len(bad)
-    fill = sum(job.action is Action.FILL for job in jobs)
+    fill = sum(job.action in (Action.FILL, Action.ADD) for job in jobs)
     done = sum(job.action is Action.SKIP for job in jobs)
     parts = [f"{fill} to fill"]
     if done:
@@ -379,24 +370,16 @@ def run_batch(
         grace_s: Seconds that running scenes have after the signal to stop.
     """
     jobs, outputs = scenes.jobs, scenes.outputs
-    by_target = {job.target: job for job in jobs}
     screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
     ended: list[Outcome] = []
-    reports: dict[Path, OutputError | None] = {}
+    reports = Reports(outputs, jobs, request)
 
     def end(outcome: Outcome) -> None:
         ended.append(outcome)
         screen.outcome(outcome)
         if said.debug and outcome.trace:
             sys.stderr.write(outcome.trace)
-        report = report_path(outcome, outputs, by_target)
-        if report is None or outcome.status is Status.SKIPPED:
-            return
-        try:
-            append_report(report, outcome, request)
-            reports.setdefault(report, None)
-        except OutputError as error:  # scenes matter more than their record: go on, and say so at the end
-            reports[report] = error
+        reports.add(outcome)
 
     with screen, stopping_on_signals(grace_s, screen.say) as stop:
         info = request.method.info
@@ -417,15 +400,15 @@ def run_batch(
             say=screen.say,
         )
         screen.say(summary_line(ended) + (f" · {left} left" if left else ""))
-        written = sorted(str(report) for report, error in reports.items() if error is None)
-        if written:
-            screen.say(f"report: {', '.join(written)}")
-    unwritten = [error for error in reports.values() if error is not None]
-    for failure in unwritten:
+        if reports.written:
+            screen.say(f"report: {', '.join(sorted(map(str, reports.written)))}")
+    for failure in reports.unwritten.values():
         print_error(failure.message, failure.hint)
     if left:
         return EXIT_STOPPED
-    return EXIT_FAILED if unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
+    return (
+        EXIT_FAILED if reports.unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
+    )
 
 
 def summary_line(ended: Sequence[Outcome]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -38,7 +38,7 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT)
 ]
 Nodata = Annotated[
-    Optional[float],  # noqa: UP045 - Typer evaluates the annotation
+    float | None,
     typer.Option(
         "--nodata",
         metavar="NUMBER",
@@ -47,7 +47,7 @@ Nodata = Annotated[
     ),
 ]
 Bands = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--bands", metavar="LIST", help="Bands to work on: B3,B4 or 1,2.", rich_help_panel=GAPS),
 ]
 Target = Annotated[

@@ -212,7 +212,7 @@ def _open_product(
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
     # Bands first: they lie before the quality bands in a .tar.gz, where going back costs a second passage.
     groups = _that_belong_together(_refuse_several_bands(_header(file)) for file in band_files)
-    quality = [_header(file) for file in _of_kind(files, FileKind.QUALITY)]
+    quality = [_header(file) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None]
     facts = band_files[0].facts
     acquired = facts.acquired or (mtl.acquired if mtl is not None else None)
     scenes = tuple(

@@ -7,6 +7,7 @@ package that names the class, or a module with several.
 from __future__ import annotations
 
 import inspect
+from dataclasses import is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -117,10 +118,10 @@ def create_method(method: str | FillMethod, options: Mapping[str, object] | None
         cls = method_class(method)
         owner = f"an option of {cls.info.name}"
         return cls(**parsed(cls, options or {}, owner, called="{flag}", from_text=True))
-    if isinstance(method, type) or not isinstance(method, FillMethod):
+    if isinstance(method, type) or not (isinstance(method, FillMethod) and is_dataclass(method)):
         raise UsageError(
             f"expected the name of a method or a method object, but got {method!r}",
-            hint="A method object is made from its class: TensionSpline().",
+            hint="Choose one of `landsat-fill methods`; an object is an instance of a frozen dataclass.",
         )
     if options:
         raise UsageError(

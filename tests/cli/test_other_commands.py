@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
+from making import write_geotiff
 
 PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
 
@@ -231,11 +231,12 @@ class TestEvaluate:
         with rasterio.open(samples / "clean.tif") as dataset:
             window = rasterio.windows.Window(200, 150, 192, 192)
             cut = dataset.read([1, 2, 3, 4], window=window)
-            profile = dataset.profile | {"height": 192, "width": 192, "count": 4, "photometric": "MINISBLACK"}
-            left, top = dataset.bounds.left + 30 * 200, dataset.bounds.top - 30 * 150
-            profile |= {"transform": Affine(30, 0, left, 0, -30, top)}
-        with rasterio.open(folder / "clean.tif", "w", **profile) as dataset:
-            dataset.write(cut)
+            where = {
+                "crs": dataset.crs,
+                "transform": dataset.window_transform(window),
+                "nodata": dataset.nodata,
+            }
+        write_geotiff(folder / "clean.tif", cut, photometric="MINISBLACK", **where)
         arguments = [folder / "clean.tif", "-m", "nearest,harmonic", "--width", "6"]
         arguments += ["--csv", folder / "rows.csv", "--json-file", folder / "all.json"]
         arguments += ["--figure", folder / "figure.png"]

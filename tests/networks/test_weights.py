@@ -14,11 +14,11 @@ from landsat_fill.networks.catalogue import build_network, network_classes, sett
 from landsat_fill.networks.weights import (
     load_network,
     read_weights_file,
-    save_network,
     shipped_file,
     shipped_names,
 )
 from landsat_fill.schema import options_of
+from landsat_fill.training.checkpoints import save_network
 
 if TYPE_CHECKING:
     from pathlib import Path
