@@ -235,7 +235,7 @@ def fill_array(
     context = Context(
         threads=threads or usable_cores(),
         device=choose_device(device, chosen.info),
-        draws=realizations,
+        realizations=realizations,
         pixel_size_m=pixel_size_m,
     )
     cube = values if values.ndim == 3 else values[None]
@@ -244,7 +244,9 @@ def fill_array(
     return Filled(
         _like(image, filled.mean.reshape(shape)),
         None if filled.std is None else _like(image, filled.std.reshape(shape)),
-        None if filled.draws is None else _stacked_like(image, filled.draws.reshape(-1, *shape)),
+        None
+        if filled.realizations is None
+        else _stacked_like(image, filled.realizations.reshape(-1, *shape)),
     )
 
 
@@ -344,7 +346,7 @@ def fill_file(
         cog=cog,
         creation_options=creation_options or {},
         report=None if report is None else Path(report),
-        draws=realizations,
+        realizations=realizations,
     )
     (job,) = plan_jobs([_one_input(source)], outputs, request=request)
     if job.action is Action.REFUSE:
@@ -592,8 +594,8 @@ def _footprint(observed: NDArray[np.bool_], period_px: int) -> NDArray[np.bool_]
 
 
 def _require_realizations(count: int, method: FillMethod) -> None:
-    if count < 0 or (count and not method.info.draws):
-        able = ", ".join(name for name, cls in method_classes().items() if cls.info.draws)
+    if count < 0 or (count and not method.info.gives_realizations):
+        able = ", ".join(name for name, cls in method_classes().items() if cls.info.gives_realizations)
         wanted = "a number >= 0" if count < 0 else "0"
         raise UsageError(
             f"expected realizations to be {wanted} for {method.info.name}, but got {count}",

@@ -125,11 +125,11 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         cog=given["cog"],
         creation_options=pairs("--co", given["creation_option"]),
         report=_path(given["report"]),
-        draws=given["draw"],
+        realizations=given["realizations"],
     )
-    if outputs.draws and not chosen.info.draws:
+    if outputs.realizations and not chosen.info.gives_realizations:
         raise UsageError(
-            f"expected a method that draws for --draw, but {chosen.info.name} has one answer only",
+            f"expected a method that gives realizations for --realizations, but {chosen.info.name} has one answer only",
             hint="-m convlnp and -m direct-sampling draw",
         )
     return request, outputs
@@ -177,7 +177,7 @@ landsat-fill scene.tif -m inverse-distance --smoothing 0    an option of a metho
 
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
 
-landsat-fill scene.tif -m convlnp --draw 4                  four plausible fills beside the mean
+landsat-fill scene.tif -m convlnp --realizations 4          four plausible fills beside the mean
 
 landsat-fill scene.tif --distrust cloud,shadow        clouds are no evidence for what lies beside them
 
@@ -322,13 +322,13 @@ def fill(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    draw: Annotated[
+    realizations: Annotated[
         int,
         typer.Option(
-            "--draw",
+            "--realizations",
             metavar="N",
             min=0,
-            help="Write N plausible fills (…_draw1.tif and so on), with a method that draws.",
+            help="Write N plausible fills (…_draw1.tif and so on), with a method that gives realizations.",
             rich_help_panel=OUTPUT,
         ),
     ] = 0,

@@ -99,7 +99,7 @@ def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
                 f"{own['error']:.2f}" if "error" in own else "–",
                 _duration(own["full_scene_s"], computed=own["computed"]) if "full_scene_s" in own else "–",
                 "yes" if info.gives_std else "–",
-                "yes" if info.draws else "–",
+                "yes" if info.gives_realizations else "–",
                 "needed" if info.needs_references else "–",
             )
         )
@@ -135,7 +135,7 @@ def _described(cls: Any) -> dict[str, object]:
         "summary": info.summary,
         "source": info.source,
         "gives_std": info.gives_std,
-        "draws": info.draws,
+        "gives_realizations": info.gives_realizations,
         "devices": list(info.devices),
         "tile_px": info.tile_px,
         "halo_px": info.halo_px,

@@ -51,7 +51,7 @@ class BandsAlone:
     @property
     def info(self) -> MethodInfo:
         """What the pipeline must know: the same as of the method itself, for no draws."""
-        return replace(self.method.info, draws=False)
+        return replace(self.method.info, gives_realizations=False)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
@@ -62,7 +62,7 @@ class BandsAlone:
             def tell(share: float, text: str, band: int = band) -> None:
                 context.progress((band + share) / image.shape[1], text)
 
-            told = replace(context, bands=context.bands[own], draws=0, progress=tell)
+            told = replace(context, bands=context.bands[own], realizations=0, progress=tell)
             filled.append(
                 self.method.fill(image[:, own], Gaps(gaps.missing[:, own], gaps.usable[:, own]), told)
             )

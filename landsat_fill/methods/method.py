@@ -36,7 +36,7 @@ class MethodInfo:
         devices: The kinds of device it runs on.
         align_px: What the rows and columns that tiles begin at must be multiples of, so that no result
             depends on how a scene was cut.
-        draws: Whether it can draw several plausible fills.
+        gives_realizations: Whether it gives realizations: several plausible fills.
         weights: Name and sha256 of the trained weights it runs with, or None for a method without.
         slow: Whether it takes minutes where others take seconds, so that it only runs where it is named.
         tile_a_thread: Whether a processor's cores work on a tile each, because the method keeps but one busy.
@@ -51,7 +51,7 @@ class MethodInfo:
     needs_references: bool = False
     devices: tuple[str, ...] = ("cpu",)
     align_px: int = 1
-    draws: bool = False
+    gives_realizations: bool = False
     weights: str | None = None
     slow: bool = False
     tile_a_thread: bool = False
@@ -96,7 +96,7 @@ class Context:
         wanted: The part of each tile whose fill is used, in pixels of the tile, or empty for all of it: the
             rest is halo, and a method may leave it as it is.
         seed: Seed of a method that draws by place, so that neighbouring tiles agree where they overlap.
-        draws: How many plausible fills are wanted beside the mean, of a method whose info says it draws.
+        realizations: How many plausible fills are wanted beside the mean, of a method that gives them.
         tell: Takes a sentence that the user should read.
         progress: Told the share of these tiles that is done, 0 to 1, and in a few words how it goes.
         shelf: Where to keep what is done, or None.
@@ -110,7 +110,7 @@ class Context:
     corners: tuple[tuple[int, int], ...] = ()
     wanted: tuple[Window, ...] = ()
     seed: int = 0
-    draws: int = 0
+    realizations: int = 0
     tell: Callable[[str], None] = _told_nobody
     progress: Callable[[float, str], None] = _shown_nobody
     shelf: Shelf | None = None
@@ -142,9 +142,9 @@ class FillMethod(Protocol):
             context: What else there is to know.
 
         Returns:
-            A mean of the image's shape, a standard deviation where `info.gives_std`, and `context.draws`
-            plausible fills where `info.draws`: finite at every missing pixel of a tile's band that has a
-            usable pixel in that tile, NaN at the missing pixels of one that has none.
+            A mean of the image's shape, a standard deviation where `info.gives_std`, and as many realizations
+            as `context.realizations` where `info.gives_realizations`: finite at every missing pixel of a
+            tile's band that has a usable pixel in that tile, NaN at the missing pixels of one that has none.
         """
         ...
 

@@ -136,7 +136,7 @@ def _fill_scene(
         pixel_size_m=scene.grid.pixel_size_m,
         threads=request.threads,
         device=request.device,
-        draws=files.draws,
+        realizations=files.realizations,
         tell=told.append,
         shelf=shelf,
     )
@@ -198,7 +198,7 @@ def _fill_strip(
     stored, observed = block.values[:, *inner], block.observed[:, *inner]
     inside, missing = evidence.inside[:, *inner], evidence.gaps.missing[:, *inner]
     values, done = compose(stored, missing, filled, scene.bands)
-    drawn = () if filled.draws is None else filled.draws
+    drawn = () if filled.realizations is None else filled.realizations
     left = inside & ~observed & ~done
     counted.tally += Tally(
         observed=int(np.count_nonzero(observed & ~done)),

@@ -90,12 +90,12 @@ class Filled:
         mean: Float array of the image's shape. Only its values at missing pixels count; NaN there means
             that the method had no evidence and leaves the pixel unfilled.
         std: Standard deviation of the same shape, never negative, or None where the method has none.
-        draws: Plausible fills, each of the same shape, along a leading axis; None where none were asked for.
+        realizations: Plausible fills along a leading axis, or None where none were asked for.
     """
 
     mean: NDArray[np.floating]
     std: NDArray[np.floating] | None = None
-    draws: NDArray[np.floating] | None = None
+    realizations: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True, slots=True)

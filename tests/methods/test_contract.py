@@ -20,7 +20,7 @@ LIGHTER = {
     "deep-image-prior": {
         "iterations": 6, "runs": 2, "channels": 4, "scales": 2, "input_noise": 0, "precision": "float32"
     },
-    "direct-sampling": {"realisations": 2, "fraction": 0.02, "neighbours": 12},
+    "direct-sampling": {"ensemble": 2, "fraction": 0.02, "neighbours": 12},
 }  # fmt: skip
 """Options of methods that take their time as they come."""
 
@@ -123,7 +123,7 @@ def test_values_outside_usable_never_influence_the_result(name: str) -> None:
     image, gaps = small_case(name)
     garbage = np.resize(np.array([0.0, 1e30, -np.inf], np.float32), image.shape)
     spoilt = np.where(gaps.usable, image, garbage)
-    asked = replace(context(2), draws=2 if made(name).info.draws else 0)
+    asked = replace(context(2), realizations=2 if made(name).info.gives_realizations else 0)
     assert_same(made(name).fill(image, gaps, asked), made(name).fill(spoilt, gaps, asked), gaps)
 
 
@@ -230,6 +230,6 @@ def assert_same(one: Filled, other: Filled, gaps: Gaps) -> None:
     assert (one.std is None) == (other.std is None)
     if one.std is not None and other.std is not None:
         np.testing.assert_array_equal(one.std[gaps.missing], other.std[gaps.missing])
-    assert (one.draws is None) == (other.draws is None)
-    if one.draws is not None and other.draws is not None:
-        np.testing.assert_array_equal(one.draws[:, gaps.missing], other.draws[:, gaps.missing])
+    assert (one.realizations is None) == (other.realizations is None)
+    if one.realizations is not None and other.realizations is not None:
+        np.testing.assert_array_equal(one.realizations[:, gaps.missing], other.realizations[:, gaps.missing])

@@ -103,3 +103,9 @@ def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:
 def test_a_value_out_of_range_is_refused(name: str, options: dict[str, object], expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         create_method(name, options)
+
+
+def test_an_option_by_its_old_name_is_refused_with_the_new_one() -> None:
+    with pytest.raises(UsageError, match="an option of direct-sampling, but got 'realisations'") as caught:
+        create_method("direct-sampling", {"realisations": 3})
+    assert caught.value.hint == "It is 'ensemble' now."

@@ -145,4 +145,4 @@ def test_draws_take_memory_in_proportion(dtype, bytes_a_value):
     request = FillRequest(create_method("nearest"))
     plain = needed_bytes([scene], request)
     values = request.method.info.tile_px * 7000 * len(bands)
-    assert needed_bytes([scene], request, draws=20) - plain == 20 * values * bytes_a_value
+    assert needed_bytes([scene], request, realizations=20) - plain == 20 * values * bytes_a_value
