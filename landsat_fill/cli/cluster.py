@@ -332,7 +332,7 @@ def submit(
     slurm = Slurm()
     archive = Archive(outputs.target)
     busy = busy_targets(archive, slurm)
-    planned = plan_jobs(_scenes(options), outputs)
+    planned = plan_jobs(_scenes(options), outputs, request=request)
     to_do = [job for job in planned if job.action is not Action.SKIP and job.target.absolute() not in busy]
     done = [job for job in planned if job.action is Action.SKIP]
     if not to_do:

@@ -24,14 +24,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED, OutputError
+from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED
 from landsat_fill.pipeline import (
     Action,
     Outcome,
+    Reports,
     Status,
-    append_report,
     failed_input,
-    report_path,
     run_jobs,
     stopping_on_signals,
 )
@@ -39,7 +38,6 @@ from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from types import FrameType, TracebackType
 
     from landsat_fill.errors import InputError
@@ -336,7 +334,7 @@ def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> Non
 def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
     """Return the plan in one line."""
     total = len(jobs) + len(bad)
-    fill = sum(job.action is Action.FILL for job in jobs)
+    fill = sum(job.action in (Action.FILL, Action.ADD) for job in jobs)
     done = sum(job.action is Action.SKIP for job in jobs)
     parts = [f"{fill} to fill"]
     if done:
@@ -366,24 +364,16 @@ def run_batch(
         grace_s: Seconds that running scenes have after the signal to stop.
     """
     jobs, outputs = scenes.jobs, scenes.outputs
-    by_target = {job.target: job for job in jobs}
     screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
     ended: list[Outcome] = []
-    reports: dict[Path, OutputError | None] = {}
+    reports = Reports(outputs, jobs, request)
 
     def end(outcome: Outcome) -> None:
         ended.append(outcome)
         screen.outcome(outcome)
         if said.debug and outcome.trace:
             sys.stderr.write(outcome.trace)
-        report = report_path(outcome, outputs, by_target)
-        if report is None or outcome.status is Status.SKIPPED:
-            return
-        try:
-            append_report(report, outcome, request)
-            reports.setdefault(report, None)
-        except OutputError as error:  # scenes matter more than their record: go on, and say so at the end
-            reports[report] = error
+        reports.add(outcome)
 
     with screen, stopping_on_signals(grace_s, screen.say) as stop:
         info = request.method.info
@@ -404,15 +394,15 @@ def run_batch(
             say=screen.say,
         )
         screen.say(summary_line(ended) + (f" · {left} left" if left else ""))
-        written = sorted(str(report) for report, error in reports.items() if error is None)
-        if written:
-            screen.say(f"report: {', '.join(written)}")
-    unwritten = [error for error in reports.values() if error is not None]
-    for failure in unwritten:
+        if reports.written:
+            screen.say(f"report: {', '.join(sorted(map(str, reports.written)))}")
+    for failure in reports.unwritten.values():
         print_error(failure.message, failure.hint)
     if left:
         return EXIT_STOPPED
-    return EXIT_FAILED if unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
+    return (
+        EXIT_FAILED if reports.unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
+    )
 
 
 def summary_line(ended: Sequence[Outcome]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from landsat_fill.errors import UsageError
+from landsat_fill.errors import UsageError, not_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,11 +74,7 @@ def choice(flag: str, text: str, kind: type[E]) -> E:
     values = [str(member.value) for member in kind]
     if text in values:
         return kind(text)
-    near = difflib.get_close_matches(text.lower(), values, n=1, cutoff=0.5)
-    raise UsageError(
-        f"expected {flag} to be one of {', '.join(values)}, but got {text!r}",
-        hint=f"did you mean {near[0]!r}?" if near else None,
-    )
+    raise not_one_of(f"{flag} to be one of {', '.join(values)}", text, values, "")
 
 
 def flags(flag: str, text: str | None) -> frozenset[Flag]:

@@ -12,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from landsat_fill.errors import InputError, OutputError, UsageError
+from landsat_fill.errors import InputError, OutputError, UsageError, cannot_write
 from landsat_fill.io import InputKind, find_inputs, write_text_atomically
-from landsat_fill.io.atomic import cannot_write
 from landsat_fill.pipeline import Job
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ def test_a_task_uses_all_its_graphics_processors_and_never_the_cores_instead(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("-m", "nearst"), 2, "did you mean 'nearest'"),
+        (("-m", "nearst"), 2, "Did you mean 'nearest'"),
         (("--partion", "gpu"), 2, "No such option: --partion"),
         (("--shard", "1/2"), 2, "No such option: --shard"),
         (("--time", "5"), 2, "as soon as it begins"),
