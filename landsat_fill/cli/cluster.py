@@ -309,7 +309,7 @@ def submit(
         merge_script,
     )
     from landsat_fill.errors import UsageError
-    from landsat_fill.pipeline import Action, plan_jobs
+    from landsat_fill.pipeline.plan import Action, plan_jobs
     from landsat_fill.version import __version__
 
     options: FillOptions = ctx.meta[_FILL]

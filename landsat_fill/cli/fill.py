@@ -30,12 +30,13 @@ from landsat_fill.cli.options import (
 from landsat_fill.errors import EXIT_FAILED, UsageError
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.methods import create_method
-from landsat_fill.pipeline import FillLayer, FillRequest, OutputRequest, usable_cores, wants_deviation
+from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
+from landsat_fill.pipeline.resources import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from landsat_fill.pipeline import Plan
+    from landsat_fill.pipeline.plan import Plan
 
 
 def most_at_once(inputs: Sequence[str], lists: Sequence[Path], jobs: int) -> int:
@@ -65,7 +66,7 @@ def planned_scenes(
         InputError: If the manifest can't be read.
     """
     from landsat_fill.io import find_inputs
-    from landsat_fill.pipeline import Plan, plan_jobs, read_shard
+    from landsat_fill.pipeline.plan import Plan, plan_jobs, read_shard
 
     share = read_shard(shard)
     if manifest is not None:
@@ -80,7 +81,7 @@ def planned_scenes(
 
 def _of_manifest(manifest: Path, shard: str, request: FillRequest, outputs: OutputRequest) -> Plan:
     from landsat_fill.cluster import Round, jobs_of, read_manifest
-    from landsat_fill.pipeline import Plan, read_shard, with_actions
+    from landsat_fill.pipeline.plan import Plan, read_shard, with_actions
 
     lines = read_shard(shard).of(read_manifest(manifest))
     jobs, bad = jobs_of(lines, stack=outputs.stack)
@@ -424,14 +425,16 @@ def fill(
     Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
     footprint, and a fill layer records every pixel that was filled.
     """
-    from landsat_fill.pipeline import SpareProcesses
+    from landsat_fill.pipeline.workers import SpareProcesses
 
     at_once = (
         1 if dry_run else most_at_once(inputs or [], [*(from_file or []), *filter(None, [manifest])], jobs)
     )
     with SpareProcesses(at_once if at_once > 1 else 0) as spare:  # they get ready while we do
         from landsat_fill.cli.console import Said, print_plan, run_batch
-        from landsat_fill.pipeline import Action, Resources, available_bytes, choose_devices
+        from landsat_fill.pipeline.batch import Resources
+        from landsat_fill.pipeline.plan import Action
+        from landsat_fill.pipeline.resources import available_bytes, choose_devices
 
         request, outputs = fill_requests(ctx.params)
         scenes = planned_scenes(inputs or [], from_file or [], manifest, shard, request, outputs)

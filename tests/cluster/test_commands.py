@@ -157,7 +157,8 @@ def test_an_overwriting_run_that_goes_on_redoes_nothing(run, archive, tmp_path):
     assert run(scenes, "-o", out, "-m", "nearest").code == 0
     from landsat_fill.cluster import Archive, RoundFacts, lines_of, manifest_text
     from landsat_fill.io import find_inputs
-    from landsat_fill.pipeline import OutputRequest, plan_jobs
+    from landsat_fill.pipeline.plan import plan_jobs
+    from landsat_fill.pipeline.request import OutputRequest
 
     one = Archive(out).next_round()
     jobs = plan_jobs(find_inputs([str(scenes)])[0], OutputRequest(target=out))
