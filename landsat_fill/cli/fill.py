@@ -27,9 +27,16 @@ from landsat_fill.cli.options import (
     flags,
     pairs,
 )
-from landsat_fill.errors import EXIT_FAILED, UsageError
+from landsat_fill.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_STOPPED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    UsageError,
+)
 from landsat_fill.gaps.holes import Holes
-from landsat_fill.methods import create_method
+from landsat_fill.methods import create_method, method_classes
 from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
 from landsat_fill.pipeline.resources import usable_cores
 
@@ -129,9 +136,10 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         draws=given["draw"],
     )
     if outputs.draws and not chosen.info.draws:
+        drawing = [name for name, cls in method_classes().items() if cls.info.draws]
         raise UsageError(
             f"expected a method that draws for --draw, but {chosen.info.name} has one answer only",
-            hint="-m convlnp and -m direct-sampling draw",
+            hint=f"Methods that draw: {', '.join(drawing)}.",
         )
     return request, outputs
 
@@ -165,7 +173,7 @@ BATCH = "Batch"
 METHOD = "Method"
 INPUT = "Input"
 
-EPILOG = """
+EPILOG = f"""
 [bold]Examples[/bold]
 
 landsat-fill scene.tif                                writes scene_filled.tif beside it
@@ -182,8 +190,8 @@ landsat-fill scene.tif -m convlnp --draw 4                  four plausible fills
 
 landsat-fill scene.tif --distrust cloud,shadow        clouds are no evidence for what lies beside them
 
-[bold]Exit codes[/bold]  0 all filled, done already or without gaps · 1 some scene failed · 2 usage · 75 stopped by SIGUSR1
-with scenes left · 130 interrupted · 143 terminated
+[bold]Exit codes[/bold]  0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error ·
+{EXIT_STOPPED} stopped by SIGUSR1 with scenes left · {EXIT_INTERRUPTED} interrupted · {EXIT_TERMINATED} terminated
 """
 
 

@@ -42,7 +42,7 @@ Nodata = Annotated[
     typer.Option(
         "--nodata",
         metavar="NUMBER",
-        help="The stored number that means 'no observation', where the file doesn't say.",
+        help="The stored number that means 'no observation', if the file doesn't say.",
         rich_help_panel=GAPS,
     ),
 ]
