@@ -89,7 +89,7 @@ def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
     from landsat_fill.methods import BEST_METHOD
 
     figures = json.loads(MEASURED.read_text(encoding="utf-8"))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for info in sorted(infos, key=lambda info: figures.get(info.name, {}).get("error", float("inf"))):
         own = figures.get(info.name, {})
         rows.append(
@@ -110,7 +110,7 @@ def markdown_table() -> str:
     """Return the table of methods for the README."""
     from landsat_fill.methods import method_classes
 
-    rows = [COLUMNS, ("---", "---", "---:", "---:", "---", "---", "---")]
+    rows: list[tuple[str, ...]] = [COLUMNS, ("---", "---", "---:", "---:", "---", "---", "---")]
     for name, *cells in method_rows(cls.info for cls in method_classes().values()):
         word, *mark = name.split(" ", 1)
         rows.append((" ".join([f"`{word}`", *mark]), *cells))
