@@ -35,15 +35,12 @@ from landsat_fill.errors import (
     EXIT_USAGE,
     UsageError,
 )
-from landsat_fill.gaps.holes import Holes
-from landsat_fill.methods import create_method, method_classes
-from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
-from landsat_fill.pipeline.resources import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from landsat_fill.pipeline.plan import Plan
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
 def most_at_once(inputs: Sequence[str], lists: Sequence[Path], jobs: int) -> int:
@@ -110,6 +107,11 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
     Raises:
         UsageError: If they can't be meant.
     """
+    from landsat_fill.gaps.holes import Holes
+    from landsat_fill.methods import create_method, method_classes
+    from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
+    from landsat_fill.pipeline.resources import usable_cores
+
     chosen = create_method(given["method"], pairs("-O", given["option"]))
     request = FillRequest(
         method=chosen,
