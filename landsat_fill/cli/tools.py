@@ -233,12 +233,10 @@ def register_variogram(app: typer.Typer) -> None:
 def variogram(
     source: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
     plot: Annotated[
-        Path | None,
-        typer.Option("--plot", "-o", metavar="FILE", help="Draw them (PNG, PDF, SVG)."),
+        Path | None, typer.Option("--plot", "-o", metavar="FILE", help="Draw them (PNG, PDF, SVG).")
     ] = None,
     option: Annotated[
-        list[str] | None,
-        typer.Option("-O", "--option", metavar="NAME=VALUE", help="An option of kriging."),
+        list[str] | None, typer.Option("-O", "--option", metavar="NAME=VALUE", help="An option of kriging.")
     ] = None,
     bands: Bands = None,
     nodata: Nodata = None,

@@ -180,10 +180,7 @@ def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
     stretch = Stretch(example)
     hidden = example.hidden[list(example.shown)].any(axis=0)
     gaps = np.where(example.hidden, np.nan, example.truth)
-    columns = [
-        [Picture("truth", stretch.colours(example.truth))],
-        [Picture("gaps", stretch.colours(gaps))],
-    ]
+    columns = [[Picture("truth", stretch.colours(example.truth))], [Picture("gaps", stretch.colours(gaps))]]
     for label in labels:
         filled = example.fills[label]
         composite = example.composite(label)

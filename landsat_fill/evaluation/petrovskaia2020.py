@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from landsat_fill.errors import UsageError, not_one_of
-from landsat_fill.evaluation.figures import (
-    GAP_COLOUR,
-    Stretch,
-    empty_figure,
-    in_lines,
-    save_figure,
-)
+from landsat_fill.evaluation.figures import GAP_COLOUR, Stretch, empty_figure, in_lines, save_figure
 from landsat_fill.evaluation.protocol import ENDING, BandsAlone
 from landsat_fill.evaluation.report import markdown_table, method_means, relative_error, three_digits
 from landsat_fill.evaluation.results import ALL_BANDS

@@ -75,8 +75,8 @@ def test_a_task_uses_all_its_graphics_processors_and_never_the_cores_instead(
     ("options", "code", "said"),
     [
         (("-m", "nearst"), 2, "Did you mean 'nearest'"),
-        (("--partion", "gpu"), 2, "No such option: --partion"),
-        (("--shard", "1/2"), 2, "No such option: --shard"),
+        (("--partion", "gpu"), 2, "but got --partion"),
+        (("--shard", "1/2"), 2, "but got --shard"),
         (("--time", "5"), 2, "as soon as it begins"),
         (("--time", "soon"), 2, "time limit"),
         (("--array-size", "2", "--scenes-per-task", "2"), 2, "but got both"),
