@@ -20,22 +20,19 @@ from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
 from landsat_fill.io import SceneReader, find_inputs, open_input
 from landsat_fill.methods import Context, FillMethod, MethodInfo, create_method, method_classes
-from landsat_fill.pipeline import (
+from landsat_fill.pipeline.arrays import fill_array as fill_cube
+from landsat_fill.pipeline.batch import Reports
+from landsat_fill.pipeline.fill_scene import run_job
+from landsat_fill.pipeline.outcome import Outcome, Status
+from landsat_fill.pipeline.plan import Action, plan_jobs
+from landsat_fill.pipeline.request import (
     FillLayer,
     FillRequest,
     Flag,
-    Outcome,
     OutputRequest,
-    Reports,
-    Status,
-    choose_device,
-    plan_jobs,
-    run_job,
     wants_deviation,
 )
-from landsat_fill.pipeline.arrays import fill_array as fill_cube
-from landsat_fill.pipeline.plan import Action
-from landsat_fill.pipeline.resources import usable_cores
+from landsat_fill.pipeline.resources import choose_device, usable_cores
 from landsat_fill.pipeline.survey import scan_period_px
 from landsat_fill.scene import Filled, Gaps, Window
 

@@ -25,15 +25,10 @@ from rich.progress import (
 )
 
 from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED
-from landsat_fill.pipeline import (
-    Action,
-    Outcome,
-    Reports,
-    Status,
-    failed_input,
-    run_jobs,
-    stopping_on_signals,
-)
+from landsat_fill.pipeline.batch import Reports, failed_input, run_jobs
+from landsat_fill.pipeline.outcome import Outcome, Status
+from landsat_fill.pipeline.plan import Action
+from landsat_fill.pipeline.workers import stopping_on_signals
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -41,7 +36,10 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from landsat_fill.errors import InputError
-    from landsat_fill.pipeline import FillRequest, Job, Plan, Resources, SpareProcesses
+    from landsat_fill.pipeline.batch import Resources
+    from landsat_fill.pipeline.plan import Job, Plan
+    from landsat_fill.pipeline.request import FillRequest
+    from landsat_fill.pipeline.workers import SpareProcesses
     from landsat_fill.training.progress import Standing
 
 

@@ -17,7 +17,7 @@ from hidden_crop import hidden_crop
 from tables import figure_table, show
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 
 if TYPE_CHECKING:
     from landsat_fill.methods import Filled

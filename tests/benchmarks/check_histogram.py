@@ -15,7 +15,7 @@ from scipy.stats import ks_2samp
 from tables import figure_table, show
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 
 METHODS = (
     ("direct-sampling", {}),

@@ -15,7 +15,7 @@ from tables import figure_table, show
 from landsat_fill.cli.evaluate import methods_of
 from landsat_fill.evaluation import SimulatedStripes, hide, method_label
 from landsat_fill.methods import Context
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 
 AROUND_PX = 20
 """How far from a border "around" reaches."""

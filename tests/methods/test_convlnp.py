@@ -11,7 +11,7 @@ from landsat_fill.methods import Context, convlnp, create_method
 from landsat_fill.methods.convlnp import CELL_PX, STEP_PX, STEPS_IN_DOUBT, local_correlations, mixed
 from landsat_fill.methods.position_noise import noise_at
 from landsat_fill.networks.network import Prediction
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 
 pytestmark = pytest.mark.usefixtures("tiny_models")

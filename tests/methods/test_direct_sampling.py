@@ -15,7 +15,7 @@ from landsat_fill.methods.direct_sampling import (
     disc,
     path_of,
 )
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 
 

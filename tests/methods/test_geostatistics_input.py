@@ -8,7 +8,7 @@ from numba import njit
 
 from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.kernels import compiled
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Filled, Gaps
 
 METHODS = ("kriging", "cokriging", "direct-sampling")

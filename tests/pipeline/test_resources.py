@@ -10,8 +10,8 @@ from affine import Affine
 
 from landsat_fill.errors import MethodError, MissingPackageError, UsageError
 from landsat_fill.methods import MethodInfo, create_method
-from landsat_fill.pipeline import FillRequest, choose_device
-from landsat_fill.pipeline.resources import MIB, available_bytes, needed_bytes, usable_cores
+from landsat_fill.pipeline.request import FillRequest
+from landsat_fill.pipeline.resources import MIB, available_bytes, choose_device, needed_bytes, usable_cores
 from landsat_fill.scene import Grid, Scene, SceneBand
 
 CLASSICAL = MethodInfo("classical", "", "", halo_px=0)
