@@ -44,7 +44,7 @@ def exact(name: str, **options: object) -> LearnedMethod:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("bands", [1, 3, 4, 6, 8])
+@pytest.mark.parametrize("bands", [1, 4, 8])
 def test_any_number_of_bands_is_filled(name, bands) -> None:
     image, gaps = scene(bands, 32, 40)
     filled = fill_array(image, gaps, exact(name)).mean
@@ -53,7 +53,7 @@ def test_any_number_of_bands_is_filled(name, bands) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("gain", "offset"), [(1e-4, 0.0), (2.75e-5, -0.2), (300.0, 7000.0)])
+@pytest.mark.parametrize(("gain", "offset"), [(2.75e-5, -0.2), (300.0, 7000.0)])
 def test_gain_and_offset_cancel_out(name, gain, offset) -> None:
     image, gaps = scene()
     method = exact(name)

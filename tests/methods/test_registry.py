@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,6 @@ CLASSICAL = {
 
 def test_every_method_file_is_found() -> None:
     assert set(method_classes()) >= CLASSICAL
-    assert list(method_classes()) == sorted(method_classes())
 
 
 @pytest.mark.parametrize("name", method_classes())
@@ -44,7 +44,7 @@ def test_a_method_tells_what_it_is(name: str, tiny_models: Path) -> None:
     assert name == name.lower().replace("_", "-")
     assert "\n" not in info.summary
     assert 10 < len(info.summary) < 100
-    assert any(year in info.source for year in map(str, range(1950, 2100))) or "http" in info.source
+    assert re.search(r"(19[5-9]|20[0-2])\d|https?://", info.source)
     assert info.halo_px >= 0
     assert info.tile_px > 0
     assert isinstance(create_method(name), FillMethod)
