@@ -221,17 +221,50 @@ def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Repor
     return Log(quiet=quiet, verbose=verbose)
 
 
+LOG_INTERVAL_S = 10.0
+"""How often a long command writes a line where there is no terminal."""
+
+
+class _LogFile:
+    """Turns what tqdm draws into timestamped lines."""
+
+    def write(self, text: str) -> None:
+        """Write a line."""
+        if text.strip():
+            stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            sys.stderr.write(f"{stamp}  {text.strip()}\n")
+
+    def flush(self) -> None:
+        """Flush standard error."""
+        sys.stderr.flush()
+
+
 @contextmanager
 def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function that shows the share done, 0 to 1, and what is being worked on."""
-    console = Console(stderr=True, highlight=False)
-    if quiet or not console.is_terminal:
-        yield lambda _share, _text: None
-        return
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("", total=1.0)
-        yield lambda share, text: bars.update(task, completed=share, description=escape(text))
+    """Yield a function that shows the share done, 0 to 1, and what is being worked on.
+
+    A bar on a terminal, a line every ten seconds otherwise.
+    """
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    with tqdm(
+        total=100.0,
+        disable=quiet,
+        file=sys.stderr if terminal else _LogFile(),
+        leave=False,
+        miniters=0,
+        mininterval=0.1 if terminal else LOG_INTERVAL_S,
+        dynamic_ncols=terminal,
+        bar_format="{percentage:3.0f} %" + (" {bar}" if terminal else "") + " {elapsed}<{remaining}{postfix}",
+    ) as bar:
+
+        def show(share: float, text: str) -> None:
+            printable = "".join(c if c.isprintable() else "?" for c in text)
+            bar.set_postfix_str(printable, refresh=False)
+            bar.update(100 * share - bar.n)
+
+        yield show
 
 
 def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:

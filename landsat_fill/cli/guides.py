@@ -44,7 +44,7 @@ def guide(
 
     from landsat_fill.errors import UsageError
 
-    guides = {path.name.removesuffix(".md"): path for path in files("landsat_fill.guides").iterdir()}
+    guides = {path.name.removesuffix(".md"): path for path in (files("landsat_fill") / "guides").iterdir()}
     names = [name for name, path in guides.items() if path.name.endswith(".md")]
     wanted = topic or INDEX
     if wanted not in names:
@@ -91,7 +91,7 @@ def cite(
 
 def references() -> dict[str, str]:
     """Return the BibTeX entries that are shipped, by key."""
-    text = (files("landsat_fill.guides") / "references.bib").read_text(encoding="utf-8")
+    text = (files("landsat_fill") / "guides" / "references.bib").read_text(encoding="utf-8")
     return {entry.split("{", 1)[1].split(",", 1)[0]: entry for entry in text.strip().split("\n\n")}
 
 

@@ -311,8 +311,9 @@ def save_figure(figure: Figure, path: Path) -> None:
         UsageError: If the suffix isn't one of a picture.
         OutputError: If the file can't be written.
     """
+    refuse_picture(path)
     content = io.BytesIO()
-    figure.savefig(content, format=picture_kind(figure, path))
+    figure.savefig(content, format=path.suffix.lstrip(".").lower())
     write_bytes_atomically(path, content.getvalue())
 
 
@@ -335,18 +336,18 @@ def empty_figure(size_inches: tuple[float, float]) -> Figure:
     return figure
 
 
-def picture_kind(figure: Figure, path: Path) -> str:
-    """Return the format of a picture file.
+def refuse_picture(path: Path) -> None:
+    """Raise an error, before hours of work, for a figure that can't be drawn.
 
     Raises:
+        MissingPackageError: If matplotlib isn't installed.
         UsageError: If the name's suffix isn't one of a picture.
     """
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in figure.canvas.get_supported_filetypes():
+    if path.suffix.lstrip(".").lower() not in empty_figure((1, 1)).canvas.get_supported_filetypes():
         raise UsageError(
-            f"expected the name of a picture, but got {path.name!r}", hint="end it in .png, .pdf or .svg"
+            f"expected a figure to end in .png, .pdf or .svg, but got {path.name!r}",
+            hint="Choose another name.",
         )
-    return kind
 
 
 COLUMNS = 3

@@ -6,14 +6,13 @@ sensing products, section 2.4.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from landsat_fill.errors import UsageError
+from landsat_fill.errors import UsageError, not_one_of
 from landsat_fill.evaluation.figures import (
     GAP_COLOUR,
     Stretch,
@@ -107,11 +106,7 @@ def preset_called(name: str) -> Preset:
     """
     if name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(name, PRESETS, n=1)
-    raise UsageError(
-        f"expected --preset to be {' or '.join(PRESETS)}, but got {name!r}",
-        hint=f"did you mean {near[0]!r}?" if near else None,
-    )
+    raise not_one_of(f"--preset to be {' or '.join(PRESETS)}", name, PRESETS, "")
 
 
 def write_paper_page(results: Results, path: Path, command: str, preset: Preset) -> None:

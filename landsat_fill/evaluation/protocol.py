@@ -127,7 +127,7 @@ def evaluate(
     group_of = {scene.name: group for scene, group in zip(named, groups or [""] * len(named), strict=True)}
     for image in _read_all(named, sampling, failures):
         known = _context_of(image, context or Context(threads=usable_cores()))
-        for pattern, seed, trial in _trials(image, patterns, seeds, failures):
+        for pattern, seed, trial in _trials(image, patterns, seeds, failures, known.tell):
             fills: dict[str, Filled] = {}
             for method, label, runs_on in zip(contenders, labels, devices, strict=True):
                 if on_progress is not None:
@@ -218,10 +218,15 @@ def _read_all(
 
 
 def _trials(
-    image: ObservedImage, patterns: Sequence[Pattern], seeds: Sequence[int], failures: list[Failure]
+    image: ObservedImage,
+    patterns: Sequence[Pattern],
+    seeds: Sequence[int],
+    failures: list[Failure],
+    note: Callable[[str], None],
 ) -> Iterator[tuple[Pattern, int, Trial]]:
-    """Yield the trials of an image, noting the patterns that don't fit it."""
+    """Yield the trials of an image, noting the patterns that don't fit it, or fit in one place only."""
     for pattern in patterns:
+        before = None
         for seed in seeds:
             try:
                 lost = pattern.draw(image.values.shape, np.random.default_rng(seed))
@@ -229,6 +234,9 @@ def _trials(
             except LandsatFillError as error:
                 failures.append(Failure(image.name, pattern.label, seed, "", error))
                 continue
+            if before is not None and np.array_equal(before, lost):
+                note(f"{image.name}: the gaps of {pattern.label} fit in one place only, whatever the seed")
+            before = lost
             yield pattern, seed, trial
 
 

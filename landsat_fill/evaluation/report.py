@@ -42,7 +42,7 @@ def write_json(results: Results, path: Path) -> None:
     write_text_atomically(path, json.dumps(as_json(results), indent=2, ensure_ascii=False) + "\n")
 
 
-def as_json(results: Results) -> dict[str, object]:
+def as_json(results: Results) -> dict[str, Any]:
     """Return what `write_json` writes."""
     return {
         "reference": results.methods[0],

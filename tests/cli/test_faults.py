@@ -225,7 +225,7 @@ def test_an_unknown_method(make, run, tmp_path):
     made = make()
     ended = run(made.path, "-m", "inverse-distanse")
     assert ended.code == 2
-    assert "did you mean 'inverse-distance'?" in ended.err
+    assert "Did you mean 'inverse-distance'?" in ended.err
     assert "`landsat-fill methods` lists them" in ended.err
     assert files(tmp_path) == ["scene.tif"]
 
@@ -233,9 +233,9 @@ def test_an_unknown_method(make, run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--holes", "narow"], "did you mean 'narrow'?"),
-        (["--fill-layer", "band"], "did you mean 'bands'?"),
-        (["--distrust", "clouds"], "did you mean 'cloud'?"),
+        (["--holes", "narow"], "Did you mean 'narrow'?"),
+        (["--fill-layer", "band"], "Did you mean 'bands'?"),
+        (["--distrust", "clouds"], "Did you mean 'cloud'?"),
         (["--largest-gap", "0"], "--largest-gap"),
         (["--jobs", "0"], "--jobs"),
         (["-m", "tension-spline", "--device", "cuda"], "expected a device that tension-spline runs on (cpu)"),

@@ -48,7 +48,7 @@ def test_a_card_is_printed(run, own_folder):
 def test_a_name_that_does_not_exist(run, own_folder):
     ended = run("models", "u-net")
     assert ended.code == 2
-    assert "did you mean 'unet'" in ended.err_in_a_line
+    assert "Did you mean 'unet'" in ended.err_in_a_line
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -210,7 +210,7 @@ class TestMethods:
     def test_an_unknown_one(self, run):
         ended = run("methods", "harmonics")
         assert ended.code == 2
-        assert "did you mean 'harmonic'?" in ended.err
+        assert "Did you mean 'harmonic'?" in ended.err
 
     def test_as_json(self, run):
         listed = json.loads(run("methods", "--json").out)
@@ -264,7 +264,7 @@ class TestEvaluate:
     def test_an_unknown_method(self, samples, run):
         ended = run("evaluate", samples / "clean.tif", "-m", "harmonics")
         assert ended.code == 2
-        assert "did you mean 'harmonic'?" in ended.err
+        assert "Did you mean 'harmonic'?" in ended.err
 
     def test_a_bad_list_of_widths(self, samples, run):
         assert run("evaluate", samples / "clean.tif", "-m", "nearest", "--width", "4;8").code == 2

@@ -216,7 +216,7 @@ def test_what_slurm_prints_is_understood(monkeypatch):
         ("12", 4): "TIMEOUT",
     }
     assert cluster.max_array_size() == 501
-    assert cluster.submit(__file__) == "42"
+    assert cluster.submit(["sbatch", __file__]) == "42"
 
 
 def test_without_slurm_nothing_is_known_of_the_queue(monkeypatch, archive):
@@ -229,5 +229,5 @@ def test_without_slurm_nothing_is_known_of_the_queue(monkeypatch, archive):
 def test_a_command_that_is_not_there_is_said_with_a_way_out(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SlurmError, match="expected Slurm's command sbatch") as raised:
-        Slurm().submit(tmp_path)
+        Slurm().submit(["sbatch", str(tmp_path)])
     assert "--shard" in raised.value.hint

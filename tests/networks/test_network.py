@@ -54,7 +54,7 @@ def assert_same(one: Prediction, other: Prediction) -> None:
         torch.testing.assert_close(one.std, other.std)
 
 
-@pytest.mark.parametrize("bands", [1, 4, 13])
+@pytest.mark.parametrize("bands", [1, 6, 13])
 def test_any_number_of_bands_is_predicted(network: SlotNetwork, bands: int) -> None:
     signal, observed = tiles(bands)
     mean, std = predict(network, signal, observed)
@@ -71,7 +71,7 @@ def test_only_neural_processes_say_how_sure_they_are(network: SlotNetwork) -> No
     assert (std is not None) == type(network).__name__.startswith("Conv")
 
 
-@pytest.mark.parametrize("hidden", [1e6, float("nan"), float("inf")])
+@pytest.mark.parametrize("hidden", [1e6, float("nan")])
 def test_hidden_values_change_nothing(network: SlotNetwork, hidden: float) -> None:
     signal, observed = tiles()
     told = signal.masked_fill(observed == 0, hidden)
@@ -224,7 +224,7 @@ def test_sides_that_do_not_fit_are_refused(network: SlotNetwork) -> None:
         network(signal, observed)
 
 
-@given(bands=st.integers(1, 40), slots=st.integers(1, 8))
+@given(bands=st.integers(1, 40), slots=st.integers(1, 12))
 def test_each_band_is_kept_once_among_as_many_as_there_are_slots(bands: int, slots: int) -> None:
     groups = list(band_groups(bands, slots))
     assert [band for group in groups for band in range(group.kept, group.last)] == list(range(bands))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from landsat_fill.training.batches import Batch, classical_fill
+from landsat_fill.training.batches import Batch, make_batch
 from landsat_fill.training.settings import TrainingSettings, changed, recipe
 
 if TYPE_CHECKING:
@@ -100,11 +100,4 @@ def batch() -> Batch:
     observed[:, :, :8, :8] = False
     hidden = observed & ((rows + cols // 5) % 20 < 4)
     usable = observed & ~hidden
-    values[~observed] = 0
-    return Batch(
-        torch.from_numpy(values),
-        torch.from_numpy(usable),
-        torch.from_numpy(hidden),
-        torch.full((2, 2), 5.0),
-        torch.from_numpy(classical_fill(values, usable)),
-    )
+    return make_batch(values, usable, hidden, np.full((2, 2), 5.0), filled=True)

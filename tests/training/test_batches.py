@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from landsat_fill.errors import InputError
-from landsat_fill.training.batches import Batch, StepBatches, batches_from, classical_fill
+from landsat_fill.training.batches import Batch, StepBatches, batches_from, make_batch
 from landsat_fill.training.dataset import open_sources
 
 if TYPE_CHECKING:
@@ -81,7 +81,10 @@ def test_hidden_and_usable_are_apart_and_the_fill_keeps_what_is_usable(
 def test_a_band_without_any_usable_pixel_is_filled_with_nothing() -> None:
     values, usable = np.ones((1, 2, 16, 16), np.float32), np.ones((1, 2, 16, 16), np.bool_)
     usable[:, 1] = False
-    assert not classical_fill(values, usable)[:, 1].any()
+    batch = make_batch(values, usable, ~usable, np.ones((1, 2)), filled=True)
+    assert batch.filled is not None
+    assert not batch.filled[:, 1].any()
+    assert batch.scale.isfinite().all()
 
 
 def test_errors_come_through_as_they_are(settings_for: Callable[..., TrainingSettings]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.networks.catalogue import network_names
+from landsat_fill.networks.catalogue import network_classes
 from landsat_fill.training.settings import (
     NetworkSettings,
     TrainingSettings,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("network", network_names())
+@pytest.mark.parametrize("network", network_classes())
 def test_a_recipe_survives_toml(network: str) -> None:
     settings = changed(
         recipe(network),
@@ -45,14 +45,14 @@ def test_a_recipe_survives_toml(network: str) -> None:
         ({"optimizer": {}}, "optimizer", "optimiser"),
         ({"optimiser": {"learning_rat": 1}}, "optimiser.learning_rat", "optimiser.learning_rate"),
         ({"optimiser": 3}, "optimiser", None),
-        ({"optimiser": {"learning_rate": "fast"}}, "float", None),
+        ({"optimiser": {"learning_rate": "fast"}}, "number", None),
         ({"optimiser": {"learning_rate": float("nan")}}, "learning_rate", None),
         ({"optimiser": {"decay": "linear"}}, "cosine", None),
         ({"data": {"batch": 0}}, "at least 1", None),
-        ({"data": {"batch": 2.5}}, "int", None),
-        ({"data": {"batch": True}}, "int", None),
+        ({"data": {"batch": 2.5}}, "whole number", None),
+        ({"data": {"batch": True}}, "whole number", None),
         ({"data": {"band_counts": [3, 0]}}, "band_counts", None),
-        ({"data": {"paths": [3]}}, "str", None),
+        ({"data": {"paths": [3]}}, "text", None),
         ({"optimiser": {"average": 1.5}}, "0 to 1", None),
     ],
 )
