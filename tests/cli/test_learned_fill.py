@@ -7,16 +7,21 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from landsat_fill.networks import weights
 
 pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
-@pytest.mark.parametrize("name", ["band-unet", "convcnp", "convlnp", "partialconv", "unet"])
 @pytest.mark.parametrize(
-    ("count", "dtype"), [(1, "uint8"), (3, "uint8"), (4, "uint16"), (6, "float32"), (8, "int16")]
-)
+    ("name", "count", "dtype"),
+    [
+        *(("band-unet", *kind) for kind in ((1, "uint8"), (4, "uint16"), (6, "float32"), (8, "int16"))),
+        ("convcnp", 8, "int16"), ("convlnp", 3, "uint8"),
+        ("partialconv", 6, "float32"), ("unet", 4, "uint16"),
+    ],
+)  # fmt: skip
 def test_any_scene_is_filled_and_observed_pixels_are_kept(make, run, opened, tiny_models, name, count, dtype):
     made = make(count=count, dtype=dtype)
     quick = ("--samples", 2) if name == "convlnp" else ()
@@ -137,11 +142,8 @@ def test_weights_that_are_not_shipped_stop_before_the_first_scene(
     assert "train your own" in ended.err_in_a_line
 
 
-def test_a_card_that_is_not_there_is_an_error(make, run):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
+def test_a_card_that_is_not_there_is_an_error(make, run, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     ended = run(make(count=1).path, "-m", "unet", "--device", "cuda")
     assert ended.code == 1
     assert "expected the device cuda to work" in ended.err_in_a_line

@@ -401,9 +401,12 @@ def test_draws_come_back_whole():
         np.testing.assert_array_equal(draw[gaps.usable], image[gaps.usable])
 
 
-@pytest.mark.parametrize("bands", [1, 6, 7, 60])
-@pytest.mark.parametrize("width", [100, 7001, 8123])
-@pytest.mark.parametrize(("most_px", "align_px"), [(512, 1), (512, 8), (768, 16), (528, 48), (16, 32)])
+@given(
+    bands=st.integers(1, 60),
+    width=st.integers(1, 10_000),
+    most_px=st.integers(16, 1024),
+    align_px=st.integers(1, 48),
+)
 def test_strips_begin_where_tiles_may(bands, width, most_px, align_px):
     made = SimpleNamespace(bands=[None] * bands, grid=SimpleNamespace(width=width))
     rows = strip_rows(made, most_px, align_px)
