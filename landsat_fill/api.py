@@ -10,7 +10,7 @@ import numpy as np
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import find_inputs
-from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
+from landsat_fill.methods import DEFAULT_METHOD, Context, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline import (
     FillRequest,
     Outcome,
@@ -131,6 +131,7 @@ def fill_file(
         bands=bands,
         threads=usable_cores(),
         device=choose_device(device, chosen.info),
+        is_choice=method != DEFAULT_METHOD,
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),

@@ -29,7 +29,7 @@ from landsat_fill.cli.options import (
 )
 from landsat_fill.errors import EXIT_FAILED, UsageError
 from landsat_fill.gaps.holes import Holes
-from landsat_fill.methods import create_method
+from landsat_fill.methods import DEFAULT_METHOD, create_method
 from landsat_fill.pipeline import FillLayer, FillRequest, OutputRequest, usable_cores, wants_deviation
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         bands=band_list(given["bands"]),
         seed=given["seed"],
         threads=max(1, usable_cores() // given["jobs"]),
+        is_choice=given["method"] != DEFAULT_METHOD,
     )
     outputs = OutputRequest(
         target=_path(given["output"]),

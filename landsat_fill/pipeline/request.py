@@ -59,6 +59,7 @@ class FillRequest:
         seed: Seed of methods that draw.
         threads: Threads a scene may use.
         device: `cpu`, or the accelerator a method runs on.
+        is_choice: Whether the user named the method, rather than `auto`.
     """
 
     method: FillMethod
@@ -71,6 +72,7 @@ class FillRequest:
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
+    is_choice: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
@@ -50,6 +50,7 @@ def read(source, window=WHOLE, **options):
         return reader.read(window)
 
 
+@settings(deadline=None)
 @given(
     row=st.integers(0, 39), col=st.integers(0, 49), height=st.integers(1, 40), width=st.integers(1, 50)
 )  # fmt: skip
