@@ -108,7 +108,7 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         UsageError: If they can't be meant.
     """
     from landsat_fill.gaps.holes import Holes
-    from landsat_fill.methods import create_method, method_classes
+    from landsat_fill.methods import DEFAULT_METHOD, create_method, method_classes
     from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
     from landsat_fill.pipeline.resources import usable_cores
 
@@ -123,6 +123,7 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         bands=band_list(given["bands"]),
         seed=given["seed"],
         threads=max(1, usable_cores() // given["jobs"]),
+        is_choice=given["method"] != DEFAULT_METHOD,
     )
     outputs = OutputRequest(
         target=_path(given["output"]),

@@ -167,13 +167,13 @@ class Prepares(Protocol):
 
 
 def fill_each_band(
-    fill_band: FillBand, image: NDArray[np.floating], gaps: Gaps, threads: int
+    fill_band: FillBand, image: NDArray[np.floating], gaps: Gaps, threads: int, *, around_zero: bool = True
 ) -> NDArray[np.floating]:
     """Return the image with every missing pixel filled by `fill_band`, band by band.
 
     Bands without a missing pixel are passed over; bands without a usable one become NaN where they are
-    missing. `fill_band` sees values around 0: the mean of the usable pixels is taken off before and put
-    back after, so that bands of a large offset lose no digits.
+    missing. Unless told, `fill_band` sees values around 0: the mean of the usable pixels is taken off before
+    and put back after, so that bands of a large offset lose no digits.
 
     Args:
         fill_band: Takes `(values, missing, usable)`, each `(row, col)`, with values 0 outside `usable`;
@@ -181,6 +181,7 @@ def fill_each_band(
         image: `(tile, band, row, col)`.
         gaps: Cubes of the same shape.
         threads: Bands worked on at once. `fill_band` should release the interpreter lock.
+        around_zero: Whether the mean is taken off.
     """
     import cv2
 
@@ -195,7 +196,7 @@ def fill_each_band(
             filled[tile, band][missing] = np.nan
             return
         given = usable.view(np.uint8)
-        mean = cv2.mean(image[tile, band], given)[0]
+        mean = cv2.mean(image[tile, band], given)[0] if around_zero else 0.0
         # OpenCV copies where a condition holds sixteen times as fast as numpy.
         values = cv2.copyTo(image[tile, band], given, np.full_like(image[tile, band], mean)) - mean
         cv2.copyTo(fill_band(values, missing, usable) + mean, missing.view(np.uint8), filled[tile, band])

@@ -51,6 +51,7 @@ class FillRequest:
         seed: Seed of methods that draw.
         threads: Threads a scene may use.
         device: `cpu`, or the accelerator a method runs on.
+        is_choice: Whether the user named the method, rather than `auto`.
     """
 
     method: FillMethod
@@ -63,6 +64,7 @@ class FillRequest:
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
+    is_choice: bool = True
 
 
 @dataclass(frozen=True, slots=True)
