@@ -26,8 +26,8 @@ from landsat_fill.pipeline import (
     Flag,
     Outcome,
     OutputRequest,
+    Reports,
     Status,
-    append_report,
     choose_device,
     plan_jobs,
     run_job,
@@ -346,14 +346,14 @@ def fill_file(
         report=None if report is None else Path(report),
         draws=realizations,
     )
-    (job,) = plan_jobs([_one_input(source)], outputs)
+    (job,) = plan_jobs([_one_input(source)], outputs, request=request)
     if job.action is Action.REFUSE:
         raise job.refusal()
     if job.action is Action.SKIP:
         return Outcome(job.input.name, job.input.source, job.target, Status.SKIPPED)
     outcome = run_job(job, request, outputs, progress or (lambda _share, _text: None))
     if outputs.report is not None:
-        append_report(outputs.report, outcome, request)
+        Reports(outputs, [job], request).add(outcome)
     return outcome
 
 
@@ -463,7 +463,7 @@ def evaluate(
         >>> sorted((row["method"], row["rmse_ratio"] < 1) for row in rows if row["pattern"] == "8 px")
         [('inverse-distance', False), ('tension-spline', True)]
     """
-    from landsat_fill.evaluation import SimulatedStripes, summarise, summary_rows
+    from landsat_fill.evaluation import SimulatedStripes, as_json
     from landsat_fill.evaluation import evaluate as score
 
     named = [scenes] if isinstance(scenes, str | Path) else list(scenes)
@@ -485,7 +485,8 @@ def evaluate(
     if results.failures:
         error = results.failures[0].error
         raise error
-    return list(summary_rows(summarise(results)))
+    summary: list[dict[str, Any]] = as_json(results)["summary"]
+    return summary
 
 
 def list_methods() -> tuple[MethodInfo, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,14 +18,14 @@ from landsat_fill.cli.info import register as register_info
 from landsat_fill.cli.methods_and_models import register_methods, register_models
 from landsat_fill.cli.tools import register_mask, register_simulate, register_tile, register_variogram
 from landsat_fill.cli.train import register_dataset, register_train
-from landsat_fill.errors import EXIT_INTERRUPTED, EXIT_USAGE
+from landsat_fill.errors import EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
 
 if TYPE_CHECKING:
     from typer import Context
 
 
 DEFAULT_COMMAND = "fill"
-PARSER_ERROR = typer.BadParameter.__base__ or typer.BadParameter
+PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser raises for a command line it can't read; Typer exports none but this child of it."""
 EPILOG = """
 [bold]Examples[/bold]
@@ -54,16 +53,16 @@ class FillByDefault(TyperGroup):
 
     def _refuse_misspelt_command(self, ctx: Context, word: str) -> None:
         """End with a usage error if a word is no file, but nearly a command."""
-        near = difflib.get_close_matches(word, self.commands, n=1, cutoff=0.7)
+        near = did_you_mean(word, self.commands, cutoff=0.7)
         if near and not Path(word).exists():
-            ctx.fail(f"There is no file and no command {word!r}. Did you mean {near[0]!r}?")
+            ctx.fail(f"There is no file and no command {word!r}. {near}")
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command; the parser's own errors look like all others."""
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return super().main(args, standalone_mode=False, **extra)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(args, standalone_mode=False, **extra)
         except PARSER_ERROR as error:
             if type(error).__name__ != "NoArgsIsHelpError":  # that one has printed the help already
                 print_usage_error(error)

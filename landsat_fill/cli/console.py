@@ -24,14 +24,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED, OutputError
+from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED
 from landsat_fill.pipeline import (
     Action,
     Outcome,
+    Reports,
     Status,
-    append_report,
     failed_input,
-    report_path,
     run_jobs,
     stopping_on_signals,
 )
@@ -39,7 +38,6 @@ from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from types import FrameType, TracebackType
 
     from landsat_fill.errors import InputError
@@ -223,17 +221,50 @@ def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Repor
     return Log(quiet=quiet, verbose=verbose)
 
 
+LOG_INTERVAL_S = 10.0
+"""How often a long command writes a line where there is no terminal."""
+
+
+class _LogFile:
+    """Turns what tqdm draws into timestamped lines."""
+
+    def write(self, text: str) -> None:
+        """Write a line."""
+        if text.strip():
+            stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            sys.stderr.write(f"{stamp}  {text.strip()}\n")
+
+    def flush(self) -> None:
+        """Flush standard error."""
+        sys.stderr.flush()
+
+
 @contextmanager
 def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function that shows the share done, 0 to 1, and what is being worked on."""
-    console = Console(stderr=True, highlight=False)
-    if quiet or not console.is_terminal:
-        yield lambda _share, _text: None
-        return
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("", total=1.0)
-        yield lambda share, text: bars.update(task, completed=share, description=escape(text))
+    """Yield a function that shows the share done, 0 to 1, and what is being worked on.
+
+    A bar on a terminal, a line every ten seconds otherwise.
+    """
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    with tqdm(
+        total=100.0,
+        disable=quiet,
+        file=sys.stderr if terminal else _LogFile(),
+        leave=False,
+        miniters=0,
+        mininterval=0.1 if terminal else LOG_INTERVAL_S,
+        dynamic_ncols=terminal,
+        bar_format="{percentage:3.0f} %" + (" {bar}" if terminal else "") + " {elapsed}<{remaining}{postfix}",
+    ) as bar:
+
+        def show(share: float, text: str) -> None:
+            printable = "".join(c if c.isprintable() else "?" for c in text)
+            bar.set_postfix_str(printable, refresh=False)
+            bar.update(100 * share - bar.n)
+
+        yield show
 
 
 def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
@@ -303,7 +334,7 @@ def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> Non
 def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
     """Return the plan in one line."""
     total = len(jobs) + len(bad)
-    fill = sum(job.action is Action.FILL for job in jobs)
+    fill = sum(job.action in (Action.FILL, Action.ADD) for job in jobs)
     done = sum(job.action is Action.SKIP for job in jobs)
     parts = [f"{fill} to fill"]
     if done:
@@ -333,24 +364,16 @@ def run_batch(
         grace_s: Seconds that running scenes have after the signal to stop.
     """
     jobs, outputs = scenes.jobs, scenes.outputs
-    by_target = {job.target: job for job in jobs}
     screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
     ended: list[Outcome] = []
-    reports: dict[Path, OutputError | None] = {}
+    reports = Reports(outputs, jobs, request)
 
     def end(outcome: Outcome) -> None:
         ended.append(outcome)
         screen.outcome(outcome)
         if said.debug and outcome.trace:
             sys.stderr.write(outcome.trace)
-        report = report_path(outcome, outputs, by_target)
-        if report is None or outcome.status is Status.SKIPPED:
-            return
-        try:
-            append_report(report, outcome, request)
-            reports.setdefault(report, None)
-        except OutputError as error:  # scenes matter more than their record: go on, and say so at the end
-            reports[report] = error
+        reports.add(outcome)
 
     with screen, stopping_on_signals(grace_s, screen.say) as stop:
         info = request.method.info
@@ -371,15 +394,15 @@ def run_batch(
             say=screen.say,
         )
         screen.say(summary_line(ended) + (f" · {left} left" if left else ""))
-        written = sorted(str(report) for report, error in reports.items() if error is None)
-        if written:
-            screen.say(f"report: {', '.join(written)}")
-    unwritten = [error for error in reports.values() if error is not None]
-    for failure in unwritten:
+        if reports.written:
+            screen.say(f"report: {', '.join(sorted(map(str, reports.written)))}")
+    for failure in reports.unwritten.values():
         print_error(failure.message, failure.hint)
     if left:
         return EXIT_STOPPED
-    return EXIT_FAILED if unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
+    return (
+        EXIT_FAILED if reports.unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
+    )
 
 
 def summary_line(ended: Sequence[Outcome]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -45,12 +46,17 @@ def most_at_once(inputs: Sequence[str], lists: Sequence[Path], jobs: int) -> int
         lists: Files that name scenes.
         jobs: How many are wanted.
     """
-    only_files = not lists and all(Path(one).is_file() for one in inputs)
+    only_files = not lists and all(os.path.isfile(one) for one in inputs)  # noqa: PTH113 (never raises)
     return min(jobs, len(inputs)) if only_files else jobs
 
 
 def planned_scenes(
-    inputs: Sequence[str], lists: Sequence[Path], manifest: Path | None, shard: str, outputs: OutputRequest
+    inputs: Sequence[str],
+    lists: Sequence[Path],
+    manifest: Path | None,
+    shard: str,
+    request: FillRequest,
+    outputs: OutputRequest,
 ) -> Plan:
     """Return what is to be done.
 
@@ -65,14 +71,14 @@ def planned_scenes(
     if manifest is not None:
         if inputs or lists or outputs.target is not None:
             raise UsageError("expected --manifest alone, but got scenes or -o beside it")
-        return _of_manifest(manifest, shard, outputs)
+        return _of_manifest(manifest, shard, request, outputs)
     if not inputs and not lists:
         raise UsageError("expected at least one scene, but got none", hint="landsat-fill fill --help")
     found, bad = find_inputs(inputs, lists)
-    return Plan(plan_jobs(found, outputs, share), share.of(bad), outputs)
+    return Plan(plan_jobs(found, outputs, share, request=request), share.of(bad), outputs)
 
 
-def _of_manifest(manifest: Path, shard: str, outputs: OutputRequest) -> Plan:
+def _of_manifest(manifest: Path, shard: str, request: FillRequest, outputs: OutputRequest) -> Plan:
     from landsat_fill.cluster import Round, jobs_of, read_manifest
     from landsat_fill.pipeline import Plan, read_shard, with_actions
 
@@ -80,7 +86,7 @@ def _of_manifest(manifest: Path, shard: str, outputs: OutputRequest) -> Plan:
     jobs, bad = jobs_of(lines, stack=outputs.stack)
     outputs = replace(outputs, done_since_ns=Round(manifest.parent).began_ns)
     return Plan(
-        with_actions(jobs, outputs),
+        with_actions(jobs, outputs, request),
         [(line.source, error) for line, error in bad],
         outputs,
         {line.source: line.target for line, _ in bad},
@@ -428,7 +434,7 @@ def fill(
         from landsat_fill.pipeline import Action, Resources, available_bytes, choose_devices
 
         request, outputs = fill_requests(ctx.params)
-        scenes = planned_scenes(inputs or [], from_file or [], manifest, shard, outputs)
+        scenes = planned_scenes(inputs or [], from_file or [], manifest, shard, request, outputs)
         if dry_run:
             print_plan(scenes.jobs, scenes.bad, as_json=as_json)
             refused = any(job.action is Action.REFUSE for job in scenes.jobs)

@@ -44,10 +44,13 @@ def methods(
     from rich.console import Console
     from rich.table import Table
 
-    from landsat_fill.methods import method_class, method_classes, method_options
+    from landsat_fill.cli.console import print_error
+    from landsat_fill.methods import broken_plugins, method_class, method_classes, method_options
 
     console = Console(highlight=False)
     classes = method_classes() if name is None else {name: method_class(name)}
+    for plugin, reason in broken_plugins().items() if name is None else ():
+        print_error(f"expected the method {plugin} to load, but got an error in {reason}", None)
     if as_json:
         typer.echo(json.dumps([_described(cls) for cls in classes.values()], indent=2))
         return
@@ -78,8 +81,7 @@ def methods(
         "option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold"
     )
     for option in options:
-        kind = option.kind.__name__
-        table.add_row(option.flag, str(option.default), f"{kind} {option.range_text}".strip(), option.help)
+        table.add_row(option.flag, str(option.default), option.allowed, option.help)
     console.print(table)
 
 
@@ -88,7 +90,7 @@ def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
     from landsat_fill.methods import BEST_METHOD
 
     figures = json.loads(MEASURED.read_text(encoding="utf-8"))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for info in sorted(infos, key=lambda info: figures.get(info.name, {}).get("error", float("inf"))):
         own = figures.get(info.name, {})
         rows.append(
@@ -109,7 +111,7 @@ def markdown_table() -> str:
     """Return the table of methods for the README."""
     from landsat_fill.methods import method_classes
 
-    rows = [COLUMNS, ("---", "---:", "---:", "---", "---", "---", "---")]
+    rows: list[tuple[str, ...]] = [COLUMNS, ("---", "---:", "---:", "---", "---", "---", "---")]
     for name, *cells in method_rows(cls.info for cls in method_classes().values()):
         word, *mark = name.split(" ", 1)
         rows.append((" ".join([f"`{word}`", *mark]), *cells))
@@ -145,6 +147,7 @@ def _described(cls: Any) -> dict[str, object]:
                 "default": o.default,
                 "low": o.low,
                 "high": o.high,
+                "choices": list(o.choices),
                 "help": o.help,
             }
             for o in method_options(cls)
@@ -197,20 +200,13 @@ def models(
 
 def _known(name: str) -> str:
     """Return the name of shipped weights, or end with a usage error."""
-    import difflib
-
-    from landsat_fill.errors import UsageError
+    from landsat_fill.errors import not_one_of
     from landsat_fill.networks.weights import shipped_names
 
     names = shipped_names()
     if name in names:
         return name
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(
-        f"expected the name of shipped weights, but got {name!r}",
-        hint=f"{hint}there are: {', '.join(names) or 'none'}",
-    )
+    raise not_one_of("the name of shipped weights", name, names)
 
 
 def _print_list(files: list[WeightsFile]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -136,7 +136,7 @@ def simulate(
     clean: Annotated[str, typer.Argument(metavar="CLEAN", help="A GeoTIFF without gaps.")],
     output: Target,
     gaps_from: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--gaps-from",
             metavar="SCENE",
@@ -145,11 +145,11 @@ def simulate(
         ),
     ] = None,
     width: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--width", metavar="PIXELS", help="One width of all gaps.", rich_help_panel=STRIPES),
     ] = None,
     missing: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--missing", metavar="PERCENT", help="Share to lose: 22%.", rich_help_panel=STRIPES),
     ] = None,
     period: Annotated[
@@ -218,11 +218,11 @@ def register_variogram(app: typer.Typer) -> None:
 def variogram(
     source: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
     plot: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--plot", "-o", metavar="FILE", help="Draw them (PNG, PDF, SVG)."),
     ] = None,
     option: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("-O", "--option", metavar="NAME=VALUE", help="An option of kriging."),
     ] = None,
     bands: Bands = None,

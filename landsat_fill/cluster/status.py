@@ -7,7 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from landsat_fill.io import claim_owner
-from landsat_fill.pipeline import is_ours
+from landsat_fill.io.atomic import read_mark
+from landsat_fill.pipeline.plan import is_done
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,17 +98,12 @@ def _state(
     """Return how a scene stands and why."""
     target = listed.line.target
     has_failed = row is not None and row.get("status") == "failed"
-    try:
-        there_ns: int | None = target.stat().st_mtime_ns
-    except OSError:
-        there_ns = None
-    if (
-        there_ns is not None
-        and (since_ns is None or there_ns >= since_ns)
-        # A file that isn't ours makes a scene fail, too.
-        and not (has_failed and not is_ours(target))
-    ):
-        return State.DONE, ""
+    if is_done(target, since_ns):
+        mark = read_mark(target)
+        # A scene that is done fails later if something else is asked of it.
+        failed_at = str(row.get("time")) if row is not None and has_failed else ""
+        if mark is None or failed_at <= mark.facts["row"]["time"]:
+            return State.DONE, ""
     owner = claim_owner(target)
     if owner is not None:
         return State.RUNNING, str(owner)

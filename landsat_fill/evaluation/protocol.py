@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import LandsatFillError, UsageError
-from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results, crop_example
+from landsat_fill.evaluation.results import ALL_BANDS, Failure, Results, crop_example, record_table
 from landsat_fill.evaluation.scoring import score_bands, score_together
 from landsat_fill.evaluation.trials import Sampling, hide, read_images
 from landsat_fill.methods import Context
@@ -119,7 +119,7 @@ def evaluate(
     shown = shown or patterns[len(patterns) // 2]
     steps = sum(sampling.images_of(scene) for scene in scenes) * len(patterns) * len(seeds) * len(contenders)
 
-    records: list[Record] = []
+    rows: list[dict[str, object]] = []
     failures: list[Failure] = []
     example: Example | None = None
     done = 0
@@ -127,7 +127,7 @@ def evaluate(
     group_of = {scene.name: group for scene, group in zip(named, groups or [""] * len(named), strict=True)}
     for image in _read_all(named, sampling, failures):
         known = _context_of(image, context or Context(threads=usable_cores()))
-        for pattern, seed, trial in _trials(image, patterns, seeds, failures):
+        for pattern, seed, trial in _trials(image, patterns, seeds, failures, known.tell):
             fills: dict[str, Filled] = {}
             for method, label, runs_on in zip(contenders, labels, devices, strict=True):
                 if on_progress is not None:
@@ -141,17 +141,15 @@ def evaluate(
                 fills[label] = filled
                 bands = score_bands(trial, filled)
                 together = score_together(trial, filled, bands, seconds=seconds)
-                group = group_of[image.scene.name]
-                key = (image.name, image.scene.name, group, pattern.label, seed, label)
-                records += _records(key, image, (*bands, together))
+                key = {"group": group_of[image.scene.name], "pattern": pattern.label, "seed": seed}
+                rows += _rows(image, key | {"method": label}, (*bands, together))
             if pattern is shown and fills:
                 crop = crop_example(image, pattern.label, trial, fills)
                 example = crop if example is None or crop.detail > example.detail else example
     if on_progress is not None:
         on_progress(1.0, "")
-    return Results(
-        labels, tuple(records), tuple(failures), example, groups=tuple(dict.fromkeys(groups)), devices=devices
-    )
+    records = record_table(rows, labels[0])
+    return Results(labels, records, tuple(failures), example, tuple(dict.fromkeys(groups)), devices)
 
 
 def method_label(method: FillMethod) -> str:
@@ -220,10 +218,15 @@ def _read_all(
 
 
 def _trials(
-    image: ObservedImage, patterns: Sequence[Pattern], seeds: Sequence[int], failures: list[Failure]
+    image: ObservedImage,
+    patterns: Sequence[Pattern],
+    seeds: Sequence[int],
+    failures: list[Failure],
+    note: Callable[[str], None],
 ) -> Iterator[tuple[Pattern, int, Trial]]:
-    """Yield the trials of an image, noting the patterns that don't fit it."""
+    """Yield the trials of an image, noting the patterns that don't fit it, or fit in one place only."""
     for pattern in patterns:
+        before = None
         for seed in seeds:
             try:
                 lost = pattern.draw(image.values.shape, np.random.default_rng(seed))
@@ -231,6 +234,9 @@ def _trials(
             except LandsatFillError as error:
                 failures.append(Failure(image.name, pattern.label, seed, "", error))
                 continue
+            if before is not None and np.array_equal(before, lost):
+                note(f"{image.name}: the gaps of {pattern.label} fit in one place only, whatever the seed")
+            before = lost
             yield pattern, seed, trial
 
 
@@ -251,10 +257,10 @@ def _fill(
     return Filled(mean, filled.std), seconds
 
 
-def _records(
-    key: tuple[str, str, str, str, int, str], image: ObservedImage, scores: Sequence[Scores | None]
-) -> Iterator[Record]:
-    """Yield a record for each band that has scores, and for all together, whose scores come last."""
+def _rows(
+    image: ObservedImage, key: dict[str, object], scores: Sequence[Scores | None]
+) -> Iterator[dict[str, object]]:
+    """Yield a row for each band that has scores, and one for all together, whose scores come last."""
     names = (*(band.name for band in image.scene.bands), ALL_BANDS)
     counts = np.count_nonzero(image.observed, axis=(1, 2))
     observed = (*counts.tolist(), int(counts.sum()))
@@ -262,4 +268,15 @@ def _records(
     common = image.scales[0] if len(set(image.scales)) == 1 else 1.0
     for name, of, scale, found in zip(names, observed, (*image.scales, common), scores, strict=True):
         if found is not None:
-            yield Record(*key, name, 100 * found.hidden / of, scale, found, reflectance)
+            yield (
+                key
+                | found
+                | {
+                    "scene": image.name,
+                    "place": image.scene.name,
+                    "band": name,
+                    "hidden_pct": 100 * found["hidden"] / of,
+                    "scale": scale,
+                    "reflectance": reflectance,
+                }
+            )

@@ -1,131 +1,313 @@
-"""Files that appear whole or not at all: written under another name beside the target, then moved."""
+"""Outputs that appear together or not at all: a transaction writes them beside their target, then moves them.
+
+The staging folder `.NAME.partial` lies beside the target, so that a move is a rename and copies nothing. Once
+all files in it are complete and on the disk, `commit.json` there lists the moves: with that file the commit
+is decided. Whoever takes the lock on a target after its owner died carries out a decided commit, and removes
+any other staging folder. So a kill at any moment leaves the old outputs or the new ones.
+
+The mark, moved last, says that outputs are complete: it names each with its size, and how they were made.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import json
 import os
-import re
-import secrets
+import shutil
 import sys
-import time
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
-from landsat_fill.errors import OutputError
+from landsat_fill.errors import LandsatFillError, OutputError, cannot_write
+from landsat_fill.io.locks import Claim, TakenError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
+    from types import TracebackType
 
 
-PARTIAL_SUFFIX = ".partial.tif"
+STAGING_SUFFIX = ".partial"
+MARK_NAME = ".done"
+"""The mark inside a folder; that of a file is a hidden file beside it whose name ends so."""
 
-ROOM_BYTES = 1 << 16
-"""What a disk must still have room for to be believed that it took all before."""
+JOURNAL_NAME = "commit.json"
+"""No output has this name; in a staging folder it says that the commit is decided, and what to do."""
 
-
-NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
-"""What a file system answers that can't lock, a Lustre mounted without `flock` for one."""
-
-UNLOCKED_LIFE_S = 3600.0
-"""How long a partial file without a lock is left alone after the last write, where there are no locks."""
+TEXT_PATIENCE_S = 10.0
+"""How long the writer of a small file waits for another writer of the same file."""
 
 
-LOOKS_APART = 50
-"""A folder is listed again only after so many times the time it took, so that this costs 2 % at most."""
+def staging_path(target: Path) -> Path:
+    """Return the folder in which the outputs of a target are written."""
+    return target.with_name(f".{target.name}{STAGING_SUFFIX}")
 
 
-class PartialFile:
-    """A file in the making: beside its target, hidden, and locked for as long as its writer lives.
+def mark_path(target: Path, *, is_folder: bool) -> Path:
+    """Return the file that marks the outputs of a target as complete."""
+    return target / MARK_NAME if is_folder else target.with_name(f".{target.name}{MARK_NAME}")
 
-    The lock is how a later run tells the leavings of a killed run from the work of another one that goes on.
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the mark of a target says.
+
+    Attributes:
+        facts: What the writer wrote down, values for JSON.
+        sizes: Size in bytes of each output by its path from the folder of the target.
+        folder: The folder of the target.
+        time_ns: When the mark was written, by the clock of the file system.
     """
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.path = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
-        self._lock: int | None = None
+    facts: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    folder: Path
+    time_ns: int
 
-    def create(self) -> None:
-        """Create the target's folder and the empty file, after removing what killed runs left of the target.
+    def differing(self) -> dict[str, int | None]:
+        """Return the outputs of another size than written, with their size now; None for a missing one."""
+        sizes = {name: _size(self.folder / name) for name in self.sizes}
+        return {name: size for name, size in sizes.items() if size != self.sizes[name]}
+
+
+def read_mark(target: Path) -> Mark | None:
+    """Return what the mark of a target says, or None where there is no mark that can be read."""
+    target = _real(target)
+    path = mark_path(target, is_folder=target.is_dir())
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Mark(content["facts"], dict(content["outputs"]), target.parent, path.stat().st_mtime_ns)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def settle(target: Path) -> None:
+    """Finish the commit of a dead writer of the target, or remove what it left. Never raises."""
+    if staging_path(_real(target)).exists():
+        with suppress(LandsatFillError, OSError), Transaction(target):
+            pass
+
+
+class Transaction:
+    """All outputs of a target. A context manager: it holds the lock, and leaving it without an error commits.
+
+    Files that are written into `folder` end up beside the target. Where the target is a folder, its files are
+    written into a folder of its name there, which then replaces the target as a whole. With an error nothing
+    is left behind and what was there before stays.
+
+    Attributes:
+        facts: What the mark is to say; no mark is written where it stays None.
+        removed: Outputs of an earlier run that go, by their paths from the target's folder.
+        kept: Files that move along when a folder is replaced, by their names in it.
+        adds: Whether the target stays, and the files in the folder of its name join those that are there.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        hint: str = "wait for it; the output is skipped once done",
+        *,
+        patience_s: float = 0.0,
+    ) -> None:
+        """Prepare; nothing is touched yet.
+
+        Args:
+            target: The output, a file or a folder; where it is a link, what it leads to.
+            hint: What to do where another process is making it.
+            patience_s: How long to wait for that process.
+        """
+        self.target = _real(target)
+        self.facts: Mapping[str, object] | None = None
+        self.removed: Collection[str] = ()
+        self.kept: Collection[str] = ()
+        self.adds = False
+        self._claim = Claim(self.target, hint, patience_s=patience_s)
+        self._staging = staging_path(self.target)
+
+    @property
+    def folder(self) -> Path:
+        """The staging folder, which is made when it is first asked for.
 
         Raises:
-            OutputError: If the folder can't be written to.
+            OutputError: If it can't be made.
+        """
+        try:
+            self._staging.mkdir(exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.target, error) from error
+        return self._staging
+
+    def __enter__(self) -> Self:
+        """Take the lock, and settle what a dead owner left.
+
+        Raises:
+            TakenError: If a living process holds it.
+            OutputError: If nothing can be written there.
         """
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            remove_stale_partials(self.target)
-            self.path.touch()
         except OSError as error:
             raise cannot_write(self.target, error) from error
-
-    def lock(self) -> None:
-        """Lock the file. To be called once GDAL has created it, which deletes what was there before."""
-        if sys.platform == "win32":
-            return  # an open file can't be deleted there
-        import fcntl
-
-        self._lock = os.open(self.path, os.O_RDONLY)
+        self._claim.__enter__()
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
+            self._settle()
+        except BaseException as error:
+            self._claim.__exit__(None, None, None)
+            if isinstance(error, OSError):
+                raise cannot_write(self.target, error) from error
+            raise
+        return self
 
-    def move_into_place(self) -> None:
-        """Make sure of the bytes, then let the file be the target.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit, or after an error leave nothing; then give the lock back.
 
         Raises:
+            TakenError: If another process took the lock, because this one was silent for too long.
             OutputError: If the disk refuses.
         """
         try:
-            _flush_to_disk(self.path)
-            self.path.replace(self.target)
-            _flush_to_disk(self.target.parent)
-        except OSError as error:
-            raise cannot_write(self.target, error) from error
+            if kind is None and self._staging.exists():
+                self._commit()
+        except OSError as failure:
+            raise cannot_write(self.target, failure) from failure
         finally:
-            self._unlock()
+            if self._claim.is_held():
+                # After an interrupt in the midst of a decided commit, this finishes it.
+                with suppress(OSError):
+                    self._settle()
+            self._claim.__exit__(None, None, None)
 
-    def prove_room(self) -> None:
-        """Let the file grow by a little and shrink again.
+    def _commit(self) -> None:
+        """Bring all files to the disk, write down the moves, and carry them out."""
+        files = sorted(path for path in self._staging.rglob("*") if path.is_file())
+        for path in files:
+            _flush(path)
+        replaces_folder = (self._staging / self.target.name).is_dir() and not self.adds
+        moves = sorted(path.name for path in self._staging.iterdir())
+        if self.adds:
+            moves = [path.relative_to(self._staging).as_posix() for path in files]
+        moves.sort(key=lambda name: name == self.target.name)  # the target is the last
+        if self.facts is not None:
+            mark = self._write_mark(files)
+            if not replaces_folder:
+                moves.append(mark)
+        if not self._claim.is_held():
+            raise TakenError(f"expected to hold the lock on {self.target}, but another process took it")
+        journal: dict[str, list[Any]] = {
+            "moves": [[name, (self._staging / name).stat().st_ino] for name in moves],
+            "removed": list(self.removed),
+            "kept": list(self.kept) if replaces_folder else [],
+        }
+        if self.facts is not None and not self.adds and not replaces_folder:
+            # While files are replaced, nothing may say that they belong together.
+            journal["removed"].append(mark_path(self.target, is_folder=False).name)
+        if len(moves) > 1 or journal["removed"] or journal["kept"] or replaces_folder:
+            for folder in {path.parent for path in files}:
+                _flush(folder)
+            draft = self._staging / f"{JOURNAL_NAME}.draft"
+            draft.write_text(json.dumps(journal), encoding="utf-8")
+            _flush(draft)
+            draft.replace(self._staging / JOURNAL_NAME)
+            _flush(self._staging)
+        _carry_out(journal, self._staging, self.target.parent)
 
-        Raises:
-            OutputError: If the disk refuses.
-        """
-        try:
-            with self.path.open("r+b") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.write(bytes(ROOM_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-                file.truncate(size)
-        except OSError as error:
-            raise cannot_write(self.target, error) from error
+    def _write_mark(self, files: Iterable[Path]) -> str:
+        """Write the mark into the staging folder, and return its path there."""
+        outputs = {path.relative_to(self._staging).as_posix(): path.stat().st_size for path in files}
+        before = read_mark(self.target) if self.adds else None
+        if before is not None:
+            outputs = {**before.sizes, **outputs}
+        is_folder = (self._staging / self.target.name).is_dir() or self.target.is_dir()
+        inside = mark_path(self._staging / self.target.name, is_folder=is_folder)
+        inside.parent.mkdir(exist_ok=True)
+        inside.write_text(json.dumps({"outputs": outputs, "facts": self.facts}) + "\n", encoding="utf-8")
+        _flush(inside)
+        return inside.relative_to(self._staging).as_posix()
 
-    def discard(self) -> None:
-        """Remove the file, and whatever GDAL put beside it under its name. Never raises."""
-        self._unlock()
-        for leaving in [self.path, *self.path.parent.glob(f"{_literal(self.path.name)}.*")]:
-            try:
-                leaving.unlink(missing_ok=True)
-            except OSError:
-                continue
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+    def _settle(self) -> None:
+        """Finish a commit that was decided, and remove the staging folder."""
+        if not self._staging.exists():
+            return
+        with suppress(FileNotFoundError, ValueError):
+            journal = json.loads((self._staging / JOURNAL_NAME).read_text(encoding="utf-8"))
+            _carry_out(journal, self._staging, self.target.parent)
+        shutil.rmtree(self._staging, ignore_errors=True)
 
 
-def remove_stale_partials(target: Path) -> list[Path]:
-    """Return the partial files of `target` that killed runs left behind, after removing them."""
-    removed = []
-    for path in _partials(target.parent).of(target):
-        if path.exists() and not _is_locked(path):
-            path.unlink(missing_ok=True)
-            removed.append(path)
-    return removed
+def _carry_out(journal: Mapping[str, Any], staging: Path, folder: Path) -> None:
+    """Move the files of a commit into place, but for those that a killed process has moved already."""
+    moves = [
+        (staging / name, folder / name) for name, inode in journal["moves"] if _inode(staging / name) == inode
+    ]
+    if len(moves) == len(journal["moves"]):  # nothing was moved yet
+        for name in journal["removed"]:
+            (folder / name).unlink(missing_ok=True)
+    for source, target in moves:
+        _move(source, _real(target))
+    for name, _ in journal["moves"]:
+        for old in (staging / name, _aside(staging / name)):
+            for kept in journal["kept"]:
+                if (old / kept).exists() and not (folder / name / kept).exists():
+                    (old / kept).rename(folder / name / kept)
+    _flush(folder)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file or folder into place; a folder that was there ends up at `source`, or beside it."""
+    if not (source.is_dir() and target.is_dir()):
+        source.replace(target)
+    elif not _exchange(source, target):
+        target.rename(_aside(source))
+        source.rename(target)
+
+
+def _aside(source: Path) -> Path:
+    """Return where a folder waits to be removed while another takes its place."""
+    return source.with_name(source.name + ".replaced")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Return whether two folders could change places in one step. Source: Linux, renameat2(2)."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def _real(target: Path) -> Path:
+    """Return what a link leads to, and anything else as it is."""
+    return target.resolve() if target.is_symlink() else target
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system without it
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -> None:
@@ -157,87 +339,6 @@ def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -
         )
 
 
-def cannot_write(target: Path, error: object) -> OutputError:
-    """Return the error for a write that failed, with the likeliest reason as its hint."""
-    import shutil
-
-    number = getattr(error, "errno", None)
-    reason = os.strerror(number) if number else str(error) or "the write failed"
-    folder = next(parent for parent in target.absolute().parents if parent.exists())
-    hint = "Check that the folder can be written to, and that the disk and your quota have room."
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "Choose a folder that you may write to, with --output."
-    elif shutil.disk_usage(folder).free < 64 << 20:
-        hint = f"The disk of {folder} is full: make room, or choose another folder with --output."
-    return OutputError(f"expected to write {target}, but got an error: {reason}", hint=hint)
-
-
-class _Partials:
-    """The partial files of a folder, looked for now and then: a folder of an archive takes long to list.
-
-    What appears between two looks belongs to a run that lives, or died only just now; the next run finds it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._names: list[str] = []
-        self._look_at_s = 0.0
-
-    def of(self, target: Path) -> list[Path]:
-        """Return those of a target, as they were when the folder was last looked at."""
-        began_s = time.monotonic()
-        if began_s >= self._look_at_s:
-            with os.scandir(self._folder) as entries:
-                self._names = sorted(entry.name for entry in entries if PARTIAL_SUFFIX in entry.name)
-            ended_s = time.monotonic()
-            self._look_at_s = ended_s + LOOKS_APART * (ended_s - began_s)
-        of_target = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}.*")
-        return [self._folder / name for name in self._names if of_target.fullmatch(name)]
-
-
-@lru_cache(maxsize=64)
-def _partials(folder: Path) -> _Partials:
-    return _Partials(folder)
-
-
-def _literal(name: str) -> str:
-    """Return a glob pattern that matches `name` only."""
-    import glob
-
-    return glob.escape(name)
-
-
-def _is_locked(path: Path) -> bool:
-    """Return whether a living process holds the file."""
-    if sys.platform == "win32":
-        return False  # unlinking an open file fails there instead
-    import fcntl
-
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Nobody can tell there whose it is: what was written to lately may be in the making.
-        return error.errno not in NO_LOCKS or time.time() - os.fstat(descriptor).st_mtime < UNLOCKED_LIFE_S
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _flush_to_disk(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
-    if sys.platform == "win32" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a file, as UTF-8, so that it is there whole or not at all.
 
@@ -251,18 +352,14 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all.
 
     Raises:
+        TakenError: If another process goes on writing it.
         OutputError: If it can't be written.
     """
-    partial = PartialFile(path)
-    try:
-        partial.create()
-        partial.lock()
-        partial.path.write_bytes(content)
-        partial.move_into_place()
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        partial.discard()
+    with Transaction(path, "wait for it, then try again", patience_s=TEXT_PATIENCE_S) as new:
+        try:
+            (new.folder / new.target.name).write_bytes(content)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
 
 def append_line(path: Path, line: str) -> None:

@@ -32,7 +32,8 @@ reflectance. Source: Landsat 7 Collection 2 Level 1 Data Format Control Book, US
 guides, USGS LSDS-1370."""
 
 LANDSAT_NAME = re.compile(
-    r"(?:^|[^A-Za-z0-9])(L[CEMOT]0?[4-9])(?:_L[12]|\d{13}|_?\d{6}_)|^(L7)[12]\d{6}_", re.IGNORECASE
+    r"(?:^|[^A-Za-z0-9])(L[CEMOT]0?[4-9])(?:_L[12]|_(?:CU|AK|HI)_|\d{13}|_?\d{6}_)|^(L7)[12]\d{6}_",
+    re.IGNORECASE,
 )
 """A file name that USGS gave, of any generation: LE07_L1TP_…, LE71710552003151…, L71129046_…"""
 

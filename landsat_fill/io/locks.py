@@ -1,11 +1,8 @@
-"""Who is making an output: a claim beside it, which a process holds and which ends with that process.
-
-A claim saves work, it doesn't guard data: outputs are moved into place whole, so that even two processes that
-both made one would leave a whole one. So where a claim can't be kept, work goes on without.
-"""
+"""Who is making an output: a claim beside it, which a process holds and which ends with that process."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -15,8 +12,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
-from landsat_fill.errors import LandsatFillError
-from landsat_fill.io.atomic import NO_LOCKS, cannot_write
+from landsat_fill.errors import LandsatFillError, cannot_write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +21,14 @@ if TYPE_CHECKING:
 
 CLAIM_SUFFIX = ".claim"
 
+NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
+"""What a file system answers that can't lock, a Lustre mounted without `flock` for one."""
+
 BEAT_S = 30.0
 """How often the owner of a claim touches it."""
+
+LOOK_AGAIN_S = 0.05
+"""How often one who waits for a claim tries to take it."""
 
 LEASE_S = 300.0
 """How long an owner on another machine may be silent before it counts as dead: ten beats. Of one on this
@@ -53,15 +55,23 @@ class TakenError(LandsatFillError):
 class Claim:
     """A claim on an output. A context manager: entering takes it, leaving gives it back."""
 
-    def __init__(self, target: Path, hint: str = "wait for it; the output is skipped once done") -> None:
+    def __init__(
+        self,
+        target: Path,
+        hint: str = "wait for it; the output is skipped once done",
+        *,
+        patience_s: float = 0.0,
+    ) -> None:
         """Prepare; nothing is touched yet.
 
         Args:
             target: The file or folder to be made; the claim is a hidden file beside it.
             hint: What to do where it is taken.
+            patience_s: How long to wait until it is free.
         """
         self.target = target
         self.hint = hint
+        self._patience_s = patience_s
         self.path = claim_path(target)
         self._descriptor: int | None = None
         self._ended = threading.Event()
@@ -73,9 +83,15 @@ class Claim:
             TakenError: If a living process holds it.
             OutputError: If nothing can be written beside the target.
         """
+        until_s = time.monotonic() + self._patience_s
         try:
             while self._descriptor is None:
-                self._descriptor = self._try()
+                try:
+                    self._descriptor = self._try()
+                except TakenError:
+                    if time.monotonic() >= until_s:
+                        raise
+                    time.sleep(LOOK_AGAIN_S)
         except OSError as error:
             raise cannot_write(self.target, error) from error
         threading.Thread(target=self._beat, name="claim", daemon=True).start()
@@ -89,12 +105,16 @@ class Claim:
         if self._descriptor is None:
             return
         try:
-            if _is_at(self._descriptor, self.path):
+            if self.is_held():
                 self.path.unlink()
             os.close(self._descriptor)
         except OSError:
             pass  # who comes next finds it without a living owner
         self._descriptor = None
+
+    def is_held(self) -> bool:
+        """Return whether the claim is still ours: a process that was silent for a lease loses it."""
+        return self._descriptor is not None and _is_at(self._descriptor, self.path)
 
     def _try(self) -> int | None:
         """Return the descriptor of the claim, now ours, or None to try again."""
@@ -113,8 +133,16 @@ class Claim:
                 return None
             if owner is not None and is_alive(owner, self.path, locks=locked is not None):
                 raise TakenError(_taken(self.target, owner), hint=self.hint)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(asdict(_ourselves())).encode(), 0)
+            try:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, json.dumps(asdict(_ourselves())).encode(), 0)
+            except OSError:
+                self.path.unlink()
+                raise
+            if locked is None:  # nothing keeps another process from doing the same at the same time
+                time.sleep(LOOK_AGAIN_S)
+                if _read(self.path) != _ourselves():
+                    raise TakenError(_taken(self.target, _read(self.path)), hint=self.hint)
             return descriptor
         except BaseException:
             os.close(descriptor)

@@ -1,13 +1,15 @@
-"""Writes rasters window by window, so that the file is there whole or not at all."""
+"""Writes rasters window by window, and makes sure that every byte could be written."""
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from landsat_fill.errors import OutputError
-from landsat_fill.io.atomic import PartialFile, cannot_write, refuse_target
+from landsat_fill.errors import OutputError, cannot_write
+from landsat_fill.io.atomic import Transaction, refuse_target
 from landsat_fill.io.gdal import gdal_session
 from landsat_fill.io.profile_files import (
     YES,
@@ -20,7 +22,7 @@ from landsat_fill.io.tiff_structure import tiff_blocks
 from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -119,21 +121,62 @@ WRITING_OPTIONS = {
 }
 
 
-class RasterWriter:
-    """A GeoTIFF in the making. A context manager: leaving it without an error moves the file into place.
+COPY_SUFFIX = ".cog.tif"
+"""What follows the name of a file while its cloud optimized copy is made."""
 
-    With an error nothing is left behind and a file that was there before stays. Strips as wide as the raster,
-    from top to bottom, are the fast way: rows are held back until they make whole blocks, so that no block is
-    compressed twice. Other windows are taken, too.
+ROOM_BYTES = 1 << 16
+"""What a disk must still have room for to be believed that it took all before."""
+
+
+@contextmanager
+def new_raster(
+    target: Path,
+    profile: RasterProfile,
+    *,
+    overwrite: bool = False,
+    protected: Iterable[Path] = (),
+    cog: bool | None = None,
+    creation_options: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[RasterWriter]:
+    """Yield the writer of a single file, which is there once the context is left without an error, else not.
+
+    Args:
+        target: The file. Where it is a link, what it leads to is replaced.
+        profile: What the file is to be like.
+        overwrite: Whether an existing file may be replaced.
+        protected: Files that must not be replaced, the input above all.
+        cog: As of `RasterWriter`.
+        creation_options: As of `RasterWriter`.
+        tags: As of `RasterWriter`.
+
+    Raises:
+        TakenError: If another process is writing the file.
+        OutputError: If the target is protected, is there already, or can't be written.
+        UsageError: If creation options are wrong.
+    """
+    protected = tuple(protected)
+    refuse_target(target, overwrite=overwrite, protected=protected)
+    with Transaction(target, "wait for it, or choose another name with --output") as new:
+        path = new.folder / new.target.name
+        with RasterWriter(path, profile, cog=cog, creation_options=creation_options, tags=tags) as writer:
+            yield writer
+        refuse_target(target, overwrite=overwrite, protected=protected)
+
+
+class RasterWriter:
+    """A GeoTIFF that is being written. A context manager: the file is complete once it is left.
+
+    After an error it isn't, and goes with its staging folder. Strips as wide as the raster, from top to
+    bottom, are the fast way: rows are held back until they make whole blocks, so that no block is compressed
+    twice. Other windows are taken, too.
     """
 
     def __init__(
         self,
-        target: Path,
+        path: Path,
         profile: RasterProfile,
         *,
-        overwrite: bool = False,
-        protected: Iterable[Path] = (),
         creation_options: Mapping[str, str] | None = None,
         cog: bool | None = None,
         tags: Mapping[str, str] | None = None,
@@ -141,41 +184,34 @@ class RasterWriter:
         """Prepare to write; nothing is touched yet.
 
         Args:
-            target: The file. Where it is a link, what it leads to is replaced.
+            path: The file, of a name that nothing has; a name in a staging folder.
             profile: What the file is to be like.
-            overwrite: Whether an existing file may be replaced.
-            protected: Files that must not be replaced, the input above all.
             creation_options: The user's creation options, which win over the profile's.
             cog: Whether to write a cloud optimized GeoTIFF, or None for what the profile is.
             tags: Dataset tags beside those of the profile.
         """
-        self._target = target
+        self._path = path
         self._profile = profile
-        self._overwrite = overwrite
-        self._protected = tuple(protected)
         self._extra_options = {key.upper(): value for key, value in (creation_options or {}).items()}
         self._sparse = self._extra_options.get("SPARSE_OK", "YES" if profile.sparse else "NO").upper() in YES
         self._cog = profile.cloud_optimized if cog is None else cog
         self._tags = dict(tags or {})
-        self._partial = PartialFile(target.resolve())
         self._dataset: DatasetWriter | None = None
         self._rows: BlockRows | None = None
 
     def __enter__(self) -> Self:
-        """Create the file under its temporary name.
+        """Create the file.
 
         Raises:
-            OutputError: If the target is protected, is there already, or can't be written.
+            OutputError: If it can't be written.
             UsageError: If creation options are wrong.
         """
-        refuse_target(self._target, overwrite=self._overwrite, protected=self._protected)
         # The options of a cloud optimized file are another driver's; they come into play when it is copied.
         options = gtiff_options(self._profile, {} if self._cog else self._extra_options)
         try:
-            self._partial.create()
+            self._path.touch()  # says why where GDAL doesn't
             with gdal_session(**WRITING_OPTIONS):
-                self._dataset = create_dataset(self._partial.path, self._profile, options)
-            self._partial.lock()
+                self._dataset = create_dataset(self._path, self._profile, options)
             block_height = self._dataset.block_shapes[0][0]
             self._rows = BlockRows(self._profile.height, self._profile.width, block_height, self._store)
         except BaseException as error:
@@ -214,7 +250,7 @@ class RasterWriter:
         try:
             self._rows.put(planes, valid if self._profile.masked else None, window)
         except OSError as error:
-            raise cannot_write(self._target, error) from error
+            raise cannot_write(self._path, error) from error
 
     def add_tags(self, tags: Mapping[str, str]) -> None:
         """Add dataset tags, at any time before the end."""
@@ -223,7 +259,7 @@ class RasterWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file and move it into place, or after an error remove it.
+        """Finish the file, or after an error close it as it is.
 
         Raises:
             OutputError: If the file can't be finished.
@@ -245,41 +281,36 @@ class RasterWriter:
             if self._tags:
                 self._dataset.update_tags(**self._tags)
             self._dataset.close()
-            self._refuse_unfinished(self._partial)
+            self._refuse_unfinished(self._path)
             if self._cog:
-                self._optimize()
+                copy = self._path.with_name(self._path.name + COPY_SUFFIX)
+                copy_cloud_optimized(self._path, copy, self._profile, self._extra_options)
+                self._refuse_unfinished(copy)
+                copy.replace(self._path)
             elif self._profile.overviews:
-                build_overviews(self._partial.path, self._profile)
-                self._refuse_unfinished(self._partial)
-        refuse_target(self._target, overwrite=self._overwrite, protected=self._protected)
-        self._partial.move_into_place()
+                build_overviews(self._path, self._profile)
+                self._refuse_unfinished(self._path)
 
-    def _optimize(self) -> None:
-        """Let a cloud optimized copy take the place of the file."""
-        plain, self._partial = self._partial, PartialFile(self._target.resolve())
-        try:
-            copy_cloud_optimized(plain.path, self._partial.path, self._profile, self._extra_options)
-            self._partial.lock()
-            self._refuse_unfinished(self._partial)
-        finally:
-            plain.discard()
-
-    def _refuse_unfinished(self, partial: PartialFile) -> None:
+    def _refuse_unfinished(self, path: Path) -> None:
         """Raise OutputError where writes that GDAL deferred failed, of which rasterio says nothing.
 
         Two signs are looked for, as neither tells every case: a disk without room for a little more, and
         blocks that are left out, lie beyond the end of the file, or over others.
         """
-        partial.prove_room()
-        blocks = tiff_blocks(partial.path)
-        there = partial.path.stat().st_size
+        with path.open("r+b") as file:
+            there = file.seek(0, os.SEEK_END)
+            file.write(bytes(ROOM_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+            file.truncate(there)
+        blocks = tiff_blocks(path)
         if (
             blocks is None
             or blocks.end > there
             or not blocks.disjoint
             or not (self._sparse or blocks.complete)
         ):
-            raise cannot_write(self._target, f"only {there:,} bytes of it could be written")
+            raise cannot_write(self._path, f"only {there:,} bytes of it could be written")
 
     def _store(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, window: Window) -> None:
         """Hand a window to GDAL."""
@@ -295,7 +326,7 @@ class RasterWriter:
                 if valid is not None:
                     self._dataset.write_mask(valid, window=where)
         except RasterioError as error:
-            raise cannot_write(self._target, error.__cause__ or error) from error
+            raise cannot_write(self._path, error.__cause__ or error) from error
 
     def _with_alpha(
         self,
@@ -316,7 +347,7 @@ class RasterWriter:
         return planes
 
     def _abandon(self) -> None:
-        """Close and remove the file, whatever state it is in."""
+        """Close the file, whatever state it is in."""
         from rasterio.errors import RasterioError
 
         try:
@@ -325,13 +356,11 @@ class RasterWriter:
                     self._dataset.close()
         except (RasterioError, OSError):
             pass  # the error that led here is the one to tell
-        finally:
-            self._partial.discard()
 
     def _translated(self, error: BaseException) -> BaseException:
         """Return an OutputError for what GDAL or the disk raised, and any other error as it is."""
         from rasterio.errors import RasterioError
 
         if isinstance(error, RasterioError | OSError) and not isinstance(error, OutputError):
-            return cannot_write(self._target, error.__cause__ or error)
+            return cannot_write(self._path, error.__cause__ or error)
         return error

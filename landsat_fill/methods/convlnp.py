@@ -12,14 +12,14 @@ in parts is this project's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from landsat_fill.errors import UsageError
 from landsat_fill.methods.learned import Answer, LearnedMethod
-from landsat_fill.methods.method import Context, MethodInfo, option
+from landsat_fill.methods.method import Context, MethodInfo
 from landsat_fill.methods.position_noise import noise_at
 from landsat_fill.networks.catalogue import import_torch
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,19 +160,10 @@ class ConvLNPMethod(LearnedMethod):
     )
     network: ClassVar[str] = "convlnp"
 
-    variant: int = field(
-        default=64, metadata=option("64 or 128: side of the patches that the shipped weights were trained on")
+    variant: int = option(64, "side of the patches that the shipped weights were trained on", choices=SAMPLES)
+    samples: int | None = option(
+        None, "draws that mean and standard deviation are taken of; 32 of variant 64, 8 of 128", low=1
     )
-    samples: int | None = field(
-        default=None,
-        metadata=option("draws that mean and deviation are taken of; 32 of variant 64, 8 of 128", low=1),
-    )
-
-    def __post_init__(self) -> None:
-        """Check the options, and look at the weights."""
-        if self.variant not in SAMPLES:
-            raise UsageError(f"expected --variant to be 64 or 128, but got {self.variant}")
-        super().__post_init__()
 
     @property
     def shipped_name(self) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from landsat_fill.methods.holdout import held_out
-from landsat_fill.methods.method import Context, MethodInfo, option
+from landsat_fill.methods.method import Context, MethodInfo
 from landsat_fill.scene import Filled, Gaps
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -359,31 +360,18 @@ class DirectSampling:
         draws=True,
     )
 
-    neighbours: int = field(
-        default=30, metadata=option("n: informed pixels compared, 20 to 50 in the paper", low=1, high=200)
+    neighbours: int = option(30, "n: informed pixels compared, 20 to 50 in the paper", low=1, high=200)
+    threshold: float = option(
+        0.02, "t: the difference that is alike enough, as a share of the range", low=0, high=1
     )
-    threshold: float = field(
-        default=0.02,
-        metadata=option("t: the difference that is alike enough, as a share of the range", low=0, high=1),
+    fraction: float = option(
+        0.05, "f: the share of the training image that is scanned at most", low=1e-4, high=1
     )
-    fraction: float = field(
-        default=0.05,
-        metadata=option("f: the share of the training image that is scanned at most", low=1e-4, high=1),
-    )
-    radius_px: int = field(
-        default=48, metadata=option("the training image: the square this far around a pixel", low=4, high=256)
-    )
-    multivariate: bool = field(default=True, metadata=option("fill all bands of a pixel from one place"))
-    differences: bool = field(
-        default=True,
-        metadata=option("compare and take differences from the surroundings' mean, not numbers"),
-    )
-    decay: float = field(
-        default=1.0, metadata=option("power of the distance that neighbours lose weight with", low=0, high=4)
-    )
-    realisations: int = field(
-        default=8, metadata=option("draws that mean and deviation are taken of", low=2, high=1000)
-    )
+    radius_px: int = option(48, "the training image: the square this far around a pixel", low=4, high=256)
+    multivariate: bool = option(True, "fill all bands of a pixel from one place")
+    differences: bool = option(True, "compare and take differences from the surroundings' mean, not numbers")
+    decay: float = option(1.0, "power of the distance that neighbours lose weight with", low=0, high=4)
+    realisations: int = option(8, "draws that mean and deviation are taken of", low=2, high=1000)
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> PreparedSampling:
         """Return the method with the ranges of a scene's bands, and how far its draws err; see `Prepares`."""

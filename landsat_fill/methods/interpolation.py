@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo, fill_each_band, option
+from landsat_fill.methods.method import Context, MethodInfo, fill_each_band
 from landsat_fill.methods.multigrid import solved_from_coarse_to_fine, widest_gap_px
 from landsat_fill.scene import Filled, Gaps
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +79,7 @@ class Diffusion:
         halo_px=32,
     )
 
-    rounds: int = field(default=100, metadata=option("convolutions of the gap", low=1, high=10000))
+    rounds: int = option(100, "convolutions of the gap", low=1, high=10000)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
@@ -131,13 +132,10 @@ class InverseDistance:
         halo_px=48,
     )
 
-    max_distance_px: float = field(
-        default=SCAN_PERIOD_AND_A_HALF_PX,
-        metadata=option("how far an observed pixel may lie, in pixels", low=1),
+    max_distance_px: float = option(
+        SCAN_PERIOD_AND_A_HALF_PX, "how far an observed pixel may lie, in pixels", low=1
     )
-    smoothing: int = field(
-        default=3, metadata=option("3 × 3 averaging passes over the filled pixels", low=0, high=8)
-    )
+    smoothing: int = option(3, "3 × 3 averaging passes over the filled pixels", low=0, high=8)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""

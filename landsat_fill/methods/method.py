@@ -125,9 +125,8 @@ class Context:
 class FillMethod(Protocol):
     """A way to fill, as a frozen dataclass whose fields are its options.
 
-    Each option is a dataclass field with a default and `metadata=option(help, …)`; the command line, the
-    help table and the provenance are made from the fields. `__post_init__` raises UsageError for a value
-    out of its range. Where options decide upon the halo, an instance has an `info` of its own that replaces
+    Each option is a field made by `option`; the command line, the help table, the checks and the provenance
+    read the fields. Where options decide upon the halo, an instance has an `info` of its own that replaces
     the class's.
     """
 
@@ -165,11 +164,6 @@ class Prepares(Protocol):
             context: What else there is to know; of the windows' places nothing.
         """
         ...
-
-
-def option(help: str, *, low: float | None = None, high: float | None = None) -> dict[str, object]:  # noqa: A002
-    """Return the metadata of an option field: its help text, and its bounds (both allowed)."""
-    return {"help": help, "low": low, "high": high}
 
 
 def fill_each_band(

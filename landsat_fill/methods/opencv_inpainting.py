@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo, fill_each_band, option
+from landsat_fill.methods.method import Context, MethodInfo, fill_each_band
 from landsat_fill.scene import Filled, Gaps
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,9 +64,7 @@ class Telea:
         halo_px=48,
     )
 
-    radius_px: float = field(
-        default=3.0, metadata=option("neighbourhood of a pixel that counts, in pixels", low=1, high=30)
-    )
+    radius_px: float = option(3.0, "neighbourhood of a pixel that counts, in pixels", low=1, high=30)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
@@ -92,9 +91,7 @@ class NavierStokes:
         halo_px=48,
     )
 
-    radius_px: float = field(
-        default=3.0, metadata=option("neighbourhood of a pixel that counts, in pixels", low=1, high=30)
-    )
+    radius_px: float = option(3.0, "neighbourhood of a pixel that counts, in pixels", low=1, high=30)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""

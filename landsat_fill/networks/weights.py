@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landsat_fill.errors import InputError, LandsatFillError, OutputError
-from landsat_fill.networks.catalogue import build_network, import_torch, name_of, settings_of
+from landsat_fill.errors import InputError, LandsatFillError
+from landsat_fill.networks.catalogue import build_network, import_torch, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 FORMAT = "landsat-fill/1"
-"""Marks the files that `save_network` writes."""
+"""Marks the files that `network_content` writes."""
 
 SUFFIX = ".safetensors"
 
@@ -34,7 +33,7 @@ _LONGEST_HEADER = 100_000_000
 """Bytes; the format's own limit, so that a file of another kind isn't read whole."""
 
 _OWN_KEYS = ("format", "network", "settings", "reach_px", "size_multiple_px")
-"""Metadata that `save_network` writes itself; all others are facts its caller gave."""
+"""Metadata that `network_content` writes itself; all others are facts its caller gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def read_weights_file(path: Path) -> WeightsFile:
     """Return what a file of weights says of itself.
 
     Raises:
-        InputError: If it can't be read, or `save_network` didn't write it.
+        InputError: If it can't be read, or `network_content` didn't write it.
     """
     return described(path, weights_content(path))
 
@@ -113,7 +112,7 @@ def described(path: Path, content: bytes) -> WeightsFile:
         content: What was read there.
 
     Raises:
-        InputError: If `save_network` didn't write it.
+        InputError: If `network_content` didn't write it.
     """
     header = _header(path, content)
     metadata = header.pop("__metadata__", {})
@@ -244,37 +243,23 @@ class Weights:
     path: Path
 
 
-def save_network(path: Path, network: Network, facts: Mapping[str, str] | None = None) -> None:
-    """Write a network's weights, name and settings to a safetensors file, complete or not at all.
+def network_content(network: Network, facts: Mapping[str, str] | None = None) -> bytes:
+    """Return a network's weights, name and settings as the content of a safetensors file.
 
     Args:
-        path: The file; replaced where there is one.
-        network: A network of the catalogue.
+        network: The network.
         facts: What else is to be known of it, as text by name: `trained_on`, `patch_px`, `scores`, `licence`,
             `std_factor` and so on.
-
-    Raises:
-        OutputError: If it can't be written.
-        UsageError: If the network isn't in the catalogue.
     """
     metadata = {
         **(facts or {}),
         "format": FORMAT,
-        "network": name_of(network),
+        "network": network.name,
         "settings": json.dumps(settings_of(network), sort_keys=True),
         "reach_px": str(network.reach_px),
         "size_multiple_px": str(network.size_multiple_px),
     }
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(_safetensors(network, metadata))
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"expected to write {path}, but it failed: {error.strerror}",
-            hint="check the folder and its space",
-        ) from error
+    return _safetensors(network, metadata)
 
 
 def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
@@ -283,7 +268,7 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
     Numbers of another precision than the network's are converted.
 
     Args:
-        path: A file that `save_network` wrote.
+        path: A file that `network_content` wrote.
         expected_sha256: What its sha256 must be, or None to take it as it is.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from landsat_fill.pipeline.arrays import fill_array
-    from landsat_fill.pipeline.batch import Resources, append_report, failed_input, report_path, run_jobs
+    from landsat_fill.pipeline.batch import Reports, Resources, failed_input, run_jobs
     from landsat_fill.pipeline.compose import FillCode
     from landsat_fill.pipeline.fill_scene import run_job
     from landsat_fill.pipeline.outcome import Outcome, Status, Tally
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         read_shard,
         with_actions,
     )
-    from landsat_fill.pipeline.provenance import is_ours
     from landsat_fill.pipeline.request import FillLayer, FillRequest, Flag, OutputRequest, wants_deviation
     from landsat_fill.pipeline.resources import available_bytes, choose_device, choose_devices, usable_cores
     from landsat_fill.pipeline.workers import SpareProcesses, Stop, stopping_on_signals
@@ -39,22 +38,20 @@ __all__ = [
     "Outcome",
     "OutputRequest",
     "Plan",
+    "Reports",
     "Resources",
     "Shard",
     "SpareProcesses",
     "Status",
     "Stop",
     "Tally",
-    "append_report",
     "available_bytes",
     "choose_device",
     "choose_devices",
     "failed_input",
     "fill_array",
-    "is_ours",
     "plan_jobs",
     "read_shard",
-    "report_path",
     "run_job",
     "run_jobs",
     "stopping_on_signals",
@@ -66,9 +63,8 @@ __all__ = [
 _HOMES = {
     "fill_array": "arrays",
     "Resources": "batch",
-    "append_report": "batch",
     "failed_input": "batch",
-    "report_path": "batch",
+    "Reports": "batch",
     "run_jobs": "batch",
     "usable_cores": "resources",
     "choose_device": "resources",
@@ -84,7 +80,6 @@ _HOMES = {
     "Plan": "plan",
     "plan_jobs": "plan",
     "with_actions": "plan",
-    "is_ours": "provenance",
     "FillLayer": "request",
     "FillRequest": "request",
     "Flag": "request",

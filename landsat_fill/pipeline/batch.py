@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from landsat_fill.errors import OutputError
 from landsat_fill.io import append_line
+from landsat_fill.io.atomic import read_mark
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, Job, filled_folder
-from landsat_fill.pipeline.provenance import method_options_of
+from landsat_fill.pipeline.provenance import report_row
 from landsat_fill.pipeline.workers import LOOK_AGAIN_S, TimeUpError, Waiting, WorkerPool
-from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,9 +71,9 @@ def run_jobs(
         say: Told what is waited for.
     """
     for job in jobs:
-        if job.action is not Action.FILL:
+        if job.action in (Action.SKIP, Action.REFUSE):
             on_outcome(_without_work(job))
-    to_fill = [job for job in jobs if job.action is Action.FILL]
+    to_fill = [job for job in jobs if job.action in (Action.FILL, Action.ADD)]
     waiting = Waiting(to_fill, say)
     if resources.processes <= 1 or len(to_fill) <= 1:
         given_up = _run_here(waiting, request, outputs, stop, on_outcome, on_progress)
@@ -162,23 +163,54 @@ def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Mapping[Path, Jo
     return job.target.parent / REPORT_NAME
 
 
-def append_report(path: Path, outcome: Outcome, request: FillRequest) -> None:
-    """Append the row of an outcome to a report; skipped scenes have their row already.
+class Reports:
+    """The reports of a batch, one JSON line a scene.
 
-    Raises:
-        OutputError: If the report can't be written.
+    Attributes:
+        written: The files that got a row.
+        unwritten: Those that couldn't be written, and why.
     """
-    if outcome.status is Status.SKIPPED:
-        return
-    row = outcome.as_dict()
-    row |= {
-        "options": method_options_of(request),
-        "weights": request.method.info.weights,
-        "device": request.device,
-        "version": __version__,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    append_line(path, json.dumps(row))
+
+    def __init__(self, outputs: OutputRequest, jobs: Sequence[Job], request: FillRequest) -> None:
+        self._outputs, self._request = outputs, request
+        self._jobs = {job.target: job for job in jobs}
+        self._there: dict[Path, set[tuple[object, ...]]] = {}
+        self.written: set[Path] = set()
+        self.unwritten: dict[Path, OutputError] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Append the row of an outcome; of a skipped scene only where it is missing: its run was killed."""
+        path = report_path(outcome, self._outputs, self._jobs)
+        if path is None:
+            return
+        row = outcome.row
+        if outcome.status is Status.SKIPPED:
+            mark = read_mark(outcome.target)
+            row = None if mark is None else mark.facts["row"]
+            if row is None or _key(row) in self._rows_of(path):
+                return
+        try:
+            append_line(path, json.dumps(row or report_row(outcome, self._request)))
+            self.written.add(path)
+        except OutputError as error:  # scenes matter more than their record: go on, and say so at the end
+            self.unwritten[path] = error
+
+    def _rows_of(self, path: Path) -> set[tuple[object, ...]]:
+        """Return the keys of the rows that a report had when it was first asked for."""
+        if path not in self._there:
+            self._there[path] = set()
+            with suppress(OSError):
+                for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                    with suppress(ValueError):  # a line whose writer was killed
+                        row = json.loads(line)
+                        if isinstance(row, dict):
+                            self._there[path].add(_key(row))
+        return self._there[path]
+
+
+def _key(row: Mapping[str, object]) -> tuple[object, ...]:
+    """Return what only one row of a report has, wherever it was called from."""
+    return Path(str(row.get("target"))).name, row.get("time"), row.get("seconds")
 
 
 def _given_up(job: Job, request: FillRequest) -> Outcome:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import LandsatFillError
-from landsat_fill.io import SceneReader, TakenError, open_input
+from landsat_fill.io import SceneReader, TakenError, Transaction, open_input
 from landsat_fill.methods import Context
 from landsat_fill.pipeline.compose import compose, fill_codes, kept_deviation
 from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unanswerable
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally, fill_notes, survey_notes
-from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs, claimed
+from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
+from landsat_fill.pipeline.plan import Action, with_action
+from landsat_fill.pipeline.provenance import report_row
 from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_freed_memory
 from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.survey import survey_scene
@@ -62,38 +64,44 @@ def run_job(
     """
     began = time.perf_counter()
     keep_large_blocks_apart()
-    with claimed(job, outputs) as is_to_do:
-        if not is_to_do:
+    with Transaction(job.target) as transaction:
+        job = with_action(job, outputs, request)  # it may have been done since the plan was made
+        if job.action is Action.REFUSE:
+            raise job.refusal()
+        if job.action is Action.SKIP:
             return Outcome(job.input.name, job.input.source, job.target, Status.SKIPPED)
         scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
         admit(scenes)
         tallies: list[_SceneTally] = []
         shelf = FolderShelf(job.target)
-        with JobOutputs(job, request, outputs, scenes) as written:
-            for number, scene in enumerate(scenes):
+        written = JobOutputs(job, request, outputs, scenes, transaction)
+        for number, scene in enumerate(scenes):
 
-                def report(share: float, text: str, number: int = number) -> None:
-                    on_progress((number + share) / len(scenes), text)
+            def report(share: float, text: str, number: int = number) -> None:
+                on_progress((number + share) / len(scenes), text)
 
-                answerable, unanswered = without_unanswerable(request, scene, scenes)
-                with SceneReader(scene) as reader, written.open(scene) as files:
-                    tallies.append(_fill_scene(scene, reader, files, answerable, report, shelf))
-                tallies[-1].notes += unanswered
-        shelf.clear()  # after an error it stays: the next run goes on from there
-    tally = sum((t.tally for t in tallies), Tally())
-    samples = np.concatenate([s for t in tallies for s in t.std_samples] or [np.empty(0)])
-    return Outcome(
-        name=job.input.name,
-        source=job.input.source,
-        target=job.target,
-        status=Status.FILLED if tally.filled or tally.left else Status.NO_GAPS,
-        tally=tally,
-        seconds=time.perf_counter() - began,
-        method=request.method.info.name,
-        median_std=float(np.median(samples)) if samples.size else None,
-        notes=_once(note for t in tallies for note in t.notes) + written.notes,
-        files=written.files,
-    )
+            answerable, unanswered = without_unanswerable(request, scene, scenes)
+            with SceneReader(scene) as reader, written.open(number) as files:
+                tallies.append(_fill_scene(scene, reader, files, answerable, report, shelf))
+            tallies[-1].notes += unanswered
+        tally = sum((t.tally for t in tallies), Tally())
+        samples = np.concatenate([s for t in tallies for s in t.std_samples] or [np.empty(0)])
+        outcome = Outcome(
+            name=job.input.name,
+            source=job.input.source,
+            target=job.target,
+            status=Status.FILLED if tally.filled or tally.left else Status.NO_GAPS,
+            tally=tally,
+            seconds=time.perf_counter() - began,
+            method=request.method.info.name,
+            median_std=float(np.median(samples)) if samples.size else None,
+            notes=_once(note for t in tallies for note in t.notes) + written.notes,
+            files=written.files,
+        )
+        row = report_row(outcome, request)
+        written.finish(row)
+    shelf.clear()  # after an error it stays: the next run goes on from there
+    return replace(outcome, row=row)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io import RasterProfile, RasterWriter, SceneReader, read_profile
+from landsat_fill.io import RasterProfile, SceneReader, new_raster, read_profile
 from landsat_fill.pipeline.outputs import input_files
 from landsat_fill.pipeline.resources import usable_cores
 from landsat_fill.pipeline.strips import read_blocks
@@ -57,7 +57,7 @@ def write_gap_layer(scene: Scene, target: Path, *, any_band: bool, overwrite: bo
         survey = survey_scene(reader, scene, threads=usable_cores(), on_progress=lambda _share: None)
         profile = gap_profile(scene, any_band=any_band)
         with (
-            RasterWriter(target, profile, overwrite=overwrite, protected=input_files(scene)) as writer,
+            new_raster(target, profile, overwrite=overwrite, protected=input_files(scene)) as writer,
             read_blocks(reader, height, width, STRIP_PX, 0) as blocks,
         ):
             for block in blocks:
@@ -133,7 +133,7 @@ def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | No
     observed_px = lost_px = 0
     with (
         SceneReader(scene) as reader,
-        RasterWriter(target, profile, overwrite=overwrite, protected=input_files(scene)) as writer,
+        new_raster(target, profile, overwrite=overwrite, protected=input_files(scene)) as writer,
         read_blocks(reader, height, width, STRIP_PX, 0) as blocks,
     ):
         for block in blocks:

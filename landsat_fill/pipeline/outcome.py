@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from landsat_fill.pipeline.resources import usable_cores
 from landsat_fill.pipeline.survey import Survey, survey_scene
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from landsat_fill.pipeline.request import FillRequest
@@ -80,6 +81,7 @@ class Outcome:
         error: Why it failed, or None.
         hint: What to do about that, or None.
         trace: Where in the code that was, or None.
+        row: Its row of the report, or None where that is still to be made.
     """
 
     name: str
@@ -95,11 +97,12 @@ class Outcome:
     error: str | None = None
     hint: str | None = None
     trace: str | None = None
+    row: Mapping[str, object] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return the outcome as plain values for JSON, without the trace."""
-        row = asdict(self)
-        row.pop("trace")
+        row = asdict(replace(self, row=None))
+        del row["trace"], row["row"]
         row.update(
             target=str(self.target),
             status=self.status.value,
@@ -131,6 +134,11 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[
         )
     if scene.slc_off is False and survey.geometry is not None:
         notes.append("stripes found although the scan line corrector was on that day")
+    if scene.slc_off and survey.geometry is None and not survey.has_faint_stripes:
+        notes.append(
+            "no stripes found although the scan line corrector was off that day: gaps may be missed, unless "
+            "the scene was filled before or lies in the middle of the swath"
+        )
     return tuple(notes)
 
 

@@ -1,13 +1,10 @@
-"""The files of a job: one a scene, or a product's folder that appears complete or not at all."""
+"""The files of a job: one a scene, or a product's folder; all are written into one transaction."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 import sys
-import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,67 +12,34 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from landsat_fill.errors import OutputError
+from landsat_fill.errors import cannot_write
 from landsat_fill.io import (
-    PARTIAL_MARK,
-    Claim,
     Opacity,
     RasterProfile,
     RasterWriter,
     StoredReader,
     read_profile,
-    write_text_atomically,
+    write_bytes_atomically,
 )
-from landsat_fill.io.atomic import cannot_write, refuse_target
+from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
+from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending, is_ours
 from landsat_fill.pipeline.compose import COLOURS, MEANINGS
-from landsat_fill.pipeline.plan import Action, action_for
+from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
-from landsat_fill.pipeline.provenance import DRAW_TAG, is_ours, provenance_tags
-from landsat_fill.pipeline.request import (
-    FILL_ENDING,
-    PREVIEW_ENDING,
-    STD_ENDING,
-    FillLayer,
-    OutputRequest,
-    draw_ending,
-)
+from landsat_fill.pipeline.provenance import DRAW_TAG, provenance_tags, request_facts
+from landsat_fill.pipeline.request import FillLayer, OutputRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
 
+    from landsat_fill.io.atomic import Transaction
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.scene import Scene, Window
-
-
-@contextmanager
-def claimed(job: Job, outputs: OutputRequest) -> Iterator[bool]:
-    """Yield whether the job is still to be done, holding the claim on its output all the while.
-
-    Raises:
-        TakenError: If a living process fills it.
-        OutputError: If its folder can't be made, or a file that isn't ours has come in the way.
-    """
-    try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_make(job.folder, error) from error
-    with Claim(job.target):
-        action = action_for(job.target, outputs)  # it may have been done since the plan was made
-        if action is Action.REFUSE:
-            raise job.refusal()
-        yield action is Action.FILL
-
-
-def cannot_make(folder: Path, error: OSError) -> OutputError:
-    """Return the error of a folder that can't be made or moved into place."""
-    return OutputError(
-        f"expected to write into {folder}, but got: {error.strerror}", hint="choose another folder with -o"
-    )
 
 
 class FolderShelf:
@@ -102,15 +66,7 @@ class FolderShelf:
         Raises:
             OutputError: If the disk refuses.
         """
-        target = self.folder / name
-        partial = target.with_name(f"{name}.{secrets.token_hex(4)}.partial")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content)
-            partial.replace(target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise cannot_write(target, error) from error
+        write_bytes_atomically(self.folder / name, content)
 
     def drop(self, name: str) -> None:
         """Remove what is kept under a name."""
@@ -150,9 +106,9 @@ class FilledStrip:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file that bands of a scene are written to: where, which (from 0), and how it is laid out."""
+    """A file that bands of a scene are written to: its name, which bands (from 0), and how it is laid out."""
 
-    path: Path
+    name: str
     bands: tuple[int, ...]
     profile: RasterProfile
 
@@ -167,85 +123,62 @@ class _OpenData(NamedTuple):
 
 
 class SceneOutputs:
-    """The open files of one scene."""
+    """The open files of one scene. Those that are there already are left as they are."""
 
     def __init__(
         self,
         scene: Scene,
         data: Sequence[DataFile],
-        beside: Path,
+        drawn: Sequence[DataFile],
+        stem: str,
         outputs: OutputRequest,
         tags: Mapping[str, str],
-        drawn: Sequence[DataFile] = (),
+        places: Mapping[str, Path],
     ) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
             scene: The scene.
             data: The files its bands go to.
-            beside: What the names of the layers and the picture begin with.
+            drawn: A file for each plausible fill.
+            stem: What the names of the layers and the picture begin with.
             outputs: What is wanted.
             tags: Provenance.
-            drawn: A file for each plausible fill.
+            places: Where each file is written, by its name; without those that are there already.
         """
-        self._scene, self._data, self._outputs, self._tags = scene, data, outputs, tags
-        self._drawn = drawn
-        self._protected = input_files(scene)
+        self._scene, self._outputs, self._tags, self._stem = scene, outputs, tags, stem
+        self._profile = data[0].profile
+        self._data = [file for file in data if file.name in places]
+        self._drawn = [(number, file) for number, file in enumerate(drawn, 1) if file.name in places]
+        self._places = places
         self._stack = ExitStack()
         self._writers: list[_OpenData] = []
-        self._fill_writer: RasterWriter | None = None
-        self._std_writer: RasterWriter | None = None
-        self._preview = Preview(scene) if outputs.preview else None
-        self._preview_path = beside.with_name(beside.name + PREVIEW_ENDING)
-        self._fill_path = beside.with_name(beside.name + FILL_ENDING)
-        self._std_path = beside.with_name(beside.name + STD_ENDING)
+        self._layers: dict[str, RasterWriter] = {}
+        self._preview = Preview(scene) if stem + PREVIEW in places else None
 
     @property
     def wants_std(self) -> bool:
         """Whether the standard deviation is written."""
-        return self._outputs.uncertainty
+        return self._stem + STD in self._places
 
     @property
     def draws(self) -> int:
-        """How many plausible fills are wanted."""
-        return len(self._drawn)
-
-    @property
-    def paths(self) -> list[Path]:
-        """The files that will be written."""
-        paths = [file.path for file in self._data]
-        if self._outputs.fill_layer is not FillLayer.NONE:
-            paths.append(self._fill_path)
-        if self._outputs.uncertainty:
-            paths.append(self._std_path)
-        paths += [file.path for file in self._drawn]
-        return [*paths, self._preview_path] if self._preview else paths
-
-    @property
-    def notes(self) -> list[str]:
-        """What the files can't have as their inputs had it."""
-        return [note for file in self._data for note in file.profile.notes]
+        """How many plausible fills are wanted: the last that is written decides."""
+        return max((number for number, _ in self._drawn), default=0)
 
     def __enter__(self) -> Self:
-        """Open the writers: the bands first, so that they are moved into place last."""
+        """Open the writers."""
         self._stack.__enter__()
         try:
-            for file in self._data:
-                self._writers.append(self._open(file))
-            for number, file in enumerate(self._drawn, start=1):
+            for number, file in [*((0, file) for file in self._data), *self._drawn]:
                 self._writers.append(self._open(file, number))
-            profile = self._data[0].profile
             names = [band.name for band in self._scene.bands]
-            if self._outputs.fill_layer is not FillLayer.NONE:
-                self._fill_writer = self._writer(self._fill_path, self._fill_profile(profile, names))
-            if self._outputs.uncertainty:
-                std = profile.layer("float32", nodata=float("nan"), descriptions=[f"{n} std" for n in names])
-                self._std_writer = self._writer(self._std_path, std)
-            if self._preview is not None:
-                refuse_target(
-                    self._preview_path, overwrite=self._outputs.overwrite, protected=self._protected
-                )
-                self._stack.push(self._draw)
+            if self._stem + FILL in self._places:
+                self._layers[FILL] = self._writer(self._stem + FILL, self._fill_profile(names))
+            if self.wants_std:
+                described = [f"{name} std" for name in names]
+                std = self._profile.layer("float32", nodata=float("nan"), descriptions=described)
+                self._layers[STD] = self._writer(self._stem + STD, std)
         except BaseException:
             self._stack.__exit__(*sys.exc_info())
             raise
@@ -254,8 +187,10 @@ class SceneOutputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the files, the bands last; after an error leave nothing."""
+        """Finish the files, unless there was an error."""
         self._stack.__exit__(kind, error, trace)
+        if kind is None and self._preview is not None:
+            self._preview.write(self._places[self._stem + PREVIEW])
 
     def write(self, strip: FilledStrip) -> None:
         """Write a strip to all files."""
@@ -266,48 +201,44 @@ class SceneOutputs:
                 stored.read_opacity(strip.window), np.asarray(strip.done[bands].any(axis=0))
             )
             writer.write(values[draw][bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
-        if self._fill_writer is not None:
+        if FILL in self._layers:
             codes = strip.codes
             if self._outputs.fill_layer is FillLayer.SCENE:
                 codes = codes.max(axis=0, keepdims=True)
-            self._fill_writer.write(codes, strip.window)
-        if self._std_writer is not None and strip.std is not None:
-            self._std_writer.write(strip.std, strip.window)
+            self._layers[FILL].write(codes, strip.window)
+        if STD in self._layers and strip.std is not None:
+            self._layers[STD].write(strip.std, strip.window)
         if self._preview is not None:
             self._preview.add(strip.window, strip.stored, strip.observed, strip.values, strip.known)
 
-    def _draw(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write the picture, unless there was an error."""
-        if kind is None and self._preview is not None:
-            self._preview.write(self._preview_path)
-
-    def _open(self, file: DataFile, draw: int = 0) -> _OpenData:
+    def _open(self, file: DataFile, draw: int) -> _OpenData:
         """Return an open file of bands: of the fill, or from 1 on of a plausible one."""
         stored = self._stack.enter_context(StoredReader(self._scene.bands[file.bands[0]].dataset))
-        told = {DRAW_TAG: f"{draw} of {self.draws}"} if draw else {}
-        writer = self._writer(file.path, file.profile.without_statistics(), told)
+        told = {DRAW_TAG: f"{draw} of {self._outputs.draws}"} if draw else {}
+        writer = self._writer(file.name, file.profile.without_statistics(), told)
         return _OpenData(file, draw, writer, stored)
 
     def _writer(
-        self, path: Path, profile: RasterProfile, told: Mapping[str, str] = MappingProxyType({})
+        self, name: str, profile: RasterProfile, told: Mapping[str, str] = MappingProxyType({})
     ) -> RasterWriter:
         writer = RasterWriter(
-            path,
+            self._places[name],
             profile,
-            overwrite=self._outputs.overwrite or (path.exists() and is_ours(path)),
             creation_options=self._outputs.creation_options,
-            protected=self._protected,
             cog=self._outputs.cog or None,
             tags={**self._tags, **told},
         )
         return self._stack.enter_context(writer)
 
-    def _fill_profile(self, profile: RasterProfile, names: Sequence[str]) -> RasterProfile:
+    def _fill_profile(self, names: Sequence[str]) -> RasterProfile:
         meanings = {f"CODE_{code.value}": text for code, text in MEANINGS.items()}
         if self._outputs.fill_layer is FillLayer.BANDS:
-            return profile.layer("uint8", nodata=0, descriptions=[f"{n} fill" for n in names], tags=meanings)
+            described = [f"{name} fill" for name in names]
+            return self._profile.layer("uint8", nodata=0, descriptions=described, tags=meanings)
         colours = {code.value: colour for code, colour in COLOURS.items()}
-        return profile.layer("uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags=meanings)
+        return self._profile.layer(
+            "uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags=meanings
+        )
 
 
 def input_files(scene: Scene) -> list[Path]:
@@ -336,10 +267,7 @@ def opaque_where(opacity: Opacity, done: NDArray[np.bool_]) -> Opacity:
 
 
 class JobOutputs:
-    """All files of a job. A product's new folder appears complete, or not at all.
-
-    Whoever enters holds the claim on the job's target: folders in the making that are found are of the dead.
-    """
+    """All files of a job, in the transaction on its target."""
 
     def __init__(
         self,
@@ -347,114 +275,166 @@ class JobOutputs:
         request: FillRequest,
         outputs: OutputRequest,
         scenes: Sequence[Scene],
+        transaction: Transaction,
     ) -> None:
-        self._job, self._outputs, self._scenes = job, outputs, scenes
+        """Prepare the staging folder.
+
+        Args:
+            job: What is read and where it goes; its action says whether to write all files or to add layers.
+            request: How it is filled.
+            outputs: The form of the outputs.
+            scenes: The scenes of the input.
+            transaction: The entered transaction on the job's target.
+
+        Raises:
+            OutputError: If a file is in the way that isn't ours, or nothing can be written there.
+        """
+        self._job, self._request, self._outputs, self._scenes = job, request, outputs, scenes
+        self._transaction = transaction
         self._tags = provenance_tags(request, job.input.source)
-        self._nodata = request.nodata
-        self._folder = job.folder
-        self._files: list[Path] = []
-        self._notes: list[str] = []
-
-    def __enter__(self) -> Self:
-        """Make the folder the files are written to.
-
-        Raises:
-            OutputError: If it can't be made.
-        """
-        final = self._job.folder
+        self._before = read_mark(job.target)
+        self._suffixes = scene_suffixes(scenes)
+        self._data = [self._data_files(*pair) for pair in zip(scenes, self._suffixes, strict=True)]
+        self._drawn = [self._drawn_files(*pair) for pair in zip(scenes, self._suffixes, strict=True)]
+        self._protected = [file for scene in scenes for file in input_files(scene)]
+        self._place = transaction.folder / job.target.name if job.is_folder else transaction.folder
         try:
-            (final.parent if self._job.is_folder else final).mkdir(parents=True, exist_ok=True)
-            if self._job.is_folder and not final.exists():
-                for stale in final.parent.glob(f".{final.name}.*{PARTIAL_MARK}"):
-                    shutil.rmtree(stale, ignore_errors=True)
-                self._folder = Path(
-                    tempfile.mkdtemp(prefix=f".{final.name}.", suffix=PARTIAL_MARK, dir=final.parent)
-                )
-                self._folder.chmod(0o777 & ~_umask())
+            self._place.mkdir(exist_ok=True)
         except OSError as error:
-            raise cannot_make(final, error) from error
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Move a new folder into place, or take it away after an error.
-
-        Raises:
-            OutputError: If it can't be moved.
-        """
-        if self._folder == self._job.folder:
-            return
-        if kind is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            return
-        try:
-            for scene in self._scenes:
-                for name, text in scene.documents.items():
-                    write_text_atomically(self._folder / Path(name).name, text)
-            self._folder.rename(self._job.folder)
-        except BaseException as failure:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if isinstance(failure, OSError):
-                raise cannot_make(self._job.folder, failure) from failure
-            raise
+            raise cannot_write(job.target, error) from error
+        self._names = [name for number in range(len(scenes)) for name in self._names_of(number)]
+        wanted = {Path(name).name for name in self._missing()}
+        self._places = {name: self._place / name for name in self._names if name in wanted}
+        self._refuse_foreign()
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files written, where they ended up."""
-        return tuple(self._job.folder / file.relative_to(self._folder) for file in self._files)
+        """The files of the job, where they end up."""
+        return tuple(self._job.folder / name for name in self._names)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the files can't have as their inputs had it."""
-        return tuple(dict.fromkeys(self._notes))
+        """What the files can't have as their inputs had it, and which files were added."""
+        notes = dict.fromkeys(note for data in self._data for file in data for note in file.profile.notes)
+        if self._job.action is Action.ADD:
+            notes[f"added {', '.join(sorted(self._places))}; the rest was there already"] = None
+        return tuple(notes)
 
-    def open(self, scene: Scene) -> SceneOutputs:
-        """Return the outputs of one scene of the job, to be used in a `with` statement."""
-        data, drawn = self._data_files(scene), self._drawn_files(scene)
-        files = SceneOutputs(scene, data, self._beside(scene), self._outputs, self._tags, drawn)
-        self._files += files.paths
-        self._notes += files.notes
-        return files
+    def open(self, number: int) -> SceneOutputs:
+        """Return the outputs of a scene of the job, counted from 0, to be used in a `with` statement."""
+        return SceneOutputs(
+            self._scenes[number],
+            self._data[number],
+            self._drawn[number],
+            self._job.stem + self._suffixes[number],
+            self._outputs,
+            self._tags,
+            self._places,
+        )
 
-    def _data_files(self, scene: Scene) -> list[DataFile]:
+    def finish(self, row: Mapping[str, object]) -> None:
+        """Write what belongs beside the bands, and let the transaction mark the outputs as complete.
+
+        Args:
+            row: The row of the report.
+
+        Raises:
+            OutputError: If a file has come in the way, or the disk refuses.
+        """
+        job, transaction = self._job, self._transaction
+        documents = {
+            Path(name).name: text
+            for scene in self._scenes
+            for name, text in scene.documents.items()
+            if job.is_folder and job.action is Action.FILL
+        }
+        try:
+            for name, text in documents.items():
+                (self._place / name).write_text(text, encoding="utf-8", newline="")
+        except OSError as error:
+            raise cannot_write(self._place / name, error) from error
+        self._refuse_foreign()
+        transaction.adds = job.action is Action.ADD
+        if job.action is Action.FILL:
+            self._replace({*self._names, *documents})
+        asked = request_facts(job.input, self._request, self._outputs)
+        layers = set(job.layer_names(self._outputs, self._suffixes))
+        if self._before is not None and transaction.adds:
+            layers.update(self._before.facts["layers"])
+            if self._outputs.fill_layer is FillLayer.NONE:
+                asked["fill layer"] = self._before.facts["request"]["fill layer"]
+        transaction.facts = {
+            "request": asked,
+            "scenes": self._suffixes,
+            "layers": sorted(layers),
+            "row": row,
+        }
+
+    def _replace(self, new: set[str]) -> None:
+        """Say what becomes of an earlier run's files, and of other files in the folder of a product."""
+        job, old = self._job, set[str]()
+        if self._before is not None:
+            old = {Path(name).name for name in self._before.sizes.keys() - self._before.differing().keys()}
+        elif job.target.exists():
+            beside = (job.folder / (job.stem + end) for end in (FILL, STD, *map(draw_ending, range(1, 100))))
+            there = job.folder.iterdir() if job.is_folder else beside
+            old = {path.name for path in there if path.is_file() and is_ours(path)}
+        if not job.is_folder:
+            self._transaction.removed = sorted(old - new)
+        elif job.target.is_dir():
+            names = {path.name for path in job.target.iterdir()}
+            self._transaction.kept = sorted(names - old - new - {MARK_NAME})
+
+    def _missing(self) -> set[str]:
+        """Return the files to be written, by their paths from the target's folder."""
+        if self._job.action is Action.ADD and self._before is not None:
+            return missing_layers(self._job, self._outputs, self._before)
+        return set(self._names)
+
+    def _refuse_foreign(self) -> None:
+        """Raise OutputError if a file is in the way that isn't an output of an earlier run."""
+        if self._job.is_folder and self._job.action is Action.FILL:
+            return  # the folder is replaced as a whole
+        ours = set() if self._before is None else {Path(name).name for name in self._before.sizes}
+        for name in self._places:
+            path = self._job.folder / name
+            overwrite = self._outputs.overwrite or name in ours or (path.exists() and is_ours(path))
+            refuse_target(path, overwrite=overwrite, protected=self._protected)
+
+    def _names_of(self, number: int) -> list[str]:
+        """Return the names of the files of a scene, the bands first."""
+        stem = self._job.stem + self._suffixes[number]
+        data = [file.name for file in self._data[number]]
+        return [*data, *(stem + ending for ending in self._outputs.layer_endings)]
+
+    def _data_files(self, scene: Scene, suffix: str) -> list[DataFile]:
         """Return the files the bands of a scene are written to."""
         if self._job.is_folder:
             return [
                 DataFile(
-                    self._folder / (band.file_name or Path(band.dataset).name),
+                    band.file_name or Path(band.dataset).name,
                     (number,),
                     self._told(read_profile(band.dataset)),
                 )
                 for number, band in enumerate(scene.bands)
             ]
         target = self._job.target
-        target = target.with_name(f"{target.stem}{self._suffix(scene)}{target.suffix}")
-        return [DataFile(target, tuple(range(len(scene.bands))), self._told(stacked_profile(scene)))]
+        name = f"{target.stem}{suffix}{target.suffix}"
+        return [DataFile(name, tuple(range(len(scene.bands))), self._told(stacked_profile(scene)))]
 
-    def _drawn_files(self, scene: Scene) -> list[DataFile]:
+    def _drawn_files(self, scene: Scene, suffix: str) -> list[DataFile]:
         """Return the files the plausible fills of a scene are written to: one each, with all bands."""
         if not self._outputs.draws:
             return []
-        beside, bands = self._beside(scene), tuple(range(len(scene.bands)))
+        stem, bands = self._job.stem + suffix, tuple(range(len(scene.bands)))
         profile = self._told(stacked_profile(scene))
-        paths = [
-            beside.with_name(beside.name + draw_ending(number + 1)) for number in range(self._outputs.draws)
-        ]
-        return [DataFile(path, bands, profile) for path in paths]
+        names = [stem + draw_ending(number + 1) for number in range(self._outputs.draws)]
+        return [DataFile(name, bands, profile) for name in names]
 
     def _told(self, profile: RasterProfile) -> RasterProfile:
         """Return the profile with the nodata number that the user gave, who knows better than the file."""
-        return profile if self._nodata is None else replace(profile, nodata=self._nodata)
-
-    def _beside(self, scene: Scene) -> Path:
-        """Return what the names of the layers and the picture begin with."""
-        return self._folder / (self._job.stem + self._suffix(scene))
-
-    def _suffix(self, scene: Scene) -> str:
-        """Return what tells the files of a scene from those of the job's first."""
-        number = next(n for n, one in enumerate(self._scenes) if one is scene)
-        return scene_suffixes(self._scenes)[number]
+        nodata = self._request.nodata
+        return profile if nodata is None else replace(profile, nodata=nodata)
 
 
 def scene_suffixes(scenes: Sequence[Scene]) -> list[str]:
@@ -480,9 +460,3 @@ def stacked_profile(scene: Scene) -> RasterProfile:
         for band, colour in zip(scene.bands, ["gray", *["undefined"] * (len(scene.bands) - 1)], strict=True)
     )
     return replace(profile, bands=bands)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -14,9 +14,11 @@ from landsat_fill.io import (
     RasterWriter,
     SceneReader,
     StoredReader,
+    Transaction,
+    new_raster,
     read_profile,
-    write_text_atomically,
 )
+from landsat_fill.io.atomic import refuse_target
 from landsat_fill.pipeline.outputs import input_files, stacked_profile
 from landsat_fill.pipeline.strips import read_blocks
 from landsat_fill.scene import Window, strip_windows, tile_windows
@@ -60,7 +62,7 @@ def cut_scene(
     height, width = scene.grid.height, scene.grid.width
     entries = []
     one_file = len({band.dataset for band in scene.bands}) == 1
-    with ExitStack() as opened:
+    with Transaction(folder / MANIFEST_NAME) as new, ExitStack() as opened:
         reader = opened.enter_context(SceneReader(scene))
         stored = opened.enter_context(StoredReader(scene.bands[0].dataset) if one_file else nullcontext())
         for block in opened.enter_context(read_blocks(reader, height, width, size_px, 0)):
@@ -74,9 +76,8 @@ def cut_scene(
                     block_height=window.height,
                     block_width=window.width,
                 )
-                with RasterWriter(
-                    folder / name, patch, overwrite=overwrite, protected=protected, cog=False
-                ) as writer:
+                refuse_target(folder / name, overwrite=overwrite, protected=protected)
+                with RasterWriter(new.folder / name, patch, cog=False) as writer:
                     writer.write(
                         block.values[:, *inner],
                         replace(window, row=0, col=0),
@@ -85,17 +86,19 @@ def cut_scene(
                     )
                 entries.append({"file": name, "row": window.row, "col": window.col})
             on_progress((block.strip.row + block.strip.height) / height)
-    bare = replace(profile, overviews=(), sparse=True, cloud_optimized=False)
-    with RasterWriter(folder / TEMPLATE_NAME, bare, overwrite=overwrite, protected=protected, cog=False):
-        pass
-    manifest = {
-        "landsat_fill": __version__,
-        "scene": scene.name,
-        "size_px": size_px,
-        "profile": {name: getattr(profile, name) for name in _KEPT_ASIDE},
-        "patches": entries,
-    }
-    write_text_atomically(folder / MANIFEST_NAME, json.dumps(manifest, indent=1) + "\n")
+        bare = replace(profile, overviews=(), sparse=True, cloud_optimized=False)
+        refuse_target(folder / TEMPLATE_NAME, overwrite=overwrite, protected=protected)
+        with RasterWriter(new.folder / TEMPLATE_NAME, bare, cog=False):
+            pass
+        manifest = {
+            "landsat_fill": __version__,
+            "scene": scene.name,
+            "size_px": size_px,
+            "profile": {name: getattr(profile, name) for name in _KEPT_ASIDE},
+            "patches": entries,
+        }
+        text = json.dumps(manifest, indent=1) + "\n"
+        (new.folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
     return len(entries)
 
 
@@ -122,7 +125,7 @@ def join_patches(folder: Path, target: Path, *, overwrite: bool, on_progress: Ca
     files = {(entry["row"], entry["col"]): folder / entry["file"] for entry in manifest["patches"]}
     size_px = manifest["size_px"]
     protected = [folder / TEMPLATE_NAME, *files.values()]
-    with RasterWriter(target, profile, overwrite=overwrite, protected=protected) as writer:
+    with new_raster(target, profile, overwrite=overwrite, protected=protected) as writer:
         for strip in strip_windows(profile.height, profile.width, size_px):
             for window in tile_windows(strip, size_px):
                 _join_one(writer, profile, files.get((window.row, window.col)), window)

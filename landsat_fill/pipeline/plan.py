@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from landsat_fill.errors import InputError, OutputError, UsageError
 from landsat_fill.io import Input, InputKind
-from landsat_fill.pipeline.provenance import is_ours
+from landsat_fill.io.atomic import Mark, read_mark, settle
+from landsat_fill.io.output_names import is_ours, output_stem
+from landsat_fill.pipeline.provenance import differences, request_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from landsat_fill.pipeline.request import OutputRequest
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
 T = TypeVar("T")
@@ -61,6 +63,7 @@ class Action(Enum):
     """What a job will do."""
 
     FILL = "fill"
+    ADD = "add"
     SKIP = "skip"
     REFUSE = "refuse"
 
@@ -73,13 +76,16 @@ class Job:
         input: What is read.
         target: The file written, or the folder for a product that stays a folder of bands.
         is_folder: Whether the target is a folder.
-        action: Fill it, skip it because it is done, or refuse because a file is in the way.
+        action: Fill it, add the layers that are missing, skip it because it is done, or refuse because
+            something else is in the way.
+        reason: Why it is refused.
     """
 
     input: Input
     target: Path
     is_folder: bool
     action: Action = Action.FILL
+    reason: str = ""
 
     @property
     def folder(self) -> Path:
@@ -89,10 +95,25 @@ class Job:
     @property
     def stem(self) -> str:
         """What the names of the layers and the picture begin with."""
-        return self.input.name if self.is_folder else self.target.stem.removesuffix("_filled")
+        return self.input.name if self.is_folder else output_stem(self.target.name)
+
+    def layer_names(self, outputs: OutputRequest, suffixes: Iterable[str] = ("",)) -> list[str]:
+        """Return the layers and pictures that are wanted, by their paths from the target's folder.
+
+        Args:
+            outputs: What is wanted.
+            suffixes: What tells the scenes of the job apart in names.
+        """
+        place = f"{self.target.name}/" if self.is_folder else ""
+        return [f"{place}{self.stem}{suffix}{end}" for suffix in suffixes for end in outputs.layer_endings]
 
     def refusal(self) -> OutputError:
         """Return the error of a job whose target is there already."""
+        if self.reason:
+            return OutputError(
+                f"expected {self.target} to be filled as asked, but it is there already: {self.reason}",
+                hint="replace it with --overwrite, or give another -o or --name",
+            )
         whose = "" if self.action is Action.SKIP else " that landsat-fill didn't write"
         return OutputError(
             f"expected no file at {self.target}, but there is one{whose}",
@@ -117,49 +138,94 @@ class Plan:
     targets: Mapping[str, Path] = field(default_factory=dict)
 
 
-def plan_jobs(inputs: Sequence[Input], request: OutputRequest, shard: Shard = WHOLE) -> list[Job]:
-    """Return a job for each input, in their order; of several, outputs of landsat-fill are passed over.
+def plan_jobs(
+    inputs: Sequence[Input],
+    outputs: OutputRequest,
+    shard: Shard = WHOLE,
+    *,
+    request: FillRequest | None = None,
+) -> list[Job]:
+    """Return a job for each input, in their order.
 
     Args:
         inputs: What is to be filled.
-        request: The form of the outputs.
+        outputs: The form of the outputs.
         shard: Which of the jobs are wanted.
+        request: How they are to be filled; None where an output counts as done however it was filled.
 
     Raises:
         UsageError: If two inputs would be written to one output, an output is an input, or a single file
             is asked for although there are several.
     """
-    if "{name}" not in request.name and len(inputs) > 1:
+    if "{name}" not in outputs.name and len(inputs) > 1:
         raise UsageError(
-            f"expected --name to contain {{name}} for {len(inputs)} inputs, but got {request.name!r}",
+            f"expected --name to contain {{name}} for {len(inputs)} inputs, but got {outputs.name!r}",
             hint="for example --name '{name}_filled'",
         )
-    if len(inputs) > 1:  # a glob finds yesterday's outputs, too; one that is named alone is meant
-        inputs = [one for one in inputs if not _is_output(one)]
-    jobs = [_job(one, request, alone=len(inputs) == 1) for one in inputs]
-    _refuse_shared_targets(jobs, request.layer_endings)
-    return with_actions(shard.of(jobs), request)
+    jobs = [_job(one, outputs, alone=len(inputs) == 1) for one in inputs]
+    _refuse_shared_targets(jobs, outputs)
+    return with_actions(shard.of(jobs), outputs, request)
 
 
-def with_actions(jobs: Iterable[Job], request: OutputRequest) -> list[Job]:
+def with_actions(
+    jobs: Iterable[Job], outputs: OutputRequest, request: FillRequest | None = None
+) -> list[Job]:
     """Return the jobs, each with what its target as it is now makes of it."""
-    return [replace(job, action=action_for(job.target, request)) for job in jobs]
+    return [with_action(job, outputs, request) for job in jobs]
 
 
-def action_for(target: Path, request: OutputRequest) -> Action:
-    """Return what is to be done about a target, which may be there already."""
+def with_action(job: Job, outputs: OutputRequest, request: FillRequest | None = None) -> Job:
+    """Return the job with what is to be done about its target, which may be there already."""
+    settle(job.target)
+    mark = read_mark(job.target)
+    if mark is None:
+        return replace(job, action=_action_without_mark(job.target, outputs))
+    asked = None if request is None else request_facts(job.input, request, outputs)
+    other = [] if asked is None else differences(mark.facts["request"], asked)
+    differing = mark.differing()
+    layers = set(mark.facts["layers"])
+    if outputs.overwrite:
+        is_done = outputs.done_since_ns is not None and mark.time_ns >= outputs.done_since_ns
+        return replace(job, action=Action.FILL if other or differing or not is_done else Action.SKIP)
+    for name, size in differing.items():
+        if size is not None:
+            reason = f"{name} has {size:,} bytes, but {mark.sizes[name]:,} were written"
+            return replace(job, action=Action.REFUSE, reason=reason)
+    if not layers.issuperset(differing):  # more than a layer was removed
+        return replace(job, action=Action.FILL)
+    if other:
+        return replace(job, action=Action.REFUSE, reason="; ".join(other))
+    return replace(job, action=Action.ADD if missing_layers(job, outputs, mark) else Action.SKIP)
+
+
+def is_done(target: Path, since_ns: int | None = None) -> bool:
+    """Return whether landsat-fill made the outputs at a target, all of them but for layers removed later.
+
+    Args:
+        target: The file or folder.
+        since_ns: Outputs of that time or later count; None for all.
+    """
+    settle(target)
+    mark = read_mark(target)
+    if mark is None:
+        return target.exists() and is_ours(target) and target.stat().st_mtime_ns >= (since_ns or 0)
+    return set(mark.facts["layers"]).issuperset(mark.differing()) and mark.time_ns >= (since_ns or 0)
+
+
+def missing_layers(job: Job, outputs: OutputRequest, mark: Mark) -> set[str]:
+    """Return the layers and pictures that are wanted and missing, by their paths from the target's folder."""
+    there = mark.sizes.keys() - mark.differing().keys()
+    return set(job.layer_names(outputs, mark.facts["scenes"])) - there
+
+
+def _action_without_mark(target: Path, outputs: OutputRequest) -> Action:
+    """Return what is to be done about a target that a version without marks wrote, or another program."""
+    if outputs.overwrite:
+        since_ns = outputs.done_since_ns
+        return Action.SKIP if since_ns is not None and is_done(target, since_ns) else Action.FILL
     if not target.exists():
         return Action.FILL
-    if request.overwrite:
-        since_ns = request.done_since_ns
-        is_done = since_ns is not None and target.stat().st_mtime_ns >= since_ns and is_ours(target)
-        return Action.SKIP if is_done else Action.FILL
     return Action.SKIP if is_ours(target) else Action.REFUSE
-
-
-def _is_output(one: Input) -> bool:
-    """Return whether an input is a file that landsat-fill wrote."""
-    return one.kind is InputKind.RASTER and _is_local(one) and is_ours(Path(one.source))
 
 
 def _is_local(one: Input) -> bool:
@@ -198,6 +264,8 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
         return (asked or filled_folder(one.root)) / source.parent.relative_to(one.root) / name
     if asked is not None:
         return asked / name
+    if one.container is not None:
+        return one.container.parent / name
     if not _is_local(one):
         return Path(name)
     return (source.parent if source.name else source.resolve().parent) / name
@@ -209,13 +277,12 @@ def filled_folder(root: Path) -> Path:
     return root.with_name(root.name + "_filled") if root.name else whole.with_name(whole.name + "_filled")
 
 
-def _refuse_shared_targets(jobs: Sequence[Job], layer_endings: Sequence[str]) -> None:
+def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
     """Raise if two jobs share a file they write, or one writes onto any input."""
     by_target: dict[Path, list[str]] = defaultdict(list)
     for job in jobs:
-        layers = [] if job.is_folder else [job.target.with_name(job.stem + end) for end in layer_endings]
-        for file in (job.target, *layers):
-            by_target[file.resolve()].append(job.input.source)
+        for name in (job.target.name, *([] if job.is_folder else job.layer_names(outputs))):
+            by_target[job.target.with_name(name).resolve()].append(job.input.source)
     for target, sources in by_target.items():
         if len(sources) > 1:
             raise UsageError(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landsat_fill.errors import cannot_write
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -68,15 +70,16 @@ class Preview:
         """
         import cv2
 
-        from landsat_fill.io import write_bytes_atomically
-
         limits = [_limits(band) for band in self._before]
         panels = [_stretched(cube, limits) for cube in (self._before, self._after)]
         rows = panels[0].shape[0]
         seam = np.full((rows, SEAM_PX, 3), 255, np.uint8)
         picture = np.concatenate([panels[0], seam, panels[1]], axis=1)
         _, encoded = cv2.imencode(".png", picture[..., ::-1])  # OpenCV stores blue first
-        write_bytes_atomically(path, encoded.tobytes())
+        try:
+            path.write_bytes(encoded.tobytes())
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
 
 def natural_colour(scene: Scene) -> list[int]:

@@ -1,22 +1,25 @@
-"""Which tool, method and options made a file: written into its tags, and read back."""
+"""Which tool, method and options made an output: for its tags and its mark, and how two requests differ."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from landsat_fill.io import tiff_metadata
+from landsat_fill.io.output_names import VERSION_TAG
+from landsat_fill.pipeline.request import FillLayer
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
-    from landsat_fill.pipeline.request import FillRequest
+    from collections.abc import Mapping
+
+    from landsat_fill.io import Input
+    from landsat_fill.pipeline.outcome import Outcome
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
-VERSION_TAG = "LANDSAT_FILL_VERSION"
-GDAL_SIDE_SUFFIX = ".aux.xml"
-"""Where GDAL keeps tags that it can't put into the file, those of `--co PROFILE=BASELINE` for one."""
 DRAW_TAG = "LANDSAT_FILL_DRAW"
 
 
@@ -47,23 +50,73 @@ def method_options_of(request: FillRequest) -> dict[str, object]:
     return asdict(request.method)  # type: ignore[call-overload, no-any-return]
 
 
-def is_ours(path: Path) -> bool:
-    """Return whether landsat-fill wrote the file, or the GeoTIFFs in the folder."""
-    if path.is_dir():
-        return any(
-            is_ours(file) for file in sorted(path.iterdir()) if file.suffix.lower() in (".tif", ".tiff")
-        )
-    # Told without GDAL where that can be: a batch asks it of thousands of files before it begins.
-    metadata = tiff_metadata(path)
-    if metadata is not None and f'<Item name="{VERSION_TAG}"' in metadata:
-        return True
-    if metadata is not None and not path.with_name(path.name + GDAL_SIDE_SUFFIX).exists():
-        return False
-    import rasterio
-    from rasterio.errors import RasterioError
+def report_row(outcome: Outcome, request: FillRequest) -> dict[str, object]:
+    """Return the row of the report for what became of a job just now."""
+    return outcome.as_dict() | {
+        "options": method_options_of(request),
+        "weights": request.method.info.weights,
+        "device": request.device,
+        "version": __version__,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
-    try:
-        with rasterio.open(path) as dataset:
-            return VERSION_TAG in dataset.tags()
-    except RasterioError:
-        return False
+
+def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) -> dict[str, Any]:
+    """Return all that decides what an output holds, by names for people, as values for JSON."""
+    source = Path(given.source)
+    return {
+        "source": given.product or source.name,
+        "bytes of the source": source.stat().st_size if source.is_file() else None,
+        "bands": None if request.bands is None else sorted(request.bands),
+        "nodata": None if request.nodata is None else str(request.nodata),
+        "holes": request.holes.value,
+        "largest gap": request.largest_gap_px,
+        "distrusted": sorted(flag.value for flag in request.distrusted),
+        "refilled": sorted(flag.value for flag in request.refilled),
+        "method": request.method.info.name,
+        "options": {name: value for name, value in method_options_of(request).items() if name != "weights"},
+        "weights": request.method.info.weights,
+        "seed": request.seed,
+        "stack": outputs.stack,
+        "fill layer": outputs.fill_layer.value,
+        "cloud optimised": outputs.cog,
+        "creation options": dict(outputs.creation_options),
+    }
+
+
+def differences(made: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Return in which ways an output differs from what is asked, in words.
+
+    Args:
+        made: The facts of the request that made it, from its mark.
+        asked: The facts of the request now.
+    """
+    passed_over = {name for name in asked if name not in made}
+    if made.get("method") != asked["method"]:
+        passed_over |= {"options", "weights"}
+    if None in (made.get("bytes of the source"), asked["bytes of the source"]):  # a folder, a URL
+        passed_over.add("bytes of the source")
+    if FillLayer.NONE.value in (
+        made.get("fill layer"),
+        asked["fill layer"],
+    ):  # nothing there, or nothing asked
+        passed_over.add("fill layer")
+    found = []
+    for name, wanted in asked.items():
+        there = made.get(name)
+        if name in passed_over or there == wanted:
+            continue
+        if isinstance(wanted, dict) and isinstance(there, dict):
+            names = sorted({*wanted, *there})
+            found += [
+                _difference(n, there.get(n), wanted.get(n)) for n in names if there.get(n) != wanted.get(n)
+            ]
+        else:
+            found.append(_difference(name, there, wanted))
+    return found
+
+
+def _difference(name: str, there: object, wanted: object) -> str:
+    texts = [", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in (there, wanted)]
+    made, asked = ("none" if text in ("", "None") else text for text in texts)
+    return f"{name}: {made}, but {asked} is asked"

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING
 
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.holes import Holes
+from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from landsat_fill.methods import FillMethod, MethodInfo
-
-
-FILL_ENDING, STD_ENDING, PREVIEW_ENDING = "_fill.tif", "_std.tif", ".png"
-"""How the names of the layers end: what was filled, the standard deviation, the picture."""
-
-
-def draw_ending(number: int) -> str:
-    """Return how the name of a plausible fill ends; the first is number 1."""
-    return f"_draw{number}.tif"
 
 
 class Flag(Enum):
@@ -85,7 +77,7 @@ class OutputRequest:
         uncertainty: Write the standard deviation beside each output.
         preview: Write a PNG of before and after beside each output.
         overwrite: Replace outputs that exist.
-        done_since_ns: Outputs of that time or later are done, even so; None for none. Lets a run that
+        done_since_ns: Outputs of that time or later aren't replaced; None to replace all. Lets a run that
             replaces outputs go on where it stopped.
         cog: Write cloud-optimised GeoTIFFs.
         creation_options: GDAL creation options that replace the input's.
@@ -110,12 +102,12 @@ class OutputRequest:
     def layer_endings(self) -> tuple[str, ...]:
         """How the names of the files end that are written beside each output."""
         wanted = {
-            FILL_ENDING: self.fill_layer is not FillLayer.NONE,
-            STD_ENDING: self.uncertainty,
-            PREVIEW_ENDING: self.preview,
+            FILL: self.fill_layer is not FillLayer.NONE,
+            STD: self.uncertainty,
+            **{draw_ending(number + 1): True for number in range(self.draws)},
+            PREVIEW: self.preview,
         }
-        layers = tuple(ending for ending, is_wanted in wanted.items() if is_wanted)
-        return layers + tuple(draw_ending(number + 1) for number in range(self.draws))
+        return tuple(ending for ending, is_wanted in wanted.items() if is_wanted)
 
 
 def wants_deviation(asked: bool | None, info: MethodInfo) -> bool:

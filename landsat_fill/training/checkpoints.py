@@ -13,8 +13,10 @@ import torch
 
 from landsat_fill.errors import InputError
 from landsat_fill.io.atomic import write_bytes_atomically
+from landsat_fill.networks.weights import network_content
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -116,6 +118,21 @@ class Parts:
     average: WeightAverage
     optimiser: Optimizer
     progress: Progress
+
+
+def save_network(path: Path, network: Network, facts: Mapping[str, str] | None = None) -> None:
+    """Write a network's weights, name and settings to a safetensors file, whole or not at all.
+
+    Args:
+        path: The file; replaced where there is one.
+        network: A network of the catalogue.
+        facts: As of `network_content`.
+
+    Raises:
+        OutputError: If it can't be written.
+        UsageError: If the network isn't in the catalogue.
+    """
+    write_bytes_atomically(path, network_content(network, facts))
 
 
 def save_checkpoint(path: Path, parts: Parts) -> None:

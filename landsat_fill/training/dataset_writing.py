@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
 from landsat_fill.errors import InputError, LandsatFillError, OutputError, UsageError
-from landsat_fill.io import SceneReader
+from landsat_fill.io import SceneReader, Transaction
 from landsat_fill.scene import Window
 from landsat_fill.training.dataset import DEFAULT_FOLDS, require_size
 from landsat_fill.training.dataset_manifest import MANIFEST_NAME, BandFacts, GapFacts, Manifest, SceneFacts
@@ -294,7 +292,9 @@ def write_dataset(
     def progress(done: int, name: str) -> Callable[[float], None]:
         return lambda share: None if on_progress is None else on_progress((done + share) / steps, name)
 
-    with _folder_moved_into_place(target) as folder:
+    with Transaction(target, "wait for it, or choose another folder with --output") as new:
+        folder = new.folder / new.target.name
+        folder.mkdir()
         cut: list[tuple[Scene, SceneFacts]] = []
         for number, scene in enumerate(scenes):
             shown = progress(number, scene.name)
@@ -338,32 +338,6 @@ def _write_gaps(
     np.save(folder / name, crops)
     share = float(np.mean([unpacked(crop, size_px).mean() for crop in crops]))
     return GapFacts(scene.name, str(scene.source), crops.shape[1], len(crops), share, name)
-
-
-@contextmanager
-def _folder_moved_into_place(target: Path) -> Iterator[Path]:
-    """Yield a folder beside `target` that becomes it, or vanishes where something is raised."""
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    replaced = beside.with_suffix(".replaced")
-    try:
-        beside.mkdir(parents=True)
-        yield beside
-        if target.exists():
-            target.rename(replaced)
-        try:
-            beside.rename(target)
-        except BaseException:  # an interrupt, too, must leave one of the two
-            if replaced.exists():
-                replaced.rename(target)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"expected to write {target}, but got an error: {error.strerror or error}",
-            hint="check that the folder may be written to, and that the disk has room",
-        ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _refuse_target(target: Path, *, overwrite: bool) -> None:

@@ -13,9 +13,8 @@ from torch import distributed, nn
 from torch.nn.utils import clip_grad_norm_
 
 from landsat_fill.errors import LandsatFillError, MissingPackageError
-from landsat_fill.networks.weights import save_network
 from landsat_fill.training.batches import batches_from
-from landsat_fill.training.checkpoints import save_checkpoint
+from landsat_fill.training.checkpoints import save_checkpoint, save_network
 from landsat_fill.training.progress import Ending, Standing
 from landsat_fill.training.run_folder import draw_curve
 from landsat_fill.training.validation import GAP_WIDTHS_PX

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import InputError, MissingPackageError, OutputError
-from landsat_fill.io.atomic import append_line, cannot_write, write_bytes_atomically, write_text_atomically
+from landsat_fill.errors import InputError, MissingPackageError, OutputError, cannot_write
+from landsat_fill.io.atomic import append_line, write_bytes_atomically, write_text_atomically
 from landsat_fill.io.locks import Claim
 
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ def _seconds(text: str) -> dict[str, float]:
 
 
 def work_s(method: str) -> float:
-    """Return the processor seconds that a method takes for a crop, times the pixels of a full scene over its own.
+    """Return the processor seconds of a crop, times the pixels of a full scene over its own.
 
     Args:
         method: `NAME` or `NAME:OPTION=VALUE`.

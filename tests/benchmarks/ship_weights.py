@@ -43,7 +43,8 @@ def ship(options: argparse.Namespace) -> list[str]:
         SystemExit: If the numbers don't fit half precision, or the scores are those of something else.
     """
     from landsat_fill.io.atomic import write_text_atomically
-    from landsat_fill.networks.weights import SUFFIX, load_network, read_weights_file, save_network
+    from landsat_fill.networks.weights import SUFFIX, load_network, read_weights_file
+    from landsat_fill.training.checkpoints import save_network
     from landsat_fill.training.run_folder import RunFolder
 
     record = read_run(options.run)

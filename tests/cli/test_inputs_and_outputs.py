@@ -154,7 +154,11 @@ def test_what_is_done_is_skipped_unless_overwritten(make, run, opened):
     made = make(count=1)
     target = made.path.with_name("scene_filled.tif")
     assert run(made.path).code == 0
-    assert "1 skipped" in run(made.path, "-m", "nearest").out
+    assert "1 skipped" in run(made.path).out
+    refused = run(made.path, "-m", "nearest")
+    assert refused.code == 1
+    assert "method: band-unet, but nearest is asked" in refused.out
+    assert "--overwrite" in refused.out
     with opened(target) as dataset:
         assert dataset.tags()["LANDSAT_FILL_METHOD"] == "band-unet"
     assert run(made.path, "-m", "nearest", "--overwrite").code == 0

@@ -21,7 +21,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tm
     made = make("scene.tif", count=1, height=64, width=64)
     whole = tmp_path / "whole" / "out.tif"
     assert run(made.path, "-o", whole, *TINY, *LONG).code == 0
-    written = ["out.tif", "out_fill.tif", "out_std.tif", "report.jsonl"]
+    written = [".out.tif.done", "out.tif", "out_fill.tif", "out_std.tif", "report.jsonl"]
     assert sorted(path.name for path in whole.parent.iterdir()) == written
 
     target = tmp_path / "killed" / "out.tif"

@@ -83,7 +83,7 @@ def test_a_scene_that_another_run_has_done_is_skipped(make, run, tmp_path, monke
 
     def meet(*arguments):
         monkeypatch.setattr(module, "attempt", really)
-        assert run(made.path, "-m", "harmonic").code == 0
+        assert run(made.path, "-m", "nearest").code == 0
         return really(*arguments)
 
     monkeypatch.setattr(module, "attempt", meet)
@@ -102,7 +102,7 @@ def test_scenes_wait_until_there_is_memory(make, spawn, tmp_path, memory, at_onc
 
     def watch():
         while not ended_yet.wait(0.002):
-            begun = {path.name[:2] for path in (tmp_path / "out").glob(".*.partial.tif")}
+            begun = {path.name[:2] for path in (tmp_path / "out").glob(".*.partial")}
             most[0] = max(most[0], len(begun))
 
     watcher = threading.Thread(target=watch)

@@ -74,7 +74,7 @@ def test_a_task_uses_all_its_graphics_processors_and_never_the_cores_instead(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("-m", "nearst"), 2, "did you mean 'nearest'"),
+        (("-m", "nearst"), 2, "Did you mean 'nearest'"),
         (("--partion", "gpu"), 2, "No such option: --partion"),
         (("--shard", "1/2"), 2, "No such option: --shard"),
         (("--time", "5"), 2, "as soon as it begins"),
@@ -120,7 +120,7 @@ def test_scenes_that_are_done_come_last_so_that_tasks_are_even(run, archive, tmp
     assert "#SBATCH --array=1-2" in text
     assert run(scenes, "-o", out, "-m", "nearest").code == 0
     assert (
-        "nothing to hand in: 4 scenes are done"
+        "nothing to submit: 4 scenes are done"
         in run("cluster", "submit", scenes, "-o", out, "-m", "nearest").out
     )
 

@@ -14,14 +14,7 @@ from landsat_fill.scene import Filled, Gaps
 
 pytestmark = pytest.mark.usefixtures("tiny_models")
 
-METHODS = [name for name, cls in method_classes().items() if not cls.info.needs_references]
-RANGES = {
-    "8-bit": (1.0, 255.0),
-    "16-bit": (7_000.0, 45_000.0),
-    "reflectance": (0.0, 0.6),
-    "16-bit, large offset": (60_000.0, 60_400.0),
-}
-
+METHODS = list(method_classes())
 
 LIGHTER = {
     "deep-image-prior": {
@@ -84,9 +77,9 @@ def small_case(name: str, low: float = 1.0, high: float = 255.0) -> tuple[np.nda
     return image, gaps
 
 
-@pytest.mark.parametrize("limits", RANGES.values(), ids=RANGES.keys())
 @pytest.mark.parametrize("name", METHODS)
-def test_missing_pixels_become_values_of_the_band(name: str, limits: tuple[float, float]) -> None:
+def test_missing_pixels_become_values_of_the_band(name: str) -> None:
+    limits = (60_000.0, 60_400.0)  # 16 bits with a large offset; other units: `test_units_do_not_matter`
     image, gaps = small_case(name, *limits)
     filled = made(name).fill(image, gaps, context(2))
     assert filled.mean.shape == image.shape
@@ -125,11 +118,11 @@ def test_input_is_not_written_to(name: str) -> None:
     np.testing.assert_array_equal(gaps.usable, usable)
 
 
-@pytest.mark.parametrize("garbage", [0.0, 1e30, -np.inf])
 @pytest.mark.parametrize("name", METHODS)
-def test_values_outside_usable_never_influence_the_result(name: str, garbage: float) -> None:
+def test_values_outside_usable_never_influence_the_result(name: str) -> None:
     image, gaps = small_case(name)
-    spoilt = np.where(gaps.usable, image, np.float32(garbage))
+    garbage = np.resize(np.array([0.0, 1e30, -np.inf], np.float32), image.shape)
+    spoilt = np.where(gaps.usable, image, garbage)
     asked = replace(context(2), draws=2 if made(name).info.draws else 0)
     assert_same(made(name).fill(image, gaps, asked), made(name).fill(spoilt, gaps, asked), gaps)
 
@@ -174,10 +167,10 @@ def test_one_usable_pixel_is_evidence_enough(name: str) -> None:
     assert np.isfinite(filled[gaps.missing]).all()
 
 
-@pytest.mark.parametrize("value", [1.0, 0.37, 20_000.0])
 @pytest.mark.parametrize("name", METHODS)
-def test_a_constant_band_stays_constant(name: str, value: float) -> None:
+def test_a_constant_band_stays_constant(name: str) -> None:
     image, gaps = small_case(name)
+    value = 20_000.37
     image[gaps.usable] = value
     filled = made(name).fill(image, gaps, context(2)).mean
     np.testing.assert_allclose(filled[gaps.missing], value, rtol=1e-4)
@@ -192,8 +185,10 @@ def test_units_do_not_matter(name: str) -> None:
     np.testing.assert_allclose((found - offset) / gain, expected, atol=1e-3 * 254)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3), (5, 64)])
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [((1, 1), np.float32), ((1, 40), np.float64), ((40, 1), np.float32), ((2, 3), np.float64)],
+)
 @pytest.mark.parametrize("name", METHODS)
 def test_thin_and_tiny_tiles_are_filled(name: str, size: tuple[int, int], dtype: type) -> None:
     shape = (1, 2, *size)
