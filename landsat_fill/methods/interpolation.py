@@ -70,7 +70,7 @@ class BandByBand:
         return replace(self, parts=prepared)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`. The standard deviation is NaN in bands whose method has none."""
+        """Return the filled image; see `FillMethod.fill`. A band whose method has no standard deviation gets NaN."""
         mean = image.copy()
         std = np.full(image.shape, np.nan, np.float32) if self.info.gives_std else None
         realizations = np.stack([image] * context.realizations) if context.realizations else None
