@@ -9,24 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from landsat_fill.cli.cluster import register as register_cluster
-from landsat_fill.cli.evaluate import register as register_evaluate
+from landsat_fill.cli import cluster, evaluate, fill, guides, info, methods_and_models, tools, train
 from landsat_fill.cli.exits import print_usage_error
-from landsat_fill.cli.fill import register as register_fill
-from landsat_fill.cli.guides import register as register_guides
-from landsat_fill.cli.info import register as register_info
-from landsat_fill.cli.methods_and_models import register_methods, register_models
-from landsat_fill.cli.tools import register_mask, register_simulate, register_tile, register_variogram
-from landsat_fill.cli.train import register_dataset, register_train
+from landsat_fill.cli.method_flags import MethodFlags
+from landsat_fill.cli.options import QuotedCommand
 from landsat_fill.errors import EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typer import Context
 
 
 DEFAULT_COMMAND = "fill"
 PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
-"""What the parser raises for a command line it can't read; Typer exports none but this child of it."""
+"""What the parser raises for a command line that it can't read; Typer exports only a subclass."""
 EPILOG = """
 [bold]Examples[/bold]
 
@@ -34,17 +31,17 @@ landsat-fill scene.tif                       writes scene_filled.tif beside it
 
 landsat-fill scenes/ -o filled/ -m harmonic  a folder of scenes and products
 
-landsat-fill info LE07_L1TP_….tar            what it is, and how much is missing
+landsat-fill info LE07_L1TP_….tar            what it is, and its gaps
 
 landsat-fill COMMAND --help                  the options of a command
 """
 
 
 class FillByDefault(TyperGroup):
-    """A group whose arguments are those of `fill` where they don't begin with a command's name."""
+    """A group that runs `fill` if its first argument isn't the name of a command."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Return the arguments left over, after putting `fill` before them where no command is named."""
+        """Return the arguments left over, after inserting `fill` if no command is named."""
         own = {flag for parameter in self.params for flag in parameter.opts} | {"--help"}
         if args and args[0] not in self.commands and args[0].split("=")[0] not in own:
             self._refuse_misspelt_command(ctx, args[0])
@@ -52,19 +49,19 @@ class FillByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
     def _refuse_misspelt_command(self, ctx: Context, word: str) -> None:
-        """End with a usage error if a word is no file, but nearly a command."""
+        """End with a usage error if a word isn't a file, but resembles a command."""
         near = did_you_mean(word, self.commands, cutoff=0.7)
         if near and not Path(word).exists():
             ctx.fail(f"There is no file and no command {word!r}. {near}")
 
     def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
-        """Run a command; the parser's own errors look like all others."""
+        """Run a command, and print errors of the parser like all others."""
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
         try:
             code = super().main(args, standalone_mode=False, **extra)
         except PARSER_ERROR as error:
-            if type(error).__name__ != "NoArgsIsHelpError":  # that one has printed the help already
+            if type(error).__name__ != "NoArgsIsHelpError":  # it has printed the help already
                 print_usage_error(error)
             sys.exit(EXIT_USAGE)
         except typer.Abort:
@@ -72,7 +69,7 @@ class FillByDefault(TyperGroup):
         sys.exit(code or 0)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the commands in the order they are used, not of the alphabet."""
+        """Return the commands in the order in which they are used, not in that of the alphabet."""
         return list(self.commands)
 
 
@@ -109,19 +106,39 @@ def root(
             reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
 
 
-for register in (
-    register_fill,
-    register_info,
-    register_mask,
-    register_tile,
-    register_simulate,
-    register_evaluate,
-    register_methods,
-    register_variogram,
-    register_models,
-    register_dataset,
-    register_train,
-    register_cluster,
-    register_guides,
-):
-    register(app)
+def _add(function: Callable[..., None], short_help: str, **more: Any) -> None:
+    app.command(short_help=short_help, **more)(function)
+
+
+_add(
+    fill.fill,
+    "Fill scenes: GeoTIFFs, products, folders. The default command.",
+    cls=MethodFlags,
+    epilog=fill.EPILOG,
+    no_args_is_help=True,
+)
+_add(info.info, "Show what a scene is, and its gaps.", no_args_is_help=True)
+_add(tools.mask, "Write where a scene has gaps.", no_args_is_help=True)
+_add(tools.tile, "Cut a scene into patches.", no_args_is_help=True)
+_add(tools.stitch, "Join patches to a scene again.", no_args_is_help=True)
+_add(tools.simulate, "Lay SLC-off stripes over a clean scene.", no_args_is_help=True)
+_add(
+    evaluate.evaluate,
+    "Score methods on pixels hidden from them.",
+    cls=QuotedCommand,
+    epilog=evaluate.EPILOG,
+    no_args_is_help=True,
+)
+_add(methods_and_models.methods, "List the methods, or the options of one.")
+_add(tools.variogram, "Print or plot the variograms that kriging fits.", no_args_is_help=True)
+_add(methods_and_models.models, "List the trained weights that are shipped, or show the card of one.")
+_add(train.dataset, "Make a dataset for training.", cls=QuotedCommand, no_args_is_help=True)
+_add(train.train, "Train a network.", epilog=train.EPILOG, no_args_is_help=True)
+app.add_typer(cluster.commands, name="cluster")
+_add(guides.guide, "Read a guide: first steps, outputs, clusters, training, …")
+_add(guides.cite, "Print BibTeX of this software, the data and a method.")
+
+
+def main() -> None:
+    """Run `landsat-fill`."""
+    app()

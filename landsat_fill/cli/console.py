@@ -1,4 +1,4 @@
-"""What a fill or a training says while it runs: a progress bar on a terminal, plain timestamped lines otherwise."""
+"""What commands print while they run: progress bars on a terminal, plain timestamped lines otherwise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -33,7 +33,7 @@ from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline.batch import Resources
@@ -60,33 +60,27 @@ def print_error(message: str, hint: str | None) -> None:
         console.print(f"[dim]hint:[/dim]  {escape(hint)}")
 
 
-class Reporter(Protocol):
-    """Where the progress of a batch is shown."""
+class Reporter:
+    """Shows the progress of a batch; this one shows nothing."""
 
     def __enter__(self) -> Self:
         """Begin."""
-        ...
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End."""
-        ...
 
     def say(self, text: str) -> None:
         """Show a line."""
-        ...
 
     def progress(self, name: str, fraction: float, text: str) -> None:
-        """Show how much of a scene is done, and how it goes where there is something to tell."""
-        ...
+        """Show how much of a scene is done, and the current step, if any."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show what became of a scene."""
-        ...
+        """Show how a scene ended."""
 
 
-class Screen:
+class Screen(Reporter):
     """A terminal: one bar for the batch, one for each scene being filled, one line a scene."""
 
     def __init__(self, scenes: int, *, quiet: bool, verbose: bool) -> None:
@@ -113,10 +107,8 @@ class Screen:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bars away."""
+    def __exit__(self, *error: object) -> None:
+        """Remove the bars."""
         self._progress.stop()
 
     def say(self, text: str) -> None:
@@ -145,65 +137,36 @@ class Screen:
             self._console.print(f"{mark} {escape(line)}")
 
 
-class Log:
-    """No terminal: one timestamped line at a time, flushed at once, readable while the job runs."""
+class Log(Reporter):
+    """Without a terminal: one timestamped line at a time, flushed at once, readable while the job runs."""
 
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
         self._quiet, self._verbose = quiet, verbose
-        self._console = Console(stderr=quiet, highlight=False, soft_wrap=True, no_color=True)
+        self._stream = sys.stderr if quiet else sys.stdout
         self._tenths: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
-
-    def _print(self, text: str) -> None:
-        stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        self._console.print(f"{stamp}  {text}", markup=False)
-        self._console.file.flush()
 
     def say(self, text: str) -> None:
         """Print a line."""
         if not self._quiet:
-            self._print(text)
+            print_stamped(text, self._stream)
 
     def progress(self, name: str, fraction: float, text: str) -> None:
-        """Print each tenth of a scene, where details are asked for."""
+        """Print each tenth of a scene, if details are wanted."""
         tenth = int(10 * fraction)
         if self._verbose and tenth > self._tenths.get(name, 0):
             self._tenths[name] = tenth
             self.say(f"{name}: {10 * tenth} %" + (f" · {text}" if text else ""))
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print the line of a scene."""
+        """Print the lines of a scene."""
         if self._quiet and outcome.status is not Status.FAILED:
             return
         for number, line in enumerate(outcome_lines(outcome, verbose=self._verbose)):
-            self._print(line if number else f"{outcome.status.value}: {line}")
+            print_stamped(line if number else f"{outcome.status.value}: {line}", self._stream)
 
 
-class JsonLines:
-    """One JSON object a scene on standard output, and nothing else."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
-
-    def say(self, text: str) -> None:
-        """Print nothing."""
-
-    def progress(self, name: str, fraction: float, text: str) -> None:
-        """Print nothing."""
+class JsonLines(Reporter):
+    """Prints one JSON object per scene on standard output, and nothing else."""
 
     def outcome(self, outcome: Outcome) -> None:
         """Print the scene's object."""
@@ -211,7 +174,7 @@ class JsonLines:
 
 
 def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Reporter:
-    """Return where to show the progress of a batch of `scenes`."""
+    """Return what shows the progress of a batch of so many scenes."""
     if as_json:
         return JsonLines()
     if Console(stderr=quiet).is_terminal:
@@ -220,11 +183,11 @@ def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Repor
 
 
 LOG_INTERVAL_S = 10.0
-"""How often a long command writes a line where there is no terminal."""
+"""How often a long command writes a line if there is no terminal."""
 
 
 class _LogFile:
-    """Turns what tqdm draws into timestamped lines."""
+    """Turns the output of tqdm into timestamped lines."""
 
     def write(self, text: str) -> None:
         """Write a line."""
@@ -236,16 +199,15 @@ class _LogFile:
         sys.stderr.flush()
 
 
-def print_stamped(text: str) -> None:
-    """Print a line with the time on standard error."""
+def print_stamped(text: str, stream: TextIO | None = None) -> None:
+    """Print a line with the time, on standard error if no stream is given."""
     stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    sys.stderr.write(f"{stamp}  {text}\n")
-    sys.stderr.flush()
+    print(f"{stamp}  {text}", file=stream or sys.stderr, flush=True)
 
 
 @contextmanager
 def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function that shows the share done, 0 to 1, and what is being worked on.
+    """Yield a function that shows the share done, 0 to 1, and the current item.
 
     A bar on a terminal, a line every ten seconds otherwise.
     """
@@ -272,7 +234,7 @@ def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
 
 
 def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
-    """Return the line of a scene, and below it its hint, its notes and, if asked for, its files."""
+    """Return the line of a scene, and below it its hint, its notes and, with `verbose`, its files."""
     if outcome.status in (Status.FAILED, Status.STOPPED):
         lines = [f"{outcome.name}  {outcome.error}"]
         if outcome.hint:
@@ -298,7 +260,7 @@ def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
 
 
 def count(pixels: int) -> str:
-    """Return a number of pixels as people say it: 812, 12.4 k, 11.9 M."""
+    """Return a number of pixels in short form: 812, 12.4 k, 11.9 M."""
     if pixels < 10_000:
         return str(pixels)
     return f"{pixels / 1e3:.1f} k" if pixels < 1_000_000 else f"{pixels / 1e6:.1f} M"
@@ -309,7 +271,7 @@ Bad = tuple[str, "InputError"]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """How much a batch says: the terminal options of the command."""
+    """How much a batch prints, and in which form."""
 
     quiet: bool
     verbose: bool
@@ -319,20 +281,15 @@ class Said:
 
 def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> None:
     """Print what a batch would do."""
-    console = Console(highlight=False, soft_wrap=True)
-    if as_json:
-        for job in jobs:
-            row = {"source": job.input.source, "target": str(job.target), "action": job.action.value}
-            console.print(json.dumps(row), markup=False)
-        for source, error in bad:
-            row = {"source": source, "action": "fail", "error": error.message}
-            console.print(json.dumps(row), markup=False)
-        return
-    console.print(plan_line(jobs, bad))
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    if not as_json:
+        console.print(plan_line(jobs, bad))
     for job in jobs:
-        console.print(f"{job.action.value:7} {job.input.source} → {job.target}", markup=False)
+        row = {"source": job.input.source, "target": str(job.target), "action": job.action.value}
+        console.print(json.dumps(row) if as_json else "{action:7} {source} → {target}".format(**row))
     for source, error in bad:
-        console.print(f"fail    {source}: {error.message}", markup=False)
+        row = {"source": source, "action": "fail", "error": error.message}
+        console.print(json.dumps(row) if as_json else f"fail    {source}: {error.message}")
 
 
 def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
@@ -357,13 +314,13 @@ def run_batch(
     said: Said,
     grace_s: float,
 ) -> int:
-    """Return the exit code of a batch, after working through all, or as far as it was let.
+    """Fill the scenes of a batch, or those that are filled before a signal to stop, and return the exit code.
 
     Args:
-        scenes: What to do.
+        scenes: The scenes and their outputs.
         request: How scenes are filled.
         resources: What may be used.
-        spare: Where processes are taken from, if there are to be several.
+        spare: Processes for several scenes at once.
         said: How much is printed.
         grace_s: Seconds that running scenes have after the signal to stop.
     """
@@ -404,13 +361,12 @@ def run_batch(
         print_error(failure.message, failure.hint)
     if left:
         return EXIT_STOPPED
-    return (
-        EXIT_FAILED if reports.unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
-    )
+    failed = reports.unwritten or any(outcome.status is Status.FAILED for outcome in ended)
+    return EXIT_FAILED if failed else 0
 
 
 def summary_line(ended: Sequence[Outcome]) -> str:
-    """Return how many scenes ended how."""
+    """Return how many scenes were filled, skipped and so on."""
     words = {
         Status.FILLED: "filled",
         Status.NO_GAPS: "without gaps",
@@ -423,13 +379,13 @@ def summary_line(ended: Sequence[Outcome]) -> str:
 
 
 class TrainingScreen:
-    """Shows how a run goes, and passes on the wish to stop."""
+    """Shows the progress of a training run, and passes on requests to stop."""
 
     def __init__(self, stop: Callable[[], bool], show: Callable[[float, str], None], *, quiet: bool) -> None:
         self._stop, self._show, self._quiet = stop, show, quiet
 
     def stepped(self, standing: Standing) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         self._show(standing.share, _facts(standing))
 
     def validated(self, standing: Standing) -> None:
@@ -448,25 +404,13 @@ class TrainingScreen:
         tqdm.write(text, file=sys.stderr)
 
     def stop_asked(self) -> bool:
-        """Return whether to stop."""
+        """Return whether a stop was requested."""
         return self._stop()
 
 
 @contextmanager
-def training_screen(stop: Callable[[], bool], *, quiet: bool) -> Iterator[TrainingScreen]:
-    """Yield where to show a run.
-
-    Args:
-        stop: Whether somebody asked to stop.
-        quiet: Whether to show nothing.
-    """
-    with shares_shown(quiet=quiet) as show:
-        yield TrainingScreen(stop, show, quiet=quiet)
-
-
-@contextmanager
 def stops_asked() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether Ctrl-C or a SIGTERM came; a second one doesn't wait for the step."""
+    """Yield a function that returns whether Ctrl-C or SIGTERM came; a second one doesn't wait for the step."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
@@ -487,7 +431,7 @@ def stops_asked() -> Iterator[Callable[[], bool]]:
 
 def _facts(standing: Standing) -> str:
     facts = [f"step {standing.step}"]
-    if standing.loss == standing.loss:  # not NaN: there is none right after a row of the log
+    if standing.loss == standing.loss:  # not NaN, as it is right after a row of the log
         facts.append(f"loss {standing.loss:.4f}")
     if standing.score is not None:
         facts.append(f"error {standing.score:.4f} (best {standing.best:.4f})")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from typing import TYPE_CHECKING, ParamSpec
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,10 +19,8 @@ from landsat_fill.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-
-P = ParamSpec("P")
 
 _PARSER_WORDS = (
     (r"No such option: (\S+?)\.?(?: \(?(.*?)\)?)?$", r"expected an option of `{command}`, but got \1", r"\2"),
@@ -33,10 +31,10 @@ _PARSER_WORDS = (
     (r"Invalid value for '(.+?)'.*?: (.+)$", r"expected a value that \1 can have, but got another", r"\2"),
     (r"Got unexpected extra argument\S* \((.+)\)$", r"expected no further argument, but got \1", ""),
 )
-"""What the parser says, what this program says, and the hint. Other messages stay as they are."""
+"""The parser's message, ours, and the hint. Other messages stay as they are."""
 
 RENAMED = {"--draw": "--realizations"}
-"""Options by their old names."""
+"""The new names of options, by their old names."""
 
 
 def print_usage_error(error: Exception) -> None:
@@ -58,36 +56,27 @@ def print_usage_error(error: Exception) -> None:
     print_error(message, hint or f"See `{command} --help`.")
 
 
-def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Return the command with its errors printed as they are meant for users.
+@contextmanager
+def errors_reported(*, debug: bool) -> Iterator[None]:
+    """Print an error as users need it and exit with its code; with `debug`, raise it."""
+    from landsat_fill.cli.console import print_error
 
-    A traceback is shown only where the command has a parameter `debug` and it is true.
-    """
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        from landsat_fill.cli.console import print_error
-
-        try:
-            command(*args, **kwargs)
-        except (typer.Exit, typer.Abort, typer.BadParameter):
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, TerminatedError)
+        print_error("terminated" if terminated else "interrupted", None)
+        raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from None
+    except Exception as error:
+        if debug:
             raise
-        except KeyboardInterrupt as error:
-            terminated = isinstance(error, TerminatedError)
-            print_error("terminated" if terminated else "interrupted", None)
-            raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from None
-        except LandsatFillError as error:
-            if kwargs.get("debug"):
-                raise
+        if isinstance(error, LandsatFillError):
             print_error(error.message, error.hint)
             raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from None
-        except Exception as error:
-            if kwargs.get("debug"):
-                raise
-            print_error(
-                f"unexpected {type(error).__name__}: {error}",
-                "this is a defect of landsat-fill; --debug shows where it happened",
-            )
-            raise typer.Exit(EXIT_FAILED) from None
-
-    return run
+        print_error(
+            f"unexpected {type(error).__name__}: {error}",
+            "This is a defect of landsat-fill. --debug shows where it happened.",
+        )
+        raise typer.Exit(EXIT_FAILED) from None

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landsat_fill.cli.exits import reports_errors
-from landsat_fill.cli.options import Debug
+from landsat_fill.cli.options import Debug, arg, command
 
 if TYPE_CHECKING:
     from landsat_fill.methods import MethodInfo
@@ -22,20 +21,9 @@ NEURAL_PROCESSES = ("convcnp", "convlnp", "unet", "partialconv")
 """The methods that the paper of Pondaven et al. 2022 compares on Landsat 7; `cite` adds it to their sources."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the app."""
-    app.command("guide", short_help="Read a guide: first steps, outputs, clusters, training, …")(guide)
-    app.command("cite", short_help="Print BibTeX of this software, the data, and a method.")(cite)
-
-
-@reports_errors
+@command
 def guide(
-    topic: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TOPIC", help="The guide to read; without it, all are listed.", show_default=False
-        ),
-    ] = None,
+    topic: Annotated[str | None, arg("TOPIC", "The guide to read. Default: a list of all guides.")] = None,
     debug: Debug = False,
 ) -> None:
     """Show a guide in the terminal; nothing is fetched. Where the output is no terminal, it is plain Markdown."""
@@ -64,12 +52,9 @@ def guide(
         typer.echo(text, nl=False)
 
 
-@reports_errors
+@command
 def cite(
-    method: Annotated[
-        str | None,
-        typer.Argument(metavar="METHOD", help="A method whose sources are printed, too.", show_default=False),
-    ] = None,
+    method: Annotated[str | None, arg("METHOD", "A method whose sources are printed, too.")] = None,
     debug: Debug = False,
 ) -> None:
     """Print BibTeX entries: this software, the Landsat 7 data of USGS, and the sources of a method."""

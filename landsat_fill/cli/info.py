@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landsat_fill.cli.exits import reports_errors
-from landsat_fill.cli.options import Bands, Debug, Json, Nodata, band_list
+from landsat_fill.cli.options import Bands, Debug, Json, Nodata, arg, band_list, command
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -17,16 +16,9 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.outcome import Description
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("info", no_args_is_help=True, short_help="Show what a scene is, and its gaps.")(info)
-
-
-@reports_errors
+@command
 def info(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="SCENE…", help="GeoTIFFs, products, folders of them.")
-    ],
+    inputs: Annotated[list[str], arg("SCENE…", "GeoTIFFs, products, folders of them.")],
     bands: Bands = None,
     nodata: Nodata = None,
     as_json: Json = False,

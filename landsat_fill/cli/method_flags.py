@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from typer.core import TyperCommand
-
+from landsat_fill.cli.options import QuotedCommand
 from landsat_fill.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 METHOD_FLAGS = ("-m", "--method")
 
 
-class MethodFlags(TyperCommand):
+class MethodFlags(QuotedCommand):
     """A command that reads `--NAME VALUE` as `-O NAME=VALUE` where NAME is an option of the method asked for."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]

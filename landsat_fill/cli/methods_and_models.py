@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landsat_fill.cli.exits import reports_errors
-from landsat_fill.cli.options import Debug, Json
+from landsat_fill.cli.options import Debug, Json, arg, command
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -26,17 +25,9 @@ COLUMNS = ("method", "error", "full scene", "σ", "realizations", "references", 
 """The table of methods, here and in the README."""
 
 
-def register_methods(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("methods", short_help="List the methods, or the options of one.")(methods)
-
-
-@reports_errors
+@command
 def methods(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="A method whose options are shown.", show_default=False),
-    ] = None,
+    name: Annotated[str | None, arg("NAME", "A method whose options are shown.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -158,19 +149,9 @@ def _described(cls: Any) -> dict[str, object]:
 SHORT_SHA_DIGITS = 12
 
 
-def register_models(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("models", short_help="List the trained weights that are shipped, or show the card of one.")(
-        models
-    )
-
-
-@reports_errors
+@command
 def models(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="Weights whose card is shown.", show_default=False),
-    ] = None,
+    name: Annotated[str | None, arg("NAME", "Weights whose card is shown.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -1,15 +1,22 @@
-"""The options that several commands share, and how their text becomes values."""
+"""How commands declare their options, the options that several commands share, and what their text means."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 import shlex
+from collections.abc import Callable
+from copy import copy
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
-from landsat_fill.errors import UsageError, not_one_of
+from landsat_fill.cli.exits import errors_reported
+from landsat_fill.errors import InputError, UsageError, not_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,49 +24,121 @@ if TYPE_CHECKING:
 
     from typer import Context
 
-    from landsat_fill.io import Input
     from landsat_fill.pipeline.request import Flag
+    from landsat_fill.scene import Scene
 
 
-TERMINAL = "Terminal"
-GAPS = "Gaps and evidence"
+def opt(declared: str, panel: str | None = None, text: str | None = None, **more: Any) -> Any:
+    """Return an option of a command.
+
+    Args:
+        declared: The option as help shows it: `-o, --output PATH`.
+        panel: The heading that it stands under in help.
+        text: What help says about it. Default: what the docstring says.
+        more: Further arguments of `typer.Option`.
+    """
+    words = declared.replace(",", " ").split()
+    names = [word for word in words if word.startswith("-")]
+    metavar = " ".join(words[len(names) :]) or None
+    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=text, **more)
+
+
+def arg(metavar: str, text: str | None = None) -> Any:
+    """Return an argument of a command; `text` is what help says about it, by default the docstring's words."""
+    return typer.Argument(metavar=metavar, help=text, show_default=False)
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a function as Typer takes it, with errors printed for users.
+
+    Help is the function's docstring. Its section `Args` says what the options do. A parameter whose type is a
+    dataclass stands for one option per field, and the section `Attributes` of the dataclass says what they do.
+    A traceback is shown only where the command has a parameter `debug` and it is true.
+    """
+    text, described = _documented(function)
+    groups: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    types = get_type_hints(function, include_extras=True)
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind = types[name]
+        if is_dataclass(kind):
+            groups[name] = kind
+            for base in reversed(kind.__mro__[:-1]):  # type: ignore[union-attr]
+                described |= _documented(base)[1]
+            types |= get_type_hints(kind, include_extras=True)
+            given = {one.name: one.default for one in fields(kind)}
+        else:
+            given = {name: MISSING if parameter.default is parameter.empty else parameter.default}
+        parameters += [
+            inspect.Parameter(
+                one,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=parameter.empty if default is MISSING else default,
+                annotation=_with_help(types[one], described.get(one)),
+            )
+            for one, default in given.items()
+        ]
+
+    @functools.wraps(function)
+    def run(**given: Any) -> None:
+        with errors_reported(debug=given.get("debug", False)):
+            for name, kind in groups.items():
+                given[name] = kind(**{one.name: given.pop(one.name) for one in fields(kind)})
+            function(**given)
+
+    run.__doc__ = text
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def _documented(documented: Any) -> tuple[str, dict[str, str]]:
+    """Return a docstring without its arguments or attributes, and what it says about each of them."""
+    text, *sections = re.split(r"\n\n(?:Args|Attributes):\n", inspect.getdoc(documented) or "")
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", text)  # help breaks lines to the width of the terminal
+    items = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", "\n".join(sections), re.MULTILINE)
+    return text, {name: " ".join(words.split()) for name, words in items}
+
+
+def _with_help(kind: Any, text: str | None) -> Any:
+    """Return an annotated type whose option has the help `text`."""
+    if text is None:
+        return kind
+    base, option = get_args(kind)
+    option = copy(option)
+    option.help = text
+    return Annotated[base, option]
+
+
+INPUT = "Input"
+METHOD = "Method"
 OUTPUT = "Output"
+TERMINAL = "Terminal"
 
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.", rich_help_panel=TERMINAL)]
-Verbose = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Print the details of each scene.", rich_help_panel=TERMINAL)
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=TERMINAL)]
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print machine-readable JSON instead of text.", rich_help_panel=TERMINAL),
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT)
-]
+Quiet = Annotated[bool, opt("-q, --quiet", TERMINAL, "Print errors only.")]
+Verbose = Annotated[bool, opt("-v, --verbose", TERMINAL, "Print the details of each scene.")]
+Debug = Annotated[bool, opt("--debug", TERMINAL, "Show tracebacks of errors.")]
+Json = Annotated[bool, opt("--json", TERMINAL, "Print machine-readable JSON instead of text.")]
+DryRun = Annotated[bool, opt("-n, --dry-run", TERMINAL)]
+Overwrite = Annotated[bool, opt("--overwrite", OUTPUT, "Replace existing outputs.")]
 Nodata = Annotated[
     float | None,
-    typer.Option(
-        "--nodata",
-        metavar="NUMBER",
-        help="The stored number that means 'no observation', if the file doesn't say.",
-        rich_help_panel=GAPS,
-    ),
+    opt("--nodata NUMBER", INPUT, "The stored number that means 'no observation', if the file doesn't say."),
 ]
-Bands = Annotated[
-    str | None,
-    typer.Option("--bands", metavar="LIST", help="Bands to work on: B3,B4 or 1,2.", rich_help_panel=GAPS),
-]
-Target = Annotated[
-    Path, typer.Option("-o", "--output", metavar="PATH", help="The file to write.", rich_help_panel=OUTPUT)
-]
+Bands = Annotated[str | None, opt("--bands LIST", INPUT, "Bands to work on: B3,B4 or 1,2.")]
+Target = Annotated[Path, opt("-o, --output PATH", OUTPUT, "The file to write.")]
+Folder = Annotated[Path, opt("-o, --output FOLDER", OUTPUT, "The folder to write.")]
+OneScene = Annotated[str, arg("SCENE", "A GeoTIFF or a product.")]
+
+
+def named(text: str | None) -> tuple[str, ...]:
+    """Return the names in a comma-separated list, none for None."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def band_list(text: str | None) -> tuple[str, ...] | None:
-    """Return the names in a comma-separated list, or None for none."""
-    if text is None:
-        return None
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    """Return the names in a comma-separated list, or None for None."""
+    return None if text is None else named(text)
 
 
 E = TypeVar("E", bound="Enum")
@@ -81,8 +160,7 @@ def flags(flag: str, text: str | None) -> frozenset[Flag]:
     """Return the quality flags in a comma-separated list, none for None."""
     from landsat_fill.pipeline.request import Flag
 
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
-    return frozenset(choice(flag, name, Flag) for name in names)
+    return frozenset(choice(flag, name, Flag) for name in named(text))
 
 
 def pairs(flag: str, texts: Sequence[str] | None) -> dict[str, str]:
@@ -115,38 +193,56 @@ def share(flag: str, text: str) -> float:
     return percent / 100
 
 
-def numbers(flag: str, text: str) -> list[float]:
-    """Return the numbers of a comma-separated list; percent signs are passed over.
+def numbers(flag: str, text: str | None) -> list[float]:
+    """Return the numbers in a comma-separated list, without their percent signs; none for None.
 
     Raises:
-        UsageError: If something else is in it.
+        UsageError: If something that isn't a number is in it.
     """
     try:
-        return [float(item.strip().removesuffix("%")) for item in text.split(",") if item.strip()]
+        return [float(item.removesuffix("%")) for item in named(text)]
     except ValueError:
-        raise UsageError(
-            f"expected {flag} to be numbers with commas between them, but got {text!r}"
-        ) from None
+        raise UsageError(f"expected {flag} to be numbers separated by commas, but got {text!r}") from None
 
 
-def one_input(argument: str) -> Input:
-    """Return the input an argument names.
+def open_one(argument: str, nodata: float | None = None, bands: str | None = None) -> list[Scene]:
+    """Return the scenes of one input, one for each grid of a product.
 
     Raises:
-        InputError: If it names none.
-        UsageError: If it names several.
+        InputError: If there is no such input, or it can't be opened.
+        UsageError: If the argument names several inputs.
     """
-    from landsat_fill.io import find_inputs
+    from landsat_fill.io import find_inputs, open_input
 
     found, bad = find_inputs([argument])
     if bad:
         raise bad[0][1]
     if len(found) != 1:
         raise UsageError(
-            f"expected one scene, but {argument} holds {len(found)}",
-            hint=f"name one of them: {found[0].source}, …",
+            f"expected one scene, but got {len(found)} in {argument}",
+            hint=f"Name one of them: {found[0].source}, …",
         )
-    return found[0]
+    return list(open_input(found[0], nodata=nodata, bands=band_list(bands)))
+
+
+def open_all(
+    arguments: Sequence[str], nodata: float | None = None, bands: str | None = None
+) -> tuple[list[Scene], bool]:
+    """Return the scenes that arguments name, and whether all could be opened; print why others could not."""
+    from landsat_fill.cli.console import print_error
+    from landsat_fill.io import find_inputs, open_input
+
+    found, bad = find_inputs(arguments)
+    failed = list(bad)
+    scenes: list[Scene] = []
+    for one in found:
+        try:
+            scenes += open_input(one, nodata=nodata, bands=band_list(bands))
+        except InputError as error:
+            failed.append((one.source, error))
+    for source, failure in failed:
+        print_error(f"{source}: {failure.message}", failure.hint)
+    return scenes, not failed
 
 
 _TYPED = "landsat_fill.typed"
@@ -163,4 +259,9 @@ class QuotedCommand(TyperCommand):
 
 def command_line(ctx: Context) -> str:
     """Return the command line of a `QuotedCommand` as it can be typed again."""
-    return shlex.join(["landsat-fill", str(ctx.info_name), *ctx.meta[_TYPED]])
+    names: list[str] = []
+    one: Any = ctx
+    while one.parent is not None:
+        names.insert(0, str(one.info_name))
+        one = one.parent
+    return shlex.join(["landsat-fill", *names, *ctx.meta[_TYPED]])

@@ -8,30 +8,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landsat_fill.cli.exits import reports_errors
-from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Overwrite, Quiet, Target, band_list
+from landsat_fill.cli.options import (
+    OUTPUT,
+    Bands,
+    Debug,
+    Folder,
+    Json,
+    Nodata,
+    OneScene,
+    Overwrite,
+    Quiet,
+    Target,
+    arg,
+    command,
+    open_one,
+    opt,
+    pairs,
+    share,
+)
+from landsat_fill.errors import UsageError
 
 if TYPE_CHECKING:
     from landsat_fill.methods.kriging import BandFit
 
 
-def register_mask(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("mask", no_args_is_help=True, short_help="Write where a scene has gaps.")(mask)
-
-
-@reports_errors
+@command
 def mask(
-    scene: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
+    scene: OneScene,
     output: Target,
     bands: Bands = None,
     nodata: Nodata = None,
-    any_band: Annotated[
-        bool,
-        typer.Option(
-            "--any-band", help="Write one layer: missing where any band is.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
+    any_band: Annotated[bool, opt("--any-band", OUTPUT)] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -39,39 +46,26 @@ def mask(
     """Write where a scene has gaps, one layer per band: 0 outside the footprint, 1 observed, 2 missing.
 
     Thermal and panchromatic bands of a product have grids of their own, and so files of their own.
+
+    Args:
+        any_band: Write a single layer, missing where any band is missing.
     """
-    from landsat_fill.cli.options import one_input
-    from landsat_fill.io import open_input
     from landsat_fill.pipeline.gap_files import write_gap_layer
     from landsat_fill.pipeline.outputs import scene_suffixes
 
-    scenes = open_input(one_input(scene), nodata=nodata, bands=band_list(bands))
+    scenes = open_one(scene, nodata, bands)
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
         target = output.with_name(f"{output.stem}{suffix}{output.suffix}")
-        share = write_gap_layer(part, target, any_band=any_band, overwrite=overwrite)
+        missing = write_gap_layer(part, target, any_band=any_band, overwrite=overwrite)
         if not quiet:
-            typer.echo(f"{target}  {100 * share:.2f} % missing")
+            typer.echo(f"{target}  {100 * missing:.2f} % missing")
 
 
-Folder = Annotated[
-    Path,
-    typer.Option("-o", "--output", metavar="FOLDER", help="The folder to write.", rich_help_panel=OUTPUT),
-]
-
-
-def register_tile(app: typer.Typer) -> None:
-    """Add the commands to the app."""
-    app.command("tile", no_args_is_help=True, short_help="Cut a scene into patches.")(tile)
-    app.command("stitch", no_args_is_help=True, short_help="Put patches together again.")(stitch)
-
-
-@reports_errors
+@command
 def tile(
-    scene: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
+    scene: OneScene,
     output: Folder,
-    size: Annotated[
-        int, typer.Option("--size", min=16, help="Side of a patch in pixels: 64, 128, 256.")
-    ] = 128,
+    size: Annotated[int, opt("--size PIXELS", min=16)] = 128,
     bands: Bands = None,
     nodata: Nodata = None,
     overwrite: Overwrite = False,
@@ -81,14 +75,15 @@ def tile(
     """Cut a scene into patches: GeoTIFFs with its georeferencing and metadata, and a manifest.
 
     Thermal and panchromatic bands of a product have grids of their own, and so sub-folders of their own.
+
+    Args:
+        size: Side of a patch: 64, 128, 256.
     """
     from landsat_fill.cli.console import shares_shown
-    from landsat_fill.cli.options import one_input
-    from landsat_fill.io import open_input
     from landsat_fill.pipeline.outputs import scene_suffixes
     from landsat_fill.pipeline.patches import cut_scene
 
-    scenes = open_input(one_input(scene), nodata=nodata, bands=band_list(bands))
+    scenes = open_one(scene, nodata, bands)
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
         folder = output / suffix.lstrip("_")
         with shares_shown(quiet=quiet) as shown:
@@ -103,15 +98,19 @@ def tile(
             typer.echo(f"{folder}  {count} patches of {size} px")
 
 
-@reports_errors
+@command
 def stitch(
-    patches: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `tile` wrote.")],
+    patches: Annotated[Path, arg("FOLDER")],
     output: Target,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Put the patches of a scene together again, bit-identical and with its metadata."""
+    """Join the patches of a scene again, bit-identical and with its metadata.
+
+    Args:
+        patches: A folder that `tile` wrote.
+    """
     from landsat_fill.cli.console import shares_shown
     from landsat_fill.pipeline.patches import join_patches
 
@@ -126,51 +125,16 @@ def stitch(
 STRIPES = "Stripes"
 
 
-def register_simulate(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("simulate", no_args_is_help=True, short_help="Lay SLC-off stripes over a clean scene.")(
-        simulate
-    )
-
-
-@reports_errors
+@command
 def simulate(
-    clean: Annotated[str, typer.Argument(metavar="CLEAN", help="A GeoTIFF without gaps.")],
+    clean: Annotated[str, arg("CLEAN")],
     output: Target,
-    gaps_from: Annotated[
-        str | None,
-        typer.Option(
-            "--gaps-from",
-            metavar="SCENE",
-            help="Use the gaps of a real SLC-off scene.",
-            rich_help_panel=STRIPES,
-        ),
-    ] = None,
-    width: Annotated[
-        float | None,
-        typer.Option("--width", metavar="PIXELS", help="Width of all gaps.", rich_help_panel=STRIPES),
-    ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            "--missing", metavar="PERCENT", help="Share of the image to lose: 22%.", rich_help_panel=STRIPES
-        ),
-    ] = None,
-    period: Annotated[
-        float,
-        typer.Option(
-            "--period", metavar="PIXELS", help="Rows from one gap to the next.", rich_help_panel=STRIPES
-        ),
-    ] = 33.0,
-    tilt: Annotated[
-        float,
-        typer.Option(
-            "--tilt", metavar="DEGREES", help="How steeply gaps fall to the right.", rich_help_panel=STRIPES
-        ),
-    ] = 9.7,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of the gaps' place.", rich_help_panel=STRIPES)
-    ] = 0,
+    gaps_from: Annotated[str | None, opt("--gaps-from SCENE", STRIPES)] = None,
+    width: Annotated[float | None, opt("--width PIXELS", STRIPES)] = None,
+    missing: Annotated[str | None, opt("--missing PERCENT", STRIPES)] = None,
+    period: Annotated[float, opt("--period PIXELS", STRIPES)] = 33.0,
+    tilt: Annotated[float, opt("--tilt DEGREES", STRIPES)] = 9.7,
+    seed: Annotated[int, opt("--seed N", STRIPES, min=0)] = 0,
     nodata: Nodata = None,
     bands: Bands = None,
     overwrite: Overwrite = False,
@@ -180,32 +144,33 @@ def simulate(
     """Lay SLC-off stripes over a clean scene: simulated ones, or those of a real scene.
 
     Without --width and --missing, the gaps are those of a whole swath: none at nadir, widest at its edges.
+
+    Args:
+        clean: A GeoTIFF without gaps.
+        gaps_from: Use the gaps of a real SLC-off scene.
+        width: Width of all gaps.
+        missing: Share of the image to lose: 22%.
+        period: Rows from one gap to the next.
+        tilt: How steeply gaps fall to the right.
+        seed: Seed of the positions of the gaps.
     """
     import numpy as np
 
-    from landsat_fill.cli.options import one_input, share
-    from landsat_fill.errors import UsageError
     from landsat_fill.gaps.simulation import StripeModel, lay_stripes
-    from landsat_fill.gaps.simulation import gaps_from as borrowed_gaps
-    from landsat_fill.io import open_input
+    from landsat_fill.gaps.simulation import gaps_from as gaps_of
     from landsat_fill.pipeline.gap_files import Lost, LostCube, missing_pixels, simulate_scene
 
     if gaps_from is not None and (width is not None or missing is not None):
         raise UsageError("expected --gaps-from, or --width or --missing, but got both")
-    scene = open_input(one_input(clean), nodata=nodata, bands=band_list(bands))[0]
+    scene = open_one(clean, nodata, bands)[0]
     shape = (len(scene.bands), scene.grid.height, scene.grid.width)
     generator = np.random.default_rng(seed)
     lost: Lost
     if gaps_from is not None:
-        pattern = missing_pixels(open_input(one_input(gaps_from))[0])
-        lost = LostCube(borrowed_gaps(pattern, shape, generator))
+        lost = LostCube(gaps_of(missing_pixels(open_one(gaps_from)[0]), shape, generator))
     else:
-        model = StripeModel(
-            width_px=width,
-            missing=None if missing is None else share("--missing", missing),
-            period_px=period,
-            tilt_deg=tilt,
-        )
+        part = None if missing is None else share("--missing", missing)
+        model = StripeModel(width_px=width, missing=part, period_px=period, tilt_deg=tilt)
         lost = lay_stripes(shape, model, generator)
     lost_share = simulate_scene(scene, lost, output, nodata=nodata, overwrite=overwrite)
     if not quiet:
@@ -213,7 +178,7 @@ def simulate(
 
 
 SHOWN_PX = (1, 4, 16)
-"""Distances whose semivariance is printed."""
+"""Distances at which the semivariance is printed."""
 
 MODEL = """\
 γ(h) = nugget + Σ sill · g(h / range), with g(x) = 1 − exp(−x) for exp and g(x) = 1 − (1 + √3 x) exp(−√3 x) for mat
@@ -222,22 +187,11 @@ the ratio. Semivariances are in squared stored numbers, or in units of the squar
 square difference of neighbouring pixels, whose mean over the scene is given in stored numbers)."""
 
 
-def register_variogram(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command(
-        "variogram", no_args_is_help=True, short_help="Print or plot the variograms that kriging fits."
-    )(variogram)
-
-
-@reports_errors
+@command
 def variogram(
-    source: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
-    plot: Annotated[
-        Path | None, typer.Option("--plot", "-o", metavar="FILE", help="Draw them (PNG, PDF, SVG).")
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("-O", "--option", metavar="NAME=VALUE", help="An option of kriging.")
-    ] = None,
+    source: OneScene,
+    plot: Annotated[Path | None, opt("-o, --plot FILE")] = None,
+    option: Annotated[list[str] | None, opt("-O, --option NAME=VALUE")] = None,
     bands: Bands = None,
     nodata: Nodata = None,
     overwrite: Overwrite = False,
@@ -247,15 +201,17 @@ def variogram(
     """Print the variogram that `-m kriging` fits to each band: model, nugget, sills, ranges in metres, units.
 
     Figures need matplotlib, which the extra 'evaluate' installs.
+
+    Args:
+        plot: Plot the variograms (PNG, PDF, SVG).
+        option: An option of kriging.
     """
     from typing import cast
 
     from rich.console import Console
     from rich.table import Table
 
-    from landsat_fill.cli.options import one_input, pairs
     from landsat_fill.evaluation.figures import write_variograms
-    from landsat_fill.io import open_input
     from landsat_fill.io.atomic import refuse_target
     from landsat_fill.methods import create_method
     from landsat_fill.methods.kriging import Kriging
@@ -264,7 +220,7 @@ def variogram(
     from landsat_fill.pipeline.resources import usable_cores
 
     kriging = cast("Kriging", create_method("kriging", pairs("-O", option)))
-    scene = open_input(one_input(source), nodata=nodata, bands=band_list(bands))[0]
+    scene = open_one(source, nodata, bands)[0]
     if plot is not None:
         refuse_target(plot, overwrite=overwrite, protected=input_files(scene))
     found = scene_variograms(scene, kriging, usable_cores())
@@ -300,8 +256,8 @@ def _described(name: str, band: BandFit, pixel_m: float | None) -> dict[str, Any
 
     Args:
         name: The band's name.
-        band: What kriging fitted.
-        pixel_m: The size of a pixel, or None where it isn't known in metres.
+        band: Its fit.
+        pixel_m: The size of a pixel in metres, or None if it is unknown.
     """
     import math
 

@@ -33,7 +33,7 @@ def test_every_command_has_help(run, command):
 
 def test_help_of_fill_groups_its_options(run):
     ended = run("fill", "--help")
-    for panel in ("Input", "Method", "Gaps and evidence", "Output", "Terminal"):
+    for panel in ("Input", "Method", "Gaps", "Output", "Terminal"):
         assert f"─ {panel} ─" in ended.out
     assert "Exit codes" in ended.out
 

@@ -11,11 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from landsat_fill.cli.app import app
-from landsat_fill.cli.train import register_dataset
 from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.dataset_manifest import read_manifest
 
@@ -122,10 +120,7 @@ def test_an_interrupt_keeps_what_was_learned(
 
 @pytest.fixture
 def dataset():
-    """Return a function that runs the command alone."""
-    app = typer.Typer()
-    register_dataset(app)
-    app.command("other")(lambda: None)
+    """Return a function that runs the command."""
 
     def run(*arguments):
         return CliRunner().invoke(app, ["dataset", *map(str, arguments)])
