@@ -149,12 +149,12 @@ def test_a_data_array_comes_back_as_one():
     )
     image.encoding["dtype"] = "uint8"
     filled = landsat_fill.fill_array(image, image.copy(data=LOST), method="direct-sampling", realizations=2)
-    for one in (filled.mean, filled.std, filled.draws[0]):
+    for one in (filled.mean, filled.std, filled.realizations[0]):
         assert one.dims == image.dims
         assert one.attrs == image.attrs
         assert not one.encoding
         xarray.testing.assert_equal(one.coords.to_dataset(), image.coords.to_dataset())
-    assert filled.draws.dims == ("realization", *image.dims)
+    assert filled.realizations.dims == ("realization", *image.dims)
     assert (filled.mean.where(~LOST) == image.where(~LOST)).where(~LOST, other=True).all()
     gaps = landsat_fill.find_gaps(image.where(~LOST))
     assert gaps.missing.dims == image.dims

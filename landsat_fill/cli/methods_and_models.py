@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +22,7 @@ MEASURED = files("landsat_fill") / "methods" / "measured.json"
 """Figures of each method, written by `tests/benchmarks/bench_methods.py`: `error` is the RMSE of hidden pixels relative
 to GDAL's fillnodata; `full_scene_s` are seconds of two cores, `computed` where they follow from a smaller scene."""
 
-COLUMNS = ("method", "what it does", "error", "full scene", "σ", "realizations", "references")
+COLUMNS = ("method", "error", "full scene", "σ", "realizations", "references", "what it does")
 """The table of methods, here and in the README."""
 
 
@@ -34,7 +34,7 @@ def register_methods(app: typer.Typer) -> None:
 @reports_errors
 def methods(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="A method whose options are shown.", show_default=False),
     ] = None,
     as_json: Json = False,
@@ -55,10 +55,11 @@ def methods(
         typer.echo(json.dumps([_described(cls) for cls in classes.values()], indent=2))
         return
     if name is None:
-        table = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
-        for row in method_rows(cls.info for cls in classes.values()):
-            table.add_row(*row)
-        console.print(table)
+        rows = [COLUMNS, *method_rows(cls.info for cls in classes.values())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for name, *cells, summary in rows:
+            figures = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=False))
+            console.print(f"[bold]{name:{widths[0]}}[/bold]  {figures}\n    {summary}", soft_wrap=True)
         console.print(
             "\nError: RMSE of hidden pixels of the sample scene relative to GDAL's fillnodata, smaller is better. "
             "Full scene: 8,000 × 7,000 pixels and six bands on two cores, ≈ where computed from a smaller one. "
@@ -95,12 +96,12 @@ def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 info.name + (" (default)" if info.name == BEST_METHOD else ""),
-                info.summary,
                 f"{own['error']:.2f}" if "error" in own else "–",
                 _duration(own["full_scene_s"], computed=own["computed"]) if "full_scene_s" in own else "–",
                 "yes" if info.gives_std else "–",
-                "yes" if info.draws else "–",
+                "yes" if info.gives_realizations else "–",
                 "needed" if info.needs_references else "–",
+                info.summary,
             )
         )
     return rows
@@ -110,7 +111,7 @@ def markdown_table() -> str:
     """Return the table of methods for the README."""
     from landsat_fill.methods import method_classes
 
-    rows: list[tuple[str, ...]] = [COLUMNS, ("---", "---", "---:", "---:", "---", "---", "---")]
+    rows: list[tuple[str, ...]] = [COLUMNS, ("---", "---:", "---:", "---", "---", "---", "---")]
     for name, *cells in method_rows(cls.info for cls in method_classes().values()):
         word, *mark = name.split(" ", 1)
         rows.append((" ".join([f"`{word}`", *mark]), *cells))
@@ -119,8 +120,8 @@ def markdown_table() -> str:
 
 def _duration(seconds: float, *, computed: bool) -> str:
     """Return a duration as people say it: to two digits where it is computed."""
-    for unit_s, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 5 * unit_s:
+    for least_s, unit_s, unit in ((7200, 3600, "h"), (300, 60, "min")):
+        if seconds >= least_s:
             return f"{'≈ ' if computed else ''}{seconds / unit_s:.0f} {unit}"
     return f"≈ {float(f'{seconds:.2g}'):.0f} s" if computed else f"{seconds:.0f} s"
 
@@ -135,7 +136,7 @@ def _described(cls: Any) -> dict[str, object]:
         "summary": info.summary,
         "source": info.source,
         "gives_std": info.gives_std,
-        "draws": info.draws,
+        "gives_realizations": info.gives_realizations,
         "devices": list(info.devices),
         "tile_px": info.tile_px,
         "halo_px": info.halo_px,
@@ -167,7 +168,7 @@ def register_models(app: typer.Typer) -> None:
 @reports_errors
 def models(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="Weights whose card is shown.", show_default=False),
     ] = None,
     as_json: Json = False,

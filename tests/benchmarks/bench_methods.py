@@ -2,12 +2,13 @@
 
     landsat-fill evaluate sample_data/clean.tif --width 4,8,14 --json-file scores.json
     landsat-fill evaluate sample_data/clean.tif --width 4,8,14 -m direct-sampling --json-file more.json
-    python tests/benchmarks/bench_methods.py scores.json more.json --seconds tension-spline=46 --time telea
+    python tests/benchmarks/bench_methods.py scores.json more.json --seconds band-unet=166,harmonic=53 \\
+        --time telea,nearest
 
 Errors come from the files. Seconds are those of a full scene of 8,000 × 7,000 pixels and six bands on two
 cores: `--seconds` takes what `bench_full_scene.py` measured; those of `--time` are computed from the
-processor time that a method takes for the sample scene, relative to the first method of `--seconds`, and
-marked so. What isn't measured keeps the figures it has.
+processor time that a method takes for a crop of the sample scene, on the line through the methods of
+`--seconds`, and marked so. What isn't measured keeps the figures it has.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+
 import landsat_fill
 from landsat_fill.cli.methods_and_models import MEASURED, markdown_table
 from landsat_fill.scene import Window, tile_windows
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL_SCENE_PX = (8000, 7000)
+CROP = (slice(200, 456), slice(200, 456))
+"""The part of the sample scene that methods are timed on; it lies inside the footprint."""
 
 
 def main() -> None:
@@ -30,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the figures of the table of methods.")
     parser.add_argument("scores", nargs="*", type=Path, help="files that `evaluate --json-file` wrote")
     parser.add_argument("--seconds", default="", help="NAME=SECONDS of full scenes, with commas between")
+    parser.add_argument("--computed", default="", help="the same, computed from a smaller scene")
     parser.add_argument("--time", default="", help="methods whose seconds are computed, with commas between")
     options = parser.parse_args()
     path = Path(str(MEASURED))
@@ -39,38 +45,43 @@ def main() -> None:
             name = row["method"].split(" ")[0]
             if row["pattern"] == "all" and row["rmse_ratio"] is not None:
                 figures.setdefault(name, {})["error"] = round(row["rmse_ratio"], 3)
-    measured = {
-        name: float(seconds)
-        for name, _, seconds in (pair.partition("=") for pair in options.seconds.split(",") if pair)
-    }
-    for name, seconds in measured.items():
-        figures.setdefault(name, {}).update(full_scene_s=seconds, computed=False)
+    measured, computed = _seconds(options.seconds), _seconds(options.computed)
+    for given in (measured, computed):
+        for name, seconds in given.items():
+            figures.setdefault(name, {}).update(full_scene_s=seconds, computed=given is computed)
     if options.time:
-        yardstick = next(iter(measured))
-        unit = measured[yardstick] / full_scene_work_s(yardstick)
+        slope, base = np.polyfit([work_s(name) for name in measured], list(measured.values()), 1)
         for method in options.time.split(","):
-            seconds = round(unit * full_scene_work_s(method))
+            seconds = round(base + slope * work_s(method))
             figures.setdefault(method.split(":")[0], {}).update(full_scene_s=seconds, computed=True)
     path.write_text(json.dumps(dict(sorted(figures.items())), indent=2) + "\n", encoding="utf-8")
     print(markdown_table())  # noqa: T201
 
 
-def full_scene_work_s(method: str) -> float:
-    """Return what a full scene takes if it is like the sample: processor seconds by tiles with halos.
+def _seconds(text: str) -> dict[str, float]:
+    """Return the numbers of `NAME=SECONDS,NAME=SECONDS`."""
+    pairs = (pair.partition("=") for pair in text.split(",") if pair)
+    return {name: float(seconds) for name, _, seconds in pairs}
+
+
+def work_s(method: str) -> float:
+    """Return the processor seconds of a crop, times the pixels of a full scene over its own.
 
     Args:
         method: `NAME` or `NAME:OPTION=VALUE`.
     """
     name, *pairs = method.split(":")
     options = dict(pair.split("=", 1) for pair in pairs)
-    scene = landsat_fill.open_scene(ROOT / "sample_data" / "slc_off.tif")
     info = next(info for info in landsat_fill.list_methods() if info.name == name)
-    corner = scene.values[:, 200:264, 200:264]
-    landsat_fill.fill_array(corner, corner == 0, method=name, options=options)  # compiles and loads
+    scene = landsat_fill.open_scene(ROOT / "sample_data" / "slc_off.tif")
+    values, missing = scene.values[:, *CROP], scene.missing[:, *CROP]
+    landsat_fill.fill_array(
+        values[:, :64, :64], missing[:, :64, :64], method=name, options=options
+    )  # compiled
     began = time.process_time()
-    landsat_fill.fill_array(scene.values, scene.missing, method=name, options=options)
+    landsat_fill.fill_array(values, missing, method=name, options=options)
     seconds = time.process_time() - began
-    return seconds * _worked_px(info, FULL_SCENE_PX) / _worked_px(info, scene.values.shape[1:])
+    return seconds * _worked_px(info, FULL_SCENE_PX) / _worked_px(info, values.shape[1:])
 
 
 def _worked_px(info: landsat_fill.MethodInfo, size: tuple[int, ...]) -> int:

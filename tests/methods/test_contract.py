@@ -21,7 +21,7 @@ LIGHTER = {
     "deep-image-prior": {
         "iterations": 6, "runs": 2, "channels": 4, "scales": 2, "input_noise": 0, "precision": "float32"
     },
-    "direct-sampling": {"realisations": 2, "fraction": 0.02, "neighbours": 12},
+    "direct-sampling": {"ensemble": 2, "fraction": 0.02, "neighbours": 12},
 }  # fmt: skip
 """Options of methods that take their time as they come."""
 
@@ -84,11 +84,11 @@ def answer(name: str) -> tuple[np.ndarray, Gaps, Filled]:
     image, gaps = small_case(name)
     for array in (image, gaps.missing, gaps.usable):
         array.flags.writeable = False
-    return image, gaps, made(name).fill(image, gaps, replace(context(2), draws=draws_of(name)))
+    return image, gaps, made(name).fill(image, gaps, replace(context(2), realizations=realizations_of(name)))
 
 
-def draws_of(name: str) -> int:
-    return 2 if made(name).info.draws else 0
+def realizations_of(name: str) -> int:
+    return 2 if made(name).info.gives_realizations else 0
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -135,14 +135,14 @@ def test_values_outside_usable_never_influence_the_result(name: str) -> None:
     image, gaps, expected = answer(name)
     garbage = np.random.default_rng(5).choice(np.float32([0, 130, 1e30, -np.inf]), image.shape)
     spoilt = np.where(gaps.usable, image, garbage)
-    found = made(name).fill(spoilt, gaps, replace(context(2), draws=draws_of(name)))
+    found = made(name).fill(spoilt, gaps, replace(context(2), realizations=realizations_of(name)))
     assert_same(expected, found, gaps)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_result_does_not_depend_on_threads(name: str) -> None:
     image, gaps, one = answer(name)
-    four = made(name).fill(image, gaps, replace(context(2, threads=4), draws=draws_of(name)))
+    four = made(name).fill(image, gaps, replace(context(2, threads=4), realizations=realizations_of(name)))
     assert_same(one, four, gaps)
 
 
@@ -238,6 +238,6 @@ def assert_same(one: Filled, other: Filled, gaps: Gaps) -> None:
     assert (one.std is None) == (other.std is None)
     if one.std is not None and other.std is not None:
         np.testing.assert_array_equal(one.std[gaps.missing], other.std[gaps.missing])
-    assert (one.draws is None) == (other.draws is None)
-    if one.draws is not None and other.draws is not None:
-        np.testing.assert_array_equal(one.draws[:, gaps.missing], other.draws[:, gaps.missing])
+    assert (one.realizations is None) == (other.realizations is None)
+    if one.realizations is not None and other.realizations is not None:
+        np.testing.assert_array_equal(one.realizations[:, gaps.missing], other.realizations[:, gaps.missing])
