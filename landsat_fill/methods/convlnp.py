@@ -2,8 +2,8 @@
 
 Missing pixels of two bands correlate as the observed ones do, in their steps from pixel to pixel. Independent
 fields, one for each band, get these correlations when they are mixed by the square root of the correlation
-matrix. This is the intrinsic model of coregionalization: bands correlate alike at every distance. It holds for
-each part of a scene by itself, since a cloud is white and the land below has colours.
+matrix. This is the intrinsic model of coregionalization: bands correlate alike at every distance. Each part
+of a scene has correlations of its own, since a cloud is white and the land below has colours.
 tests/benchmarks/check_draws.py measures how well it fits.
 
 Source: Pondaven et al. 2022, arXiv 2205.12407; Wackernagel 2003, Multivariate Geostatistics, 3rd ed., ch. 22
@@ -129,7 +129,7 @@ def mixed(fields: Tensor, correlations: Tensor) -> Tensor:
 
 
 SAMPLES = {64: 32, 128: 8}
-"""Samples of the latent values by the side of the patches that were trained on. Source: Pondaven et al. 2022."""
+"""Samples of the latent values by the side of the training patches. Source: Pondaven et al. 2022."""
 
 CPU_VALUES, GPU_VALUES = 128_000_000, 1_000_000_000
 """Values a layer's output may have for all samples worked on at once: half a gigabyte of float32, or four."""
