@@ -109,4 +109,4 @@ def _print_bands(console: Console, told: Description) -> None:
     if extra:
         console.print(f"  quality: {', '.join(extra)}", markup=False)
     for note in told.notes:
-        console.print(f"  note: {note}", markup=False)
+        console.print(f"  {note if note.startswith('warning:') else f'note: {note}'}", markup=False)
