@@ -133,7 +133,14 @@ def test_quotes_round_a_line_of_a_list_are_taken_off(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["a_QAI.tif", "ga_ls7e_fmask.tif", "HLS.L30.v2.0.Fmask.tif", "T33UUP_SCL_20m.jp2", "x_sr_cloud_qa.tif"],
+    [
+        "a_QAI.tif",
+        "ga_ls7e_fmask.tif",
+        "HLS.L30.v2.0.Fmask.tif",
+        "T33UUP_SCL_20m.jp2",
+        "x_sr_cloud_qa.tif",
+        "x_cfmask.tif",
+    ],
 )
 def test_quality_layers_of_any_product_are_passed_over_in_folders(tmp_path, name):
     write(tmp_path / "scene.tif")
