@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import pytest
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
+from affine import Affine
 
 from landsat_fill.cluster import (
     Archive,
@@ -62,9 +61,8 @@ def report(archive, task, number, status, error=None):
 
 def write_output(path):
     """Write an output as versions without marks did."""
-    profile = {"driver": "GTiff", "count": 1, "height": 1, "width": 1, "dtype": "uint8"}
-    with warnings.catch_warnings(), rasterio.open(path, "w", **profile) as dataset:
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    place = {"crs": "EPSG:32637", "transform": Affine(30, 0, 5e5, 0, -30, 1e6)}
+    with rasterio.open(path, "w", count=1, height=1, width=1, dtype="uint8", **place) as dataset:
         dataset.update_tags(LANDSAT_FILL_VERSION="0")
 
 
