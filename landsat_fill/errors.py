@@ -6,9 +6,14 @@ a line for the user and an exit code.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -51,6 +56,26 @@ class OutputError(LandsatFillError):
 
 class UsageError(LandsatFillError):
     """A request that can't be meant: an unknown method, an option value out of its range."""
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """Return `Did you mean 'x'?` with the known word that is nearest to a misspelt one, or an empty text."""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def not_one_of(expected: str, found: str, known: Iterable[str], listed: str = "There are: {}.") -> UsageError:
+    """Return the error for a word that is none of the known ones.
+
+    Args:
+        expected: What was expected.
+        found: What was given.
+        known: The words that exist.
+        listed: The sentence that lists them in the hint; `{}` stands for the list.
+    """
+    known = tuple(known)
+    hint = f"{did_you_mean(found, known)} {listed.format(', '.join(known) or 'none')}"
+    return UsageError(f"expected {expected}, but got {found!r}", hint=hint.strip() or None)
 
 
 class MethodError(LandsatFillError):

@@ -3,11 +3,53 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import hypothesis
+import numpy as np
 import pytest
+import torch
+from hypothesis.configuration import set_hypothesis_home_dir
+from making import landscape, stripes, write_geotiff
+from rasterio.transform import Affine
 
+from landsat_fill.io import find_inputs, open_input
 from landsat_fill.networks import weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Scene
+
+
+hypothesis.settings.register_profile("steady", deadline=None, database=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what libraries write beside the tests in a folder of its own, which the test processes share."""
+    if hasattr(config, "workerinput"):  # a test process of pytest-xdist, which has inherited the environment
+        set_hypothesis_home_dir(os.environ["HYPOTHESIS_STORAGE_DIRECTORY"])
+        sys.dont_write_bytecode = True
+        return
+    folder = Path(tempfile.mkdtemp(prefix="landsat-fill-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # Loops are compiled, and fonts are listed, once for all.
+    os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
+    os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    set_hypothesis_home_dir(folder / "hypothesis")
+    sys.dont_write_bytecode = True
+
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
@@ -16,9 +58,8 @@ SAMPLES = ROOT / "sample_data"
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Return the folder of real Landsat files; a test that asks for it is passed over where there is none."""
-    if not REAL_DATA.is_dir():
-        pytest.skip("the real Landsat files are not beside this checkout")
+    """Return the folder of real Landsat files, which only tests marked `real_data` need."""
+    assert REAL_DATA.is_dir(), f"expected the real Landsat files in {REAL_DATA}"
     return REAL_DATA
 
 
@@ -48,7 +89,6 @@ TINY_NETWORKS = {
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of tiny untrained weights, listed as shipped ones are."""
-    import torch
 
     from landsat_fill.networks.catalogue import build_network
     from landsat_fill.training.checkpoints import save_network
@@ -74,3 +114,67 @@ def tiny_models(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the tiny weights stand for the shipped ones, and return their folder."""
     monkeypatch.setattr(weights, "shipped_folder", lambda: tiny_folder)
     return tiny_folder
+
+
+@dataclass(frozen=True)
+class Written:
+    """A scene, its file and what it holds."""
+
+    path: Path
+    scene: Scene
+    values: NDArray[np.generic]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Written]:
+    """Return a function that writes a scene: `east_km` moves it, None leaves it without coordinates."""
+
+    def write_here(
+        name: str = "clean",
+        shape: tuple[int, int, int] = (4, 100, 120),
+        dtype: str = "uint8",
+        *,
+        east_km: float | None = 0.0,
+        seed: int = 0,
+        missing: NDArray[np.bool_] | None = None,
+        nodata: float | None = None,
+    ) -> Written:
+        values = landscape(shape, dtype, seed)
+        if missing is not None:
+            values[missing] = nodata
+        path = tmp_path / f"{name}.tif"
+        corner = Affine(30, 0, 500_000 + 1000 * (east_km or 0), 0, -30, 4_000_000)
+        where = {"georeferenced": False} if east_km is None else {"crs": "EPSG:32650", "transform": corner}
+        write_geotiff(path, values, nodata=nodata, **where)
+        return Written(path, reopened(path), values)
+
+    return write_here
+
+
+def reopened(path: Path) -> Scene:
+    """Return a file's scene."""
+    found, bad = find_inputs([str(path)])
+    assert not bad
+    return open_input(found[0])[0]
+
+
+@pytest.fixture
+def slc_off(write: Callable[..., Written]) -> Written:
+    """Return a scene with stripes in its three bands."""
+    shape = (3, 200, 230)
+    return write("slc_off", shape, missing=stripes(shape, 7), nodata=0, east_km=900.0)
+
+
+@pytest.fixture(scope="session")
+def clean_scenes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("clean")
+    paths = []
+    for number in range(2):
+        rows, cols = np.mgrid[:72, :80]
+        hills = np.sin(rows / 9 + number) * np.cos(cols / (7 + number))
+        noise = np.random.default_rng(number).normal(0, 0.1, (3, 72, 80))
+        cube = (120 + 60 * hills + 20 * noise + 10 * np.arange(3)[:, None, None]).astype(np.uint8)
+        path = folder / f"place{number}.tif"
+        write_geotiff(path, cube, transform=Affine(30, 0, 400_000 + 90_000 * number, 0, -30, 1_200_000))
+        paths.append(str(path))
+    return paths

@@ -1,8 +1,7 @@
-"""The Typer app: its commands, and `fill` as the one meant when none is named."""
+"""The Typer app: its commands, with `fill` as the default."""
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,17 +11,22 @@ from typer.core import TyperGroup
 
 from landsat_fill.cli.cluster import register as register_cluster
 from landsat_fill.cli.evaluate import register as register_evaluate
+from landsat_fill.cli.exits import print_usage_error
 from landsat_fill.cli.fill import register as register_fill
+from landsat_fill.cli.guides import register as register_guides
 from landsat_fill.cli.info import register as register_info
 from landsat_fill.cli.methods_and_models import register_methods, register_models
 from landsat_fill.cli.tools import register_mask, register_simulate, register_tile, register_variogram
 from landsat_fill.cli.train import register_dataset, register_train
+from landsat_fill.errors import EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
 
 if TYPE_CHECKING:
     from typer import Context
 
 
 DEFAULT_COMMAND = "fill"
+PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""What the parser raises for a command line it can't read; Typer exports none but this child of it."""
 EPILOG = """
 [bold]Examples[/bold]
 
@@ -49,9 +53,23 @@ class FillByDefault(TyperGroup):
 
     def _refuse_misspelt_command(self, ctx: Context, word: str) -> None:
         """End with a usage error if a word is no file, but nearly a command."""
-        near = difflib.get_close_matches(word, self.commands, n=1, cutoff=0.7)
+        near = did_you_mean(word, self.commands, cutoff=0.7)
         if near and not Path(word).exists():
-            ctx.fail(f"There is no file and no command {word!r}. Did you mean {near[0]!r}?")
+            ctx.fail(f"There is no file and no command {word!r}. {near}")
+
+    def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
+        """Run a command; the parser's own errors look like all others."""
+        if not standalone_mode:
+            return super().main(args, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, standalone_mode=False, **extra)
+        except PARSER_ERROR as error:
+            if type(error).__name__ != "NoArgsIsHelpError":  # that one has printed the help already
+                print_usage_error(error)
+            sys.exit(EXIT_USAGE)
+        except typer.Abort:
+            sys.exit(EXIT_INTERRUPTED)
+        sys.exit(code or 0)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order they are used, not of the alphabet."""
@@ -104,5 +122,6 @@ for register in (
     register_dataset,
     register_train,
     register_cluster,
+    register_guides,
 ):
     register(app)

@@ -7,13 +7,13 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from landsat_fill.cli.exits import reports_errors
 from landsat_fill.cli.fill import register as register_fill
+from landsat_fill.cli.method_flags import MethodFlags
 from landsat_fill.cli.options import Debug, Json, Verbose
 from landsat_fill.cli.slurm_options import (
     SHARING,
@@ -43,16 +43,15 @@ if TYPE_CHECKING:
 
     from typer import Context
 
-    from landsat_fill.cluster import Archive, Part, Round, SceneState
-    from landsat_fill.cluster.archive import Array
+    from landsat_fill.cluster import Archive, RoundFacts, SceneState, Slurm
     from landsat_fill.io import Input
     from landsat_fill.methods import MethodInfo
 
 
 _FILL = "landsat_fill.fill"
-_OF_EACH_TASK = ("--manifest", "--shard", "--report", "--grace", "--json")
-"""Options of `fill` that the script of an array sets."""
-_NOT_HANDED_ON = ("inputs", "from_file", "output", "dry_run")
+_SET_BY_THE_SCRIPT = frozenset({"manifest", "shard", "report", "grace", "as_json"})
+"""Parameters of `fill` that the script of an array sets."""
+_NOT_HANDED_ON = frozenset({"inputs", "from_file", "output"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,8 @@ class FillOptions:
 
     Attributes:
         command: The whole command line, as it can be typed again.
-        given: All its parameters by name.
-        words: The options that were typed, as words of a command line; without scenes and -o.
+        given: All parameters of `fill` by name.
+        words: The options that were typed, as words of a command line, without scenes and -o.
         typed: Names of the parameters that were typed.
     """
 
@@ -72,127 +71,117 @@ class FillOptions:
     typed: frozenset[str]
 
 
-class WithFillOptions(TyperCommand):
-    """A command whose arguments are its own options and, for the rest, those of `fill`."""
+class WithFillOptions(MethodFlags):
+    """A command that takes the options of `fill` beside its own; its help shows its own only."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Return the arguments left over, after reading those of `fill`."""
-        own, others = self._parted(ctx, args)
-        foreign = next((word for word in others if word.partition("=")[0] in _OF_EACH_TASK), None)
-        if foreign is not None:
-            ctx.fail(f"No such option: {foreign}. Each task has its own.")
-        self.no_args_is_help = not args  # all may be those of `fill`
-        left = super().parse_args(ctx, own)
-        ctx.meta[_FILL] = _read(ctx, args, others)
+        """Return the arguments left over, after setting apart those of `fill`."""
+        fill, own = _parameters_of_fill(), {parameter.name for parameter in self.params}
+        added = [one for one in fill if one.name not in own | _SET_BY_THE_SCRIPT]
+        self.params = [*self.params, *added]
+        left = super().parse_args(ctx, args)
+        given = {str(one.name): one.default for one in fill}
+        given |= {str(one.name): ctx.params.pop(str(one.name)) for one in added}
+        sources = {str(one.name): ctx.get_parameter_source(str(one.name)) for one in added}
+        typed = frozenset(name for name, source in sources.items() if source and source.name == "COMMANDLINE")
+        words = [word for one in added if one.name in typed for word in _words(one, given[str(one.name)])]
+        command = shlex.join([ctx.command_path, *args])
+        ctx.meta[_FILL] = FillOptions(command, given, tuple(words), typed)
         return left
 
     def collect_usage_pieces(self, ctx: Context) -> list[str]:  # type: ignore[override]
         """Return what the usage line shows after the command."""
         return ["SCENE…", "-o FOLDER", "[OPTIONS]", "[OPTIONS of fill]"]
 
-    def _parted(self, ctx: Context, args: list[str]) -> tuple[list[str], list[str]]:
-        """Return the arguments that are this command's, and the others, both in their order."""
-        values = {
-            flag: 0 if getattr(parameter, "is_flag", False) else parameter.nargs
-            for parameter in self.get_params(ctx)
-            for flag in (*parameter.opts, *parameter.secondary_opts)
-        }
-        own: list[str] = []
-        others: list[str] = []
-        waiting = iter(args)
-        for word in waiting:
-            if word == "--":
-                others += [word, *waiting]
-            flag, equals, _ = word.partition("=")
-            if flag not in values:
-                others.append(word)
-                continue
-            own.append(word)
-            if not equals:
-                own += [value for _ in range(values[flag]) if (value := next(waiting, None)) is not None]
-        return own, others
 
-
-def fill_options(ctx: Context) -> FillOptions:
-    """Return what was given of `fill` to a command of this kind."""
-    options: FillOptions = ctx.meta[_FILL]
-    return options
-
-
-def _read(ctx: Context, typed_words: list[str], args: list[str]) -> FillOptions:
-    """Return arguments as `fill` reads them; end with its usage error where it can't.
-
-    Args:
-        ctx: Of the command.
-        typed_words: All its arguments.
-        args: Those that are of `fill`.
-    """
-    app = typer.Typer()
+def _parameters_of_fill() -> list[Any]:
+    """Return the parameters of `fill`, hidden from help."""
+    app = typer.Typer(add_completion=False)
     register_fill(app)
-    command = typer.main.get_command(app)
-    command.no_args_is_help = False
-    fill = command.make_context(str(ctx.info_name), list(args), parent=ctx.parent)
-    words: list[str] = []
-    typed = set()
-    for parameter in command.params:
-        name = str(parameter.name)
-        source = fill.get_parameter_source(name)
-        if source is None or source.name != "COMMANDLINE":
-            continue
-        typed.add(name)
-        if name in _NOT_HANDED_ON:
-            continue
-        flag, value = max(parameter.opts, key=len), fill.params[name]
-        if isinstance(value, bool):
-            words += [flag] if value else []
-        else:
-            values = value if isinstance(value, list | tuple) else [value]
-            words += [word for one in values for word in (flag, str(one))]
-    return FillOptions(
-        shlex.join([ctx.command_path, *typed_words]), fill.params, tuple(words), frozenset(typed)
-    )
+    parameters = typer.main.get_command(app).params
+    for one in parameters:
+        one.hidden = True  # type: ignore[attr-defined]
+    return list(parameters)
+
+
+def _words(parameter: Any, value: object) -> list[str]:
+    """Return a parameter that was typed as words of a command line."""
+    if parameter.name in _NOT_HANDED_ON or value is False:
+        return []
+    flag = max(parameter.opts, key=len)
+    if value is True:
+        return [flag]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [word for one in values for word in (flag, str(one))]
 
 
 NAMED = 3
-"""Of scenes that stand alike, how many are named where details aren't asked for."""
+"""How many scenes of the same status are named without --verbose."""
 
 
-def dry_run_text(
-    one: Round, parts: Sequence[Part], throttle: int | None, script: str, manifest: str, merging: str | None
-) -> str:
-    """Return all that would be written and handed in."""
-    from landsat_fill.cluster.slurm import part_options
+def hand_in(
+    archive: Archive,
+    facts: RoundFacts,
+    texts: tuple[str, str, str],
+    slurm: Slurm,
+    *,
+    scenes: int,
+    merge: bool,
+    dry_run: bool,
+) -> None:
+    """Create the next round of an archive and submit it, or print what that would be.
 
-    calls = []
-    for part in parts:
-        options = part_options(one, part, throttle) if len(parts) > 1 else []
-        calls.append(["sbatch", *options, str(one.script), *([str(part.offset)] if part.offset else [])])
-    pieces = [f"==> {one.script}", script, f"==> {one.manifest}", manifest]
-    if merging is not None:
-        pieces += [f"==> {one.merge_script}", merging]
-        calls.append(["sbatch", "--dependency=afterany:JOBS", str(one.merge_script)])
-    return "\n".join([*pieces, "==> handed in by", *map(shlex.join, calls)])
+    Args:
+        archive: The archive.
+        facts: What is recorded about the round.
+        texts: Manifest, script and script of the merging job.
+        slurm: The cluster.
+        scenes: How many scenes there are to fill.
+        merge: Whether to submit the merging job.
+        dry_run: Whether to print only.
+    """
+    from landsat_fill.cluster.slurm import (
+        DEFAULT_MAX_ARRAY_SIZE,
+        SlurmError,
+        array_call,
+        merge_call,
+        parts_of,
+        submit_round,
+    )
 
-
-def submitted_lines(
-    archive: Archive, one: Round, scenes: int, tasks: int, arrays: Sequence[Array], merge_job: str | None
-) -> Iterator[str]:
-    """Yield what to say after handing in."""
+    try:
+        most = slurm.max_array_size()
+    except SlurmError:
+        if not dry_run:
+            raise
+        most = DEFAULT_MAX_ARRAY_SIZE
+    parts, one = parts_of(facts.tasks, most), archive.next_round()
+    if dry_run:
+        paths = [one.manifest, one.script, *([one.merge_script] if merge else [])]
+        for path, text in zip(paths, texts, strict=False):
+            typer.echo(f"==> {path}\n{text}")
+        calls = [array_call(one, part, facts) for part in parts]
+        calls += [merge_call(one, ["JOBS"])] if merge else []
+        typer.echo("\n".join(["==> submitted by", *map(shlex.join, calls)]))
+        return
+    one.create(facts, *texts)
+    arrays, merge_job = submit_round(one, parts, slurm, merge=merge)
     jobs = ", ".join(array.job for array in arrays)
-    yield f"{count(scenes, 'scene')} in {count(tasks, 'task')}: job{'s' * (len(arrays) != 1)} {jobs}"
+    plural = "s" * (len(arrays) != 1)
+    typer.echo(f"{count(scenes, 'scene')} in {count(facts.tasks, 'task')}: job{plural} {jobs}")
     if merge_job is not None:
-        yield f"merged by job {merge_job} once they have ended"
-    yield f"scripts, manifest and logs: {one.folder}"
-    yield f"how it stands: landsat-fill cluster status {shlex.quote(str(archive.folder))}"
+        typer.echo(f"merging job, once they end: {merge_job}")
+    typer.echo(f"scripts, manifest and logs: {one.folder}")
+    typer.echo(f"status: landsat-fill cluster status {shlex.quote(str(archive.folder))}")
 
 
 def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]:
-    """Yield how an archive stands: a line of counts, and one for each scene that is neither done nor waiting."""
+    """Yield the status of an archive: a line of counts, and lines on the scenes that aren't done or waiting."""
     from landsat_fill.cluster import State
 
     counts = {state: sum(one.state is state for one in states) for state in State}
-    told = " · ".join(f"{number} {state.value}" for state, number in counts.items() if number)
-    yield f"{count(len(states), 'scene')}: {told}"
+    numbers = " · ".join(f"{number} {state.value}" for state, number in counts.items() if number)
+    yield f"{count(len(states), 'scene')}: {numbers}"
     alike: dict[tuple[State, str], list[str]] = {}
     for one in states:
         if verbose or one.state not in (State.DONE, State.WAITING):
@@ -210,16 +199,16 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
     if waits and not verbose:
         yield f"waiting  for Slurm: {'; '.join(sorted(waits)[:3])}"
     if any("BeginTime" in reason for reason in waits):
-        yield "         (a task that went back into the queue may start after two minutes, as Slurm has it)"
+        yield "         (Slurm starts a requeued task after two minutes at the earliest)"
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number of things in words: 1 scene, 2 scenes."""
+    """Return a number with its noun: 1 scene, 2 scenes."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 EPILOG = """
-Every option of [bold]fill[/bold] may be given, too: -m, --uncertainty, --from-file, … -o is needed.
+All options of [bold]fill[/bold] work here, too: -m, --uncertainty, --from-file, … -o is required.
 
 [bold]Examples[/bold]
 
@@ -227,7 +216,7 @@ landsat-fill cluster submit scenes/ -o filled/ --partition gpu --gpus 1 --time 2
 
 landsat-fill cluster submit scenes/ -o filled/ --time 4:00:00 --throttle 50 --setup modules.sh -m harmonic
 
-landsat-fill cluster submit scenes/ -o filled/ --dry-run      the scripts and the manifest, to read
+landsat-fill cluster submit scenes/ -o filled/ --dry-run      prints the scripts and the manifest
 """
 
 
@@ -238,7 +227,7 @@ def register_submit(app: typer.Typer) -> None:
         cls=WithFillOptions,
         epilog=EPILOG,
         no_args_is_help=True,
-        short_help="Hand in scenes as a job array.",
+        short_help="Submit scenes as a job array.",
     )(submit)
 
 
@@ -256,11 +245,11 @@ def submit(
     sbatch_arg: SbatchArguments = None,
     setup: Setup = None,
     command: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--command",
             metavar="TEXT",
-            help="How a task calls landsat-fill. Without it, with the Python that runs now.",
+            help="How a task calls landsat-fill. Default: with the Python that runs this command.",
             rich_help_panel=SLURM,
         ),
     ] = None,
@@ -273,7 +262,7 @@ def submit(
             "--requeues",
             metavar="N",
             min=0,
-            help="How often a task that runs out of time goes back into the queue.",
+            help="How often a task that runs out of time is requeued.",
             rich_help_panel=SHARING,
         ),
     ] = 5,
@@ -282,13 +271,13 @@ def submit(
         typer.Option(
             "--lead",
             metavar="SECONDS",
-            help="How long before the time limit a task is told to stop: it finishes the scenes that run.",
+            help="How long before the time limit a task stops starting scenes. It finishes those that run.",
             rich_help_panel=SHARING,
         ),
     ] = 300,
     merge: Merge = True,
     merge_arg: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--merge-arg",
             metavar="NAME=VALUE",
@@ -297,14 +286,13 @@ def submit(
         ),
     ] = None,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", "-n", help="Print scripts and manifest, and hand in nothing."),
+        bool, typer.Option("--dry-run", "-n", help="Print scripts and manifest, and submit nothing.")
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Hand in scenes as a Slurm job array that fills them into -o, with a job that merges the reports.
+    """Submit a Slurm job array that fills scenes into the folder -o, and a job that merges the reports.
 
-    Scripts, manifest, logs and the tasks' reports lie in FOLDER/cluster/1 (the next time 2, and so on).
+    Scripts, manifest, logs and reports are in FOLDER/cluster/1 (for the next submission 2, and so on).
     """
     from landsat_fill.cli.fill import fill_requests
     from landsat_fill.cli.options import pairs
@@ -318,31 +306,24 @@ def submit(
         lines_of,
         manifest_text,
         merge_script,
-        parts_of,
-        submit_round,
     )
-    from landsat_fill.cluster.slurm import DEFAULT_MAX_ARRAY_SIZE, SlurmError
     from landsat_fill.errors import UsageError
-    from landsat_fill.pipeline import Action, plan_jobs
+    from landsat_fill.pipeline.plan import Action, plan_jobs
     from landsat_fill.version import __version__
 
-    options = fill_options(ctx)
+    options: FillOptions = ctx.meta[_FILL]
     request, outputs = fill_requests(options.given)
     if outputs.target is None or outputs.target.suffix.lower() in (".tif", ".tiff"):
         raise UsageError(f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}")
     settings = ArraySettings(
-        directives={"chdir": str(Path.cwd())}
-        | directives(
-            partition=partition, account=account, qos=qos, time=time, mem=mem, cpus=cpus, gpus=gpus,
-            constraint=constraint,
-        ),
+        directives={"chdir": str(Path.cwd())} | directives(ctx.params),
         extra=tuple(sbatch_arg or ()),
         throttle=throttle,
         requeues=requeues,
         lead_s=lead,
         setup=setup_text(setup),
         command=command or f"{shlex.quote(sys.executable)} -m landsat_fill",
-    )  # fmt: skip
+    )
     slurm = Slurm()
     archive = Archive(outputs.target)
     busy = busy_targets(archive, slurm)
@@ -350,33 +331,22 @@ def submit(
     to_do = [job for job in planned if job.action is not Action.SKIP and job.target.absolute() not in busy]
     done = [job for job in planned if job.action is Action.SKIP]
     if not to_do:
-        typer.echo(f"nothing to hand in: {len(done)} scenes are done, {len(busy)} run or wait")
+        typer.echo(f"nothing to submit: {len(done)} scenes are done, {len(busy)} run or wait")
         return
     tasks = task_count(len(to_do), array_size, scenes_per_task)
-    one = archive.next_round()
-    script = array_script(
-        settings, one.folder, tasks, len(to_do), task_words(options, request.method.info, gpus)
+    folder = archive.next_round().folder
+    words = task_words(options, request.method.info, gpus)
+    texts = (
+        manifest_text(lines_of([*to_do, *done])),  # the others first, so that tasks share them evenly
+        array_script(settings, folder, tasks, len(to_do), words),
+        merge_script(settings, folder, archive.folder, pairs("--merge-arg", merge_arg)),
     )
-    merging = merge_script(settings, one.folder, archive.folder, pairs("--merge-arg", merge_arg))
-    manifest = manifest_text(lines_of([*to_do, *done]))  # the others first, so that tasks share them evenly
-    try:
-        most = slurm.max_array_size()
-    except SlurmError:
-        if not dry_run:
-            raise
-        most = DEFAULT_MAX_ARRAY_SIZE
-    parts = parts_of(tasks, most)
-    if dry_run:
-        typer.echo(dry_run_text(one, parts, throttle, script, manifest, merging if merge else None))
-        return
-    one.create(RoundFacts(options.command, tasks, outputs.overwrite, __version__), manifest, script, merging)
-    arrays, merge_job = submit_round(one, parts, throttle, slurm, merge=merge)
-    for line in submitted_lines(archive, one, len(to_do), tasks, arrays, merge_job):
-        typer.echo(line)
+    facts = RoundFacts(options.command, tasks, outputs.overwrite, __version__, throttle)
+    hand_in(archive, facts, texts, slurm, scenes=len(to_do), merge=merge, dry_run=dry_run)
 
 
 def _scenes(options: FillOptions) -> list[Input]:
-    """Return the scenes that are named, or end with all that is wrong with them: nothing is handed in by half.
+    """Return the scenes that are named, or end with all that is wrong with them: nothing is submitted then.
 
     Raises:
         UsageError: If none is named.
@@ -392,7 +362,7 @@ def _scenes(options: FillOptions) -> list[Input]:
     if bad:
         raise typer.Exit(EXIT_FAILED)
     if not found:
-        raise UsageError("expected scenes, but got none", hint="landsat-fill cluster submit --help")
+        raise UsageError("expected scenes, but got none", hint="See landsat-fill cluster submit --help.")
     return found
 
 
@@ -413,9 +383,9 @@ def setup_text(setup: Path | None) -> str:
 
 
 def task_words(options: FillOptions, info: MethodInfo, gpus: str | None) -> list[str]:
-    """Return the options of `fill` in a task: those typed and, with graphics processors, those that use them all.
+    """Return the options of `fill` in a task: those typed and, with GPUs, those that use all of them.
 
-    A task that was given a graphics processor must not fall back to the cores unseen.
+    A task with a GPU must not fall back to the CPU silently.
     """
     words = list(options.words)
     count = int(gpus.rpartition(":")[2]) if gpus and gpus.rpartition(":")[2].isdecimal() else 0
@@ -429,15 +399,15 @@ def task_words(options: FillOptions, info: MethodInfo, gpus: str | None) -> list
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     commands = typer.Typer(
-        help="Fill an archive on a Slurm cluster: hand it in, see how it stands, hand in again what is missing.",
+        help="Fill an archive on a Slurm cluster: submit it, see its status, resubmit what is missing.",
         short_help="Archives on a Slurm cluster: submit, status, resubmit, merge.",
         no_args_is_help=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )
     register_submit(commands)
-    commands.command("status", no_args_is_help=True, short_help="How each scene stands.")(status)
-    commands.command("resubmit", no_args_is_help=True, short_help="Hand in again what is missing or failed.")(
+    commands.command("status", no_args_is_help=True, short_help="The status of the scenes.")(status)
+    commands.command("resubmit", no_args_is_help=True, short_help="Submit what is missing or failed again.")(
         resubmit
     )
     commands.command("merge", no_args_is_help=True, short_help="One report, one summary and STAC items.")(
@@ -450,10 +420,10 @@ def register(app: typer.Typer) -> None:
 def status(
     folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = False, debug: Debug = False
 ) -> None:
-    """Tell how many scenes are done, running, waiting, failed and missing, and why.
+    """Print how many scenes are done, running, waiting, failed and missing, and why.
 
-    Output files decide; squeue tells what waits, and sacct, where there is one, how a task ended that is silent.
-    Exits with 1 if anything failed or is missing.
+    The output files decide. squeue says what waits, and sacct, if available, how a task without a report ended.
+    The exit code is 1 if a scene failed or is missing.
     """
     from landsat_fill import cluster
 
@@ -470,6 +440,7 @@ def status(
 
 @reports_errors
 def resubmit(
+    ctx: typer.Context,
     folder: ArchiveFolder,
     partition: Partition = None,
     account: Account = None,
@@ -483,15 +454,15 @@ def resubmit(
     scenes_per_task: ScenesPerTask = None,
     throttle: Throttle = None,
     merge: Merge = True,
-    dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Print what would be handed in."),
+    dry_run: bool = typer.Option(False, "--dry-run", "-n", help="Print what would be submitted."),
     debug: Debug = False,
 ) -> None:
-    """Hand in again the scenes that are missing or failed, by the script of the last time, edits included.
+    """Submit the scenes that are missing or failed again, with the last script, your edits included.
 
-    Options given here replace those in the script.
+    Options given here replace those in the script, also when you resubmit again.
     """
     from landsat_fill import cluster
-    from landsat_fill.cluster.script import throttle_of, with_merge_log
+    from landsat_fill.cluster.script import throttle_of, with_arguments
     from landsat_fill.version import __version__
 
     slurm = cluster.Slurm()
@@ -499,39 +470,29 @@ def resubmit(
     states = cluster.scene_states(archive, slurm)
     again = [one for one in states if one.state in (cluster.State.FAILED, cluster.State.MISSING)]
     if not again:
-        typer.echo("nothing to hand in: no scene is missing or failed")
+        typer.echo("nothing to submit: no scene is missing or failed")
         return
-    last, one = archive.rounds[-1], archive.next_round()
-    tasks = task_count(len(again), array_size, scenes_per_task)
-    script = cluster.with_directives(
-        cluster.with_round(last.script.read_text(encoding="utf-8"), one.folder, tasks, throttle),
-        directives(
-            partition=partition, account=account, qos=qos, time=time, mem=mem, cpus=cpus, gpus=gpus,
-            constraint=constraint,
-        ),
-    )  # fmt: skip
-    merging = with_merge_log(last.merge_script.read_text(encoding="utf-8"), one.folder)
-    manifest = cluster.manifest_text(state.listed.line for state in again)
-    parts = cluster.parts_of(tasks, slurm.max_array_size())
-    if dry_run:
-        typer.echo(
-            dry_run_text(one, parts, throttle_of(script), script, manifest, merging if merge else None)
-        )
-        return
-    command = shlex.join(["landsat-fill", "cluster", "resubmit", str(folder)])
-    one.create(
-        cluster.RoundFacts(command, tasks, last.facts.overwrite, __version__), manifest, script, merging
+    last = archive.rounds[-1]
+    script = with_arguments(last.script.read_text(encoding="utf-8"))
+    given = directives(ctx.params)
+    facts = cluster.RoundFacts(
+        command=shlex.join(["landsat-fill", "cluster", "resubmit", str(folder)]),
+        tasks=task_count(len(again), array_size, scenes_per_task),
+        overwrite=last.facts.overwrite,
+        version=__version__,
+        throttle=throttle or last.facts.throttle or throttle_of(script),
+        options={**last.facts.options, **given},
     )
-    arrays, merge_job = cluster.submit_round(one, parts, throttle_of(script), slurm, merge=merge)
-    for line in submitted_lines(archive, one, len(again), tasks, arrays, merge_job):
-        typer.echo(line)
+    manifest = cluster.manifest_text(state.listed.line for state in again)
+    texts = (manifest, script, last.merge_script.read_text(encoding="utf-8"))
+    hand_in(archive, facts, texts, slurm, scenes=len(again), merge=merge, dry_run=dry_run)
 
 
 @reports_errors
 def merge(folder: ArchiveFolder, debug: Debug = False) -> None:
     """Write report.jsonl, summary.json and items.json (a STAC item collection) of the whole archive.
 
-    Exits with 1 if anything isn't done.
+    The exit code is 1 if a scene isn't done.
     """
     from landsat_fill import cluster
 

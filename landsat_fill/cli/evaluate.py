@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ from landsat_fill.cli.options import (
     QuotedCommand,
     band_list,
     command_line,
+    pairs,
 )
 from landsat_fill.errors import EXIT_FAILED, InputError, MethodError, MissingPackageError, UsageError
 
@@ -41,16 +42,14 @@ def experiment_of(name: str | None, others: Sequence[object]) -> Preset | None:
     Raises:
         UsageError: If there is none of that name, or gaps were asked for beside it.
     """
-    from landsat_fill.errors import UsageError
     from landsat_fill.evaluation import preset_called
 
     if name is None:
         return None
     if any(other is not None for other in others):
         raise UsageError(
-            "expected --preset without --width, --missing, --gaps-from and --band-shift, which it decides, but got "
-            "one of them",
-            hint="leave --preset out to choose the gaps yourself",
+            "expected --preset without --width, --missing, --gaps-from and --band-shift, but got one of them",
+            hint="A preset decides these itself. Without --preset you choose the gaps.",
         )
     return preset_called(name)
 
@@ -92,19 +91,20 @@ def patterns_of(
 ALL = "all"
 
 NEXT_OPTION = re.compile(r":(?=[A-Za-z][\w-]*=)")
-"""The colon before an option; one in a value, as in C:\\weights, is followed by something else."""
+"""The colon before an option; a colon in a value, as in C:\\weights, isn't followed by NAME=."""
+
+OPTIONS_EXAMPLE = "-m inverse-distance:smoothing=0:max-distance-px=9"
 
 PROBE_PX = 64
 
 
 def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
-    """Return the methods of comma-separated lists, and of `all` those that can't run here, with the reason.
+    """Return the methods of comma-separated lists, and those of `all` that can't run here, with the reason.
 
-    A method named by itself is always returned: what it lacks shows when it is used.
+    A method that is named is always returned: what it lacks shows when it is used.
 
     Args:
-        texts: Lists of `NAME` or `NAME:OPTION=VALUE:OPTION=VALUE`; the same name may come again with other
-            options.
+        texts: Lists of `NAME` or `NAME:OPTION=VALUE:OPTION=VALUE`. A name may be repeated with other options.
 
     Raises:
         UsageError: If a method, an option or its value doesn't exist.
@@ -117,7 +117,7 @@ def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
         if item == ALL:
             for name, cls in method_classes().items():
                 if cls.info.slow:
-                    left_out[name] = f"it takes minutes; -m all,{name} takes it along"
+                    left_out[name] = f"it takes minutes; -m all,{name} includes it"
                     continue
                 try:
                     method = create_method(name)
@@ -131,9 +131,9 @@ def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
             if "=" in name:
                 raise UsageError(
                     f"expected the name of a method, but got {name!r}",
-                    hint="a method's options follow it with colons: -m convlnp:samples=8:draw=1",
+                    hint=f"Options follow the method after colons: {OPTIONS_EXAMPLE}.",
                 )
-            chosen.append(create_method(name, dict(_pair(option) for option in options)))
+            chosen.append(create_method(name, pairs("-m", options)))
     return chosen, left_out
 
 
@@ -141,13 +141,14 @@ def labels_of(text: str, methods: Sequence[FillMethod]) -> list[str]:
     """Return the labels that a comma-separated list of methods means, in its order.
 
     Args:
-        text: Names of methods, each of which means all rows of it, or whole rows as they are typed.
+        text: Names of methods, which mean all rows of a method, or methods with the options of one row.
         methods: The methods that are compared.
 
     Raises:
         UsageError: If one of them isn't among the methods.
     """
     from landsat_fill.evaluation import method_label
+    from landsat_fill.methods.registry import BEST_METHOD, DEFAULT_METHOD
 
     labels: list[str] = []
     for item in (item.strip() for item in text.split(",")):
@@ -157,23 +158,19 @@ def labels_of(text: str, methods: Sequence[FillMethod]) -> list[str]:
             wanted = methods_of([item])[0]
             found = [method_label(method) for method in methods if method in wanted]
         else:
-            found = [method_label(method) for method in methods if method.info.name == item]
+            name = BEST_METHOD if item == DEFAULT_METHOD else item
+            found = [method_label(method) for method in methods if method.info.name == name]
         if not found:
             raise UsageError(
                 f"expected --show to name methods that are compared, but got {item!r}",
-                hint=f"these are: {', '.join(dict.fromkeys(method.info.name for method in methods))}",
+                hint=f"These are compared: {', '.join(dict.fromkeys(method.info.name for method in methods))}.",
             )
         labels += found
     return list(dict.fromkeys(labels))
 
 
-def _pair(option: str) -> tuple[str, str]:
-    name, _, value = option.partition("=")
-    return name, value
-
-
 def _try_out(method: FillMethod) -> None:
-    """Let a method fill a little, to find out whether it can run here: weights or a package may be missing.
+    """Fill a few pixels, to find out whether a method can run here: weights or a package may be missing.
 
     Raises:
         LandsatFillError: If it can't.
@@ -207,7 +204,7 @@ landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors,con
 
 landsat-fill evaluate clean.tif --preset paper-bands -m deep-image-prior,kriging --markdown table.md
 
-landsat-fill evaluate new/*.tif --group seen='train/*.tif'   places trained on, and others
+landsat-fill evaluate new/*.tif --group seen='train/*.tif'   training places against others
 """
 
 
@@ -226,11 +223,11 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     ctx: typer.Context,
     clean: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Argument(metavar="CLEAN…", help="Scenes with observed pixels to hide.", show_default=False),
     ] = None,
     group: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--group",
             metavar="NAME=SCENE",
@@ -239,133 +236,142 @@ def evaluate(
         ),
     ] = None,
     methods: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "-m",
             "--methods",
             metavar="LIST",
-            help="Methods with commas between them, each with options if wanted, NAME:OPTION=VALUE:OPTION=VALUE; "
-            "or all that can run here, which is the default.",
+            help="Comma-separated methods, each with options if wanted: NAME:OPTION=VALUE:OPTION=VALUE. "
+            "Default: all that can run here.",
             rich_help_panel=METHODS,
         ),
     ] = None,
     device: Annotated[
         str,
         typer.Option(
-            "--device", help="auto, cpu, or cuda, for methods that run there.", rich_help_panel=METHODS
+            "--device",
+            help="auto, cpu or cuda. Methods that don't run there use the CPU.",
+            rich_help_panel=METHODS,
         ),
     ] = "auto",
     threads: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(
-            "--threads", min=1, help="CPU threads (all cores if not given).", rich_help_panel=METHODS
-        ),
+        int | None,
+        typer.Option("--threads", min=1, help="CPU threads. Default: all cores.", rich_help_panel=METHODS),
     ] = None,
     width: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--width",
             metavar="LIST",
-            help=f"Widths of the stripes in pixels ({DEFAULT_WIDTHS} if nothing else is asked for).",
+            help=f"Widths of the stripes in pixels. Default, without --missing and --gaps-from: {DEFAULT_WIDTHS}.",
             rich_help_panel=STRIPES,
         ),
     ] = None,
     missing: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
-            "--missing", metavar="LIST", help="Shares to hide: 3,6,15,35,55.", rich_help_panel=STRIPES
+            "--missing",
+            metavar="LIST",
+            help="Percentages of the image to hide: 3,6,15,35,55.",
+            rich_help_panel=STRIPES,
         ),
     ] = None,
     gaps_from: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--gaps-from",
             metavar="SCENE",
-            help="A real SLC-off scene whose gaps to use.",
+            help="Use the gaps of a real SLC-off scene.",
             rich_help_panel=STRIPES,
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", min=1, help="Places to lay each pattern.", rich_help_panel=STRIPES)
+        int,
+        typer.Option(
+            "--seeds",
+            min=1,
+            help="How often each pattern is placed, each time elsewhere.",
+            rich_help_panel=STRIPES,
+        ),
     ] = 1,
     band_shift: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             "--band-shift",
             metavar="PX",
-            help="How many rows the stripes of one band lie off those of another, at most (1 if not given); with 0 "
-            "no band knows a pixel that another lost.",
+            help="By how many rows the stripes of two bands differ at most. Default: 1. With 0, all bands lose the "
+            "same pixels.",
             rich_help_panel=STRIPES,
         ),
     ] = None,
     preset: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--preset",
             metavar="NAME",
-            help="An experiment of the deep image prior paper in place of widths or shares, on crops of 12 km²: "
-            "paper-bands (55 % hidden, all bands together and each alone) or paper-shares (3 to 55 % hidden). "
-            "--markdown and --figure then write tables and figures like the paper's.",
+            help="An experiment of Petrovskaia et al. 2020, on crops of 12 km²: paper-bands (55 % hidden, all bands "
+            "together and each alone) or paper-shares (3 to 55 % hidden). --markdown and --figure then write tables "
+            "and figures like the paper's.",
             rich_help_panel=STRIPES,
         ),
     ] = None,
     window: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--window",
             metavar="PX",
             min=32,
-            help="Side of the windows that are scored of a scene with more pixels than these have together "
-            "(1024 if not given; 115 of a preset).",
+            help="Side of the windows that are scored. A scene with fewer pixels than all its windows is scored "
+            "whole. Default: 1024; with --preset: 115.",
             rich_help_panel=STRIPES,
         ),
     ] = None,
     windows: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--windows",
             metavar="N",
             min=1,
-            help="How many windows of a scene (4 if not given; 1 of a preset).",
+            help="How many windows of a scene are scored. Default: 4; with --preset: 1.",
             rich_help_panel=STRIPES,
         ),
     ] = None,
     bands: Bands = None,
     nodata: Nodata = None,
     csv: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--csv",
             metavar="FILE",
-            help="Write a row a scene, pattern, method and band.",
+            help="Write a row for each scene, pattern, method and band.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     json_file: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--json-file", metavar="FILE", help="Write everything as JSON.", rich_help_panel=OUTPUT),
     ] = None,
     figure: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--figure", metavar="FILE", help="Draw crops and curves (PNG, PDF, SVG).", rich_help_panel=OUTPUT
         ),
     ] = None,
     show: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--show",
             metavar="LIST",
-            help="Methods whose crops the figure shows, in this order (all).",
+            help="Methods whose crops the figure shows, in this order. Default: all.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     markdown: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--markdown",
             metavar="FILE",
-            help="Write the summary as a table for a README, with this command line.",
+            help="Write the summary as a Markdown table, with this command line.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -376,14 +382,13 @@ def evaluate(
 ) -> None:
     """Hide observed pixels under stripes, fill them with each method, and score the hidden pixels only.
 
-    All methods fill the same pixels in one run. GDAL's fillnodata with three smoothing passes is always one of
-    the rows, and the one the ratios refer to. Figures need matplotlib, which the extra 'evaluate' brings.
+    All methods fill the same pixels. The ratios refer to GDAL's fillnodata with three smoothing passes
+    (inverse-distance), which is always scored. Figures need matplotlib, which the extra 'evaluate' installs.
     """
     from landsat_fill.cli.console import print_error, shares_shown
     from landsat_fill.cli.score_tables import print_scores
     from landsat_fill.evaluation import (
         REFERENCE,
-        record_rows,
         write_csv,
         write_figure,
         write_json,
@@ -393,6 +398,7 @@ def evaluate(
     )
     from landsat_fill.evaluation import as_json as json_of
     from landsat_fill.evaluation import evaluate as score
+    from landsat_fill.evaluation.figures import refuse_picture
     from landsat_fill.methods import Context
     from landsat_fill.pipeline.resources import usable_cores
 
@@ -407,15 +413,17 @@ def evaluate(
     for name, reason in left_out.items():
         if not quiet:
             typer.echo(f"left out: {name}: {reason}", err=True)
-    told: set[str] = set()
+    noted: set[str] = set()
 
-    def tell(note: str) -> None:
-        if note not in told and not quiet:
-            typer.echo(note, err=True)
-        told.add(note)
+    def note(text: str) -> None:
+        if text not in noted and not quiet:
+            typer.echo(text, err=True)
+        noted.add(text)
 
     scenes, groups, complete = _open(arguments, nodata=nodata, bands=band_list(bands))
     _refuse_targets([csv, json_file, figure, markdown], scenes, overwrite=overwrite)
+    if figure is not None:
+        refuse_picture(figure)
     with shares_shown(quiet=quiet or as_json) as on_progress:
         results = score(
             scenes,
@@ -423,14 +431,14 @@ def evaluate(
             patterns,
             groups=groups if group else (),
             seeds=range(seeds),
-            context=Context(threads=threads or usable_cores(), tell=tell),
+            context=Context(threads=threads or usable_cores(), tell=note),
             device=device,
             sampling=sampling_of(experiment, window, windows),
             shown=patterns[-1] if experiment else None,
             on_progress=on_progress,
         )
     if csv is not None:
-        write_csv(record_rows(results), csv)
+        write_csv(results.records, csv)
     if json_file is not None:
         write_json(results, json_file)
     if markdown is not None and experiment is not None:
@@ -450,9 +458,7 @@ def evaluate(
 
 
 def _grouped(clean: list[str], texts: list[str]) -> dict[str, list[str]]:
-    """Return the arguments that name scenes, by group in the order given; those of no group come last."""
-    from landsat_fill.errors import UsageError
-
+    """Return the arguments that name scenes by group, in the order given; those without a group come last."""
     groups: dict[str, list[str]] = {}
     for text in texts:
         name, _, argument = text.partition("=")
@@ -473,7 +479,6 @@ def _open(
         InputError: If there is no scene at all.
     """
     from landsat_fill.cli.console import print_error
-    from landsat_fill.errors import InputError
     from landsat_fill.io import find_inputs, open_input
 
     scenes: list[Scene] = []
@@ -494,7 +499,6 @@ def _open(
 
 def _refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, overwrite: bool) -> None:
     """Raise an error, before hours of work, for files that must not be written."""
-    from landsat_fill.errors import UsageError
     from landsat_fill.io.atomic import refuse_target
     from landsat_fill.pipeline.outputs import input_files
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from typer.core import TyperCommand
 
+from landsat_fill.errors import did_you_mean
+
 if TYPE_CHECKING:
     from typer import Context
 
-    from landsat_fill.methods import MethodOption
+    from landsat_fill.schema import Option
 
 
 METHOD_FLAGS = ("-m", "--method")
@@ -33,9 +34,7 @@ class MethodFlags(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def _refuse_foreign_option(
-    ctx: Context, args: list[str], own: set[str], options: dict[str, MethodOption]
-) -> None:
+def _refuse_foreign_option(ctx: Context, args: list[str], own: set[str], options: dict[str, Option]) -> None:
     """End with a usage error for an unknown flag that is another method's, or nearly one of this method's.
 
     Typer knows neither and couldn't name them.
@@ -50,9 +49,12 @@ def _refuse_foreign_option(
         owners = _methods_with(flag, positive)
         if owners:
             ctx.fail(f"No such option: {flag}. It is one of {', '.join(owners)}: add -m {owners[0]}.")
-        near = difflib.get_close_matches(flag, [*own, *options], n=1, cutoff=0.6)
-        if near and near[0] in options:
-            ctx.fail(f"No such option: {flag}. Did you mean {near[0]}?")
+        for option in options.values():
+            if option.was and flag == "--" + option.was.replace("_", "-"):
+                ctx.fail(f"No such option: {flag}. It is called {option.flag} now.")
+        near = did_you_mean(flag, [*own, *options], cutoff=0.6)
+        if any(repr(known) in near for known in options):
+            ctx.fail(f"No such option: {flag}. {near}")
 
 
 def _methods_with(*flags: str) -> list[str]:
@@ -78,7 +80,7 @@ def asked_method(args: list[str]) -> str:
     return "auto"
 
 
-def _options_of(ctx: Context, method: str) -> dict[str, MethodOption]:
+def _options_of(ctx: Context, method: str) -> dict[str, Option]:
     """Return the method's options by flag; end with a usage error for an unknown method."""
     from landsat_fill.errors import UsageError
     from landsat_fill.methods import method_class, method_options
@@ -89,7 +91,7 @@ def _options_of(ctx: Context, method: str) -> dict[str, MethodOption]:
         ctx.fail(f"{error.message}; {error.hint}")
 
 
-def rewritten(args: list[str], own: set[str], options: dict[str, MethodOption]) -> list[str]:
+def rewritten(args: list[str], own: set[str], options: dict[str, Option]) -> list[str]:
     """Return the arguments with the method's flags turned into `-O NAME=VALUE`.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +13,17 @@ from landsat_fill.cli.options import Debug, Json
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from landsat_fill.methods import MethodInfo
     from landsat_fill.networks.weights import WeightsFile
+
+MEASURED = files("landsat_fill") / "methods" / "measured.json"
+"""Figures of each method, written by `tests/benchmarks/bench_methods.py`: `error` is the RMSE of hidden pixels relative
+to GDAL's fillnodata; `full_scene_s` are seconds of two cores, `computed` where they follow from a smaller scene."""
+
+COLUMNS = ("method", "error", "full scene", "σ", "realizations", "references", "what it does")
+"""The table of methods, here and in the README."""
 
 
 def register_methods(app: typer.Typer) -> None:
@@ -23,7 +34,7 @@ def register_methods(app: typer.Typer) -> None:
 @reports_errors
 def methods(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="A method whose options are shown.", show_default=False),
     ] = None,
     as_json: Json = False,
@@ -33,23 +44,27 @@ def methods(
     from rich.console import Console
     from rich.table import Table
 
-    from landsat_fill.methods import BEST_METHOD, method_class, method_classes, method_options
+    from landsat_fill.cli.console import print_error
+    from landsat_fill.methods import broken_plugins, method_class, method_classes, method_options
 
     console = Console(highlight=False)
     classes = method_classes() if name is None else {name: method_class(name)}
+    for plugin, reason in broken_plugins().items() if name is None else ():
+        print_error(f"expected the method {plugin} to load, but got an error in {reason}", None)
     if as_json:
         typer.echo(json.dumps([_described(cls) for cls in classes.values()], indent=2))
         return
     if name is None:
-        table = Table("method", "what it does", "σ", "devices", box=None, pad_edge=False, header_style="bold")
-        for cls in classes.values():
-            info = cls.info
-            mark = " (auto)" if info.name == BEST_METHOD else ""
-            table.add_row(
-                info.name + mark, info.summary, "yes" if info.gives_std else "–", ", ".join(info.devices)
-            )
-        console.print(table)
-        console.print("\n`landsat-fill methods NAME` shows the options of one.")
+        rows = [COLUMNS, *method_rows(cls.info for cls in classes.values())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for name, *cells, summary in rows:
+            figures = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=False))
+            console.print(f"[bold]{name:{widths[0]}}[/bold]  {figures}\n    {summary}", soft_wrap=True)
+        console.print(
+            "\nError: RMSE of hidden pixels of the sample scene relative to GDAL's fillnodata, smaller is better. "
+            "Full scene: 8,000 × 7,000 pixels and six bands on two cores, ≈ where computed from a smaller one. "
+            "σ: gives a standard deviation. `landsat-fill methods NAME` shows the options of one."
+        )
         return
     (cls,) = classes.values()
     info = cls.info
@@ -66,9 +81,49 @@ def methods(
         "option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold"
     )
     for option in options:
-        kind = option.kind.__name__
-        table.add_row(option.flag, str(option.default), f"{kind} {option.range_text}".strip(), option.help)
+        table.add_row(option.flag, str(option.default), option.allowed, option.help)
     console.print(table)
+
+
+def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
+    """Return a row of `COLUMNS` for each method, the one of least error first; – where there is no figure."""
+    from landsat_fill.methods import BEST_METHOD
+
+    figures = json.loads(MEASURED.read_text(encoding="utf-8"))
+    rows: list[tuple[str, ...]] = []
+    for info in sorted(infos, key=lambda info: figures.get(info.name, {}).get("error", float("inf"))):
+        own = figures.get(info.name, {})
+        rows.append(
+            (
+                info.name + (" (default)" if info.name == BEST_METHOD else ""),
+                f"{own['error']:.2f}" if "error" in own else "–",
+                _duration(own["full_scene_s"], computed=own["computed"]) if "full_scene_s" in own else "–",
+                "yes" if info.gives_std else "–",
+                "yes" if info.gives_realizations else "–",
+                "needed" if info.needs_references else "–",
+                info.summary,
+            )
+        )
+    return rows
+
+
+def markdown_table() -> str:
+    """Return the table of methods for the README."""
+    from landsat_fill.methods import method_classes
+
+    rows: list[tuple[str, ...]] = [COLUMNS, ("---", "---:", "---:", "---", "---", "---", "---")]
+    for name, *cells in method_rows(cls.info for cls in method_classes().values()):
+        word, *mark = name.split(" ", 1)
+        rows.append((" ".join([f"`{word}`", *mark]), *cells))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _duration(seconds: float, *, computed: bool) -> str:
+    """Return a duration as people say it: to two digits where it is computed."""
+    for least_s, unit_s, unit in ((7200, 3600, "h"), (300, 60, "min")):
+        if seconds >= least_s:
+            return f"{'≈ ' if computed else ''}{seconds / unit_s:.0f} {unit}"
+    return f"≈ {float(f'{seconds:.2g}'):.0f} s" if computed else f"{seconds:.0f} s"
 
 
 def _described(cls: Any) -> dict[str, object]:
@@ -81,7 +136,7 @@ def _described(cls: Any) -> dict[str, object]:
         "summary": info.summary,
         "source": info.source,
         "gives_std": info.gives_std,
-        "draws": info.draws,
+        "gives_realizations": info.gives_realizations,
         "devices": list(info.devices),
         "tile_px": info.tile_px,
         "halo_px": info.halo_px,
@@ -92,6 +147,7 @@ def _described(cls: Any) -> dict[str, object]:
                 "default": o.default,
                 "low": o.low,
                 "high": o.high,
+                "choices": list(o.choices),
                 "help": o.help,
             }
             for o in method_options(cls)
@@ -112,7 +168,7 @@ def register_models(app: typer.Typer) -> None:
 @reports_errors
 def models(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="Weights whose card is shown.", show_default=False),
     ] = None,
     as_json: Json = False,
@@ -144,20 +200,13 @@ def models(
 
 def _known(name: str) -> str:
     """Return the name of shipped weights, or end with a usage error."""
-    import difflib
-
-    from landsat_fill.errors import UsageError
+    from landsat_fill.errors import not_one_of
     from landsat_fill.networks.weights import shipped_names
 
     names = shipped_names()
     if name in names:
         return name
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(
-        f"expected the name of shipped weights, but got {name!r}",
-        hint=f"{hint}there are: {', '.join(names) or 'none'}",
-    )
+    raise not_one_of("the name of shipped weights", name, names)
 
 
 def _print_list(files: list[WeightsFile]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
-from landsat_fill.errors import UsageError
+from landsat_fill.errors import UsageError, not_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from typer import Context
 
     from landsat_fill.io import Input
-    from landsat_fill.pipeline import Flag
+    from landsat_fill.pipeline.request import Flag
 
 
 TERMINAL = "Terminal"
@@ -39,16 +38,16 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT)
 ]
 Nodata = Annotated[
-    Optional[float],  # noqa: UP045 - Typer evaluates the annotation
+    float | None,
     typer.Option(
         "--nodata",
         metavar="NUMBER",
-        help="The stored number that means 'no observation', where the file doesn't say.",
+        help="The stored number that means 'no observation', if the file doesn't say.",
         rich_help_panel=GAPS,
     ),
 ]
 Bands = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--bands", metavar="LIST", help="Bands to work on: B3,B4 or 1,2.", rich_help_panel=GAPS),
 ]
 Target = Annotated[
@@ -75,16 +74,12 @@ def choice(flag: str, text: str, kind: type[E]) -> E:
     values = [str(member.value) for member in kind]
     if text in values:
         return kind(text)
-    near = difflib.get_close_matches(text.lower(), values, n=1, cutoff=0.5)
-    raise UsageError(
-        f"expected {flag} to be one of {', '.join(values)}, but got {text!r}",
-        hint=f"did you mean {near[0]!r}?" if near else None,
-    )
+    raise not_one_of(f"{flag} to be one of {', '.join(values)}", text, values, "")
 
 
 def flags(flag: str, text: str | None) -> frozenset[Flag]:
     """Return the quality flags in a comma-separated list, none for None."""
-    from landsat_fill.pipeline import Flag
+    from landsat_fill.pipeline.request import Flag
 
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     return frozenset(choice(flag, name, Flag) for name in names)

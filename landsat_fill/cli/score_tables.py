@@ -9,17 +9,18 @@ from rich.console import Console
 from rich.table import Table
 
 from landsat_fill.evaluation import ALL_PATTERNS, summarise, summarise_groups
+from landsat_fill.evaluation.report import group_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import pandas as pd
 
-    from landsat_fill.evaluation import GroupSummary, Results, Summary
+    from landsat_fill.evaluation import Results
 
 
 COLUMNS = {
-    "RMSE": "rmse",
-    "MAE": "mae",
-    "bias": "bias",
+    "RMSE %": "rmse_pct",
+    "MAE %": "mae_pct",
+    "bias %": "bias_pct",
     "r²": "r2",
     "PSNR": "psnr_db",
     "SSIM": "ssim",
@@ -29,85 +30,58 @@ COLUMNS = {
     "inner": "inner_step",
     "stripe index": "stripe_index",
     "cover 90": "coverage_90",
-    "CRPS": "crps",
+    "CRPS %": "crps_pct",
     "s": "seconds",
 }
 """Headings of the table, and the scores below them."""
 
-LEFT_OUT_IF_NARROW = ("RMSE", "MAE", "bias", "PSNR", "MS-SSIM", "angle °", "border", "inner", "CRPS")
-"""What a terminal that is too narrow for the whole table doesn't show; the files have it."""
+SHOWN_IF_NARROW = ("r²", "SSIM", "stripe index", "cover 90", "s")
+"""What a terminal that is too narrow for the whole table shows; the files have everything."""
 
 WIDTH_WITHOUT_TERMINAL = 200
 
 
 def print_scores(results: Results) -> None:
-    """Print the summary, a table a pattern, and one of the groups of scenes where there are several."""
+    """Print the summary, a table for each pattern, and one of the groups of scenes where there are several."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
-    summaries = summarise(results)
-    shown = [h for h, name in COLUMNS.items() if any(not math.isnan(s.means[name]) for s in summaries)]
-    for pattern in dict.fromkeys(summary.pattern for summary in summaries):
+    summary = summarise(results)
+    known = [heading for heading, name in COLUMNS.items() if len(summary) and summary[name].notna().any()]
+    for pattern in summary["pattern"].unique() if len(summary) else ():
         title = "all patterns" if pattern == ALL_PATTERNS else f"stripes: {pattern}"
-        rows = [summary for summary in summaries if summary.pattern == pattern]
-        table = _scores_table(title, rows, shown)
+        rows = summary[summary["pattern"] == pattern].set_index("method")
+        rows = rows.rename(columns={"rmse_ratio": "RMSE/GDAL", "worst_rmse_ratio": "worst"})
+        rows = rows.rename(columns={name: heading for heading, name in COLUMNS.items()})
+        table = _table(title, rows[["RMSE/GDAL", "worst", *known]])
         if console.measure(table, options=console.options.update(max_width=10_000)).maximum > console.width:
-            table = _scores_table(title, rows, [h for h in shown if h not in LEFT_OUT_IF_NARROW])
+            table = _table(title, rows[["RMSE/GDAL", "worst", *(h for h in known if h in SHOWN_IF_NARROW)]])
         console.print(table)
     groups = summarise_groups(results)
-    if groups:
-        console.print(_groups_table(results, groups))
+    if len(groups):
+        columns = group_columns(results, groups, {"SSIM": "ssim", "r²": "r2"})
+        console.print(_table("groups of scenes", columns))
     console.print(
         f"RMSE/GDAL: RMSE on hidden pixels relative to {results.methods[0]}, mean over scenes and bands; worst: "
-        "the highest mean of one scene. Scores in stored numbers. border, inner: steps across the gaps' borders "
-        "and inside them, relative to steps elsewhere; 1 is invisible. stripe index: how far both are from 1, on "
-        "average; 0 is invisible.",
+        "the highest mean of one scene. RMSE, MAE, bias, CRPS: in % of the band's range (0.1 to 99.9 percentile of "
+        "its observed pixels). border, inner: steps across the gaps' borders and inside them, relative to steps "
+        "elsewhere; 1 is invisible. stripe index: how far both are from 1, on average; 0 is invisible.",
         soft_wrap=True,
     )
-    if groups:
+    if len(groups):
         console.print(
-            "groups: RMSE/GDAL over all patterns, and how many times that of the first group it is.",
-            soft_wrap=True,
+            "groups: RMSE/GDAL over all patterns, and its ratio to that of the first group.", soft_wrap=True
         )
 
 
-def _scores_table(title: str, summaries: Sequence[Summary], shown: Sequence[str]) -> Table:
-    """Return a row a summary, and a column for each of the shown headings."""
-    table = _table(title)
-    for heading in ("RMSE/GDAL", "worst", *shown):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for summary in summaries:
-        scores = [summary.means[COLUMNS[heading]] for heading in shown]
-        table.add_row(
-            summary.method, *map(number_shown, [summary.ratios["rmse"], summary.worst_ratio, *scores])
-        )
-    return table
-
-
-def _groups_table(results: Results, groups: Sequence[GroupSummary]) -> Table:
-    """Return a row a method, the best on the first group first."""
-    found = {(one.group, one.summary.method): one for one in groups}
-    first, *others = results.groups
-    table = _table("groups of scenes")
-    for heading in (
-        *results.groups,
-        *(f"{group} / {first}" for group in others),
-        *(f"SSIM {group}" for group in results.groups),
-        *(f"r² {group}" for group in results.groups),
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for method in (one.summary.method for one in groups if one.group == first):
-        summaries = [found[group, method].summary for group in results.groups]
-        scores = [summary.ratios["rmse"] for summary in summaries]
-        scores += [found[group, method].shift for group in others]
-        scores += [summary.means[name] for name in ("ssim", "r2") for summary in summaries]
-        table.add_row(method, *map(number_shown, scores))
-    return table
-
-
-def _table(title: str) -> Table:
+def _table(title: str, rows: pd.DataFrame) -> Table:
+    """Return a table of numbers whose index is the methods."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="bold")
     table.add_column("method", overflow="fold")
+    for heading in rows.columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows.itertuples():
+        table.add_row(row[0], *map(number_shown, row[1:]))
     return table
 
 

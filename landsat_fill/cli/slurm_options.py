@@ -3,134 +3,125 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 SLURM = "Slurm"
 SHARING = "Sharing the work"
 
 Partition = Annotated[
-    Optional[str],  # noqa: UP045 - Typer evaluates the annotation
-    typer.Option("--partition", "-p", metavar="NAME", help="Partition.", rich_help_panel=SLURM),
+    str | None, typer.Option("--partition", "-p", metavar="NAME", help="Partition.", rich_help_panel=SLURM)
 ]
 Account = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--account", "-A", metavar="NAME", help="Account to charge.", rich_help_panel=SLURM),
 ]
 Qos = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--qos", metavar="NAME", help="Quality of service.", rich_help_panel=SLURM),
+    str | None, typer.Option("--qos", metavar="NAME", help="Quality of service.", rich_help_panel=SLURM)
 ]
 Time = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
-        "--time", "-t", metavar="LIMIT", help="Time limit of a task, 2:00:00 say.", rich_help_panel=SLURM
+        "--time",
+        "-t",
+        metavar="LIMIT",
+        help="Time limit of a task, for example 2:00:00.",
+        rich_help_panel=SLURM,
     ),
 ]
 Memory = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--mem", metavar="SIZE", help="Memory of a task.", rich_help_panel=SLURM),
+    str | None, typer.Option("--mem", metavar="SIZE", help="Memory of a task.", rich_help_panel=SLURM)
 ]
 Cpus = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option("--cpus", "-c", metavar="N", min=1, help="Cores of a task.", rich_help_panel=SLURM),
 ]
 Gpus = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--gpus", metavar="[TYPE:]N", help="Graphics processors of a task.", rich_help_panel=SLURM),
+    str | None, typer.Option("--gpus", metavar="[TYPE:]N", help="GPUs of a task.", rich_help_panel=SLURM)
 ]
 Constraint = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
-        "--constraint", "-C", metavar="FEATURES", help="What nodes must have.", rich_help_panel=SLURM
+        "--constraint", "-C", metavar="FEATURES", help="Features that nodes must have.", rich_help_panel=SLURM
     ),
 ]
 ArraySize = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
         "--array-size",
         metavar="TASKS",
         min=1,
-        help="Tasks the scenes are shared among.",
+        help="Number of tasks that share the scenes.",
         rich_help_panel=SHARING,
     ),
 ]
 ScenesPerTask = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
         "--scenes-per-task",
         metavar="N",
         min=1,
-        help="Scenes of a task, which pays for its start once; 16 where neither this nor --array-size is given.",
+        help="Scenes per task. Default, without --array-size: 16.",
         rich_help_panel=SHARING,
     ),
 ]
 Throttle = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(
-        "--throttle", metavar="N", min=1, help="Tasks that run at once, at most.", rich_help_panel=SHARING
+        "--throttle",
+        metavar="N",
+        min=1,
+        help="Largest number of tasks that run at once.",
+        rich_help_panel=SHARING,
     ),
 ]
 Setup = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(
         "--setup",
         metavar="FILE",
-        help="Shell lines that go before the work: module load …, source …/activate.",
+        help="File of shell lines that run before the work: module load …, source …/activate.",
         rich_help_panel=SLURM,
     ),
 ]
 SbatchArguments = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--sbatch-arg",
         metavar="ARGUMENT",
-        help="Any other option of sbatch: --sbatch-arg=--mail-type=FAIL.",
+        help="Another option of sbatch: --sbatch-arg=--mail-type=FAIL.",
         rich_help_panel=SLURM,
     ),
 ]
 Merge = Annotated[
     bool,
-    typer.Option(
-        "--merge/--no-merge", help="Hand in the job that merges the reports.", rich_help_panel=SHARING
-    ),
+    typer.Option("--merge/--no-merge", help="Submit a job that merges the reports.", rich_help_panel=SHARING),
 ]
 ArchiveFolder = Annotated[
-    Path, typer.Argument(metavar="FOLDER", help="The folder that `cluster submit` fills.", show_default=False)
+    Path, typer.Argument(metavar="FOLDER", help="The folder -o of `cluster submit`.", show_default=False)
 ]
 
 
-def directives(
-    *,
-    partition: str | None,
-    account: str | None,
-    qos: str | None,
-    time: str | None,
-    mem: str | None,
-    cpus: int | None,
-    gpus: str | None,
-    constraint: str | None,
-) -> dict[str, str]:
-    """Return the options of sbatch that are given, by their long names.
+def directives(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options of sbatch among a command's parameters, by their long names.
 
-    `--gres` asks for graphics processors on any cluster; `--gpus` does on those with one certain plugin only.
+    `--gres` requests GPUs on any cluster; `--gpus` only where the scheduler has the plugin for it.
     """
-    given = {
-        "partition": partition,
-        "account": account,
-        "qos": qos,
-        "time": time,
-        "mem": mem,
-        "cpus-per-task": None if cpus is None else str(cpus),
-        "gres": None if gpus is None else f"gpu:{gpus}",
-        "constraint": constraint,
+    long_names = {"cpus": "cpus-per-task", "gpus": "gres"}
+    return {
+        long_names.get(name, name): f"gpu:{given[name]}" if name == "gpus" else str(given[name])
+        for name in ("partition", "account", "qos", "time", "mem", "cpus", "gpus", "constraint")
+        if given[name] is not None
     }
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def task_count(scenes: int, array_size: int | None, scenes_per_task: int | None) -> int:
-    """Return how many tasks share so many scenes.
+    """Return how many tasks share the scenes.
 
     Raises:
         UsageError: If both numbers are given.

@@ -1,4 +1,4 @@
-"""Slurm job arrays: scripts, submitting, telling how it stands, merging what the tasks report."""
+"""Slurm job arrays: scripts, submission, status, and merging the reports of the tasks."""
 
 from landsat_fill.cluster.archive import (
     Archive,
@@ -11,7 +11,7 @@ from landsat_fill.cluster.archive import (
     read_manifest,
 )
 from landsat_fill.cluster.merging import merge
-from landsat_fill.cluster.script import ArraySettings, array_script, merge_script, with_directives, with_round
+from landsat_fill.cluster.script import ArraySettings, array_script, merge_script
 from landsat_fill.cluster.slurm import Part, Slurm, parts_of, submit_round
 from landsat_fill.cluster.status import SceneState, State, busy_targets, scene_states
 
@@ -36,6 +36,4 @@ __all__ = [
     "read_manifest",
     "scene_states",
     "submit_round",
-    "with_directives",
-    "with_round",
 ]

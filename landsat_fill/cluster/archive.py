@@ -1,34 +1,34 @@
 """An archive on a cluster: the list of its scenes, the folder of each submission, the folder of its outputs.
 
-One scene a line: its source, its target and, where the source is a folder of several products, which of them;
-separated by tabs. Lines that begin with # are passed over.
+A manifest has one scene per line: its source, its target and, where the source is a folder of several
+products, the product; separated by tabs. Lines that begin with # are comments.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from landsat_fill.errors import InputError, OutputError, UsageError, cannot_write
 from landsat_fill.io import InputKind, find_inputs, write_text_atomically
-from landsat_fill.pipeline import Job
+from landsat_fill.pipeline.plan import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 HEADER = """\
-# The scenes of this run, one a line: source, target and, in a folder of several products, which of them;
-# tabs between them. Lines may be removed or added; a scene whose target is there is done.
+# The scenes of this run, one per line: source, target and, in a folder of several products, the product;
+# separated by tabs. Lines may be removed or added; a scene whose target exists is done.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestLine:
-    """A scene of an archive: what is read, what is written, and the product meant in a folder of several."""
+    """A scene of an archive: what is read, what is written, and which product in a folder of several."""
 
     source: str
     target: Path
@@ -71,7 +71,7 @@ def read_manifest(path: Path) -> list[ManifestLine]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(
             f"expected a manifest in {path}, but got none: {reason}",
-            hint="`landsat-fill cluster submit` writes one",
+            hint="`landsat-fill cluster submit` writes one.",
         ) from error
     lines = []
     for number, row in enumerate(text.split("\n"), start=1):
@@ -90,7 +90,7 @@ def read_manifest(path: Path) -> list[ManifestLine]:
 def jobs_of(
     lines: Sequence[ManifestLine], *, stack: bool
 ) -> tuple[list[Job], list[tuple[ManifestLine, InputError]]]:
-    """Return the jobs of lines, without their actions; and the lines whose source is gone, with why."""
+    """Return the jobs of lines, without their actions, and the lines whose source can't be used, with why."""
     jobs, bad = [], []
     for line in lines:
         found, errors = find_inputs([line.source])
@@ -107,24 +107,28 @@ def jobs_of(
 
 @dataclass(frozen=True, slots=True)
 class RoundFacts:
-    """What must be known of a round later.
+    """What later commands need to know about a round.
 
     Attributes:
-        command: The command line it was submitted by.
+        command: The command line that submitted it.
         tasks: How many tasks share its scenes.
-        overwrite: Whether outputs that were there before are replaced.
+        overwrite: Whether outputs of earlier rounds are replaced.
         version: Of landsat-fill.
+        throttle: The largest number of tasks that run at once, or None for no limit.
+        options: Options of sbatch, by their long names, that replace those in the script.
     """
 
     command: str
     tasks: int
     overwrite: bool
     version: str
+    throttle: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array that was handed in: its job, and how many tasks of the round come before it."""
+    """A submitted array: its job, and how many tasks of the round come before it."""
 
     job: str
     offset: int
@@ -142,7 +146,7 @@ class Round:
         self._jobs = folder / "jobs.json"
 
     def create(self, facts: RoundFacts, manifest: str, script: str, merge_script: str) -> None:
-        """Write the folder. The file of facts is the last: with it the round begins.
+        """Write the folder. The file of facts comes last: it marks the beginning of the round.
 
         Raises:
             OutputError: If the disk refuses, or another submission has just made it.
@@ -154,7 +158,7 @@ class Round:
         except FileExistsError as error:
             raise OutputError(
                 f"expected no folder at {self.folder}, but another submission has just made one",
-                hint="call again, and both are kept",
+                hint="Run the command again: both submissions are kept.",
             ) from error
         except OSError as error:
             raise cannot_write(self.folder, error) from error
@@ -165,7 +169,7 @@ class Round:
 
     @property
     def began_ns(self) -> int | None:
-        """When the round began, by the clock of the outputs' file system, or None if it didn't."""
+        """When the round began, by the clock of the outputs' file system, or None if it hasn't."""
         try:
             return self._facts.stat().st_mtime_ns
         except OSError:
@@ -173,7 +177,7 @@ class Round:
 
     @cached_property
     def facts(self) -> RoundFacts:
-        """What was written down of the round.
+        """What is recorded about the round.
 
         Raises:
             InputError: If it can't be read.
@@ -185,14 +189,14 @@ class Round:
 
     @cached_property
     def arrays(self) -> list[Array]:
-        """The arrays that were handed in."""
+        """The arrays that were submitted."""
         try:
             return [Array(**row) for row in json.loads(self._jobs.read_text(encoding="utf-8"))["arrays"]]
         except (OSError, ValueError, TypeError, KeyError):
             return []
 
     def note_jobs(self, arrays: list[Array], merge_job: str | None) -> None:
-        """Write down which jobs were handed in.
+        """Record which jobs were submitted.
 
         Raises:
             OutputError: If the disk refuses.
@@ -202,7 +206,7 @@ class Round:
         self.arrays = list(arrays)
 
     def task_of(self, line: int) -> int:
-        """Return the task that has a line of the manifest; lines from 0, tasks from 1."""
+        """Return the task that a line of the manifest belongs to; lines count from 0, tasks from 1."""
         return line % self.facts.tasks + 1
 
     def log(self, task: int) -> Path:
@@ -211,7 +215,7 @@ class Round:
         return self.folder / "logs" / log_name(offset).replace("%a", str(task - offset))
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """Yield the rows of all tasks' reports, those of a task in their order; no broken lines."""
+        """Yield the rows of all tasks' reports, those of a task in order; broken lines are skipped."""
         for path in sorted((self.folder / "reports").glob("*.jsonl")):
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
@@ -223,7 +227,7 @@ class Round:
 
 
 def log_name(offset: int) -> str:
-    """Return the name of the logs of an array's tasks, `%a` for the index, as sbatch has it."""
+    """Return the name of the logs of an array's tasks in sbatch's notation, `%a` for the index."""
     return f"after-{offset}-task-%a.log" if offset else "task-%a.log"
 
 
@@ -255,17 +259,17 @@ class Archive:
         if not begun:
             raise InputError(
                 f"expected a folder that `landsat-fill cluster submit` fills, but got {self.folder}",
-                hint="give the folder that was given to it with -o",
+                hint="Give the folder that -o of that command named.",
             )
         return begun
 
     @property
     def has_rounds(self) -> bool:
-        """Whether anything was submitted to fill it."""
+        """Whether anything has been submitted."""
         return bool(self._begun())
 
     def next_round(self) -> Round:
-        """Return a round to be created."""
+        """Return the next round, which is still to be created."""
         return Round(self.folder / ROUNDS_NAME / str(max(self._numbers(), default=0) + 1))
 
     def scenes(self) -> list[Listed]:

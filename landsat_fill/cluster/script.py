@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 EARLY_S = 60
-"""How much earlier than asked for Slurm may send a signal. Source: sbatch(1), `--signal`."""
+"""How much earlier than requested Slurm may send a signal. Source: sbatch(1), `--signal`."""
 
 MARGIN_S = 30
-"""Between the end of the grace and the time limit: to clean up, and to put the task back into the queue."""
+"""Between the end of the grace period and the time limit: to clean up and to requeue the task."""
 
 LEAST_GRACE_S = 15
 
@@ -32,10 +32,10 @@ class ArraySettings:
         directives: Options of sbatch by their long names: partition, account, qos, time, mem, cpus-per-task,
             gres, constraint. Those left out are as the cluster has them.
         extra: Further options of sbatch, as they are.
-        throttle: Tasks that run at once, or None for as many as there is room for.
-        requeues: How often a task that runs out of time puts itself back into the queue.
-        lead_s: How long before the time limit a task is told to stop.
-        setup: Shell lines that go before the work: module loads, activation of an environment.
+        throttle: The largest number of tasks that run at once, or None for no limit.
+        requeues: How often a task that runs out of time requeues itself.
+        lead_s: How long before the time limit a task gets the signal to stop.
+        setup: Shell lines that run before the work: module loads, activation of an environment.
         command: How landsat-fill is called.
     """
 
@@ -48,7 +48,7 @@ class ArraySettings:
     command: str = "landsat-fill"
 
     def __post_init__(self) -> None:
-        """Refuse a warning that leaves no time to work, or none to finish.
+        """Refuse a signal that leaves no time to work, or no time to finish.
 
         Raises:
             UsageError: If it does.
@@ -61,22 +61,22 @@ class ArraySettings:
         if limit_s is not None and limit_s <= self.lead_s + EARLY_S:
             raise UsageError(
                 f"expected --time to be longer than --lead and a minute, but got "
-                f"{self.directives['time']} and {self.lead_s} s: every task would be "
-                "told to stop as soon as it begins",
-                hint=f"Slurm may send the signal {EARLY_S} s early; give more --time, or less --lead",
+                f"{self.directives['time']} and {self.lead_s} s: every task would stop as soon as it begins",
+                hint=f"Slurm may send the signal {EARLY_S} s early: give more --time, or less --lead.",
             )
 
     @property
     def grace_s(self) -> int:
-        """Seconds that running scenes have to be finished once the signal has come."""
+        """Seconds after the signal within which running scenes must finish."""
         return self.lead_s - MARGIN_S
 
 
 def seconds_of(text: str) -> int | None:
-    """Return the seconds of a time limit as sbatch has it, or None for no limit.
+    """Return the seconds of a time limit in sbatch's notation, or None for no limit.
 
     Raises:
-        UsageError: If it is none. The forms are minutes, minutes:seconds, hours:minutes:seconds, days-hours,
+        UsageError: If it isn't a time limit. The forms are minutes, minutes:seconds, hours:minutes:seconds,
+        days-hours,
             days-hours:minutes and days-hours:minutes:seconds. Source: sbatch(1), `--time`.
     """
     if text.upper() in ("UNLIMITED", "INFINITE", "0"):
@@ -85,7 +85,7 @@ def seconds_of(text: str) -> int | None:
     if match is None:
         raise UsageError(
             f"expected --time to be a time limit, but got {text!r}",
-            hint="2:00:00 is two hours, 1-12 a day and a half",
+            hint="2:00:00 is two hours, 1-12 a day and a half.",
         )
     days, first, second, third = match.groups()
     rest = [int(part or 0) for part in (second, third)]
@@ -97,7 +97,7 @@ def seconds_of(text: str) -> int | None:
 
 
 KILLED_BY_USR1 = 138
-"""What bash makes of a child that SIGUSR1 killed: it came before the child had begun to listen."""
+"""Exit code in bash of a child that SIGUSR1 kills, which happens before the child installs its handler."""
 
 
 def array_script(
@@ -115,8 +115,9 @@ def array_script(
     options = "".join(f" {shlex.quote(word)}" for word in fill_arguments)
     return f"""\
 #!/bin/bash
-# Written by landsat-fill {__version__}: fills {_number(scenes, "scene")} in {_number(tasks, "task")}.
-# Edit it as you like; `landsat-fill cluster resubmit` keeps what you change.
+# Written by landsat-fill {__version__} to fill {_number(scenes, "scene")} in {_number(tasks, "task")}.
+# Edit it as you like: `landsat-fill cluster resubmit` copies it, and gives --array, --output and the three
+# arguments on sbatch's command line: folder of the round, number of tasks, number of tasks before this array.
 {_header(settings, "landsat-fill")}
 #SBATCH --array={array_range(tasks, settings.throttle)}
 #SBATCH --output={_log_name(folder, "task-%a.log")}
@@ -124,11 +125,11 @@ def array_script(
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@{settings.lead_s}
 {_extra(settings)}
-round={shlex.quote(str(folder))}
-tasks={tasks}
+round=${{1:-{shlex.quote(str(folder))}}}
+tasks=${{2:-{tasks}}}
 requeues={settings.requeues}
-# An archive larger than the cluster's MaxArraySize is several arrays: $1 tasks come before this one.
-task=$((SLURM_ARRAY_TASK_ID + ${{1:-0}}))
+# An archive larger than the cluster's MaxArraySize is several arrays.
+task=$((SLURM_ARRAY_TASK_ID + ${{3:-0}}))
 
 # Slurm warns before the time limit. bash runs a trap only while it waits, so the work is in the background.
 warned=0
@@ -173,7 +174,7 @@ def merge_script(settings: ArraySettings, folder: Path, archive: Path, options: 
         settings: How tasks run; partition, account and quality of service are taken from there.
         folder: The folder of the round.
         archive: The folder of the outputs.
-        options: Options of sbatch that win over those.
+        options: Options of sbatch that replace those.
     """
     kept = ("chdir", "partition", "account", "qos")
     directives = {name: value for name, value in settings.directives.items() if name in kept}
@@ -192,58 +193,24 @@ exec {settings.command} cluster merge {shlex.quote(str(archive))}
 
 
 def array_range(tasks: int, throttle: int | None) -> str:
-    """Return the value of sbatch's `--array` for so many tasks, counted from 1."""
+    """Return the value of sbatch's `--array` for a number of tasks, counted from 1."""
     return f"1-{tasks}" + (f"%{throttle}" if throttle else "")
 
 
-def with_round(script: str, folder: Path, tasks: int, throttle: int | None = None) -> str:
-    """Return the script of an earlier round for the tasks of another, with all edits kept.
-
-    Args:
-        script: The earlier one.
-        folder: The folder of the new round.
-        tasks: Its tasks.
-        throttle: Tasks that run at once; None for as many as the earlier one had.
-    """
-    changes = {
-        r"#SBATCH --array=.*": f"#SBATCH --array={array_range(tasks, throttle or throttle_of(script))}",
-        r"#SBATCH --output=.*": f"#SBATCH --output={_log_name(folder, 'task-%a.log')}",
-        r"round=.*": f"round={shlex.quote(str(folder))}",
-        r"tasks=\d+": f"tasks={tasks}",
-        r"# Written by .*": f"# Written by landsat-fill {__version__}: fills what is left in "
-        f"{_number(tasks, 'task')}.",
-    }
-    for pattern, line in changes.items():
-        script, _ = _with_line(script, pattern, line)
-    return script
-
-
 def throttle_of(script: str) -> int | None:
-    """Return how many tasks of a script's array run at once, or None for any number."""
+    """Return the largest number of tasks of a script's array that run at once, or None for no limit."""
     match = re.search(r"^#SBATCH --array=.*%(\d+)", script, re.MULTILINE)
     return int(match[1]) if match else None
 
 
-def with_merge_log(script: str, folder: Path) -> str:
-    """Return the script of the merging job of an earlier round for another."""
-    line = f"#SBATCH --output={_log_name(folder, 'merge.log')}"
-    return _with_line(script, r"#SBATCH --output=.*", line)[0]
+def with_arguments(script: str) -> str:
+    """Return the script of a round so that it takes the folder and the tasks of another as arguments.
 
-
-def with_directives(script: str, directives: Mapping[str, str]) -> str:
-    """Return the script with options of sbatch set anew, where they are or below the others."""
-    for name, value in directives.items():
-        line = f"#SBATCH --{name}={value}"
-        script, count = _with_line(script, rf"#SBATCH --{re.escape(name)}=.*", line)
-        if not count:
-            script = script.replace("#SBATCH --array=", f"{line}\n#SBATCH --array=", 1)
-    return script
-
-
-def _with_line(script: str, pattern: str, line: str) -> tuple[str, int]:
-    """Return the script with the first line that the pattern matches replaced, and how many were: 1 or 0."""
-    replaced = line.replace("\\", r"\\")
-    return re.subn(f"^{pattern}$", replaced, script, count=1, flags=re.MULTILINE)
+    Scripts take them by themselves now; those that were written before have the first round's in two lines.
+    """
+    script = re.sub(r"^round=(?!\$\{)(.*)$", r"round=${1:-\1}", script, count=1, flags=re.MULTILINE)
+    script = re.sub(r"^tasks=(\d+)$", r"tasks=${2:-\1}", script, count=1, flags=re.MULTILINE)
+    return script.replace("${1:-0}", "${3:-0}", 1)
 
 
 def _number(count: int, noun: str) -> str:
@@ -260,7 +227,7 @@ def _extra(settings: ArraySettings) -> str:
 
 
 def _environment(settings: ArraySettings) -> str:
-    """Return the lines that make the environment of the work."""
+    """Return the lines that set up the environment of the work."""
     setup = settings.setup.strip("\n")
     return (
         "\n# Under --export=NONE an srun below would start without PATH.\n"
@@ -269,6 +236,6 @@ def _environment(settings: ArraySettings) -> str:
 
 
 def _log_name(folder: Path, name: str) -> str:
-    """Return the name of a log as sbatch reads it: a percent sign of the folder stands doubled."""
+    """Return the name of a log in sbatch's notation: a percent sign in the folder's name is doubled."""
     path = str(folder).replace("%", "%%") + f"/logs/{name}"
     return f'"{path}"' if re.search(r"\s", path) else path

@@ -14,13 +14,12 @@ from landsat_fill.errors import LandsatFillError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
-    from landsat_fill.cluster.archive import Round
+    from landsat_fill.cluster.archive import Round, RoundFacts
 
 
 PATIENCE_S = 60
-"""How long a busy controller may take to answer."""
+"""How long a busy Slurm controller may take to answer."""
 
 DEFAULT_MAX_ARRAY_SIZE = 1001
 """Source: slurm.conf(5), MaxArraySize."""
@@ -30,12 +29,12 @@ NOT_ENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED"
 
 
 class SlurmError(LandsatFillError):
-    """A command of Slurm that isn't there, or failed."""
+    """A command of Slurm that is missing or fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
-    """A task that waits or runs: its state, why it waits, in Slurm's words, and when it may start."""
+    """A task in the queue: its state, why it waits (in Slurm's words), and when it may start."""
 
     state: str
     reason: str
@@ -43,20 +42,23 @@ class QueuedTask:
 
     @property
     def waits(self) -> bool:
-        """Whether it isn't running."""
+        """Whether it isn't running yet."""
         return self.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "CONFIGURING")
 
 
 class Slurm:
     """The cluster that the commands on the search path belong to."""
 
-    def submit(self, script: Path, options: Sequence[str] = (), arguments: Sequence[str] = ()) -> str:
-        """Return the number of a job, after handing it in.
+    def submit(self, call: Sequence[str]) -> str:
+        """Return the number of a job after submitting it.
+
+        Args:
+            call: A command line of sbatch.
 
         Raises:
             SlurmError: If Slurm refuses.
         """
-        said = _run(["sbatch", "--parsable", *options, str(script), *arguments])
+        said = _run([call[0], "--parsable", *call[1:]])
         return said.strip().split(";")[0]  # the cluster's name follows where there are several
 
     def max_array_size(self) -> int:
@@ -69,10 +71,10 @@ class Slurm:
         return int(match[1]) if match else DEFAULT_MAX_ARRAY_SIZE
 
     def queue(self, jobs: Iterable[str]) -> dict[tuple[str, int], QueuedTask] | None:
-        """Return the tasks of arrays that wait or run, by job and index; None where nobody can tell.
+        """Return the queued and running tasks of arrays, by job and index; None where squeue doesn't answer.
 
-        Jobs that have ended are forgotten by Slurm after some minutes, and asking for one then is an error;
-        so all of the user are asked for.
+        All jobs of the user are listed: Slurm forgets a job some minutes after its end, and asking for it by
+        number is then an error.
         """
         wanted = set(jobs)
         try:
@@ -81,13 +83,13 @@ class Slurm:
             return None
         tasks = {}
         for line in said.splitlines():
-            job, index, *told = line.strip().split("|")
-            if job in wanted and index.isdecimal() and len(told) == 3:
-                tasks[job, int(index)] = QueuedTask(*told)
+            job, index, *facts = line.strip().split("|")
+            if job in wanted and index.isdecimal() and len(facts) == 3:
+                tasks[job, int(index)] = QueuedTask(*facts)
         return tasks
 
     def ended(self, jobs: Iterable[str]) -> dict[tuple[str, int], str]:
-        """Return how tasks ended, by job and index; nothing where the cluster keeps no accounts."""
+        """Return how tasks ended, by job and index; empty where the cluster has no accounting."""
         listed = ",".join(jobs)
         if not listed or shutil.which("sacct") is None:
             return {}
@@ -123,8 +125,8 @@ def _run(command: list[str]) -> str:
     except FileNotFoundError as error:
         raise SlurmError(
             f"expected Slurm's command {command[0]}, but there is none",
-            hint="log in to a machine of the cluster, or load its module; "
-            "`landsat-fill fill --shard I/N` does without Slurm",
+            hint="Log in to a machine of the cluster, or load Slurm's module. "
+            "`landsat-fill fill --shard I/N` works without Slurm.",
         ) from error
     except subprocess.TimeoutExpired as error:
         raise SlurmError(f"expected {command[0]} to answer within {PATIENCE_S} s, but it didn't") from error
@@ -153,40 +155,49 @@ def parts_of(tasks: int, max_array_size: int) -> list[Part]:
     return [Part(offset, min(most, tasks - offset)) for offset in range(0, tasks, most)]
 
 
-def part_options(one: Round, part: Part, throttle: int | None) -> list[str]:
-    """Return the options of sbatch, which win over those in the script, that hand in one part of several."""
+def array_call(one: Round, part: Part, facts: RoundFacts) -> list[str]:
+    """Return the command line that submits one part of a round; its options win over those in the script."""
     folder = str(one.folder).replace("%", "%%")
-    return [
-        f"--array={array_range(part.tasks, throttle)}",
-        f"--output={folder}/logs/{log_name(part.offset)}",
-    ]
+    options = {
+        "array": array_range(part.tasks, facts.throttle),
+        "output": f"{folder}/logs/{log_name(part.offset)}",
+        **facts.options,
+    }
+    arguments = [str(one.folder), str(facts.tasks), str(part.offset)]
+    return ["sbatch", *(f"--{name}={value}" for name, value in options.items()), str(one.script), *arguments]
+
+
+def merge_call(one: Round, jobs: Sequence[str]) -> list[str]:
+    """Return the command line that submits the merging job.
+
+    It waits for all arrays to end, however they end: `afterok` would wait for ever for one with a failed
+    task.
+    """
+    output = str(one.folder / "logs" / "merge.log").replace("%", "%%")
+    dependency = ":".join(["afterany", *jobs])
+    return ["sbatch", f"--dependency={dependency}", f"--output={output}", str(one.merge_script)]
 
 
 def submit_round(
-    one: Round, parts: Sequence[Part], throttle: int | None, slurm: Slurm, *, merge: bool
+    one: Round, parts: Sequence[Part], slurm: Slurm, *, merge: bool
 ) -> tuple[list[Array], str | None]:
-    """Return the arrays handed in and the merging job, after each of them is written down.
+    """Return the arrays and the merging job of a round after submitting them; each is recorded at once.
 
     Args:
         one: The round, created.
         parts: What its tasks are split into.
-        throttle: Tasks of an array that run at once.
         slurm: The cluster.
-        merge: Whether to hand in the merging job, which waits for all arrays to end, however they end:
-            `afterok` would wait for ever for one with a failed task.
+        merge: Whether to submit the merging job.
 
     Raises:
-        SlurmError: If Slurm refuses one; those before it are handed in and written down.
+        SlurmError: If Slurm refuses one; those before it are submitted and recorded.
     """
     arrays: list[Array] = []
     for part in parts:
-        options = part_options(one, part, throttle) if len(parts) > 1 else []
-        job = slurm.submit(one.script, options, [str(part.offset)] if part.offset else [])
-        arrays.append(Array(job, part.offset))
+        arrays.append(Array(slurm.submit(array_call(one, part, one.facts)), part.offset))
         one.note_jobs(arrays, None)
     if not merge:
         return arrays, None
-    dependency = ":".join(["afterany", *(array.job for array in arrays)])
-    merge_job = slurm.submit(one.merge_script, [f"--dependency={dependency}"])
+    merge_job = slurm.submit(merge_call(one, [array.job for array in arrays]))
     one.note_jobs(arrays, merge_job)
     return arrays, merge_job

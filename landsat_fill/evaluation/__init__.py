@@ -1,87 +1,36 @@
 """Hiding observed pixels, scoring the methods that fill them, tables and a figure of the scores."""
 
-from landsat_fill.evaluation.figures import draw_figure, write_figure
+from landsat_fill.evaluation.figures import write_figure
 from landsat_fill.evaluation.petrovskaia2020 import (
     PRESETS,
     Preset,
-    as_paper_page,
-    draw_paper_figure,
     preset_called,
     write_paper_figure,
     write_paper_page,
 )
 from landsat_fill.evaluation.protocol import REFERENCE, evaluate, method_label
-from landsat_fill.evaluation.report import (
-    as_json,
-    as_markdown,
-    group_rows,
-    record_rows,
-    summary_rows,
-    write_csv,
-    write_json,
-    write_markdown,
-)
-from landsat_fill.evaluation.results import (
-    ALL_BANDS,
-    ALL_PATTERNS,
-    Failure,
-    GroupSummary,
-    Record,
-    Results,
-    Summary,
-    summarise,
-    summarise_groups,
-    summarise_pattern,
-)
-from landsat_fill.evaluation.scoring import SCORE_NAMES, Scores, score_bands, score_together
-from landsat_fill.evaluation.trials import (
-    FLOOR_WIDTHS_PX,
-    PAPER_PERCENTAGES,
-    Pattern,
-    RealStripes,
-    Sampling,
-    SimulatedStripes,
-    Trial,
-    hide,
-)
+from landsat_fill.evaluation.report import as_json, write_csv, write_json, write_markdown
+from landsat_fill.evaluation.results import ALL_PATTERNS, Results, summarise, summarise_groups
+from landsat_fill.evaluation.trials import Pattern, RealStripes, Sampling, SimulatedStripes, Trial, hide
 
 __all__ = [
-    "ALL_BANDS",
     "ALL_PATTERNS",
-    "FLOOR_WIDTHS_PX",
-    "PAPER_PERCENTAGES",
     "PRESETS",
     "REFERENCE",
-    "SCORE_NAMES",
-    "Failure",
-    "GroupSummary",
     "Pattern",
     "Preset",
     "RealStripes",
-    "Record",
     "Results",
     "Sampling",
-    "Scores",
     "SimulatedStripes",
-    "Summary",
     "Trial",
     "as_json",
-    "as_markdown",
-    "as_paper_page",
-    "draw_figure",
-    "draw_paper_figure",
     "evaluate",
-    "group_rows",
     "hide",
     "method_label",
     "preset_called",
-    "record_rows",
-    "score_bands",
-    "score_together",
     "summarise",
     "summarise_groups",
-    "summarise_pattern",
-    "summary_rows",
     "write_csv",
     "write_figure",
     "write_json",

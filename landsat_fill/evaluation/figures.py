@@ -12,7 +12,7 @@ import numpy as np
 
 from landsat_fill.errors import MissingPackageError, UsageError
 from landsat_fill.evaluation.metrics import NOMINAL_PCT, RANGE_PERCENTILES, root_mean_square_error
-from landsat_fill.evaluation.results import ALL_PATTERNS, Summary, summarise, summarise_pattern
+from landsat_fill.evaluation.results import summarise, summarise_pattern
 from landsat_fill.io.atomic import write_bytes_atomically
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 LINE_CHARACTERS = 30
-"""What fits above a picture of the figure in small letters."""
+"""Characters that fit above a picture of the figure in small letters."""
 
 
 def in_lines(label: str) -> str:
@@ -41,15 +41,13 @@ def calibration_curves(results: Results) -> dict[str, list[float]]:
 
     Means over scenes, patterns, seeds and bands, each band counting once.
     """
-    means = {summary.method: summary.means for summary in summarise_pattern(results)}
-    curves = {
-        method: [100 * means[method][f"coverage_{pct}"] for pct in NOMINAL_PCT] for method in results.methods
-    }
-    return {method: curve for method, curve in curves.items() if not any(math.isnan(c) for c in curve)}
+    summary = summarise_pattern(results).set_index("method").reindex(results.methods)
+    curves = 100 * summary[[f"coverage_{pct}" for pct in NOMINAL_PCT]].dropna()
+    return {str(method): list(curve) for method, curve in zip(curves.index, curves.to_numpy(), strict=True)}
 
 
 def draw_calibration(panel: Axes, results: Results, styles: Mapping[str, Mapping[str, Any]]) -> None:
-    """Draw coverage against nominal coverage; below the diagonal a method is too sure of itself."""
+    """Draw coverage against nominal coverage; below the diagonal a method is overconfident."""
     panel.plot((0, 100), (0, 100), color="0.6", linewidth=1)
     for method, curve in calibration_curves(results).items():
         panel.plot(NOMINAL_PCT, curve, **styles[method])
@@ -62,19 +60,19 @@ def draw_calibration(panel: Axes, results: Results, styles: Mapping[str, Mapping
 
 
 def draw_curves(figure: SubFigure, results: Results) -> None:
-    """Draw RMSE ratio and r² against the patterns, a line a method; the calibration where there is one."""
-    summaries = [summary for summary in summarise(results) if summary.pattern != ALL_PATTERNS]
-    patterns = list(dict.fromkeys(record.pattern for record in results.records))
+    """Draw RMSE ratio and r² against the patterns, a line for each method, and the calibration if any."""
+    summary = summarise(results)
+    patterns = results.patterns
     styles = {method: _line_style(number) for number, method in enumerate(results.methods)}
     calibrated = bool(calibration_curves(results))
     axes = figure.subplots(1, 3 if calibrated else 2)
     panels = (
-        ("RMSE on hidden pixels\n(1 = " + results.methods[0] + ")", _rmse_ratio),
-        ("r² on hidden pixels", _r2),
+        ("RMSE on hidden pixels\n(1 = " + results.methods[0] + ")", "rmse_ratio"),
+        ("r² on hidden pixels", "r2"),
     )
     for panel, (title, score) in zip(axes[:2], panels, strict=True):
         for method in results.methods:
-            found = {s.pattern: score(s) for s in summaries if s.method == method}
+            found = summary[summary["method"] == method].set_index("pattern")[score].to_dict()
             places, values = _with_breaks(patterns, found)
             panel.plot(places, values, label=in_lines(method), **styles[method])
         panel.set_xticks(range(len(patterns)), patterns)
@@ -101,16 +99,8 @@ def _with_breaks(patterns: Sequence[str], found: Mapping[str, float]) -> tuple[l
     return places, values
 
 
-def _rmse_ratio(summary: Summary) -> float:
-    return summary.ratios["rmse"]
-
-
-def _r2(summary: Summary) -> float:
-    return summary.means["r2"]
-
-
 def _line_style(number: int) -> dict[str, object]:
-    """Return how the line of a method looks; the first is the reference."""
+    """Return the line style of a method; the first is the reference."""
     if number == 0:
         return {"color": "0.35", "linestyle": "--", "marker": "o", "markersize": 4}
     markers = "osD^vP*X"
@@ -144,8 +134,7 @@ class Picture:
 def picture_grid(example: Example, shown: Sequence[str] | None = None) -> list[list[Picture | None]]:
     """Return rows of pictures: truth, gaps and each method's fill, below it its error, below that its std.
 
-    More than six columns are broken into several such bands of rows. None is room left free; there is some
-    below the truth.
+    More than six columns continue in further rows. None is an empty place, as below the truth.
 
     Args:
         example: What to show.
@@ -191,10 +180,7 @@ def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
     stretch = Stretch(example)
     hidden = example.hidden[list(example.shown)].any(axis=0)
     gaps = np.where(example.hidden, np.nan, example.truth)
-    columns = [
-        [Picture("truth", stretch.colours(example.truth))],
-        [Picture("gaps", stretch.colours(gaps))],
-    ]
+    columns = [[Picture("truth", stretch.colours(example.truth))], [Picture("gaps", stretch.colours(gaps))]]
     for label in labels:
         filled = example.fills[label]
         composite = example.composite(label)
@@ -211,7 +197,7 @@ def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
 
 
 def _worst_percent(grid: Sequence[Sequence[Picture | None]]) -> float:
-    """Return the top of the scale of errors: a few pixels lie above it."""
+    """Return the top of the scale of errors; one per cent of the hidden pixels may exceed it."""
     percents = [p.pixels for row in grid for p in row if p is not None and not p.is_colour]
     hidden = [percent[np.isfinite(percent)] for percent in percents]
     return max((float(np.percentile(percent, 99)) for percent in hidden if percent.size), default=0) or 1.0
@@ -287,11 +273,11 @@ def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
     """
     example = results.example
     if example is None:
-        raise UsageError("expected results to draw, but no method was scored", hint="look at the failures")
+        raise UsageError("expected results to draw, but no method was scored", hint="Look at the failures.")
 
     grid = picture_grid(example, shown)
     crops_inches = len(grid) * TILE_INCHES * 1.04 + 0.5
-    figure = empty_figure((max(len(grid[0]) * TILE_INCHES, 9.5), crops_inches + CURVES_INCHES), DOTS_PER_INCH)
+    figure = empty_figure((max(len(grid[0]) * TILE_INCHES, 9.5), crops_inches + CURVES_INCHES))
     (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[crops_inches, CURVES_INCHES])
     draw_crops(above, example, grid)
     draw_curves(below, results)
@@ -299,7 +285,7 @@ def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
 
 
 def write_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
-    """Write the figure of an evaluation, in the format that the name's suffix tells (PNG, PDF, SVG).
+    """Write the figure of an evaluation, in the format of the file name's suffix (PNG, PDF, SVG).
 
     Args:
         results: What to draw.
@@ -321,12 +307,13 @@ def save_figure(figure: Figure, path: Path) -> None:
         UsageError: If the suffix isn't one of a picture.
         OutputError: If the file can't be written.
     """
+    refuse_picture(path)
     content = io.BytesIO()
-    figure.savefig(content, format=picture_kind(figure, path))
+    figure.savefig(content, format=path.suffix.lstrip(".").lower())
     write_bytes_atomically(path, content.getvalue())
 
 
-def empty_figure(size_inches: tuple[float, float], dots_per_inch: int) -> Figure:
+def empty_figure(size_inches: tuple[float, float]) -> Figure:
     """Return a figure to draw on, which needs no screen.
 
     Raises:
@@ -340,23 +327,23 @@ def empty_figure(size_inches: tuple[float, float], dots_per_inch: int) -> Figure
             "expected the package matplotlib, which figures need, but it can't be imported",
             hint="pip install 'landsat-fill[evaluate]'",
         ) from error
-    figure = Figure(figsize=size_inches, dpi=dots_per_inch, layout="constrained")
+    figure = Figure(figsize=size_inches, dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def picture_kind(figure: Figure, path: Path) -> str:
-    """Return the format of a picture file.
+def refuse_picture(path: Path) -> None:
+    """Raise an error, before hours of work, for a figure that can't be drawn.
 
     Raises:
+        MissingPackageError: If matplotlib isn't installed.
         UsageError: If the name's suffix isn't one of a picture.
     """
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in figure.canvas.get_supported_filetypes():
+    if path.suffix.lstrip(".").lower() not in empty_figure((1, 1)).canvas.get_supported_filetypes():
         raise UsageError(
-            f"expected the name of a picture, but got {path.name!r}", hint="end it in .png, .pdf or .svg"
+            f"expected a figure to end in .png, .pdf or .svg, but got {path.name!r}",
+            hint="Choose another name.",
         )
-    return kind
 
 
 COLUMNS = 3
@@ -369,44 +356,23 @@ def write_variograms(bands: Sequence[BandFit], names: Sequence[str], path: Path)
     """Draw a panel a band, and write them as PNG, PDF or SVG.
 
     Args:
-        bands: What kriging knows of each.
+        bands: What kriging fitted to each.
         names: Their names.
         path: Where to write; the ending decides the format.
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
-        UsageError: If the ending is none that can be drawn.
+        UsageError: If the ending isn't one of a picture.
         OutputError: If the file can't be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(
-            "expected the package matplotlib, which figures need, but it can't be imported",
-            hint="pip install 'landsat-fill[evaluate]'",
-        ) from error
     rows, columns = math.ceil(len(bands) / COLUMNS), min(len(bands), COLUMNS)
-    figure = Figure(
-        figsize=(columns * PANEL_INCHES[0], rows * PANEL_INCHES[1]),
-        dpi=DOTS_PER_INCH,
-        layout="constrained",
-    )
-    canvas = FigureCanvasAgg(figure)
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in canvas.get_supported_filetypes():
-        raise UsageError(
-            f"expected a figure to end in .png, .pdf or .svg, but got {path.name!r}",
-            hint="choose another name",
-        )
+    figure = empty_figure((columns * PANEL_INCHES[0], rows * PANEL_INCHES[1]))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, band, name in zip(panels, bands, names, strict=False):
         _draw(panel, band, name)
     for panel in panels[len(bands) :]:
         panel.set_axis_off()
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=kind)
-    write_bytes_atomically(path, drawn.getvalue())
+    save_figure(figure, path)
 
 
 def _draw(panel, band: BandFit, name: str) -> None:  # type: ignore[no-untyped-def]  # matplotlib's Axes

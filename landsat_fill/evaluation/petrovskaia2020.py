@@ -6,38 +6,30 @@ sensing products, section 2.4.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from landsat_fill.errors import UsageError
-from landsat_fill.evaluation.figures import (
-    DOTS_PER_INCH,
-    GAP_COLOUR,
-    Stretch,
-    empty_figure,
-    in_lines,
-    save_figure,
-)
+from landsat_fill.errors import UsageError, not_one_of
+from landsat_fill.evaluation.figures import GAP_COLOUR, Stretch, empty_figure, in_lines, save_figure
 from landsat_fill.evaluation.protocol import ENDING, BandsAlone
-from landsat_fill.evaluation.report import markdown_table, three_digits
+from landsat_fill.evaluation.report import markdown_table, method_means, relative_error, three_digits
 from landsat_fill.evaluation.results import ALL_BANDS
-from landsat_fill.evaluation.scoring import mean_of_known
 from landsat_fill.evaluation.trials import PAPER_PERCENTAGES, Sampling, SimulatedStripes
 from landsat_fill.io.atomic import write_text_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from landsat_fill.evaluation.results import Example, Record, Results
+    from landsat_fill.evaluation.results import Example, Results
     from landsat_fill.methods import FillMethod
 
 
@@ -68,7 +60,7 @@ class Preset:
         return [SimulatedStripes.of_share(percent, band_shift_px=0) for percent in self.percentages]
 
     def contenders(self, methods: Sequence[FillMethod]) -> list[FillMethod]:
-        """Return the methods, and after each, where bands are to be filled alone, the one that does."""
+        """Return the methods; with `bands_alone`, each is followed by the one that fills each band alone."""
         if not self.bands_alone:
             return list(methods)
         both: list[FillMethod] = []
@@ -77,7 +69,7 @@ class Preset:
         return both
 
     def sampling(self, window_px: int | None = None, windows: int | None = None) -> Sampling:
-        """Return what is read of a scene: one window of the paper's size if not told otherwise."""
+        """Return what is read of a scene: one window of the paper's size, unless given otherwise."""
         return Sampling(window_px=window_px or self.window_px, windows=windows or 1)
 
 
@@ -108,11 +100,7 @@ def preset_called(name: str) -> Preset:
     """
     if name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(name, PRESETS, n=1)
-    raise UsageError(
-        f"expected --preset to be {' or '.join(PRESETS)}, but got {name!r}",
-        hint=f"did you mean {near[0]!r}?" if near else None,
-    )
+    raise not_one_of(f"--preset to be {' or '.join(PRESETS)}", name, PRESETS, "")
 
 
 def write_paper_page(results: Results, path: Path, command: str, preset: Preset) -> None:
@@ -132,29 +120,32 @@ def as_paper_page(results: Results, command: str, preset: Preset) -> str:
         command: The command line that made it, quoted on the page.
         preset: The experiment.
     """
-    patterns = list(dict.fromkeys(record.pattern for record in results.records))
-    most = patterns[-1]
+    records = results.records
+    is_band = records["band"] != ALL_BANDS
+    most = results.patterns[-1]
+    hidden_most = records["pattern"] == most
     parts = [
         f"# {preset.name}: {preset.summary}",
         f"```sh\n{command}\n```",
         _setting(results),
         f"## By band, {most} hidden",
-        _by_band(results, most),
+        _by_band(records[is_band & hidden_most], results.methods),
     ]
-    if len(patterns) > 1:
-        parts += ["## By share of hidden pixels", _by_pattern(results, patterns)]
-    parts += [f"## By place, {most} hidden", _by_place(results, most)]
+    if len(results.patterns) > 1:
+        parts += ["## By share of hidden pixels", _by_pattern(records[is_band], results.methods, most)]
+    by_place = _by_place(records[is_band & hidden_most], records[~is_band & hidden_most], results.methods)
+    parts += [f"## By place, {most} hidden", by_place]
     return "\n\n".join(parts) + "\n"
 
 
 def _setting(results: Results) -> str:
-    places = list(dict.fromkeys(record.scene for record in results.records))
-    known = {r.place for r in results.records if not math.isnan(r.reflectance)}
+    records = results.records
+    known = records.loc[records["reflectance"].notna(), "place"].nunique()
     units = (
-        f"RMSE in reflectance: mean over the {len(known)} of them whose numbers are reflectances, or say "
-        "how they become some"
+        f"RMSE in reflectance: mean over the {known} of them whose numbers are reflectances, or have a scale "
+        "that makes them so"
         if known
-        else "none of them says how its numbers become reflectances"
+        else "none of them has numbers that are known to be reflectances"
     )
     alone = (
         f" Rows that end in “{ENDING.strip(' ·')}” filled each band alone."
@@ -162,107 +153,48 @@ def _setting(results: Results) -> str:
         else ""
     )
     return (
-        "Hidden pixels only, the same for all methods in one run; all bands lose the same. "
-        f"Of {', '.join(places)}. r² = 1 − SSE/SST of a band's hidden pixels, mean "
+        "Hidden pixels only, the same for all methods in one run; all bands lose the same pixels. "
+        f"Places: {', '.join(records['scene'].unique())}. r² = 1 − SSE/SST of a band's hidden pixels, mean "
         "over the places; r² (corr.) is the squared correlation, which forgives bias and gain; σ is the "
         f"standard deviation of a band's hidden pixels; {units}.{alone}"
     )
 
 
-def _by_band(results: Results, pattern: str) -> str:
+def _by_band(records: pd.DataFrame, methods: Sequence[str]) -> str:
     """Return methods by bands: RMSE in reflectance, then r², the best first."""
-    own = [r for r in results.records if r.pattern == pattern and r.band != ALL_BANDS]
-    bands = list(dict.fromkeys(record.band for record in own))
-    known = any(not math.isnan(record.reflectance) for record in own)
-    headings = ["method"]
-    if known:
-        headings += [f"RMSE {band}" for band in bands]
-    headings += [f"r² {band}" for band in bands] + ["r² mean", "r² (corr.)"]
-    rows = []
-    for method in _best_first(results, own):
-        mine = [record for record in own if record.method == method]
-        cells = [f"`{method}`"]
-        if known:
-            cells += [_reflectance(_mean(_of(mine, band), _rmse_in_reflectance)) for band in bands]
-        cells += [three_digits(_mean(_of(mine, band), _r2)) for band in bands]
-        cells += [f"**{three_digits(_mean(mine, _r2))}**", three_digits(_mean(mine, _pearson_r2))]
-        rows.append(cells)
-    return markdown_table(headings, rows)
+    bands = records.assign(reflected=records["rmse"] * records["reflectance"])
+    r2 = method_means(bands, "r2", "band").add_prefix("r² ")
+    r2["r² mean"] = bands.groupby("method")["r2"].mean()
+    r2["r² (corr.)"] = bands.groupby("method")["pearson_r2"].mean()
+    table = r2.map(three_digits)
+    table["r² mean"] = "**" + table["r² mean"] + "**"
+    if bands["reflectance"].notna().any():
+        rmse = method_means(bands, "reflected", "band").add_prefix("RMSE ")
+        table = rmse.map(_reflectance).join(table)
+    return markdown_table(table.loc[_best_first(bands, methods)])
 
 
-def _by_pattern(results: Results, patterns: list[str]) -> str:
+def _by_pattern(records: pd.DataFrame, methods: Sequence[str], most: str) -> str:
     """Return methods by shares of hidden pixels: r², and RMSE relative to the spread of the hidden pixels."""
-    own = [record for record in results.records if record.band != ALL_BANDS]
-    headings = ["method", *(f"r² {p}" for p in patterns), *(f"RMSE/σ {p}" for p in patterns)]
-    rows = []
-    for method in _best_first(results, [r for r in own if r.pattern == patterns[-1]]):
-        mine = [record for record in own if record.method == method]
-        parts = [[record for record in mine if record.pattern == pattern] for pattern in patterns]
-        cells = [three_digits(_mean(part, _r2)) for part in parts]
-        cells += [three_digits(_mean(part, relative_error)) for part in parts]
-        rows.append([f"`{method}`", *cells])
-    return markdown_table(headings, rows)
+    records = records.assign(relative=relative_error(records))
+    table = method_means(records, "r2", "pattern").add_prefix("r² ")
+    table = table.join(method_means(records, "relative", "pattern").add_prefix("RMSE/σ "))
+    order = _best_first(records[records["pattern"] == most], methods)
+    return markdown_table(table.loc[order].map(three_digits))
 
 
-def _by_place(results: Results, pattern: str) -> str:
+def _by_place(bands: pd.DataFrame, together: pd.DataFrame, methods: Sequence[str]) -> str:
     """Return methods by places: r², mean over the bands, and seconds."""
-    own = [record for record in results.records if record.pattern == pattern]
-    bands = [record for record in own if record.band != ALL_BANDS]
-    places = list(dict.fromkeys(record.scene for record in own))
-    rows = []
-    for method in _best_first(results, bands):
-        cells = [
-            three_digits(_mean([r for r in bands if (r.method, r.scene) == (method, place)], _r2))
-            for place in places
-        ]
-        whole = [r for r in own if r.method == method and r.band == ALL_BANDS]
-        rows.append(
-            [
-                f"`{method}`",
-                *cells,
-                three_digits(_mean(whole, _coverage)),
-                three_digits(_mean(whole, _seconds)),
-            ]
-        )
-    return markdown_table(["method", *places, "cover 90", "s"], rows)
+    whole = together.groupby("method")
+    table = method_means(bands, "r2", "scene")
+    table = table.assign(**{"cover 90": whole["coverage_90"].mean(), "s": whole["seconds"].mean()})
+    return markdown_table(table.loc[_best_first(bands, methods)].map(three_digits))
 
 
-def relative_error(record: Record) -> float:
-    """Return the RMSE relative to the standard deviation of the hidden pixels."""
-    return math.sqrt(max(1 - record.scores.r2, 0))
-
-
-def _best_first(results: Results, records: list[Record]) -> list[str]:
-    means = {m: _mean([r for r in records if r.method == m], _r2) for m in results.methods}
-    return sorted(means, key=lambda method: -means[method] if not math.isnan(means[method]) else math.inf)
-
-
-def _mean(records: Iterable[Record], score: Callable[[Record], float]) -> float:
-    return mean_of_known(np.array([score(record) for record in records], np.float64))
-
-
-def _of(records: list[Record], band: str) -> list[Record]:
-    return [record for record in records if record.band == band]
-
-
-def _rmse_in_reflectance(record: Record) -> float:
-    return record.scores.rmse * record.reflectance
-
-
-def _r2(record: Record) -> float:
-    return record.scores.r2
-
-
-def _pearson_r2(record: Record) -> float:
-    return record.scores.pearson_r2
-
-
-def _coverage(record: Record) -> float:
-    return record.scores.coverage_90
-
-
-def _seconds(record: Record) -> float:
-    return record.scores.seconds
+def _best_first(bands: pd.DataFrame, methods: Sequence[str]) -> list[str]:
+    """Return the methods that have records, the highest r² first."""
+    means = bands.groupby("method")["r2"].mean().reindex([m for m in methods if m in set(bands["method"])])
+    return list(means.sort_values(ascending=False, kind="stable").index)
 
 
 def _reflectance(value: float) -> str:
@@ -276,7 +208,7 @@ REGION_PX = 40
 
 
 def write_paper_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
-    """Write the figure, in the format that the name's suffix tells (PNG, PDF, SVG).
+    """Write the figure, in the format of the file name's suffix (PNG, PDF, SVG).
 
     Args:
         results: What to draw.
@@ -305,10 +237,10 @@ def draw_paper_figure(results: Results, shown: Sequence[str] | None = None) -> F
     """
     example = results.example
     if example is None:
-        raise UsageError("expected results to draw, but no method was scored", hint="look at the failures")
+        raise UsageError("expected results to draw, but no method was scored", hint="Look at the failures.")
     wanted = [label for label in shown or results.methods[1:] or results.methods if label in example.fills]
     label = wanted[0] if wanted else next(iter(example.fills))
-    figure = empty_figure((11.0, ABOVE_INCHES + 2.6 * REGIONS), DOTS_PER_INCH)
+    figure = empty_figure((11.0, ABOVE_INCHES + 2.6 * REGIONS))
     (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[ABOVE_INCHES, 2.6 * REGIONS])
     left, right = above.subplots(1, 2, width_ratios=[1.6, 1])
     _draw_scores(left, results)
@@ -319,29 +251,23 @@ def draw_paper_figure(results: Results, shown: Sequence[str] | None = None) -> F
 
 def _draw_scores(axes: Axes, results: Results) -> None:
     """Draw r² (full lines) and RMSE (broken ones) against the shares, or r² by band of a single share."""
-    records = [record for record in results.records if record.band != ALL_BANDS]
-    patterns = list(dict.fromkeys(record.pattern for record in records))
-    key = "pattern" if len(patterns) > 1 else "band"
-    steps = list(dict.fromkeys(getattr(record, key) for record in records))
-    other = axes.twinx() if len(patterns) > 1 else None
+    records = results.records[results.records["band"] != ALL_BANDS]
+    records = records.assign(relative=relative_error(records))
+    several = len(results.patterns) > 1
+    r2 = method_means(records, "r2", "pattern" if several else "band")
+    relative = method_means(records, "relative", "pattern" if several else "band")
+    steps = list(r2.columns)
+    other = axes.twinx() if several else None
     together = list(dict.fromkeys(method.removesuffix(ENDING) for method in results.methods))
-    for method in results.methods:
-        mine = [record for record in records if record.method == method]
-        parts = [[record for record in mine if getattr(record, key) == step] for step in steps]
+    for method in (method for method in results.methods if method in r2.index):
         colour = f"C{together.index(method.removesuffix(ENDING)) % 10}"
         line, dot = (":", "none") if method.endswith(ENDING) else ("-", "full")
-        r2 = [_mean_of([r.scores.r2 for r in p]) for p in parts]
-        axes.plot(r2, "o", linestyle=line, fillstyle=dot, color=colour, label=in_lines(method))
+        axes.plot(r2.loc[method], "o", linestyle=line, fillstyle=dot, color=colour, label=in_lines(method))
         if other is not None:
-            other.plot(
-                [_mean_of([relative_error(r) for r in p]) for p in parts],
-                "s--",
-                color=colour,
-                markersize=4,
-            )
+            other.plot(relative.loc[method], "s--", color=colour, markersize=4)
     axes.set_xticks(range(len(steps)), steps)
     axes.set_ylabel("r² (full lines)" if other is not None else "r²")
-    axes.set_xlabel("hidden" if other is not None else f"band, {patterns[-1]} hidden")
+    axes.set_xlabel("hidden" if other is not None else f"band, {results.patterns[-1]} hidden")
     axes.set_title("(a) hidden pixels, mean over places", fontsize="medium")
     if other is not None:
         other.set_ylabel("RMSE / σ of the hidden pixels (broken lines)")
@@ -349,7 +275,7 @@ def _draw_scores(axes: Axes, results: Results) -> None:
 
 
 def _draw_similarity(axes: Axes, example: Example, label: str) -> None:
-    """Draw how similar each pixel is to the true one: dark green is alike, white is not."""
+    """Draw how similar each pixel is to the true one: dark green is similar, white is not."""
     stretch = Stretch(example)
     percent = stretch.percent(np.abs(example.composite(label) - example.truth))
     image = axes.imshow(
@@ -385,7 +311,3 @@ def _regions(truth: NDArray[np.floating]) -> list[tuple[slice, slice]]:
             found.append((float(np.var(truth[region])), region))
     found.sort(key=lambda one: -one[0])
     return [region for _, region in found[:REGIONS]]
-
-
-def _mean_of(values: list[float]) -> float:
-    return mean_of_known(np.array(values, np.float64))

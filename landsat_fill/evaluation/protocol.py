@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import LandsatFillError, UsageError
-from landsat_fill.evaluation.results import ALL_BANDS, Failure, Record, Results, crop_example
+from landsat_fill.evaluation.results import ALL_BANDS, Failure, Results, crop_example, record_table
 from landsat_fill.evaluation.scoring import score_bands, score_together
 from landsat_fill.evaluation.trials import Sampling, hide, read_images
 from landsat_fill.methods import Context
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 ENDING = " · bands alone"
-"""How the label of such a row ends."""
+"""The end of the label of a `BandsAlone` method."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class BandsAlone:
 
     @property
     def info(self) -> MethodInfo:
-        """What the pipeline must know: the same as of the method itself, for no draws."""
-        return replace(self.method.info, draws=False)
+        """The facts of the method itself, without its realizations."""
+        return replace(self.method.info, gives_realizations=False)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
@@ -59,12 +59,12 @@ class BandsAlone:
         for band in range(image.shape[1]):
             own = slice(band, band + 1)
 
-            def tell(share: float, text: str, band: int = band) -> None:
+            def progress(share: float, text: str, band: int = band) -> None:
                 context.progress((band + share) / image.shape[1], text)
 
-            told = replace(context, bands=context.bands[own], draws=0, progress=tell)
+            alone = replace(context, bands=context.bands[own], realizations=0, progress=progress)
             filled.append(
-                self.method.fill(image[:, own], Gaps(gaps.missing[:, own], gaps.usable[:, own]), told)
+                self.method.fill(image[:, own], Gaps(gaps.missing[:, own], gaps.usable[:, own]), alone)
             )
         stds = [one.std for one in filled if one.std is not None]
         return Filled(
@@ -90,22 +90,22 @@ def evaluate(
     shown: Pattern | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results:
-    """Return how well methods find numbers that were hidden from them.
+    """Return how well methods predict pixels that are hidden from them.
 
-    `REFERENCE` is scored whether it is among `methods` or not. What is scored are the numbers that would be
-    stored: rounded, and within the band's valid range.
+    `REFERENCE` is always scored. The numbers that are scored are those that would be stored: rounded, and
+    within the band's valid range.
 
     Args:
         scenes: Opened scenes with observed pixels; what they lack themselves is neither hidden nor filled.
         methods: The methods to compare.
         patterns: How to hide pixels.
         groups: The group of each scene, to compare scenes that a method was trained on with others; or none.
-        seeds: Each places every pattern once more.
+        seeds: Each seed places every pattern once.
         context: Threads; all cores if not given.
         device: `auto`, `cpu`, `cuda` or `cuda:1`: for the methods that can run there, the CPU for the others.
         sampling: How much of a large scene to read.
         shown: The pattern of which a crop is kept to be drawn; the middle one if not given.
-        on_progress: Told the share done, 0 to 1, and what is being worked on.
+        on_progress: Called with the share done, 0 to 1, and what is being worked on.
 
     Raises:
         UsageError: If there is no scene, no pattern or no seed, two patterns share a label, not every scene
@@ -119,15 +119,15 @@ def evaluate(
     shown = shown or patterns[len(patterns) // 2]
     steps = sum(sampling.images_of(scene) for scene in scenes) * len(patterns) * len(seeds) * len(contenders)
 
-    records: list[Record] = []
+    rows: list[dict[str, object]] = []
     failures: list[Failure] = []
     example: Example | None = None
     done = 0
-    named = _told_apart(scenes)
+    named = _with_unique_names(scenes)
     group_of = {scene.name: group for scene, group in zip(named, groups or [""] * len(named), strict=True)}
     for image in _read_all(named, sampling, failures):
         known = _context_of(image, context or Context(threads=usable_cores()))
-        for pattern, seed, trial in _trials(image, patterns, seeds, failures):
+        for pattern, seed, trial in _trials(image, patterns, seeds, failures, known.tell):
             fills: dict[str, Filled] = {}
             for method, label, runs_on in zip(contenders, labels, devices, strict=True):
                 if on_progress is not None:
@@ -141,17 +141,15 @@ def evaluate(
                 fills[label] = filled
                 bands = score_bands(trial, filled)
                 together = score_together(trial, filled, bands, seconds=seconds)
-                group = group_of[image.scene.name]
-                key = (image.name, image.scene.name, group, pattern.label, seed, label)
-                records += _records(key, image, (*bands, together))
+                key = {"group": group_of[image.scene.name], "pattern": pattern.label, "seed": seed}
+                rows += _rows(image, key | {"method": label}, (*bands, together))
             if pattern is shown and fills:
                 crop = crop_example(image, pattern.label, trial, fills)
                 example = crop if example is None or crop.detail > example.detail else example
     if on_progress is not None:
         on_progress(1.0, "")
-    return Results(
-        labels, tuple(records), tuple(failures), example, groups=tuple(dict.fromkeys(groups)), devices=devices
-    )
+    records = record_table(rows, labels[0])
+    return Results(labels, records, tuple(failures), example, tuple(dict.fromkeys(groups)), devices)
 
 
 def method_label(method: FillMethod) -> str:
@@ -176,7 +174,7 @@ def _refuse_what_cannot_be_meant(
     if len(set(names)) < len(names):
         raise UsageError(
             f"expected patterns of different names, but got {', '.join(names)}",
-            hint="give each width, share and SLC-off scene once; more seeds repeat a pattern elsewhere",
+            hint="Give each width, share and SLC-off scene once. More seeds repeat a pattern elsewhere.",
         )
     if groups and len(groups) != len(scenes):
         raise UsageError(f"expected a group for each of {len(scenes)} scenes, but got {len(groups)}")
@@ -189,7 +187,7 @@ def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
     if kind not in (AUTO, *kinds):
         raise UsageError(
             f"expected a device that a method runs on ({', '.join(sorted(kinds))}), but got {asked!r}",
-            hint="`landsat-fill methods` lists the devices of each",
+            hint="`landsat-fill methods` lists the devices of each method.",
         )
     return tuple(
         choose_device(asked if kind in (AUTO, *method.info.devices) else "cpu", method.info)
@@ -197,8 +195,8 @@ def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
     )
 
 
-def _told_apart(scenes: Sequence[Scene]) -> list[Scene]:
-    """Return the scenes, each under a name of its own: the grids of one product share the product's."""
+def _with_unique_names(scenes: Sequence[Scene]) -> list[Scene]:
+    """Return the scenes with unique names: the grids of one product share the product's name."""
     met: Counter[str] = Counter()
     renamed = []
     for scene in scenes:
@@ -220,10 +218,15 @@ def _read_all(
 
 
 def _trials(
-    image: ObservedImage, patterns: Sequence[Pattern], seeds: Sequence[int], failures: list[Failure]
+    image: ObservedImage,
+    patterns: Sequence[Pattern],
+    seeds: Sequence[int],
+    failures: list[Failure],
+    note: Callable[[str], None],
 ) -> Iterator[tuple[Pattern, int, Trial]]:
-    """Yield the trials of an image, noting the patterns that don't fit it."""
+    """Yield the trials of an image, noting the patterns that don't fit it, or fit in one place only."""
     for pattern in patterns:
+        before = None
         for seed in seeds:
             try:
                 lost = pattern.draw(image.values.shape, np.random.default_rng(seed))
@@ -231,6 +234,9 @@ def _trials(
             except LandsatFillError as error:
                 failures.append(Failure(image.name, pattern.label, seed, "", error))
                 continue
+            if before is not None and np.array_equal(before, lost):
+                note(f"{image.name}: the gaps of {pattern.label} fit in one place only, whatever the seed")
+            before = lost
             yield pattern, seed, trial
 
 
@@ -251,10 +257,10 @@ def _fill(
     return Filled(mean, filled.std), seconds
 
 
-def _records(
-    key: tuple[str, str, str, str, int, str], image: ObservedImage, scores: Sequence[Scores | None]
-) -> Iterator[Record]:
-    """Yield a record for each band that has scores, and for all together, whose scores come last."""
+def _rows(
+    image: ObservedImage, key: dict[str, object], scores: Sequence[Scores | None]
+) -> Iterator[dict[str, object]]:
+    """Yield a row for each band that has scores, and one for all together, whose scores come last."""
     names = (*(band.name for band in image.scene.bands), ALL_BANDS)
     counts = np.count_nonzero(image.observed, axis=(1, 2))
     observed = (*counts.tolist(), int(counts.sum()))
@@ -262,4 +268,15 @@ def _records(
     common = image.scales[0] if len(set(image.scales)) == 1 else 1.0
     for name, of, scale, found in zip(names, observed, (*image.scales, common), scores, strict=True):
         if found is not None:
-            yield Record(*key, name, 100 * found.hidden / of, scale, found, reflectance)
+            yield (
+                key
+                | found
+                | {
+                    "scene": image.name,
+                    "place": image.scene.name,
+                    "band": name,
+                    "hidden_pct": 100 * found["hidden"] / of,
+                    "scale": scale,
+                    "reflectance": reflectance,
+                }
+            )

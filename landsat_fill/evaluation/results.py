@@ -1,26 +1,23 @@
-"""What an evaluation found, as plain values: records, crops, summaries by method and by group."""
+"""What an evaluation finds: a table of scores, their averages by method and by group, and a crop to draw."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from landsat_fill.evaluation.metrics import data_limits
-from landsat_fill.evaluation.scoring import SCORE_NAMES, mean_of_known
+from landsat_fill.evaluation.scoring import SCORES
 from landsat_fill.scene import Filled, Window, tile_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
-    from landsat_fill.evaluation.scoring import Scores
     from landsat_fill.evaluation.trials import ObservedImage, Trial
-
-    Reference = Mapping[tuple[object, ...], "Record"]
 
 
 EXAMPLE_PX = 160
@@ -80,7 +77,7 @@ def crop_example(image: ObservedImage, pattern: str, trial: Trial, fills: Mappin
 
 
 def _shown_bands(image: ObservedImage) -> tuple[int, ...]:
-    """Return the bands of natural colour; else the third to first, as blue comes first; else one."""
+    """Return the bands of natural colour, or the third to first (blue comes first), or a single band."""
     colours = [band.band.colour if band.band else None for band in image.scene.bands]
     if all(colour in colours for colour in NATURAL_COLOUR):
         return tuple(colours.index(colour) for colour in NATURAL_COLOUR)
@@ -90,7 +87,7 @@ def _shown_bands(image: ObservedImage) -> tuple[int, ...]:
 def _details(trial: Trial, shown: tuple[int, ...], windows: Sequence[Window]) -> list[float]:
     """Return for each window the sum of steps between hidden neighbours, in units of the bands' ranges.
 
-    Clouds stretch the range and are smooth inside: a cloudy crop is seldom the one to show.
+    Clouds stretch the range and are smooth inside, so a cloudy crop is rarely the one to show.
     """
     details = [0.0] * len(windows)
     for band in shown:
@@ -103,41 +100,6 @@ def _details(trial: Trial, shown: tuple[int, ...], windows: Sequence[Window]) ->
         for number, window in enumerate(windows):
             details[number] += float(np.sum(steps[window.slices]))
     return details
-
-
-ALL_BANDS = "all"
-"""The band of a record that counts all bands together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """The scores of one method on one band of one trial.
-
-    Attributes:
-        scene: The scene, or a window of it.
-        place: The scene, whichever window of it was scored.
-        group: The group that the scene belongs to; empty where scenes aren't told apart by groups.
-        pattern: The pattern's label.
-        seed: What placed the pattern, and seeded methods that draw.
-        method: The method's label.
-        band: The band's name, or `ALL_BANDS`.
-        hidden_pct: Percentage of the observed pixels that were hidden.
-        scale: From stored numbers to the band's physical unit; 1 if there is none, or if bands differ.
-        scores: The scores, in stored numbers.
-        reflectance: From stored numbers to reflectance; NaN where the units don't tell.
-    """
-
-    scene: str
-    place: str
-    group: str
-    pattern: str
-    seed: int
-    method: str
-    band: str
-    hidden_pct: float
-    scale: float
-    scores: Scores
-    reflectance: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +123,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that an evaluation found.
+    """All that an evaluation finds.
 
     Attributes:
         methods: The methods' labels, the reference first.
-        records: One a scene, pattern, seed, method and band, and one more for all bands together.
+        records: The scores, from `record_table`.
         failures: What could not be scored; the rest went on.
         example: A crop of one trial to draw, or None where nothing was scored.
         groups: The groups of scenes in the order they were given, empty where scenes aren't grouped.
@@ -173,157 +135,135 @@ class Results:
     """
 
     methods: tuple[str, ...]
-    records: tuple[Record, ...]
+    records: pd.DataFrame
     failures: tuple[Failure, ...] = ()
     example: Example | None = None
     groups: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
 
+    @property
+    def patterns(self) -> list[str]:
+        """The patterns, in their order."""
+        return list(self.records["pattern"].unique())
+
+
+ALL_BANDS = "all"
+"""The band of a record that counts all bands together."""
 
 ALL_PATTERNS = "all"
 """The pattern of a summary that averages over all patterns."""
 
-RATIO_SCORES = ("rmse", "mae")
-"""Scores in stored numbers, which only compare from scene to scene as ratios to the reference's."""
+PIXELS = ["scene", "pattern", "seed", "band"]
+"""The columns that identify the hidden pixels of a record."""
 
-_AVERAGED = tuple(name for name in SCORE_NAMES if name != "hidden")
+RATIO_SCORES = ("rmse", "mae")
+"""Scores that are also given relative to the reference's."""
+
+UNIT_SCORES = ("rmse", "mae", "bias", "crps")
+"""Scores in stored numbers, averaged in per cent of the band's range: scenes of any type compare."""
+
+_MEAN_SCORES = [name for name in SCORES if name not in ("hidden", "range", *UNIT_SCORES)]
 _OF_ALL_BANDS = frozenset({"spectral_angle_deg", "seconds"})
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A method's scores under one pattern, averaged over scenes, seeds and bands, each band counting once.
+def record_table(rows: Iterable[Mapping[str, Any]], reference: str) -> pd.DataFrame:
+    """Return a row for each scene, pattern, seed, method and band, and one for all bands together.
 
-    Attributes:
-        method: The method's label.
-        pattern: The pattern's label, or `ALL_PATTERNS`.
-        trials: Scenes × seeds (× patterns) that were scored.
-        failures: Those that failed.
-        means: Mean of each score. Means of RMSE, MAE, bias and CRPS are in stored numbers: between scenes of
-            different types they mean nothing, the ratios do.
-        ratios: Mean over the bands of all trials of a score divided by the reference's of the same pixels;
-            below 1 is better than GDAL's fillnodata. NaN where the reference is perfect or failed.
-        worst_ratio: The highest of the places' mean RMSE ratios: a mean hides places where a method harms.
-        worst_place: The place that has it; empty where no ratio is known.
+    The columns are `scene` (or a window of it), `place` (the scene, whichever window), `group`, `pattern`,
+    `seed`, `method`, `band`, `hidden_pct` (percentage of the observed pixels that are hidden), `SCORES` in
+    stored numbers, RMSE and MAE divided by the reference's of the same pixels, `scale` (from stored numbers
+    to the band's physical unit; 1 if there is none, or if bands differ), the scaled `UNIT_SCORES`, and
+    `reflectance` (from stored numbers to reflectance). What doesn't apply or isn't known is NaN.
+
+    Args:
+        rows: What is known of each: all columns but the ratios and the scaled scores; scores may be missing.
+        reference: The label of the method that ratios refer to.
     """
+    import pandas as pd
 
-    method: str
-    pattern: str
-    trials: int
-    failures: int
-    means: Mapping[str, float]
-    ratios: Mapping[str, float]
-    worst_ratio: float
-    worst_place: str
-
-
-def summarise(results: Results) -> tuple[Summary, ...]:
-    """Return a summary a pattern and method, then one a method over all patterns; the best RMSE first."""
-    patterns = list(dict.fromkeys(record.pattern for record in results.records))
-    if len(patterns) > 1:
-        patterns.append(ALL_PATTERNS)
-    return tuple(summary for pattern in patterns for summary in summarise_pattern(results, pattern))
+    keys = ["scene", "place", "group", "pattern", "seed", "method", "band", "hidden_pct"]
+    table = pd.DataFrame(rows, columns=[*keys, *SCORES, "scale", "reflectance"])
+    table = table.astype(dict.fromkeys([*SCORES, "scale", "reflectance"], float) | {"hidden": int})
+    of_reference = table[table["method"] == reference].drop_duplicates(PIXELS).set_index(PIXELS)
+    for name in RATIO_SCORES:
+        base = table.join(of_reference[name].rename("base"), on=PIXELS)["base"]
+        table.insert(table.columns.get_loc("scale"), f"{name}_ratio", table[name] / base.where(base > 0))
+    for name in UNIT_SCORES:
+        table.insert(table.columns.get_loc("reflectance"), f"{name}_scaled", table[name] * table["scale"])
+    return table
 
 
-def summarise_pattern(results: Results, pattern: str = ALL_PATTERNS) -> tuple[Summary, ...]:
-    """Return a summary a method under one pattern, or over all of them; the best RMSE first."""
-    reference = reference_records(results)
-    summaries = [_summary(results, reference, method, pattern) for method in results.methods]
-    return tuple(sorted(summaries, key=lambda summary: _nan_last(summary.ratios["rmse"])))
+def summarise(results: Results) -> pd.DataFrame:
+    """Return a row for each pattern and method, then one for each method over all patterns.
 
-
-def reference_records(results: Results) -> Reference:
-    """Return the reference's records by the pixels that they count, to look ratios up with."""
-    return {_pixels(r): r for r in results.records if r.method == results.methods[0]}
-
-
-def ratio_to(reference: Reference, record: Record, name: str) -> float:
-    """Return a record's score divided by the reference's of the same pixels; NaN where that is 0 or none."""
-    other = reference.get(_pixels(record))
-    if other is None:
-        return math.nan
-    value: float = getattr(record.scores, name)
-    base: float = getattr(other.scores, name)
-    return value / base if base > 0 else math.nan
-
-
-def _summary(results: Results, reference: Reference, method: str, pattern: str) -> Summary:
-    wanted = [r for r in results.records if r.method == method and pattern in (r.pattern, ALL_PATTERNS)]
-    bands = [record for record in wanted if record.band != ALL_BANDS]
-    together = [record for record in wanted if record.band == ALL_BANDS]
-    failures = [
-        f for f in results.failures if f.method in (method, "") and pattern in (f.pattern, ALL_PATTERNS)
-    ]
-    means = {}
-    for name in _AVERAGED:
-        counted = together if name in _OF_ALL_BANDS else bands
-        means[name] = mean_of_known(np.array([getattr(r.scores, name) for r in counted], dtype=np.float64))
-    ratios = {name: _mean_ratio(bands, reference, name) for name in RATIO_SCORES}
-    worst = _worst_place(bands, reference)
-    return Summary(method, pattern, len(together), len(failures), means, ratios, *worst)
-
-
-def _worst_place(bands: Sequence[Record], reference: Reference) -> tuple[float, str]:
-    """Return the highest of the places' mean RMSE ratios, and the place."""
-    places = dict.fromkeys(record.place for record in bands)
-    ratios = [
-        (_mean_ratio([r for r in bands if r.place == place], reference, "rmse"), place) for place in places
-    ]
-    return max((one for one in ratios if not math.isnan(one[0])), default=(math.nan, ""))
-
-
-def _mean_ratio(bands: Sequence[Record], reference: Reference, name: str) -> float:
-    return mean_of_known(np.array([ratio_to(reference, record, name) for record in bands], dtype=np.float64))
-
-
-def _pixels(record: Record) -> tuple[object, ...]:
-    """Return what tells the hidden pixels of one record from those of others."""
-    return record.scene, record.pattern, record.seed, record.band
-
-
-def _nan_last(value: float) -> float:
-    return math.inf if math.isnan(value) else value
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSummary:
-    """A method's scores on one group of scenes, averaged over all patterns.
-
-    Attributes:
-        group: The group's name.
-        summary: The averages.
-        shift: The RMSE ratio on this group divided by the one on the first group, where the first is that of
-            the scenes the method knows: above 1 it does worse here. As both are relative to a reference that
-            learns nothing, groups that are hard for every method don't count against this one. NaN where a
-            ratio is.
+    The rows of a pattern are those of `summarise_pattern`.
     """
+    import pandas as pd
 
-    group: str
-    summary: Summary
-    shift: float
+    patterns = [*results.patterns, *([ALL_PATTERNS] if len(results.patterns) > 1 else [])]
+    parts = [summarise_pattern(results, pattern) for pattern in patterns]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def summarise_groups(results: Results) -> tuple[GroupSummary, ...]:
-    """Return a summary a group and method, the groups as given, in each the best RMSE first.
+def summarise_pattern(results: Results, pattern: str = ALL_PATTERNS) -> pd.DataFrame:
+    """Return a row for each method under one pattern, or over all of them; the best RMSE first.
 
-    Nothing is returned for fewer than two groups: there is nothing to compare.
+    The columns are `pattern`, `method`, `trials` (scenes × seeds × patterns that are scored), `failures`
+    (those that failed), `rmse_ratio` and `mae_ratio` (means over the bands of all trials; below 1 is better
+    than GDAL's fillnodata), `worst_rmse_ratio` and `worst_place` (the highest of the places' mean RMSE
+    ratios: a mean hides places where a method harms), RMSE, MAE, bias and CRPS in per cent of the band's
+    range (`rmse_pct` and so on), and the means of the other scores. Each band counts once. Spectral angle and
+    seconds are of all bands.
     """
+    import pandas as pd
+
+    records = results.records
+    if pattern != ALL_PATTERNS:
+        records = records[records["pattern"] == pattern]
+    rows = []
+    for method in results.methods:
+        own = records[records["method"] == method]
+        bands, together = own[own["band"] != ALL_BANDS], own[own["band"] == ALL_BANDS]
+        places = [(part.mean(), place) for place, part in bands.groupby("place")["rmse_ratio"]]
+        worst = max((one for one in places if not np.isnan(one[0])), default=(np.nan, ""))
+        row = {
+            "pattern": pattern,
+            "method": method,
+            "trials": len(together),
+            "failures": sum(
+                failure.method in (method, "") and pattern in (failure.pattern, ALL_PATTERNS)
+                for failure in results.failures
+            ),
+            **{f"{name}_ratio": bands[f"{name}_ratio"].mean() for name in RATIO_SCORES},
+            "worst_rmse_ratio": worst[0],
+            "worst_place": worst[1],
+            **{f"{name}_pct": (100 * bands[name] / bands["range"]).mean() for name in UNIT_SCORES},
+        }
+        row |= {name: (together if name in _OF_ALL_BANDS else bands)[name].mean() for name in _MEAN_SCORES}
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("rmse_ratio", kind="stable", ignore_index=True)
+
+
+def summarise_groups(results: Results) -> pd.DataFrame:
+    """Return a row for each group and method over all patterns; in each group the best RMSE first.
+
+    The columns are `group`, `shift` and those of `summarise_pattern`. `shift` is the RMSE ratio on this group
+    divided by the one on the first, where the first group is that of the scenes a method knows: above 1 it
+    does worse here. Both are relative to a reference that learns nothing, so that a group that is hard for
+    every method doesn't count against this one. Failures are counted for all groups together, not here.
+
+    The table is empty for fewer than two groups: there is nothing to compare.
+    """
+    import pandas as pd
+
     if len(results.groups) < 2:
-        return ()
-    summaries = {group: summarise_pattern(_only(results, group)) for group in results.groups}
-    known = {summary.method: summary.ratios["rmse"] for summary in summaries[results.groups[0]]}
-    return tuple(
-        GroupSummary(group, summary, _quotient(summary.ratios["rmse"], known[summary.method]))
-        for group, found in summaries.items()
-        for summary in found
-    )
-
-
-def _only(results: Results, group: str) -> Results:
-    """Return the records of one group. Failures stay out: they are told of for all groups together."""
-    records = tuple(record for record in results.records if record.group == group)
-    return replace(results, records=records, failures=())
-
-
-def _quotient(value: float, base: float) -> float:
-    return value / base if base > 0 else math.nan
+        return pd.DataFrame()
+    parts: list[pd.DataFrame] = []
+    for group in results.groups:
+        records = results.records[results.records["group"] == group]
+        part = summarise_pattern(replace(results, records=records, failures=()))
+        known = (parts or [part])[0].set_index("method")["rmse_ratio"].reindex(part["method"]).to_numpy()
+        part.insert(0, "shift", part["rmse_ratio"] / np.where(known > 0, known, np.nan))
+        part.insert(0, "group", group)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)

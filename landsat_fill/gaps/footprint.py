@@ -211,7 +211,14 @@ class FootprintSurvey:
             _BandSurvey(reach_px, RimSurvey(height, width, period_px), width) for _ in range(bands)
         ]
 
-    def add(self, row: int, observed: NDArray[np.bool_], halo_top: int, halo_bottom: int) -> None:
+    def add(
+        self,
+        row: int,
+        observed: NDArray[np.bool_],
+        halo_top: int,
+        halo_bottom: int,
+        beyond: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Survey the next strip.
 
         Args:
@@ -219,6 +226,8 @@ class FootprintSurvey:
             observed: `(band, row, col)`, with the halo rows.
             halo_top: Rows of `observed` above the strip.
             halo_bottom: Rows of `observed` below the strip.
+            beyond: Where a turned scene has no pixels, `(row, col)` with the halo rows. Its border is the
+                scene's edge, and it isn't counted as outside.
 
         Raises:
             UsageError: The strip doesn't follow the last one, or its shape or halo isn't what is needed.
@@ -242,7 +251,7 @@ class FootprintSurvey:
             list(
                 each(
                     lambda band: self._bands[band].add(
-                        row, observed[band], residuals[twins[band]], halo_top, halo_bottom
+                        row, observed[band], residuals[twins[band]], halo_top, halo_bottom, beyond
                     ),
                     range(len(self._bands)),
                 )
@@ -294,6 +303,8 @@ class _BandSurvey:
         self._width = width
         self._residual: list[Runs] = []
         self._tall: list[Runs] = []
+        self._at_edge: list[Runs] = []
+        self._beyond: list[Runs] = []
         self._rows_above = np.zeros((0, width), dtype=np.uint8)
 
     def add(
@@ -303,9 +314,18 @@ class _BandSurvey:
         residual: NDArray[np.bool_],
         halo_top: int,
         halo_bottom: int,
+        beyond: NDArray[np.bool_] | None,
     ) -> None:
         """Take in a strip: its observed pixels with halo, and without halo those that aren't bridged."""
-        self.observed_px += int(np.count_nonzero(observed[halo_top : halo_top + len(residual)]))
+        import cv2
+
+        own = slice(halo_top, halo_top + len(residual))
+        if beyond is not None:
+            residual = residual & ~beyond[own]
+            beside = cv2.dilate(beyond.view(np.uint8), np.ones((3, 3), dtype=np.uint8))[own]
+            self._at_edge.append(find_runs(residual & (beside != 0), row))
+            self._beyond.append(find_runs(beyond[own], row))
+        self.observed_px += int(np.count_nonzero(observed[own]))
         self._rim.add(row, observed, halo_top, halo_bottom)
         self._residual.append(find_runs(residual, row))
         self._tall.append(find_runs(self._ends_tall_run(residual), row))
@@ -317,13 +337,19 @@ class _BandSurvey:
             return residual
         at_edge = (residual.row == 0) | (residual.row == height - 1)
         at_edge |= (residual.start == 0) | (residual.stop == self._width)
+        if self._at_edge:
+            at_edge |= runs_holding(residual, joined(self._at_edge), self._width)
         count, component = label_runs(residual, self._width)
         is_tall = runs_holding(residual, tall, self._width)
         reaches_edge, has_tall = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         reaches_edge[component[at_edge]] = True
         has_tall[component[is_tall]] = True
         outside = residual.chosen((reaches_edge & has_tall)[component])
-        return self._rim.corrected(outside, self._reach_px)
+        if not self._beyond or len(outside) == 0:
+            return self._rim.corrected(outside, self._reach_px)
+        beyond = joined(self._beyond)
+        corrected = self._rim.corrected(outside.including(beyond, self._width), self._reach_px)
+        return corrected.without(beyond, self._width)
 
     def _ends_tall_run(self, residual: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the pixels with more than `reach_px` residual pixels up to them in their column."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,9 @@ the stripes' taper and the other train, half a period off, don't disturb."""
 WINDOWS_ACROSS = 4
 """Windows over a scene, in either direction."""
 
-LARGEST_TILT_DEG = 30
-"""Ten degrees are the orbit's; the rest is room for map projections that turn the scene."""
+LARGEST_TILT_DEG = 45
+"""Steeper stripes are looked for in the transposed window. Ten degrees are the orbit's; map projections turn
+scenes by any angle, polar ones above all."""
 
 PERIODS_PX = (10, 140)
 """The scan periods looked for: 990 m with pixels of 7 to 99 m."""
@@ -39,7 +41,16 @@ LEAST_REPETITION = 0.4
 LEAST_STRIPES = 2.5
 """Periods that a window must show before a repetition is one."""
 
+TAPER = 14 / 3083
+"""How much wider gaps become per pixel farther from nadir, in any pixel size: 14 px at the swath's edge,
+3,083 px of 30 m away, and nothing at nadir. Source: the geometry of the gaps, measured on real stripes."""
+
+_LEAST_QUARTERS = 2  # one alone can be chance
+_BLOCK_PX = 128  # columns over which a stripe's width hardly changes
+_LEAST_RUNS = 100  # in a block, to tell the width of its stripes
 _COLUMNS = 64  # columns looked at in a window; more only cost time
+_SMOOTHING_PX = 2.0  # the stair steps of a tilted edge vanish
+_COARSE_ERROR_DEG = 8.0  # clouds and the footprint's border turn the coarse tilt by a few degrees
 _TILT_STEPS_DEG = (1.0, 0.2, 0.04)  # each search goes one step of the last to either side
 _HARMONICS = np.arange(1, 7)
 _PERIOD_STEPS = np.linspace(0.95, 1.05, 101)
@@ -52,11 +63,14 @@ class StripeGeometry:
     """How the stripes of a scene lie.
 
     Attributes:
-        period_px: Rows from one stripe to the next, counted along a column.
-        tilt_deg: Angle between stripes and rows; positive where they dip to the right.
-        median_width_px: Rows of a column that a stripe takes, over all stripes seen.
+        period_px: Rows from one stripe to the next, counted along a column; columns along a row where the
+            stripes are steep.
+        tilt_deg: Angle between stripes and rows, above -90 to 90; positive where they dip to the right.
+        median_width_px: Rows of a column that a stripe takes, over all stripes seen; columns of a row where
+            they are steep.
         largest_width_px: The same of the widest stripes.
         missing_share: Share of pixels missing where there are stripes.
+        widths: Places along the scan, as `along` counts them, with the width of the widest stripes there.
     """
 
     period_px: float
@@ -64,6 +78,41 @@ class StripeGeometry:
     median_width_px: float
     largest_width_px: float
     missing_share: float
+    widths: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def period_across_px(self) -> float:
+        """Pixels from one stripe to the next, counted across them."""
+        off_deg = self.transposed().tilt_deg if self.is_steep else self.tilt_deg
+        return self.period_px * math.cos(math.radians(off_deg))
+
+    @property
+    def is_steep(self) -> bool:
+        """Whether the stripes are nearer to the columns than to the rows."""
+        return abs(self.tilt_deg) > LARGEST_TILT_DEG
+
+    def transposed(self) -> StripeGeometry:
+        """Return the geometry in the transposed image, where rows are columns."""
+        return replace(self, tilt_deg=math.copysign(90, self.tilt_deg) - self.tilt_deg)
+
+    def along(
+        self, rows: NDArray[np.number] | float, cols: NDArray[np.number] | float
+    ) -> NDArray[np.float64]:
+        """Return how far along the scan pixels lie, in pixels."""
+        tilt = math.radians(self.tilt_deg)
+        return np.asarray(cols * math.cos(tilt) + rows * math.sin(tilt), dtype=np.float64)
+
+    def widest_at(self, along: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the width of the widest stripes at places along the scan."""
+        if not self.widths:
+            return np.full(along.shape, self.largest_width_px)
+        bins: dict[int, list[tuple[float, float]]] = {}
+        for place, width in self.widths:
+            bins.setdefault(math.floor(place / _BLOCK_PX), []).append((place, width))
+        known = [np.max(samples, axis=0) for _, samples in sorted(bins.items())]
+        places, widths = np.transpose(known)
+        beyond = np.maximum(np.maximum(places[0] - along, along - places[-1]), 0)
+        return np.asarray(np.interp(along, places, widths) + TAPER * beyond, dtype=np.float64)
 
 
 def stripe_windows(height: int, width: int) -> list[Window]:
@@ -75,50 +124,79 @@ def stripe_windows(height: int, width: int) -> list[Window]:
     ]
 
 
-def estimate_stripes(windows: Iterable[NDArray[np.bool_]]) -> StripeGeometry | None:
+def estimate_stripes(
+    windows: Iterable[NDArray[np.bool_]],
+    corners: Iterable[tuple[int, int]] | None = None,
+    widest_px: int | None = None,
+) -> StripeGeometry | None:
     """Return the geometry of the stripes that windows of a scene show, or None where none shows any.
 
     Args:
         windows: Missing pixels `(row, col)` in windows of the scene at full resolution. What is outside the
-            footprint may count as missing; a window that is mostly outside shows no stripes.
+            footprint may count as missing.
+        corners: Row and column of each window's first pixel in the scene; all at its corner if not given.
+        widest_px: The widest gap there can be; wider holes, and what is outside, are left aside. Without it
+            they count as missing, and a window that is mostly outside shows no stripes.
     """
-    found = [geometry for window in windows if (geometry := _estimate_window(window)) is not None]
+    placed = list(zip(windows, repeat((0, 0)) if corners is None else corners, strict=False))
+    found = _estimate_windows(placed, widest_px)
+    if not found:  # small scenes show both sides of the swath in one window, half a period off each other
+        quarters = [
+            (window[row:, col:][: window.shape[0] // 2, : window.shape[1] // 2], (top + row, left + col))
+            for window, (top, left) in placed
+            for row in (0, window.shape[0] // 2)
+            for col in (0, window.shape[1] // 2)
+        ]
+        found = _estimate_windows(quarters, widest_px)
+        if len(found) < _LEAST_QUARTERS:
+            return None
+    # Around 45° some windows count along columns and some along rows: the more frequent way counts.
+    steep = 2 * sum(geometry.is_steep for geometry in found) > len(found)
+    found = [geometry for geometry in found if geometry.is_steep == steep]
     if not found:
         return None
     period_px = float(np.median([geometry.period_px for geometry in found]))
     found = [geometry for geometry in found if abs(geometry.period_px / period_px - 1) < _SAME_PERIOD]
     if not found:  # two windows that contradict each other
         return None
-    return StripeGeometry(
+    # Steep stripes near 90° and -90° are alike: off the columns they lie near 0°.
+    tilts_deg = [geometry.transposed().tilt_deg if steep else geometry.tilt_deg for geometry in found]
+    middle = StripeGeometry(
         period_px=float(np.median([geometry.period_px for geometry in found])),
-        tilt_deg=float(np.median([geometry.tilt_deg for geometry in found])),
+        tilt_deg=float(np.median(tilts_deg)),
         median_width_px=float(np.median([geometry.median_width_px for geometry in found])),
         largest_width_px=max(geometry.largest_width_px for geometry in found),
         missing_share=float(np.mean([geometry.missing_share for geometry in found])),
     )
+    if steep:
+        middle = middle.transposed()
+    return replace(middle, widths=tuple(width for geometry in found for width in geometry.widths))
 
 
 def scan_profile(
-    values: NDArray[np.floating] | NDArray[np.bool_], tilt_deg: float
+    values: NDArray[np.floating] | NDArray[np.bool_], tilt_deg: float, known: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return the mean of an image along each scan line, and how many pixels are behind it.
 
-    Line 0 is the first that touches the image, and lines are a row apart. Lines that run through less than
-    half of the columns have no mean, but NaN.
+    Line 0 is the first that touches the image, and lines are a row apart. Lines of fewer pixels than a third
+    of the columns have no mean, but NaN.
 
     Args:
         values: `(row, col)`.
         tilt_deg: Angle between scan lines and rows; positive where they dip to the right.
+        known: The pixels that count, of the same shape; all if not given.
     """
     height, width = values.shape
     first = _first_lines(width, tilt_deg)
     sums = np.zeros(height + int(first.max()))
     counts = np.zeros(sums.size, dtype=np.intp)
-    for line, column in zip(first.tolist(), np.ascontiguousarray(values.T), strict=True):
+    if known is not None:
+        values = np.where(known, values, 0)
+    for number, (line, column) in enumerate(zip(first.tolist(), np.ascontiguousarray(values.T), strict=True)):
         sums[line : line + height] += column
-        counts[line : line + height] += 1
+        counts[line : line + height] += 1 if known is None else known[:, number]
     profile = np.full(sums.size, np.nan)
-    np.divide(sums, counts, out=profile, where=counts >= width / 2)
+    np.divide(sums, counts, out=profile, where=counts >= max(width / 3, 1))
     return profile, counts
 
 
@@ -141,49 +219,106 @@ def _spread(length: int) -> list[int]:
     return sorted({round(room * (place + 0.5) / count) if room else 0 for place in range(count)})
 
 
-def _estimate_window(missing: NDArray[np.bool_]) -> StripeGeometry | None:
-    height = missing.shape[0]
-    # Steep lines leave a window that is wider than tall before they have crossed it.
-    missing = missing[:, :height]
-    width = missing.shape[1]
-    share = float(missing.mean()) if missing.size else 0.0
-    if not 0 < share < 1 or height < LEAST_STRIPES * PERIODS_PX[0]:
+def _estimate_windows(
+    placed: Iterable[tuple[NDArray[np.bool_], tuple[int, int]]], widest_px: int | None
+) -> list[StripeGeometry]:
+    """Return what the windows show that show stripes."""
+    estimates = (_estimate_window(window, corner, widest_px) for window, corner in placed)
+    return [geometry for geometry in estimates if geometry is not None]
+
+
+def _estimate_window(
+    missing: NDArray[np.bool_], corner: tuple[int, int], widest_px: int | None
+) -> StripeGeometry | None:
+    side = min(missing.shape)
+    # Lines at 45° leave a longer window before they have crossed it.
+    missing = missing[:side, :side]
+    if side < LEAST_STRIPES * PERIODS_PX[0]:
         return None
-    step = max(width // _COLUMNS, 1)
-    tilt_deg, explained = _find_tilt(missing[:, ::step], step)
+    known = np.ones_like(missing) if widest_px is None else ~_wide_holes(missing, widest_px)
+    narrow = missing & known
+    share = float(narrow.sum() / max(known.sum(), 1))
+    if not 0 < share < 1:
+        return None
+    coarse_deg = _edge_direction(narrow)
+    steep = abs(coarse_deg) > LARGEST_TILT_DEG
+    if steep:
+        missing, known = narrow.T, known.T
+        coarse_deg = math.copysign(90, coarse_deg) - coarse_deg
+    else:
+        missing = narrow
+    tilt_deg, explained = _find_tilt(missing, known, coarse_deg)
     if explained < LEAST_EXPLAINED:
         return None
-    profile, _ = scan_profile(missing, tilt_deg)
+    profile, _ = scan_profile(missing, tilt_deg, known)
     period_px = find_period(profile[np.isfinite(profile)])
     if period_px is None:
         return None
     on_stripe = np.nan_to_num(profile) > 0.5
-    widths = _run_lengths(missing & on_stripe[scan_lines(height, width, tilt_deg)])
-    widths = widths[widths < period_px]
+    columns, widths = _vertical_runs(missing & on_stripe[scan_lines(side, side, tilt_deg)])
+    columns, widths = columns[widths < period_px], widths[widths < period_px]
     if widths.size == 0:
         return None
     median_px, upper_px = np.percentile(widths, [50, _UPPER_WIDTH_PERCENT])
-    return StripeGeometry(period_px, tilt_deg, float(median_px), float(upper_px), share)
+    found = StripeGeometry(period_px, tilt_deg, float(median_px), float(upper_px), share)
+    if steep:
+        found = found.transposed()
+    samples = []
+    for first in range(0, side, _BLOCK_PX):
+        here = widths[(columns >= first) & (columns < first + _BLOCK_PX)]
+        if here.size >= _LEAST_RUNS:
+            # In the middle of the window's other side: stripes are as wide all along the track.
+            place = first + min(_BLOCK_PX, side - first) / 2, side / 2
+            col, row = place[::-1] if steep else place
+            along = float(found.along(corner[0] + row, corner[1] + col))
+            samples.append((along, float(np.percentile(here, _UPPER_WIDTH_PERCENT))))
+    largest_px = max((width for _, width in samples), default=float(upper_px))
+    return replace(found, largest_width_px=largest_px, widths=tuple(samples))
 
 
-def _find_tilt(missing: NDArray[np.bool_], step: int) -> tuple[float, float]:
-    """Return the tilt whose lines explain most of the variance, and that share of it."""
-    best, explained = 0.0, -1.0
-    reach = float(LARGEST_TILT_DEG)
+def _wide_holes(missing: NDArray[np.bool_], widest_px: int) -> NDArray[np.bool_]:
+    """Return the parts of holes that hold a square wider than any gap."""
+    import cv2
+
+    square = np.ones((widest_px + 1, widest_px + 1), dtype=np.uint8)
+    framed = np.pad(missing.view(np.uint8), widest_px, mode="edge")
+    own = slice(widest_px, -widest_px)
+    wide: NDArray[np.bool_] = cv2.morphologyEx(framed, cv2.MORPH_OPEN, square)[own, own] != 0
+    return wide
+
+
+def _edge_direction(missing: NDArray[np.bool_]) -> float:
+    """Return the angle between rows and most edges of what is missing, -90 to 90: the structure tensor's."""
+    import cv2
+
+    smooth = cv2.GaussianBlur(missing.astype(np.float32), (0, 0), _SMOOTHING_PX)
+    across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    upright, level = float((across * across).sum()), float((down * down).sum())
+    return math.degrees(math.atan2(-2 * float((across * down).sum()), level - upright) / 2)
+
+
+def _find_tilt(
+    missing: NDArray[np.bool_], known: NDArray[np.bool_], coarse_deg: float
+) -> tuple[float, float]:
+    """Return the tilt around a coarse one whose lines explain most of the variance, and that share of it."""
+    step = max(missing.shape[1] // _COLUMNS, 1)
+    missing, known = missing[:, ::step], known[:, ::step]
+    best, explained = coarse_deg, -1.0
+    reach = _COARSE_ERROR_DEG
     for fineness in _TILT_STEPS_DEG:
         steps = round(reach / fineness)
         for tilt in best + fineness * np.arange(-steps, steps + 1):
             # Every `step`-th column: the lines drop `step` times as fast from one to the next.
             sheared = math.degrees(math.atan(step * math.tan(math.radians(tilt))))
-            share = _explained_share(missing, sheared)
+            share = _explained_share(missing, known, sheared)
             if share > explained:
                 best, explained = float(tilt), share
         reach = fineness
     return best, explained
 
 
-def _explained_share(missing: NDArray[np.bool_], tilt_deg: float) -> float:
-    profile, counts = scan_profile(missing, tilt_deg)
+def _explained_share(missing: NDArray[np.bool_], known: NDArray[np.bool_], tilt_deg: float) -> float:
+    profile, counts = scan_profile(missing, tilt_deg, None if known.all() else known)
     whole = np.isfinite(profile)
     if not whole.any():
         return 0.0
@@ -225,10 +360,11 @@ def _correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> floa
     return float(one @ other) / scale if scale > 0 else 0.0
 
 
-def _run_lengths(pixels: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the lengths of the vertical runs of an image that its upper and lower edge don't cut off."""
+def _vertical_runs(pixels: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return column and length of an image's vertical runs that its upper and lower edge don't cut off."""
     inner = pixels & ~np.logical_and.accumulate(pixels, axis=0)
     inner &= ~np.logical_and.accumulate(pixels[::-1], axis=0)[::-1]
     columns = np.pad(inner.T.astype(np.int8), ((0, 0), (1, 1)))
     changes = np.diff(columns, axis=1)
-    return np.nonzero(changes == -1)[1] - np.nonzero(changes == 1)[1]
+    where, starts = np.nonzero(changes == 1)
+    return where, np.nonzero(changes == -1)[1] - starts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,14 @@ def is_local(source: str) -> bool:
     return "://" not in source and not source.startswith("/vsi") and Path(source).exists()
 
 
+def not_permitted(path: Path) -> InputError:
+    """Return the error of a file or folder that may not be read."""
+    return InputError(
+        f"expected to be let read {path}, but got: permission denied",
+        hint="Change its permissions (chmod), or ask its owner to.",
+    )
+
+
 def open_dataset(source: str) -> DatasetReader:
     """Return an open dataset.
 
@@ -88,7 +97,9 @@ def open_dataset(source: str) -> DatasetReader:
         dataset.close()
         raise InputError(
             f"expected a raster with bands, but got {source}, which holds none itself",
-            hint=f"Name one of its {len(inner)} subdatasets, for example {inner[0]}" if inner else None,
+            hint=f"Name one of its {len(inner)} subdatasets, for example {shlex.quote(inner[0])}"
+            if inner
+            else None,
         )
     return dataset
 

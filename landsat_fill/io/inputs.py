@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
+import stat
+import zlib
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -12,12 +15,19 @@ from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.archives import ARCHIVE_SUFFIXES, archive_stem, is_archive
-from landsat_fill.io.gdal import is_local
+from landsat_fill.io.gdal import is_local, not_permitted
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.io.mtl import slc_was_off
 from landsat_fill.io.output_names import is_ours, is_output_name
 from landsat_fill.io.products import find_products, open_band_file, product_names
-from landsat_fill.io.usgs_names import RASTER_SUFFIXES, FileKind, is_landsat_name, read_name, without_gzip
+from landsat_fill.io.usgs_names import (
+    RASTER_SUFFIXES,
+    FileKind,
+    is_landsat_name,
+    is_quality_name,
+    read_name,
+    without_gzip,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,8 +37,11 @@ if TYPE_CHECKING:
 
 _NEVER_FILLED = (FileKind.QUALITY, FileKind.GAP_MASK, FileKind.METADATA)
 
-_ELSEWHERE = re.compile(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+://|[A-Z][A-Z0-9_]+:")
-"""What only GDAL can find: `/vsicurl/…`, `https://…`, `s3://…`, `NETCDF:"file.nc":band`."""
+_ELSEWHERE = re.compile(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z][A-Za-z0-9_]+:")
+"""What only GDAL can find: `/vsicurl/…`, `https://…`, `s3://…`, `NETCDF:"file.nc":band`; not `C:`."""
+
+_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
+"""Characters that Windows takes in no file name."""
 
 
 class InputKind(Enum):
@@ -44,10 +57,12 @@ class Input:
 
     Attributes:
         source: What was named or found: a path, a URL or a `/vsi…` path.
-        name: What it is called in reports and file names: a file's stem, or a product's identifier.
+        name: What it is called in reports and file names: a file's stem, and the variable where one is named,
+            or a product's identifier.
         kind: How it is opened.
         root: The folder it was found in or below, so that outputs can mirror the folders between; or None.
         product: The identifier of the product meant in a folder; None of an archive, whose products all are.
+        container: The file on this machine that `source` is a variable or a page of, or None.
     """
 
     source: str
@@ -55,6 +70,11 @@ class Input:
     kind: InputKind
     root: Path | None = None
     product: str | None = None
+    container: Path | None = None
+
+
+Bad = list[tuple[str, InputError]]
+"""What names nothing to fill, and why."""
 
 
 def find_inputs(
@@ -69,15 +89,15 @@ def find_inputs(
             name. Of several inputs, those that landsat-fill wrote are passed over: a shell's glob finds
             yesterday's outputs, too.
         lists: Text files with one argument a line. Relative paths count from the working directory, as xargs
-            has it; empty lines and lines that begin with # are passed over.
+            has it; empty lines and lines that begin with # are passed over. A line may be in quotes.
     """
     found: dict[tuple[str, str | None], Input] = {}
-    bad: list[tuple[str, InputError]] = []
+    bad: Bad = []
     listed, bad_lists = _read_lists(lists)
     for argument in (*arguments, *listed):
         for name in _matches(argument):
             try:
-                for given in _resolve(name):
+                for given in _resolve(name, bad):
                     found.setdefault((_identity(given.source), given.product), given)
             except InputError as error:
                 bad.append((name, error))
@@ -90,9 +110,9 @@ def _is_output(one: Input) -> bool:
     return one.kind is InputKind.RASTER and is_local(one.source) and is_ours(Path(one.source))
 
 
-def _read_lists(lists: Sequence[Path]) -> tuple[list[str], list[tuple[str, InputError]]]:
+def _read_lists(lists: Sequence[Path]) -> tuple[list[str], Bad]:
     arguments: list[str] = []
-    bad: list[tuple[str, InputError]] = []
+    bad: Bad = []
     for path in lists:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -109,27 +129,36 @@ def _read_lists(lists: Sequence[Path]) -> tuple[list[str], list[tuple[str, Input
             )
             continue
         stripped = (line.strip() for line in lines)
-        arguments.extend(line for line in stripped if line and not line.startswith("#"))
+        arguments.extend(_unquoted(line) for line in stripped if line and not line.startswith("#"))
     return arguments, bad
+
+
+def _unquoted(line: str) -> str:
+    """Return a line without the quotes around it, which "Copy as path" of Windows puts there."""
+    is_quoted = len(line) > 2 and line[0] == line[-1] and line[0] in "\"'"
+    return line[1:-1] if is_quoted and not os.path.lexists(line) else line
 
 
 def _matches(argument: str) -> list[str]:
     """Return the paths that a glob matches, or the argument itself where it is none or matches nothing."""
-    if not glob.has_magic(argument) or _exists(Path(argument)) or _ELSEWHERE.match(argument):
+    if not glob.has_magic(argument) or os.path.lexists(argument) or _ELSEWHERE.match(argument):
         return [argument]
     matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute ones)
     return [match for match in matches if not _is_passed_over(Path(match).name)] or [argument]
 
 
-def _resolve(argument: str) -> Iterator[Input]:
-    """Yield the inputs that one argument names.
+def _resolve(argument: str, bad: Bad) -> Iterator[Input]:
+    """Yield the inputs that one argument names; what is wrong with parts of a folder goes to `bad`.
 
     Raises:
         InputError: If it names none.
     """
     path = Path(argument)
-    if _exists(path):
-        yield from _in_folder(path) if path.is_dir() else (_named_file(path),)
+    problem = _problem(path)
+    if problem is None:
+        yield from _in_folder(path, bad) if path.is_dir() else (_named_file(path),)
+    elif os.path.lexists(path) and not _ELSEWHERE.match(argument):
+        raise problem
     elif _ELSEWHERE.match(argument):
         yield _elsewhere(argument)
     elif glob.has_magic(argument):
@@ -138,34 +167,104 @@ def _resolve(argument: str) -> Iterator[Input]:
             hint="check the pattern; in quotes, ** stands for any folders",
         )
     else:
-        raise InputError(
-            f"expected a file or folder at {argument}, but got nothing there", hint="check the path"
+        raise problem
+
+
+def _problem(path: Path) -> InputError | None:
+    """Return why a path is neither a folder nor a plain file that may be read, or None where it is one."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError, RuntimeError) as error:
+        number = getattr(error, "errno", None)
+        if number in (errno.EACCES, errno.EPERM):
+            return not_permitted(path)
+        if number == errno.ELOOP or os.path.islink(path):  # noqa: PTH114 (never raises)
+            whither = "itself" if number == errno.ELOOP else f"{path.readlink()}, where nothing is"
+            return InputError(
+                f"expected a file or folder at {path}, but it is a link to {whither}",
+                hint="remove the link, or make it again",
+            )
+        why = "a name that is too long" if number == errno.ENAMETOOLONG else "nothing there"
+        return InputError(f"expected a file or folder at {path}, but got {why}", hint="check the path")
+    if stat.S_ISDIR(mode):
+        return None
+    if not stat.S_ISREG(mode):
+        return InputError(
+            f"expected a file or folder at {path}, but got a pipe, a socket or a device",
+            hint="write the image into a file first",
         )
+    return None if os.access(path, os.R_OK) else not_permitted(path)
 
 
 def _elsewhere(argument: str) -> Input:
+    if not re.match(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+://", argument):
+        return _part_of_file(argument)
     name = re.split(r"[?#]", argument)[0].rstrip("/\"'")
     if "://" in argument and is_archive(Path(name)):
         raise InputError(
             f"expected an archive on this machine, but got {argument}",
             hint="download it first, or name one GeoTIFF in it: /vsitar//vsicurl/https://…/product.tar/band.TIF",
         )
-    return Input(argument, PurePosixPath(without_gzip(name)).stem or argument, InputKind.RASTER)
+    stem = PurePosixPath(without_gzip(name)).stem or argument
+    return Input(argument, _NOT_IN_NAMES.sub("_", stem), InputKind.RASTER)
 
 
-def _in_folder(folder: Path) -> list[Input]:
-    """Return what a folder and its sub-folders hold, in the order of their names.
+def _part_of_file(argument: str) -> Input:
+    """Return the input of a variable, a grid or a page of a file, as GDAL names it: `netcdf:x.nc:Band1`.
+
+    It is called after the file and the variable, `x_Band1`, in characters that every system takes. Where
+    others are replaced, so that two names might be alike, a checksum tells them apart.
+    """
+    _, *parts = re.findall(r'"[^"]*"|[A-Za-z]:[/\\][^":]*|[^":]+', argument)
+    path = next((part.strip('"') for part in parts if part.startswith('"')), None)
+    if path is None:
+        spans = [":".join(parts[i:j]) for i in range(len(parts)) for j in range(len(parts), i, -1)]
+        path = next((span for span in spans if os.path.isfile(span)), None)  # noqa: PTH113 (never raises)
+        path = path or next((part for part in parts if "." in part), parts[0] if parts else argument)
+    rest = argument.partition(":")[2].replace(f'"{path}"', "").replace(path, "", 1).strip(":/")
+    variable = re.sub(r"[:/]+", "_", rest)
+    plain = re.sub(r"[^\w.+-]+", "_", variable)
+    if plain != re.sub(":+", "_", rest):
+        plain = f"{plain}_{zlib.crc32(rest.encode()):08x}"
+    name = _NOT_IN_NAMES.sub("_", f"{PurePosixPath(path).stem}_{plain}".strip("_"))
+    container = Path(path) if os.path.isfile(path) else None  # noqa: PTH113
+    return Input(argument, name, InputKind.RASTER, container=container)
+
+
+def _in_folder(folder: Path, bad: Bad) -> list[Input]:
+    """Return what a folder and its sub-folders hold, in the order of their names. Linked folders count.
 
     Of an archive and the folder of its name that lies beside it, unpacked, the folder counts.
+
+    Args:
+        folder: The folder.
+        bad: Gets what can't be read in it.
 
     Raises:
         InputError: If that is nothing.
     """
     found: list[Input] = []
-    for place, folders, names in os.walk(folder):
+    problems: Bad = []
+    seen: set[str] = set()
+
+    def note(error: OSError) -> None:
+        problems.append((str(error.filename), not_permitted(Path(error.filename))))
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=note):
+        real = os.path.realpath(place)
+        if real in seen:  # a link back to where we are, or to what was searched already
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not _is_passed_over(name))
-        found.extend(_in_one_folder(Path(place), sorted(names), folder))
-    if not found:
+        try:
+            found.extend(_in_one_folder(Path(place), sorted(names), folder, problems))
+        except InputError as error:
+            problems.append((place, error))
+    if problems and not found and str(folder) == problems[0][0]:
+        raise problems[0][1]
+    bad.extend(problems)
+    if not found and not problems:
         endings = ", ".join((*RASTER_SUFFIXES, *ARCHIVE_SUFFIXES))
         raise InputError(
             f"expected GeoTIFFs, archives or product folders in {folder}, but got none",
@@ -184,7 +283,7 @@ def _beside(given: Input) -> Path:
     return Path(given.source).with_name(given.name)
 
 
-def _in_one_folder(here: Path, names: Sequence[str], root: Path) -> Iterator[Input]:
+def _in_one_folder(here: Path, names: Sequence[str], root: Path, bad: Bad) -> Iterator[Input]:
     products = product_names(here) if any(read_name(name) is not None for name in names) else []
     for product in products:
         yield Input(str(here), product, InputKind.PRODUCT, root, product)
@@ -193,12 +292,21 @@ def _in_one_folder(here: Path, names: Sequence[str], root: Path) -> Iterator[Inp
         if _is_passed_over(name) or (facts is not None and facts.scene_id in products):
             continue
         path = here / name
-        if name.lower().endswith(RASTER_SUFFIXES) or (is_archive(path) and _may_hold_product(path)):
+        if not name.lower().endswith((*RASTER_SUFFIXES, *ARCHIVE_SUFFIXES)):
+            continue
+        problem = _problem(path)
+        if problem is not None:
+            bad.append((str(path), problem))
+        elif not is_archive(path) or _may_hold_product(path):
             yield _file(path, root)
 
 
 def _may_hold_product(archive: Path) -> bool:
     """Return whether an archive found in a folder is worth opening; a broken one is, to be reported."""
+    if is_quality_name(
+        archive_stem(archive) + ".tif"
+    ):  # analysis-ready data has an archive of quality layers
+        return False
     if is_landsat_name(archive.name):
         return True
     try:
@@ -235,18 +343,14 @@ def _is_passed_over(name: str) -> bool:
     if name.startswith(".") or is_output_name(name):
         return True
     facts = read_name(name)
-    return name.lower().startswith("gap_mask") or (facts is not None and facts.kind in _NEVER_FILLED)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name too long or not possible here: a URL, say
-        return False
+    if name.lower().startswith("gap_mask") or (facts is not None and facts.kind in _NEVER_FILLED):
+        return True
+    return name.lower().endswith(RASTER_SUFFIXES) and is_quality_name(name)
 
 
 def _identity(source: str) -> str:
-    return source if _ELSEWHERE.match(source) and not _exists(Path(source)) else os.path.realpath(source)
+    is_elsewhere = _ELSEWHERE.match(source) and not os.path.lexists(source)
+    return source if is_elsewhere else os.path.realpath(source)
 
 
 def open_input(

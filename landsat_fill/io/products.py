@@ -6,12 +6,11 @@ lie on one grid make one scene. Nothing but headers and the MTL text is read her
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from landsat_fill.errors import InputError, UsageError
+from landsat_fill.errors import InputError, UsageError, did_you_mean
 from landsat_fill.io.archives import Member, list_members
 from landsat_fill.io.gdal import open_dataset
 from landsat_fill.io.geotiff import DTYPES, value_range
@@ -213,7 +212,7 @@ def _open_product(
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
     # Bands first: they lie before the quality bands in a .tar.gz, where going back costs a second passage.
     groups = _that_belong_together(_refuse_several_bands(_header(file)) for file in band_files)
-    quality = [_header(file) for file in _of_kind(files, FileKind.QUALITY)]
+    quality = [_header(file) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None]
     facts = band_files[0].facts
     acquired = facts.acquired or (mtl.acquired if mtl is not None else None)
     scenes = tuple(
@@ -332,10 +331,9 @@ def _chosen(files: list[_File], wanted: Sequence[str], product: str) -> list[_Fi
         matching = {file_name for file_name, called in names.items() if name.lower() in called}
         if not matching:
             there = ", ".join(dict.fromkeys(_band_name(file.facts) for file in files))
-            near = difflib.get_close_matches(name.lower(), sorted(set().union(*names.values())), n=1)
+            near = did_you_mean(name, sorted(set().union(*names.values())), cutoff=0.6)
             raise UsageError(
-                f"expected bands of {product}, but got {name!r}",
-                hint=f"it has {there}" + (f"; did you mean {near[0]}?" if near else ""),
+                f"expected bands of {product}, but got {name!r}", hint=f"{near} It has {there}.".strip()
             )
         chosen |= matching
     return [file for file in files if file.name in chosen]

@@ -19,6 +19,7 @@ from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.gdal import gdal_session, open_dataset
 from landsat_fill.io.raster_profile import (
     BandProfile,
+    ColourTable,
     GroundControlPoint,
     RasterProfile,
     Tags,
@@ -30,14 +31,21 @@ from landsat_fill.io.tiff_structure import tiff_blocks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from rasterio.io import DatasetReader, DatasetWriter
 
 
-OPACITIES = (0, 1, 255, 32767, 65535)
-"""Transparent, and what files of different types take for opaque."""
+OPAQUE = (1, 255, 32767, 65535)
+"""What files of different types take for opaque; 0 is transparent."""
 
-LEAST_SHARE = 0.98
-"""Share of the pixels looked at that must be one of them. Only soft edges of a warped image are others."""
+LEAST_OPAQUE = 0.5
+"""Share of the pixels looked at that must be opaque, of those that aren't transparent."""
+
+SOFT_EDGE_PX = 3
+"""Pixels around opaque ones in which others may be half transparent: as far as warping blends them."""
+
+LEAST_EXPLAINED = 0.98
+"""Share of the pixels looked at that must be transparent, opaque or in such an edge."""
 
 _WINDOW_PX = 128
 _WINDOWS_ACROSS = 3
@@ -67,7 +75,29 @@ def _looks_like_opacity(dataset: DatasetReader, index: int) -> bool:
             f"expected to read band {index} of {dataset.name}, but got an error: {error.__cause__ or error}",
             hint="The file may be cut off or damaged: download or copy it again.",
         ) from error
-    return bool(np.mean([np.isin(window, OPACITIES).mean() for window in seen]) >= LEAST_SHARE)
+    most = max(float(window.max()) for window in seen)
+    if most == 0:
+        return True
+    return most in OPAQUE and _opaque_but_for_edges(seen, most)
+
+
+def _opaque_but_for_edges(seen: Sequence[NDArray[np.generic]], most: float) -> bool:
+    """Return whether windows of a band are opaque or transparent, with half transparent edges at most."""
+    import cv2
+
+    reach = np.ones((2 * SOFT_EDGE_PX + 1,) * 2, np.uint8)
+    opaque = [window == most for window in seen]
+    explained = [
+        (window == 0) | (cv2.dilate(full.view(np.uint8), reach) > 0)
+        for window, full in zip(seen, opaque, strict=True)
+    ]
+    opaque_px, explained_px = (
+        sum(int(full.sum()) for full in opaque),
+        sum(int(one.sum()) for one in explained),
+    )
+    visible_px = sum(np.count_nonzero(window) for window in seen)
+    looked_at_px = sum(window.size for window in seen)
+    return opaque_px >= LEAST_OPAQUE * visible_px and explained_px >= LEAST_EXPLAINED * looked_at_px
 
 
 LOSSY = ("JPEG", "YCBCR JPEG", "JXL", "JPEG2000", "WEBP")
@@ -82,6 +112,9 @@ YES = ("YES", "TRUE", "ON", "1")
 
 COG_BLOCK_PX = 512
 """Block side of cloud optimized files, the COG driver's own default."""
+
+LEAST_COG_BLOCK_PX = 128
+"""The smallest block side that the COG driver takes."""
 
 
 def gtiff_options(profile: RasterProfile, extra: Mapping[str, str]) -> dict[str, str]:
@@ -136,7 +169,9 @@ def cog_options(profile: RasterProfile, extra: Mapping[str, str]) -> dict[str, s
         "OVERVIEW_RESAMPLING": profile.overview_resampling.upper().replace("_", ""),
         "BIGTIFF": "YES" if profile.big else "IF_SAFER",
         "NUM_THREADS": "ALL_CPUS",
-        "BLOCKSIZE": str(profile.block_width if profile.cloud_optimized else COG_BLOCK_PX),
+        "BLOCKSIZE": str(
+            max(profile.block_width, LEAST_COG_BLOCK_PX) if profile.cloud_optimized else COG_BLOCK_PX
+        ),
     }
     if profile.predictor > 1 and extra.get("COMPRESS", options["COMPRESS"]).upper() in PREDICTING:
         options["PREDICTOR"] = "YES"
@@ -236,6 +271,12 @@ def profile_of(dataset: DatasetReader) -> RasterProfile:
     if not is_tiff:
         notes.append(f"the {dataset.driver} file is written as a GeoTIFF")
     blocks = tiff_blocks(Path(dataset.name)) if is_tiff else None
+    cloud_optimized = structure.get("LAYOUT") == "COG"
+    if cloud_optimized and block_width < LEAST_COG_BLOCK_PX:
+        notes.append(
+            f"blocks of {block_width} pixels are written as blocks of {LEAST_COG_BLOCK_PX}, "
+            "the smallest that GDAL writes into a cloud optimized GeoTIFF"
+        )
     gcps, gcp_crs = dataset.gcps
     fallback = "MINISWHITE" if structure.get("MINISWHITE") == "YES" else "MINISBLACK"
     bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
@@ -267,7 +308,7 @@ def profile_of(dataset: DatasetReader) -> RasterProfile:
         bits=int(bits) if bits and int(bits) < np.dtype(dtype).itemsize * 8 else None,
         overviews=tuple(dataset.overviews(1)),
         overview_resampling=_overview_resampling(dataset, structure),
-        cloud_optimized=structure.get("LAYOUT") == "COG",
+        cloud_optimized=cloud_optimized,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -282,15 +323,28 @@ def has_dataset_mask(dataset: DatasetReader) -> bool:
 
 def _band(dataset: DatasetReader, index: int, notes: list[str]) -> BandProfile:
     colour = dataset.colorinterp[index - 1].name
+    table = colour_table(dataset, index)
+    if colour == "palette" and table is None:  # a GeoTIFF can't say so without a table
+        colour = "gray" if index == 1 else "undefined"
     return BandProfile(
         description=dataset.descriptions[index - 1] or None,
         scale=dataset.scales[index - 1],
         offset=dataset.offsets[index - 1],
         unit=dataset.units[index - 1] or None,
         colour=colour,
-        colour_table=dict(dataset.colormap(index)) if colour == "palette" else None,
+        colour_table=table,
         tags=_tags(dataset, index, notes),
     )
+
+
+def colour_table(dataset: DatasetReader, index: int) -> ColourTable | None:
+    """Return the colour table of a band, or None where it has none, whatever its colour interpretation."""
+    if dataset.colorinterp[index - 1].name != "palette":
+        return None
+    try:
+        return dict(dataset.colormap(index))
+    except ValueError:  # rasterio's way to say that there is none
+        return None
 
 
 def _tags(dataset: DatasetReader, index: int, notes: list[str]) -> Tags:
@@ -364,7 +418,7 @@ def _blocks(dataset: DatasetReader, dtype: str, notes: list[str]) -> tuple[bool,
     # The TIFF specification (6.0, section 15) wants the sides of tiles to be multiples of 16.
     like_tiles = not (height % 16 or width % 16)
     # A tile may be taller than a low image, a strip never is.
-    told = dataset.profile.get("tiled") or height > dataset.height
+    told = height > dataset.height
     if width != dataset.width or (told and like_tiles):
         if height % 16 or width % 16:
             return True, 256, 256

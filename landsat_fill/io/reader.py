@@ -106,7 +106,7 @@ class SceneReader:
                 continue
             indexes = [bands[place].index for place in places]
             with gdal_session(), reading(source, window) as where:
-                stored = dataset.read(indexes, window=where, out_dtype=self._dtype)
+                stored = _read_bands(dataset, indexes, where, self._dtype)
                 masked = _masked_out(dataset, indexes, self._alphas[source], where)
             if len(places) == len(bands):
                 values = stored
@@ -191,13 +191,12 @@ class SceneReader:
 
 
 def _is_observation(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.bool_]:
-    """Return which stored numbers aren't the band's nodata number, compared as its data type stores it."""
+    """Return which stored numbers are finite and not the band's nodata number, compared as GDAL does."""
     kind = np.dtype(band.dtype)
     if kind.kind == "f":
         observed: NDArray[np.bool_] = np.isfinite(stored)
-        if band.nodata is not None and np.isfinite(band.nodata):
-            with np.errstate(over="ignore"):
-                observed &= stored != kind.type(band.nodata)
+        if band.nodata is not None and not np.isnan(band.nodata):
+            observed &= ~is_float_nodata(stored, band.nodata, kind)
         return observed
     limits = np.iinfo(kind)
     whole = band.nodata is not None and float(band.nodata).is_integer()
@@ -207,9 +206,41 @@ def _is_observation(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.
     return unequal
 
 
+def is_float_nodata(
+    stored: NDArray[np.generic], nodata: float, dtype: np.dtype[np.generic]
+) -> NDArray[np.bool_]:
+    """Return where numbers of a float type are nodata for GDAL, which lets the last digits differ.
+
+    So a tag may have been rounded to the seven digits that a float32 number has.
+
+    Source: GDAL, gcore/gdal_priv_templates and gdal_priv.h, ARE_REAL_EQUAL with its default of 2 ulp.
+    """
+    limits = np.finfo(dtype.name)
+    number = limits.dtype.type(min(max(nodata, float(limits.min)), float(limits.max)))
+    tolerance = limits.dtype.type(float_nodata_tolerance(float(number), dtype))
+    with np.errstate(over="ignore", invalid="ignore"):
+        near: NDArray[np.bool_] = np.abs(np.subtract(stored, number)) <= tolerance
+    return near
+
+
+def float_nodata_tolerance(nodata: float, dtype: np.dtype[np.generic]) -> float:
+    """Return how far a number of a float type may be from nodata to count as it for GDAL."""
+    return min(4 * float(np.finfo(dtype.name).eps) * abs(nodata), float(np.finfo(dtype.name).max))
+
+
 def _is_masked(dataset: DatasetReader) -> bool:
     """Return whether a mask, rather than a number, can say what is missing."""
-    return has_dataset_mask(dataset) or _has_band_masks(dataset)
+    return has_dataset_mask(dataset) or _has_band_masks(dataset) or _has_common_nodata(dataset)
+
+
+def _has_common_nodata(dataset: DatasetReader) -> bool:
+    """Return whether a pixel is missing where all bands have certain numbers, as the tag NODATA_VALUES says.
+
+    Source: GDAL raster data model, "NODATA_VALUES".
+    """
+    from rasterio.enums import MaskFlags
+
+    return {MaskFlags.per_dataset, MaskFlags.nodata} <= set(dataset.mask_flag_enums[0])
 
 
 def _has_band_masks(dataset: DatasetReader) -> bool:
@@ -224,7 +255,7 @@ def _masked_out(
     out: NDArray[np.bool_] | None = None
     if _has_band_masks(dataset):
         out = dataset.read_masks(indexes, window=where) == 0
-    elif has_dataset_mask(dataset):
+    elif has_dataset_mask(dataset) or _has_common_nodata(dataset):
         out = dataset.read_masks([1], window=where) == 0
     if alpha is not None:
         transparent = dataset.read([alpha], window=where) == 0
@@ -317,7 +348,14 @@ class StoredReader:
         if self._dataset is None:
             raise RuntimeError("expected an entered StoredReader, but got one outside its with block")
         with gdal_session(), reading(self._source, window) as where:
-            values: NDArray[np.generic] = self._dataset.read(
-                indexes, window=where, out_dtype=self.profile.dtype
-            )
+            return _read_bands(self._dataset, indexes, where, np.dtype(self.profile.dtype))
+
+
+def _read_bands(
+    dataset: DatasetReader, indexes: list[int], where: object, dtype: np.dtype[np.generic]
+) -> NDArray[np.generic]:
+    """Return bands of a window as `dtype`, in one call where their types let rasterio do so."""
+    if len({dataset.dtypes[index - 1] for index in indexes}) <= 1:
+        values: NDArray[np.generic] = dataset.read(indexes, window=where, out_dtype=dtype)
         return values
+    return np.stack([dataset.read(index, window=where, out_dtype=dtype) for index in indexes])

@@ -4,6 +4,9 @@ No file is opened here. Names of four generations are known, in upper or lower c
 
 - Collection 1 and 2, Level 1 and 2: `LE07_L1TP_007059_20161209_20170130_01_T1_B6_VCID_1.TIF`, `…_SR_B4.TIF`.
   Source: USGS LSDS-1414 (Collection 2 Level 1) and LSDS-1618 (Collection 2 Level 2), "File naming".
+- Tiles of analysis-ready data (ARD): `LE07_CU_029005_20100813_20210429_02_SR_B1.TIF`, in Collection 1
+  `LE07_CU_029005_20100813_20190428_C01_V01_SRB1.tif`.
+  Source: USGS LSDS-1873 and LSDS-1435, Landsat U.S. Analysis Ready Data, Data Format Control Books.
 - Before the collections: `LE70280312001161EDC00_B1.TIF`.
   Source: USGS, "Landsat scene identifiers", LXSPPPRRRYYYYDDDGSIVV.
 - NLAPS and early LPGS: `L71129046_04620080329_B10.TIF`, where bands 62, 70 and 80 begin with `L72`.
@@ -53,7 +56,7 @@ class FileFacts:
         level: The processing level, `L1TP` or `L2SP` say, or None where the name doesn't tell.
         quantity: What a band's numbers count.
         band: The sensor's band, of a band or a gap_mask.
-        quality: The kind of a quality band, as `QualityBand.kind` has it.
+        quality: The kind of a quality band that is read here, as `QualityBand.kind` has it.
     """
 
     scene_id: str
@@ -71,8 +74,10 @@ RASTER_SUFFIXES = (".tif", ".tiff", ".img", ".vrt", ".jp2")
 """How the names of rasters end that are looked for in folders; a file that is named may end as it likes."""
 
 _SCENE_IDS = (
-    # LE07_L1TP_007059_20161209_20170130_01_T1
-    r"(?P<sensor>L[COTEM]0[1-9])_(?P<level>L[12][A-Z]{2})_\d{6}_(?P<day>\d{8})_\d{8}_\d{2}_(?:T1|T2|RT|A1|A2)",
+    # LE07_L1TP_007059_20161209_20170130_01_T1, or without the second day, as STAC names items
+    r"(?P<sensor>L[COTEM]0[1-9])_(?P<level>L[12][A-Z]{2})_\d{6}_(?P<day>\d{8})(?:_\d{8})?_\d{2}_(?:T1|T2|RT|A1|A2)",
+    # LE07_CU_029005_20100813_20210429_02, LE07_CU_029005_20100813_20190428_C01_V01
+    r"(?P<sensor>L[COTEM]0[1-9])_(?:CU|AK|HI)_\d{6}_(?P<day>\d{8})(?:_\d{8})?_(?:\d{2}|C\d{2}_V\d{2})",
     # LE70280312001161EDC00
     r"(?P<sensor>L[COTEM][1-9])\d{6}(?P<day>\d{7})[A-Z]{3}\d{2}",
     # L71129046_04620080329, L5131035_03520090728
@@ -92,23 +97,35 @@ _LANDSAT_NAME = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-_BAND = re.compile(r"(?:(SR|ST|TOA|BT|GM)_)?(?:B|BAND)_?(\d{1,2})(?:_?VCID_?([12]))?", re.ASCII)
+_BAND = re.compile(r"(?:(SR|ST|TOA|TA|BT|GM)_?)?(?:B|BAND)_?(\d{1,2})(?:_?VCID_?([12]))?", re.ASCII)
 _QUANTITIES = {
     "SR": Quantity.SURFACE,
     "ST": Quantity.SURFACE,
     "TOA": Quantity.TOP_OF_ATMOSPHERE,
+    "TA": Quantity.TOP_OF_ATMOSPHERE,
     "BT": Quantity.TOP_OF_ATMOSPHERE,
 }
 _QUALITY_KINDS = {
     "QA_PIXEL": "QA_PIXEL",
     "BQA": "BQA",
     "PIXEL_QA": "pixel_qa",
+    "PIXELQA": "pixel_qa",
     "CFMASK": "cfmask",
     "FMASK": "fmask",
     "QA_RADSAT": "QA_RADSAT",
     "RADSAT_QA": "radsat_qa",
+    "RADSATQA": "radsat_qa",
 }
-"""Quality bands by the end of their names. ESPA's radsat_qa isn't QA_RADSAT: bit 0 is fill, bit n band n."""
+"""Quality bands that are read here, by the end of their names. ESPA's radsat_qa isn't QA_RADSAT: bit 0 is
+fill, bit n band n."""
+
+_QUALITY = re.compile(
+    r"(?:.*[^A-Z0-9])?(?:(?:B|PIXEL|RADSAT|LINEAGE|SR[A-Z]*|AEROSOL)?QA|QA_?[A-Z0-9_]+|QAI|QC|UDM2?|SCL"
+    r"|[CF]MASK\d?|CONTIGUITY|(?:SR_?)?ATMOS_?OPACITY|(?:CLOUD|DATA|SATURATION)_?MASK)(?:_\d+M)?",
+    re.ASCII,
+)
+"""How the names of quality layers end: of USGS and ESPA (`SR_CLOUD_QA`, `LINEAGEQA`, `ST_QA`), FORCE (QAI),
+HLS and DEA (fmask), Sentinel-2 (SCL), Planet (UDM2)."""
 
 _NLAPS_SENSORS = {"L4": "LT04", "L5": "LT05", "L7": "LE07"}
 _THERMAL_OF_EITHER_GAIN = TM[-1]
@@ -159,6 +176,12 @@ def is_landsat_name(path: str) -> bool:
     )
 
 
+def is_quality_name(path: str) -> bool:
+    """Return whether a raster's name ends as those of quality layers do, of any product."""
+    stem = PurePosixPath(without_gzip(path)).stem
+    return _QUALITY.fullmatch(re.sub(r"[\s.-]", "_", stem).upper()) is not None
+
+
 def sensor_bands(sensor: str) -> tuple[Band, ...]:
     """Return the bands of a sensor in the order they are filled; empty for one that isn't known here."""
     if sensor == "LE07":
@@ -193,6 +216,8 @@ def _with_purpose(facts: FileFacts, rest: str, extension: str, from_nlaps: bool)
         pass
     elif rest in _QUALITY_KINDS:
         kind, quality = FileKind.QUALITY, _QUALITY_KINDS[rest]
+    elif is_quality_name(f"{rest}{extension}"):
+        kind = FileKind.QUALITY
     elif match := _BAND.fullmatch(rest):
         prefix, number, gain = match.groups()
         band = _band(facts.sensor, number, gain, from_nlaps)

@@ -1,15 +1,17 @@
-"""The ways to fill, one file each; see `interface` for what they share."""
+"""The ways to fill, one file each; see `method` for what they share."""
 
-from landsat_fill.methods.method import Context, FillMethod, MethodInfo, option
+from landsat_fill.methods.method import Context, FillMethod, MethodInfo
 from landsat_fill.methods.registry import (
     BEST_METHOD,
     DEFAULT_METHOD,
-    MethodOption,
+    broken_plugins,
     create_method,
     method_class,
     method_classes,
     method_options,
+    suited_method,
 )
+from landsat_fill.schema import Option, option
 
 __all__ = [
     "BEST_METHOD",
@@ -17,10 +19,12 @@ __all__ = [
     "Context",
     "FillMethod",
     "MethodInfo",
-    "MethodOption",
+    "Option",
+    "broken_plugins",
     "create_method",
     "method_class",
     "method_classes",
     "method_options",
     "option",
+    "suited_method",
 ]

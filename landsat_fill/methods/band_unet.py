@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from landsat_fill.methods.learned import Answer, LearnedMethod
-from landsat_fill.methods.method import Context, MethodInfo, fill_each_band
-from landsat_fill.methods.splines import plate
-from landsat_fill.scene import Gaps
+from landsat_fill.methods.method import Context, MethodInfo
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
-
-
-first_surface = partial(plate, tension=0.35, reduction=10.0, widest_px=16.0)
-"""The surface that the network corrects, in training and in filling: the spline in tension, less exact than
-its method has it, for the network corrects that, too; but inexact in the same way wherever a tile is cut."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +34,6 @@ class BandUNetMethod(LearnedMethod):
         devices=("cpu", "cuda"),
     )
     network: ClassVar[str] = "band-unet"
-
-    def first_fill(self, values: NDArray[np.float32], gaps: Gaps, context: Context) -> NDArray[np.float32]:
-        """Return the tiles with a spline in tension through their usable pixels."""
-        # Beyond the footprint, too: the network would take any other number there for an observation.
-        everywhere = Gaps(missing=~gaps.usable, usable=gaps.usable)
-        filled = fill_each_band(first_surface, values, everywhere, context.threads)
-        # A band without any usable pixel, which comes out as NaN again.
-        np.copyto(filled, 0, where=np.isnan(filled))
-        return filled.astype(np.float32, copy=False)
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
         """Return the network's answer, of the wanted part where that is the same in all tiles."""

@@ -12,14 +12,14 @@ in parts is this project's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from landsat_fill.errors import UsageError
 from landsat_fill.methods.learned import Answer, LearnedMethod
-from landsat_fill.methods.method import Context, MethodInfo, option
+from landsat_fill.methods.method import Context, MethodInfo
 from landsat_fill.methods.position_noise import noise_at
 from landsat_fill.networks.catalogue import import_torch
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -156,23 +156,14 @@ class ConvLNPMethod(LearnedMethod):
         align_px=8,
         gives_std=True,
         devices=("cpu", "cuda"),
-        draws=True,
+        gives_realizations=True,
     )
     network: ClassVar[str] = "convlnp"
 
-    variant: int = field(
-        default=64, metadata=option("64 or 128: side of the patches that the shipped weights were trained on")
+    variant: int = option(64, "side of the patches that the shipped weights were trained on", choices=SAMPLES)
+    samples: int | None = option(
+        None, "samples whose mean and standard deviation are the fill; 32 of variant 64, 8 of 128", low=1
     )
-    samples: int | None = field(
-        default=None,
-        metadata=option("draws that mean and deviation are taken of; 32 of variant 64, 8 of 128", low=1),
-    )
-
-    def __post_init__(self) -> None:
-        """Check the options, and look at the weights."""
-        if self.variant not in SAMPLES:
-            raise UsageError(f"expected --variant to be 64 or 128, but got {self.variant}")
-        super().__post_init__()
 
     @property
     def shipped_name(self) -> str:
@@ -198,8 +189,8 @@ class ConvLNPMethod(LearnedMethod):
         values = tiles * height * width * network.latent_channels
         at_once = max(1, (CPU_VALUES if signal.device.type == "cpu" else GPU_VALUES) // values)
         total, squares = torch.zeros_like(signal), torch.zeros_like(signal)
-        draws = signal.new_empty((context.draws, *signal.shape))
-        drawn = {2 * number: divmod(number, bands) for number in range(context.draws * bands)}
+        draws = signal.new_empty((context.realizations, *signal.shape))
+        drawn = {2 * number: divmod(number, bands) for number in range(context.realizations * bands)}
         numbers = sorted({*range(samples), *drawn})
         for first in range(0, len(numbers), at_once):
             part = numbers[first : first + at_once]
@@ -217,7 +208,7 @@ class ConvLNPMethod(LearnedMethod):
                     draws[draw, :, band] = mean[:, band]
         mean = total / samples
         std = (squares / samples - mean.square()).clamp_min(0).sqrt()
-        if not context.draws:
+        if not context.realizations:
             return Answer(mean, std)
         fields = (draws - mean) / std.clamp_min(torch.finfo(std.dtype).tiny)
         return Answer(mean, std, mean + std * mixed(fields, local_correlations(signal, observed)))

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landsat_fill.errors import MethodError, UsageError
+from landsat_fill.errors import MethodError
 from landsat_fill.methods.dip_blend import PriorImage
 from landsat_fill.methods.dip_fit import Fit, FitSettings, FitsInProgress
-from landsat_fill.methods.inference import PRECISIONS, bfloat16_is_fast, is_lack_of_memory, level_tiles
-from landsat_fill.methods.method import Context, MethodInfo, option
+from landsat_fill.methods.inference import PRECISIONS, bfloat16_is_fast, is_lack_of_memory
+from landsat_fill.methods.method import Context, MethodInfo
 from landsat_fill.networks.catalogue import import_torch
+from landsat_fill.networks.normalisation import standardise
 from landsat_fill.scene import Filled, Gaps
+from landsat_fill.schema import option
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -232,77 +234,35 @@ class DeepImagePrior:
         slow=True,
     )
 
-    setting: str = field(
-        default="fast",
-        metadata=option(
-            "fast, or paper: wider networks, 1500 iterations, a single run; other options change it"
-        ),
+    setting: str = option(
+        "fast",
+        "paper: wider networks, 1500 iterations, one run; other options change it",
+        choices=SETTINGS,
     )
-    iterations: int | None = field(
-        default=None, metadata=option("iterations at most; 200 of fast, 1500 of paper", low=1)
+    iterations: int | None = option(None, "iterations at most; 200 of fast, 1500 of paper", low=1)
+    runs: int | None = option(None, "networks that are averaged; 4 of fast, 1 of paper", low=1, high=64)
+    channels: int | None = option(None, "filters at each depth; 32 of fast, 128 of paper", low=1, high=1024)
+    skip_channels: int | None = option(
+        None, "filters of a skip connection, 0 for none; 4 of fast, 128 of paper", low=0, high=1024
     )
-    runs: int | None = field(
-        default=None, metadata=option("networks that are averaged; 4 of fast, 1 of paper", low=1, high=64)
+    skips: int | None = option(None, "depths with a skip connection; 5 of fast, 4 of paper", low=0, high=8)
+    scales: int | None = option(None, "how often the image is halved; 5", low=1, high=8)
+    input: str = option("noise", "what the network is given; meshgrid: rows and columns", choices=INPUTS)
+    input_noise: float | None = option(
+        None, "deviation of what is added to the input each time; 0.03 of fast, 0.1 of paper", low=0, high=10
     )
-    channels: int | None = field(
-        default=None, metadata=option("filters at each depth; 32 of fast, 128 of paper", low=1, high=1024)
+    learning_rate: float | None = option(None, "of Adam; 0.01", low=1e-6, high=1)
+    each_band: bool = option(False, "fit each band alone instead of all as one composite")
+    blend: bool | None = option(
+        None,
+        "mix in tension spline and membrane, as much as held-out pixels say; true of fast, false of paper",
     )
-    skip_channels: int | None = field(
-        default=None,
-        metadata=option(
-            "filters of a skip connection, 0 for none; 4 of fast, 128 of paper", low=0, high=1024
-        ),
+    held_out: float = option(
+        7.0, "percentage of the observed pixels held back to stop by, at most", low=1, high=30
     )
-    skips: int | None = field(
-        default=None,
-        metadata=option("depths with a skip connection; 5 of fast, 4 of paper", low=0, high=8),
+    precision: str = option(
+        "auto", "of the layers; auto is bfloat16 where the device is faster with it", choices=PRECISIONS
     )
-    scales: int | None = field(
-        default=None, metadata=option("how often the image is halved; 5", low=1, high=8)
-    )
-    input: str = field(
-        default="noise", metadata=option("what the network is given: noise, or meshgrid, rows and columns")
-    )
-    input_noise: float | None = field(
-        default=None,
-        metadata=option(
-            "deviation of what is added to the input each time; 0.03 of fast, 0.1 of paper", low=0, high=10
-        ),
-    )
-    learning_rate: float | None = field(default=None, metadata=option("of Adam; 0.01", low=1e-6, high=1))
-    each_band: bool = field(
-        default=False, metadata=option("fit each band alone instead of all as one composite")
-    )
-    blend: bool | None = field(
-        default=None,
-        metadata=option(
-            "mix in tension spline and membrane, as much as held-out pixels say; true of fast, false of paper"
-        ),
-    )
-    held_out: float = field(
-        default=7.0,
-        metadata=option("percentage of the observed pixels held back to stop by, at most", low=1, high=30),
-    )
-    precision: str = field(
-        default="auto",
-        metadata=option("auto, float32 or bfloat16; auto is bfloat16 where the device is faster with it"),
-    )
-
-    def __post_init__(self) -> None:
-        """Check the options that are words.
-
-        Raises:
-            UsageError: If one of them is none of its words.
-        """
-        for flag, value, allowed in (
-            ("--setting", self.setting, tuple(SETTINGS)),
-            ("--input", self.input, INPUTS),
-            ("--precision", self.precision, PRECISIONS),
-        ):
-            if value not in allowed:
-                raise UsageError(
-                    f"expected {flag} to be {', '.join(allowed[:-1])} or {allowed[-1]}, but got {value!r}"
-                )
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`.
@@ -310,7 +270,7 @@ class DeepImagePrior:
         Raises:
             MethodError: If the device's memory doesn't hold a tile.
         """
-        levelled = level_tiles(image, gaps.usable, context.threads)
+        levelled = standardise(image, gaps.usable, context.threads)
         mean = np.full(image.shape, np.nan, np.float32)
         std = np.full(image.shape, np.nan, np.float32)
         images = [

@@ -7,13 +7,12 @@ Chilès and Delfiner 2012, Geostatistics, doi:10.1002/9781118136188 (section 3.4
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from landsat_fill.errors import UsageError
-from landsat_fill.methods.method import Context, MethodInfo, option
+from landsat_fill.methods.method import Context, MethodInfo
 from landsat_fill.methods.neighbourhoods import find_neighbourhoods, local_roughness, overall_roughness
 from landsat_fill.methods.variogram import (
     ESTIMATORS,
@@ -23,6 +22,7 @@ from landsat_fill.methods.variogram import (
     fit_variogram,
 )
 from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,30 +128,15 @@ class Kriging:
         gives_std=True,
     )
 
-    neighbours: int = field(default=32, metadata=option("usable pixels a fill is made of", low=4, high=64))
-    quadrants: bool = field(
-        default=True, metadata=option("take them evenly from the four quadrants, not just the nearest")
+    neighbours: int = option(32, "usable pixels a fill is made of", low=4, high=64)
+    quadrants: bool = option(True, "take them evenly from the four quadrants, not just the nearest")
+    anisotropic: bool = option(False, "let directions have ranges of their own")
+    local: bool = option(True, "measure differences in what is usual around, not the same throughout")
+    estimator: str = option(
+        "matheron",
+        "of semivariances: mean squares, or mean roots of Cressie and Hawkins",
+        choices=ESTIMATORS,
     )
-    anisotropic: bool = field(default=False, metadata=option("let directions have ranges of their own"))
-    local: bool = field(
-        default=True,
-        metadata=option("measure differences in what is usual around, not the same throughout"),
-    )
-    estimator: str = field(
-        default="matheron",
-        metadata=option("of semivariances: matheron (mean squares) or cressie-hawkins (mean roots)"),
-    )
-
-    def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            UsageError: If the estimator is none.
-        """
-        if self.estimator not in ESTIMATORS:
-            raise UsageError(
-                f"expected --estimator to be {' or '.join(ESTIMATORS)}, but got {self.estimator!r}"
-            )
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FittedKriging:
         """Return the method with what it knows of a scene's bands; see `Prepares`."""

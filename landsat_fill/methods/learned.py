@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from landsat_fill.errors import UsageError
-from landsat_fill.methods.inference import PRECISIONS, Levelled, Runner, level_tiles, runner_of
-from landsat_fill.methods.method import Context, MethodInfo, option
-from landsat_fill.networks.catalogue import import_torch, network_names
-from landsat_fill.networks.normalisation import CELL_PX, FLAT_SPREAD, REACH_PX, local_statistics
+from landsat_fill.methods.inference import PRECISIONS, Runner, runner_of
+from landsat_fill.methods.registry import method_classes
+from landsat_fill.methods.splines import first_fill
+from landsat_fill.networks.catalogue import import_torch
+from landsat_fill.networks.normalisation import CELL_PX, REACH_PX, normalise, standardise
 from landsat_fill.networks.weights import WeightsFile, read_weights_file, shipped_file
 from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.schema import option, require_allowed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from landsat_fill.methods.method import Context, MethodInfo
 
 
 class Answer(NamedTuple):
@@ -29,12 +33,12 @@ class Answer(NamedTuple):
     Attributes:
         mean: `(tile, band, row, col)`.
         std: Of the same shape, or None.
-        draws: Plausible fills `(draw, tile, band, row, col)`, or None.
+        realizations: Plausible fills `(draw, tile, band, row, col)`, or None.
     """
 
     mean: Tensor
     std: Tensor | None = None
-    draws: Tensor | None = None
+    realizations: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -45,33 +49,26 @@ class LearnedMethod:
     network: ClassVar[str]
     """Name of the network in the catalogue."""
 
-    weights: str = field(
-        default="", metadata=option("file of your own weights (.safetensors); the shipped ones if not given")
-    )
-    precision: str = field(
-        default="auto",
-        metadata=option("auto, float32 or bfloat16; auto is bfloat16 where the device is faster with it"),
+    weights: str = option("", "file of your own weights (.safetensors); the shipped ones if not given")
+    precision: str = option(
+        "auto", "of the layers; auto is bfloat16 where the device is faster with it", choices=PRECISIONS
     )
 
     def __post_init__(self) -> None:
         """Look at the weights, whose network decides upon halo and alignment.
 
         Raises:
-            UsageError: If the weights are another network's, or the precision is none.
+            UsageError: If the weights are another network's, or an option may not have its value.
             InputError: If they can't be read, or the shipped ones are missing or damaged.
         """
-        if self.precision not in PRECISIONS:
-            raise UsageError(
-                f"expected --precision to be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, "
-                f"but got {self.precision!r}"
-            )
+        require_allowed(self)
         file = self.file
         if file.network != self.network:
             raise UsageError(
                 f"expected weights of the network {self.network}, but {file.path} holds {file.network}",
-                hint=f"-m {file.network} runs them"
-                if file.network in network_names()
-                else f"this version of landsat-fill has the networks {', '.join(network_names())}",
+                hint=f"Run them with -m {file.network}."
+                if file.network in method_classes()
+                else f"This version of landsat-fill has no method {file.network}.",
             )
         align_px = math.lcm(CELL_PX, file.size_multiple_px)
         own = replace(
@@ -107,7 +104,7 @@ class LearnedMethod:
         std = np.zeros(image.shape, np.float32) if self.info.gives_std else None
         draws = None
         if self._draws(context):
-            draws = np.broadcast_to(image, (context.draws, *image.shape)).copy()
+            draws = np.broadcast_to(image, (context.realizations, *image.shape)).copy()
 
         def work(tiles: slice) -> None:
             self._fill_batch(
@@ -125,25 +122,6 @@ class LearnedMethod:
         runner.in_batches(len(image), work, context.tell)
         return Filled(mean, std, draws)
 
-    def first_fill(
-        self,
-        values: NDArray[np.float32],  # noqa: ARG002
-        gaps: Gaps,  # noqa: ARG002
-        context: Context,  # noqa: ARG002
-    ) -> NDArray[np.float32] | None:
-        """Return what the network is given where nothing is observed, or None to give it 0 there.
-
-        Args:
-            values: `(tile, band, row, col)`, 0 where not usable; each band's usable pixels have mean 0 and
-                standard deviation 1.
-            gaps: Cubes of the same shape.
-            context: As handed to the method.
-
-        Returns:
-            The values with all others filled in.
-        """
-        return None
-
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:  # noqa: ARG002
         """Return the network's answer.
 
@@ -158,7 +136,7 @@ class LearnedMethod:
         return Answer(prediction.mean, prediction.std)
 
     def _draws(self, context: Context) -> bool:
-        return self.info.draws and context.draws > 0
+        return self.info.gives_realizations and context.realizations > 0
 
     def _fill_batch(
         self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner, filled: Filled
@@ -172,8 +150,19 @@ class LearnedMethod:
             runner: Runs the network.
             filled: Where the answer goes.
         """
-        given = self._given(image, gaps, context, runner)
-        seen = given.seen
+        standardised = standardise(image, gaps.usable, context.threads)
+        values = standardised.values
+        is_first_filled = bool(runner.network.starts_filled)
+        if is_first_filled:
+            values = first_fill(values, gaps.usable, context.threads)
+        on_device = [
+            _on_device(values, self.info.align_px, runner, "edge"),
+            _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant"),
+        ]
+        standardised = standardised.without_values()
+        seen = self._seen(context.wanted_in_all, Window(0, 0, *on_device[0].shape[2:]))
+        given = normalise(*on_device, first_filled=is_first_filled, part=(..., *seen.slices))
+        del on_device, values
         placed = replace(
             context,
             corners=tuple((r + seen.row, c + seen.col) for r, c in context.corners),
@@ -187,32 +176,13 @@ class LearnedMethod:
 
         def back(values: Tensor, whole: NDArray[np.floating], *, is_difference: bool = False) -> None:
             inner = values[..., :height, :width].float().cpu().numpy()
-            whole[target] = given.levelled.restored(inner, whole.dtype, is_difference=is_difference)
+            whole[target] = standardised.restored(inner, whole.dtype, is_difference=is_difference)
 
-        back((given.spread * answer.mean).add_(given.mean), filled.mean)
+        back(given.restored(answer.mean), filled.mean)
         if filled.std is not None and answer.std is not None:
             back((given.spread * answer.std).mul_(self.file.std_factor), filled.std, is_difference=True)
-        if filled.draws is not None and answer.draws is not None:
-            back((given.spread * answer.draws).add_(given.mean), filled.draws)
-
-    def _given(self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner) -> _Given:
-        """Return what the network is given: the part of the tiles that their wanted parts depend on."""
-        torch = import_torch()
-        levelled = level_tiles(image, gaps.usable, context.threads)
-        first = self.first_fill(levelled.values, gaps, context)
-        values = _on_device(levelled.values if first is None else first, self.info.align_px, runner, "edge")
-        levelled = levelled.without_values()
-        observed = _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant")
-        mean, spread = local_statistics(values, observed)
-        seen = self._seen(context.wanted_in_all, Window(0, 0, *values.shape[2:]))
-        part = (..., *seen.slices)
-        values, observed, mean, spread = values[part], observed[part], mean[part], spread[part]
-        signal = (values - mean).div_(spread).masked_fill_(~(spread > FLAT_SPREAD), 0)
-        if first is None:
-            signal = signal * observed
-        signal = signal.contiguous(memory_format=torch.channels_last)
-        # Copies, so that the rest of the tile needn't be kept.
-        return _Given(signal, observed.clone(), mean.clone(), spread.clone(), levelled, seen)
+        if filled.realizations is not None and answer.realizations is not None:
+            back(given.restored(answer.realizations), filled.realizations)
 
     def _seen(self, wanted: Window | None, tile: Window) -> Window:
         """Return the part of a tile that the network must see for the wanted one; all of it for None."""
@@ -224,26 +194,6 @@ class LearnedMethod:
         bottom = min(_rounded_up(needed.row + needed.height, align_px), tile.height)
         right = min(_rounded_up(needed.col + needed.width, align_px), tile.width)
         return Window(row, col, bottom - row, right - col)
-
-
-class _Given(NamedTuple):
-    """What a network is given, and what brings its answer back.
-
-    Attributes:
-        signal: `(tile, band, row, col)`, normalised.
-        observed: 1 where the signal is an observation, else 0.
-        mean: Of the surroundings of each pixel, to be added to an answer.
-        spread: Of the surroundings, which an answer is multiplied by before.
-        levelled: Level and scale of each tile's band.
-        seen: The part of the tiles that all these are of.
-    """
-
-    signal: Tensor
-    observed: Tensor
-    mean: Tensor
-    spread: Tensor
-    levelled: Levelled
-    seen: Window
 
 
 def _part(context: Context, tiles: slice) -> Context:

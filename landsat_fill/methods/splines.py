@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo, fill_each_band, option
+from landsat_fill.methods.method import Context, MethodInfo, fill_each_band
 from landsat_fill.methods.multigrid import (
     chebyshev_shares,
     runs_of,
@@ -17,6 +17,7 @@ from landsat_fill.methods.multigrid import (
     widest_gap_px,
 )
 from landsat_fill.scene import Filled, Gaps
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,9 +131,8 @@ class Harmonic:
         halo_px=32,
     )
 
-    reduction: float = field(
-        default=300.0,
-        metadata=option("factor by which each resolution reduces the error it starts with", low=2, high=1e6),
+    reduction: float = option(
+        300.0, "factor by which each resolution reduces the error it starts with", low=2, high=1e6
     )
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
@@ -195,9 +195,8 @@ class Biharmonic:
         halo_px=48,
     )
 
-    reduction: float = field(
-        default=300.0,
-        metadata=option("factor by which each resolution reduces the error it starts with", low=2, high=1e6),
+    reduction: float = option(
+        300.0, "factor by which each resolution reduces the error it starts with", low=2, high=1e6
     )
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
@@ -225,16 +224,35 @@ class TensionSpline:
         halo_px=32,
     )
 
-    tension: float = field(
-        default=0.35,
-        metadata=option("0 is a thin plate (biharmonic), 1 a membrane (harmonic)", low=0, high=1),
-    )
-    reduction: float = field(
-        default=100.0,
-        metadata=option("factor by which each resolution reduces the error it starts with", low=2, high=1e6),
+    tension: float = option(0.35, "0 is a thin plate (biharmonic), 1 a membrane (harmonic)", low=0, high=1)
+    reduction: float = option(
+        100.0, "factor by which each resolution reduces the error it starts with", low=2, high=1e6
     )
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
         fill_band = partial(plate, tension=self.tension, reduction=self.reduction)
         return Filled(fill_each_band(fill_band, image, gaps, context.threads))
+
+
+def first_fill(
+    values: NDArray[np.float32], usable: NDArray[np.bool_], threads: int = 1
+) -> NDArray[np.float32]:
+    """Return tiles with a spline in tension through their usable pixels, for a network that `starts_filled`.
+
+    The spline is less exact than the method `tension-spline` has it: the network corrects that, too. It is
+    inexact in the same way wherever a tile is cut, and the same in training and in filling.
+
+    Args:
+        values: `(tile, band, row, col)`, standardised.
+        usable: Which of them are observations; all others are filled, beyond the footprint, too, as the
+            network would take any other number there for an observation.
+        threads: Bands worked on at once.
+
+    Returns:
+        Float32 of the same shape, 0 in a band without any usable pixel.
+    """
+    surface = partial(plate, tension=0.35, reduction=10.0, widest_px=16.0)
+    filled = fill_each_band(surface, values, Gaps(missing=~usable, usable=usable), threads)
+    np.copyto(filled, 0, where=np.isnan(filled))
+    return filled.astype(np.float32, copy=False)

@@ -15,11 +15,11 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu, softplus
 
-from landsat_fill.networks.catalogue import count
 from landsat_fill.networks.layers import convolved, enlarged, pooled, reach_px
 from landsat_fill.networks.network import Network, Prediction, require_tiles
 from landsat_fill.networks.normalisation import LARGEST_SIGNAL
 from landsat_fill.scene import Window
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,21 +38,13 @@ _FIRST_STD = 0.4  # what an untrained network says: about the error of an interp
 
 @dataclass(frozen=True)
 class BandUNetSettings:
-    """What a band U-Net is built from; by default 0.7 million parameters.
+    """What a band U-Net is built from; by default 0.7 million parameters."""
 
-    Attributes:
-        band_channels: Width while each band is alone, at half the tile's size.
-        channels: Width of the trunk that all bands share, at a quarter of the tile's size.
-        entrance_blocks: Residual blocks of a band on its way in.
-        trunk_blocks: Residual blocks of the trunk.
-        exit_blocks: Residual blocks of a band on its way out.
-    """
-
-    band_channels: int = count(32)
-    channels: int = count(128)
-    entrance_blocks: int = count(1, low=0)
-    trunk_blocks: int = count(2, low=0)
-    exit_blocks: int = count(2, low=0)
+    band_channels: int = option(32, "width while each band is alone, at half the tile's size", low=1)
+    channels: int = option(128, "width of the trunk that all bands share, at a quarter of the size", low=1)
+    entrance_blocks: int = option(1, "residual blocks of a band on its way in", low=0)
+    trunk_blocks: int = option(2, "residual blocks of the trunk", low=0)
+    exit_blocks: int = option(2, "residual blocks of a band on its way out", low=0)
 
 
 class BandUNet(Network):
@@ -63,6 +55,9 @@ class BandUNet(Network):
     Source: this project; residual blocks after He et al. 2016, doi:10.1109/CVPR.2016.90, the sharing of
     weights between bands after Zaheer et al. 2017, Deep Sets, arXiv:1703.06114.
     """
+
+    name: ClassVar[str] = "band-unet"
+    settings_kind: ClassVar[type] = BandUNetSettings
 
     starts_filled: ClassVar[bool] = True
     growing: ClassVar[tuple[str, ...]] = ("entrance_blocks", "trunk_blocks", "exit_blocks")

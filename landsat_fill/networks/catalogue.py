@@ -1,18 +1,22 @@
-"""The networks by name, each imported when it is first asked for, and torch with them."""
+"""The networks by name: every class with a name in the modules of this package.
+
+Adding a network is adding its file. torch and the networks are imported when one is first asked for.
+"""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
-from dataclasses import asdict, field, fields
-from typing import TYPE_CHECKING, Any, Literal, cast
+import pkgutil
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from landsat_fill.errors import MissingPackageError, UsageError
+from landsat_fill.errors import MissingPackageError, not_one_of
+from landsat_fill.schema import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from dataclasses import Field
+    from collections.abc import Iterator, Mapping
 
     from landsat_fill.networks.network import Network
 
@@ -42,59 +46,29 @@ def prefer_large_pages() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
-MOST_HALVINGS = 9
-"""How often a tile can be halved: one of 512 px, as learned methods are given it, is a single pixel then."""
-
-_PARITIES = ("even", "odd")
-
-
-def count(
-    default: int, *, low: int = 1, high: int | None = None, parity: Literal["even", "odd"] | None = None
-) -> Any:
-    """Return the field of a setting that is a whole number.
-
-    Args:
-        default: Its value where nothing else is asked for.
-        low: The least it may be.
-        high: The most, or None.
-        parity: What else it must be.
-    """
-    return field(default=default, metadata={"low": low, "high": high, "parity": parity})
+def classes_of(package_name: str) -> Iterator[type]:
+    """Yield every class that a module of a package defines, by module in alphabetical order."""
+    package = importlib.import_module(package_name)
+    for found in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package_name}.{found.name}")
+        for member in vars(module).values():
+            if isinstance(member, type) and member.__module__ == module.__name__:
+                yield member
 
 
-def require_allowed(setting: Field[Any], value: object) -> None:
-    """Refuse a value that the field of a setting, made by `count`, doesn't allow; any other field allows all.
+@cache
+def network_classes() -> Mapping[str, type[Network]]:
+    """Return every network class by name, in alphabetical order.
 
     Raises:
-        UsageError: If the network can't be built with it.
+        MissingPackageError: If torch isn't installed.
     """
-    if not isinstance(value, int) or "low" not in setting.metadata:
-        return
-    low, high, parity = (setting.metadata[key] for key in ("low", "high", "parity"))
-    if value >= low and (high is None or value <= high) and parity in (None, _PARITIES[value % 2]):
-        return
-    wanted = f"at least {low}" if high is None else f"from {low} to {high}"
-    if parity:
-        wanted = f"{parity} and {wanted}"
-    raise UsageError(
-        f"expected the setting {setting.name} to be {wanted}, but got {value}",
-        hint=f"leave it out for its default, {setting.default}",
-    )
+    import_torch()
+    from landsat_fill.networks.network import Network
 
-
-_CLASSES = {
-    "band-unet": "landsat_fill.networks.band_unet.BandUNet",
-    "convcnp": "landsat_fill.networks.convcnp.ConvCNP",
-    "convlnp": "landsat_fill.networks.convlnp.ConvLNP",
-    "partialconv": "landsat_fill.networks.partialconv.PartialConv",
-    "unet": "landsat_fill.networks.unet.UNet",
-}
-"""Each network's class; the dataclass of its settings is beside it, and its name ends in `Settings`."""
-
-
-def network_names() -> tuple[str, ...]:
-    """Return the names of all networks, in alphabetical order."""
-    return tuple(sorted(_CLASSES))
+    networks = (cls for cls in classes_of("landsat_fill.networks") if issubclass(cls, Network))
+    named = [cls for cls in networks if "name" in vars(cls)]
+    return {cls.name: cls for cls in sorted(named, key=lambda cls: cls.name)}
 
 
 def build_network(name: str, settings: Mapping[str, object] | None = None) -> Network:
@@ -105,58 +79,20 @@ def build_network(name: str, settings: Mapping[str, object] | None = None) -> Ne
         settings: Values by field of its settings; the rest are at their defaults.
 
     Raises:
-        UsageError: If the network, or a setting of it, doesn't exist, has another type or can't be meant.
+        UsageError: If the network, or a setting of it, doesn't exist, or a setting may not have its value.
         MissingPackageError: If torch isn't installed.
     """
-    network, settings_kind = _found(name)
-    known = {field.name: field for field in fields(settings_kind)}
-    values = dict(settings or {})
-    for key, value in values.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise UsageError(
-                f"expected a setting of the network {name}, but got {key!r}",
-                hint=f"{hint}its settings: {', '.join(known)}",
-            )
-        kind = type(known[key].default)
-        if kind is float and type(value) is int:
-            values[key] = float(value)
-        elif type(value) is not kind:
-            raise UsageError(f"expected the setting {key} to be {kind.__name__}, but got {value!r}")
-        require_allowed(known[key], value)
-    return cast("Network", network(settings_kind(**values)))
+    import_torch()
+    classes = network_classes()
+    if name not in classes:
+        raise not_one_of("the name of a network", name, classes, "The networks are {}.")
+    network = classes[name]
+    values = parsed(
+        network.settings_kind, settings or {}, f"a setting of the network {name}", called="the setting {name}"
+    )
+    return network(network.settings_kind(**values))  # type: ignore[call-arg]
 
 
 def settings_of(network: Network) -> dict[str, object]:
     """Return a network's settings by name, which `build_network` makes the same network from."""
     return asdict(network.settings)
-
-
-def name_of(network: Network) -> str:
-    """Return the name of a network's kind.
-
-    Raises:
-        UsageError: If it isn't in the catalogue.
-    """
-    kind = type(network)
-    path = f"{kind.__module__}.{kind.__qualname__}"
-    for name, home in _CLASSES.items():
-        if home == path:
-            return name
-    raise UsageError(f"expected a network of the catalogue, but got {path}")
-
-
-def _found(name: str) -> tuple[Any, Any]:
-    """Return the class of a network, and that of its settings."""
-    if name not in _CLASSES:
-        near = difflib.get_close_matches(name.lower(), _CLASSES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(
-            f"expected the name of a network, but got {name!r}",
-            hint=f"{hint}the networks: {', '.join(network_names())}",
-        )
-    import_torch()
-    module_name, _, class_name = _CLASSES[name].rpartition(".")
-    module = importlib.import_module(module_name)
-    return getattr(module, class_name), getattr(module, f"{class_name}Settings")

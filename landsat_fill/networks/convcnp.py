@@ -7,11 +7,11 @@ GridConvCNP in Dubois et al. 2020, "Neural process family": ten layers of 128 ch
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from landsat_fill.networks.catalogue import count
 from landsat_fill.networks.layers import ContextConv, SeparableResNet, gaussian, pixel_mlp, resnet_reach_px
 from landsat_fill.networks.network import SlotNetwork
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,28 +23,25 @@ if TYPE_CHECKING:
 class ConvCNPSettings:
     """What a ConvCNP is built from; by default 0.34 million parameters that see 45 px far.
 
-    Attributes:
-        slots: Bands it works at once.
-        channels: Width of all layers.
-        blocks: Residual blocks, of two convolutions each.
-        kernel_px: Side of the blocks' kernels, odd.
-        context_kernel_px: Side of the first kernel, which averages the observations, odd.
-        decoder_layers: Hidden layers of the decoder.
-        batch_norm: Whether the blocks normalise their input over the batch, as the source does for images. In
-            use the statistics are those kept from training, a mix over the counts of bands it saw.
+    With `batch_norm` the statistics in use are those kept from training, a mix over the band counts it saw.
     """
 
-    slots: int = count(6)
-    channels: int = count(128)
-    blocks: int = count(5, low=0)
-    kernel_px: int = count(9, parity="odd")
-    context_kernel_px: int = count(11, low=3, parity="odd")
-    decoder_layers: int = count(4, low=0)
-    batch_norm: bool = False
+    slots: int = option(6, "bands it works at once", low=1)
+    channels: int = option(128, "width of all layers", low=1)
+    blocks: int = option(5, "residual blocks, of two convolutions each", low=0)
+    kernel_px: int = option(9, "side of the blocks' kernels", low=1, parity="odd")
+    context_kernel_px: int = option(
+        11, "side of the first kernel, which averages the observations", low=3, parity="odd"
+    )
+    decoder_layers: int = option(4, "hidden layers of the decoder", low=0)
+    batch_norm: bool = option(False, "normalise the blocks' input over the batch, as the source does")
 
 
 class ConvCNP(SlotNetwork):
     """Predicts an independent Gaussian for every pixel, equivariant to shifts away from a tile's edges."""
+
+    name: ClassVar[str] = "convcnp"
+    settings_kind: ClassVar[type] = ConvCNPSettings
 
     def __init__(self, settings: ConvCNPSettings) -> None:
         super().__init__(

@@ -13,7 +13,6 @@ import torch
 from torch.nn.functional import pad
 
 from landsat_fill.errors import MethodError
-from landsat_fill.networks.catalogue import count
 from landsat_fill.networks.layers import (
     ContextConv,
     SeparableResNet,
@@ -23,6 +22,7 @@ from landsat_fill.networks.layers import (
     resnet_reach_px,
 )
 from landsat_fill.networks.network import Prediction, SlotNetwork
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,35 +36,27 @@ LEAST_LATENT_STD = 0.1
 class ConvLNPSettings:
     """What a ConvLNP is built from; by default 0.49 million parameters that see 69 px far, and the average.
 
-    The talk's variants for patches of 64 and of 128 px are the same network: they differ in the patches and
-    in the number of samples.
+    Pondaven et al. 2022 use the same network for patches of 64 and of 128 px, with other numbers of samples.
 
-    Attributes:
-        slots: Bands it works at once.
-        channels: Width of all layers, and number of latent values a pixel; even.
-        blocks: Residual blocks, of two convolutions each, before the latent values, and as many after them.
-        kernel_px: Side of the blocks' kernels, odd.
-        context_kernel_px: Side of the first kernel, which averages the observations, odd.
-        averaged: Whether half of the latent values are averaged over the tile, and so describe all of it. It
-            makes a prediction depend on the tile's size.
-        pixel_std: Whether every pixel has a standard deviation of its own. The source gives a tile's band one
-            for each sample, the average, so that the latent values have to tell sure pixels from unsure ones.
-        scales: How many scales the noise of latent values comes in, the channels taking turns: single pixels,
-            as in the source, and means over 3, 7, 15 px and so on, of which the middle weighs most. Wide
-            features of a draw need not be made of single pixels then.
-        batch_norm: Whether the blocks normalise their input over the batch, as the source does for images. In
-            use the statistics are those kept from training, a mix over the counts of bands it saw.
+    With `averaged` a prediction depends on the tile's size. Without `pixel_std`, as in the source, a tile's
+    band has one standard deviation for each sample, the average, so that the latent values have to tell sure
+    pixels from unsure ones. The channels of the noise take turns in the `scales`: single pixels, as in the
+    source, then means over 3, 7, 15 px and so on, in which the middle weighs most. So wide features of a
+    realization need not be made of single pixels. With `batch_norm` the statistics in use are those kept from
+    training, a mix over the band counts it saw.
     """
 
-    slots: int = count(6)
-    channels: int = count(128, low=2, parity="even")
-    blocks: int = count(4, low=0)
-    kernel_px: int = count(9, parity="odd")
-    context_kernel_px: int = count(11, low=3, parity="odd")
-    averaged: bool = True
-    pixel_std: bool = False
-    scales: int = count(1, high=6)
-    batch_norm: bool = False
+    slots: int = option(6, "bands it works at once", low=1)
+    channels: int = option(128, "width of all layers and latent values a pixel", low=2, parity="even")
+    blocks: int = option(4, "residual blocks before the latent values, and as many after them", low=0)
+    kernel_px: int = option(9, "side of the blocks' kernels", low=1, parity="odd")
+    context_kernel_px: int = option(
+        11, "side of the first kernel, which averages the observations", low=3, parity="odd"
+    )
+    averaged: bool = option(True, "average half of the latent values over the tile, to describe all of it")
+    pixel_std: bool = option(False, "give every pixel a standard deviation of its own")
+    scales: int = option(1, "scales that the noise of the latent values comes in", low=1, high=6)
+    batch_norm: bool = option(False, "normalise the blocks' input over the batch, as the source does")
 
 
 class ConvLNP(SlotNetwork):
@@ -73,6 +65,9 @@ class ConvLNP(SlotNetwork):
     Attributes:
         reach_px: How far an observed pixel can influence a prediction, but through the tile's average.
     """
+
+    name: ClassVar[str] = "convlnp"
+    settings_kind: ClassVar[type] = ConvLNPSettings
 
     growing: ClassVar[tuple[str, ...]] = ("pixel_std", "scales")
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     "From the first and the last pixel needed of a layer's output to those needed of its input."
 
 
+MOST_HALVINGS = 9
+"""How often a tile can be halved: one of 512 px, as learned methods are given it, is a single pixel then."""
+
+
 def pixel_linear(channels: int, outputs: int) -> nn.Conv2d:
     """Return a linear layer over the channels of each pixel, its bias 0 at first.
 

@@ -46,8 +46,14 @@ class Network(nn.Module, ABC):
         latent_channels: Size of the third axis of the noise that a latent model draws from; 0 for others.
     """
 
+    name: ClassVar[str]
+    """What it is called in `train` and in files of weights."""
+
+    settings_kind: ClassVar[type]
+    """The frozen dataclass of its settings, whose fields are made by `option`."""
+
     starts_filled: ClassVar[bool] = False
-    """Whether its signal is interpolated where not observed: then training must do so, too."""
+    """Whether its signal is filled by `first_fill` where nothing is observed; 0 otherwise."""
 
     growing: ClassVar[tuple[str, ...]] = ()
     """Settings that may be raised when training goes on: a block that is added says nothing at first, what is

@@ -1,15 +1,22 @@
 """Takes level and contrast out of an image, so that one network serves every sensor, unit and place.
 
-Mean and spread are those of the observed pixels around each pixel: a fixed window, not the tile, so that the
-same pixel is normalised alike in every tile that sees it. Any positive gain and any offset of a band cancel
-out; a negative gain turns the signal round.
+There are two steps, and training and filling share both. `standardise` takes the mean and the standard
+deviation off each tile's band, so that single precision suffices whatever the unit. `normalise` then takes
+off the mean and the standard deviation of the observed pixels around each pixel: in a fixed window, not the
+tile, so that a pixel is normalised alike in every tile that sees it. Any positive gain and any offset of a
+band cancel out; a negative gain turns the signal round.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -32,6 +39,142 @@ REACH_PX = CELL_PX * (WINDOW_CELLS // 2 + 2)
 
 The spread, of differences from such means, depends on pixels nearly twice as far: on a Landsat image, cutting
 off all beyond this distance changed it by 2 % (median; at most 11 %)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standardised:
+    """Tiles in units of their own.
+
+    Attributes:
+        values: Float32 `(tile, band, row, col)`: mean 0 and standard deviation 1 over the usable pixels of a
+            tile's band, 0 where nothing is known. All 0 in a band of one value.
+        level: What was taken off each tile's band, `(tile, band)`; NaN where no pixel is usable.
+        scale: What the rest was divided by; 1 in a band of one value.
+    """
+
+    values: NDArray[np.float32]
+    level: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def without_values(self) -> Standardised:
+        """Return level and scale alone, which is all that brings an answer back."""
+        return replace(self, values=self.values[..., :0, :0].copy())
+
+    def restored(
+        self, values: NDArray[np.float32], dtype: np.dtype[np.floating], *, is_difference: bool = False
+    ) -> NDArray[np.floating]:
+        """Return `(…, tile, band, row, col)` in the units of the image; NaN in bands without a usable pixel.
+
+        Args:
+            values: In the units of the tiles.
+            dtype: Of the result.
+            is_difference: Whether the values are differences or standard deviations, which have no level.
+        """
+        restored = values.astype(dtype)
+        for tile, band in np.ndindex(self.level.shape):
+            plane = restored[..., tile, band, :, :]
+            plane *= dtype.type(self.scale[tile, band])
+            plane += dtype.type(0 * self.level[tile, band] if is_difference else self.level[tile, band])
+        return restored
+
+
+def standardise(
+    image: NDArray[np.floating],
+    usable: NDArray[np.bool_],
+    threads: int = 1,
+    *,
+    known: NDArray[np.bool_] | None = None,
+) -> Standardised:
+    """Return tiles without the level and scale of their bands.
+
+    Args:
+        image: `(tile, band, row, col)`, of any value where nothing is known.
+        usable: The pixels that level and scale are taken from.
+        threads: Bands worked on at once.
+        known: The pixels whose values are wanted: the usable ones, and in training the hidden truth.
+    """
+    import cv2
+
+    values = np.zeros(image.shape, np.float32)
+    level = np.full(image.shape[:2], np.nan)
+    scale = np.ones(image.shape[:2])
+
+    def take_off(place: tuple[int, int]) -> None:
+        given = np.ascontiguousarray(usable[place]).view(np.uint8)
+        if not given.any():
+            return
+        wanted = usable[place] if known is None else known[place]
+        plane = np.ascontiguousarray(image[place])
+        # Twice: the squares of numbers far from 0 have no digits left for the standard deviation.
+        first = float(plane.dtype.type(cv2.mean(plane, given)[0]))
+        seen = np.ascontiguousarray(wanted).view(np.uint8)
+        centred = cv2.copyTo(plane - first, seen, np.zeros_like(plane))
+        mean, deviation = (found.item() for found in cv2.meanStdDev(centred, mask=given))
+        level[place] = first + mean
+        if deviation > np.finfo(plane.dtype).eps * abs(first):
+            scale[place] = deviation
+        np.multiply((centred - mean) / float(scale[place]), wanted, out=values[place], casting="same_kind")
+
+    places = list(np.ndindex(*image.shape[:2]))
+    if threads <= 1:
+        for place in places:
+            take_off(place)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(take_off, places))
+    return Standardised(values, level, scale)
+
+
+class Normalised(NamedTuple):
+    """Standardised tiles in the units of their surroundings, `(tile, band, row, col)` each.
+
+    Attributes:
+        signal: What a network is given.
+        observed: 1 where the signal is an observation, else 0.
+        mean: Of the surroundings of each pixel.
+        spread: Their standard deviation, the unit of the signal.
+    """
+
+    signal: Tensor
+    observed: Tensor
+    mean: Tensor
+    spread: Tensor
+
+    @property
+    def is_rough(self) -> Tensor:
+        """Where the surroundings are not flat; a spread that is no number counts as flat."""
+        return self.spread > FLAT_SPREAD
+
+    def in_units(self, values: Tensor) -> Tensor:
+        """Return standardised values as a signal, 0 where the surroundings are flat."""
+        return (values - self.mean).div_(self.spread).masked_fill_(~self.is_rough, 0)
+
+    def restored(self, signal: Tensor) -> Tensor:
+        """Return standardised values from a signal."""
+        return (self.spread * signal).add_(self.mean)
+
+
+def normalise(
+    values: Tensor, observed: Tensor, *, first_filled: bool, part: tuple[Any, ...] = (...,)
+) -> Normalised:
+    """Return what a network is given, in training and in filling.
+
+    Args:
+        values: Standardised, `(tile, band, row, col)`; first filled where not observed, or of any finite
+            value there. The sides are multiples of `CELL_PX`.
+        observed: 1 where the values are observations, else 0.
+        first_filled: Whether the signal is wanted where nothing is observed; 0 otherwise.
+        part: The slices that the signal is wanted of; the statistics are those of the whole tile.
+    """
+    import torch
+
+    statistics = local_statistics(values, observed)
+    # Copies, so that the rest of the tile needn't be kept.
+    given = Normalised(values[part], *(of[part].clone() for of in (observed, *statistics)))
+    signal = given.in_units(given.signal)
+    if not first_filled:
+        signal = signal * given.observed
+    return given._replace(signal=signal.contiguous(memory_format=torch.channels_last))
 
 
 def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:

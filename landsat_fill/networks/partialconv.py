@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, relu
 
-from landsat_fill.networks.catalogue import MOST_HALVINGS, count
-from landsat_fill.networks.layers import convolved, enlarged, reach_px, strided
+from landsat_fill.networks.layers import MOST_HALVINGS, convolved, enlarged, reach_px, strided
 from landsat_fill.networks.network import Prediction, SlotNetwork
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,20 +39,14 @@ LEAK = 0.2
 class PartialConvSettings:
     """What a PartialConv network is built from; by default 0.59 million parameters that see 53 px far.
 
-    Attributes:
-        slots: Bands it works at once.
-        channels: Width after the first halving; it doubles with each further one.
-        most_channels: What the width stops at.
-        halvings: How often a tile is halved on the way down.
-        batch_norm: Whether layers normalise their output over the batch, as in the source. Off:
-            statistics kept from training on mixed counts of bands proved wrong for a single band.
+    `batch_norm` is off: statistics kept from training on mixed band counts are wrong for a single band.
     """
 
-    slots: int = count(6)
-    channels: int = count(32)
-    most_channels: int = count(96)
-    halvings: int = count(4, high=MOST_HALVINGS)
-    batch_norm: bool = False
+    slots: int = option(6, "bands it works at once", low=1)
+    channels: int = option(32, "width after the first halving; it doubles with each further one", low=1)
+    most_channels: int = option(96, "the largest width", low=1)
+    halvings: int = option(4, "how often a tile is halved on the way down", low=1, high=MOST_HALVINGS)
+    batch_norm: bool = option(False, "normalise the layers' output over the batch, as in the source")
 
 
 class Partial(NamedTuple):
@@ -105,6 +99,9 @@ def known_share(parts: Sequence[Partial]) -> Tensor:
 
 class PartialConv(SlotNetwork):
     """Predicts every pixel by closing the gaps from scale to scale; it gives no standard deviation."""
+
+    name: ClassVar[str] = "partialconv"
+    settings_kind: ClassVar[type] = PartialConvSettings
 
     def __init__(self, settings: PartialConvSettings) -> None:
         deep = settings.halvings

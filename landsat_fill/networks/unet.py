@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import nn
 from torch.nn.functional import max_pool2d
 
-from landsat_fill.networks.catalogue import MOST_HALVINGS, count
-from landsat_fill.networks.layers import convolved, enlarged, pooled, reach_px
+from landsat_fill.networks.layers import MOST_HALVINGS, convolved, enlarged, pooled, reach_px
 from landsat_fill.networks.network import Prediction, SlotNetwork
+from landsat_fill.schema import option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,23 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UNetSettings:
-    """What a U-Net is built from; by default 0.83 million parameters that see 51 px far.
+    """What a U-Net is built from; by default 0.83 million parameters that see 51 px far."""
 
-    Attributes:
-        slots: Bands it works at once.
-        channels: Width at full size; it doubles with each halving.
-        most_channels: What the width stops at.
-        halvings: How often a tile is halved on the way down.
-    """
-
-    slots: int = count(6)
-    channels: int = count(32)
-    most_channels: int = count(96)
-    halvings: int = count(3, low=0, high=MOST_HALVINGS)
+    slots: int = option(6, "bands it works at once", low=1)
+    channels: int = option(32, "width at full size; it doubles with each halving", low=1)
+    most_channels: int = option(96, "the largest width", low=1)
+    halvings: int = option(3, "how often a tile is halved on the way down", low=0, high=MOST_HALVINGS)
 
 
 class UNet(SlotNetwork):
     """Predicts every pixel from features at several scales; it gives no standard deviation."""
+
+    name: ClassVar[str] = "unet"
+    settings_kind: ClassVar[type] = UNetSettings
 
     def __init__(self, settings: UNetSettings) -> None:
         deep = settings.halvings

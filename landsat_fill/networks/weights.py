@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landsat_fill.errors import InputError, LandsatFillError
-from landsat_fill.networks.catalogue import build_network, import_torch, name_of, settings_of
+from landsat_fill.networks.catalogue import build_network, import_torch, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -247,17 +247,14 @@ def network_content(network: Network, facts: Mapping[str, str] | None = None) ->
     """Return a network's weights, name and settings as the content of a safetensors file.
 
     Args:
-        network: A network of the catalogue.
+        network: The network.
         facts: What else is to be known of it, as text by name: `trained_on`, `patch_px`, `scores`, `licence`,
             `std_factor` and so on.
-
-    Raises:
-        UsageError: If the network isn't in the catalogue.
     """
     metadata = {
         **(facts or {}),
         "format": FORMAT,
-        "network": name_of(network),
+        "network": network.name,
         "settings": json.dumps(settings_of(network), sort_keys=True),
         "reach_px": str(network.reach_px),
         "size_multiple_px": str(network.size_multiple_px),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landsat_fill.io.reader import float_nodata_tolerance, is_float_nodata
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -119,17 +121,20 @@ def to_stored(
 ) -> NDArray[np.generic]:
     """Return finite values as stored numbers of `dtype`: rounded, in the valid range, never nodata."""
     low, high = band.valid_range
-    integer = np.issubdtype(dtype, np.integer)
+    integer = np.issubdtype(band.dtype, np.integer)  # in a file of several types it may be stored as a float
     stored: NDArray[np.generic] = np.clip(np.rint(values) if integer else values, low, high).astype(dtype)
     nodata = _as_stored(band.nodata, dtype)
     if nodata is None or not low <= nodata <= high:
         return stored
     upward = nodata < high
     if integer:
-        neighbour = nodata + dtype.type(1) if upward else nodata - dtype.type(1)
-    else:
-        neighbour = np.nextafter(nodata, dtype.type(np.inf if upward else -np.inf))
-    stored[stored == nodata] = neighbour
+        stored[stored == nodata] = nodata + dtype.type(1) if upward else nodata - dtype.type(1)
+        return stored
+    step = dtype.type(2 * float_nodata_tolerance(float(nodata), dtype))
+    beyond = np.nextafter(
+        nodata + step if upward else nodata - step, dtype.type(np.inf if upward else -np.inf)
+    )
+    stored[is_float_nodata(stored, float(nodata), dtype)] = beyond
     return stored
 
 

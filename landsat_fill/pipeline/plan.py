@@ -264,6 +264,8 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
         return (asked or filled_folder(one.root)) / source.parent.relative_to(one.root) / name
     if asked is not None:
         return asked / name
+    if one.container is not None:
+        return one.container.parent / name
     if not _is_local(one):
         return Path(name)
     return (source.parent if source.name else source.resolve().parent) / name

@@ -12,6 +12,7 @@ from landsat_fill.errors import InputError
 from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_period
 from landsat_fill.gaps.residual_stripes import find_faint_stripes
 from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes, stripe_windows
+from landsat_fill.gaps.turned import STEEP_DEG, BitImage, turned_footprint
 from landsat_fill.pipeline.strips import read_blocks, strip_rows
 from landsat_fill.scene import SCAN_PERIOD_M, Scene
 
@@ -42,6 +43,7 @@ class SampleWindows:
     def __init__(self, scene: Scene) -> None:
         height, width = scene.grid.height, scene.grid.width
         self._windows = stripe_windows(height, width)
+        self.corners = [(window.row, window.col) for window in self._windows]
         self._fill_value = fill_value(scene)
         self.missing = [np.zeros((window.height, window.width), dtype=bool) for window in self._windows]
         chosen = np.unique(np.linspace(0, len(self._windows) - 1, FAINT_WINDOWS).round().astype(int))
@@ -96,6 +98,8 @@ NOMINAL_PERIOD_PX = 33
 """One scan period in pixels where the pixel size isn't known: that of a 30 m band."""
 PERIOD_RANGE_PX = (8, 200)
 """Scan periods that are believed: pixels of 5 to 120 m."""
+PERIOD_TOLERANCE = 1.3
+"""Factor by which the period of steep stripes may differ from a scan's: map projections stretch that much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ def survey_scene(
     """
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)
-    survey = FootprintSurvey(len(scene.bands), height, width, reach_for_period(period_px), threads)
+    reach_px = reach_for_period(period_px)
+    survey = FootprintSurvey(len(scene.bands), height, width, reach_px, threads)
     samples = SampleWindows(scene)
     with read_blocks(reader, height, width, strip_rows(scene, STRIP_PX), survey.halo_px) as blocks:
         for block in blocks:
@@ -153,12 +158,31 @@ def survey_scene(
                 f"expected observed pixels in {band.name}, but it has no usable pixels",
                 hint="check that the file is complete, or leave the band out with --bands",
             )
-    return Survey(
-        footprint,
-        period_px,
-        estimate_stripes(samples.missing),
-        has_faint_stripes=samples.show_faint_stripes(),
-    )
+    geometry = estimate_stripes(samples.missing, samples.corners, reach_px)
+    if geometry is not None and _is_to_be_turned(scene, geometry):
+        observed = _observed(reader, scene)
+        footprint = turned_footprint(observed, footprint.observed_px, geometry.tilt_deg, reach_px, threads)
+    return Survey(footprint, period_px, geometry, has_faint_stripes=samples.show_faint_stripes())
+
+
+def _is_to_be_turned(scene: Scene, geometry: StripeGeometry) -> bool:
+    """Return whether the stripes are too steep for columns to cross them, and as far apart as scans are."""
+    if abs(geometry.tilt_deg) <= STEEP_DEG:
+        return False
+    pixel_m = scene.grid.pixel_size_m
+    ratio = 1.0 if pixel_m is None else geometry.period_across_px * pixel_m / SCAN_PERIOD_M
+    return 1 / PERIOD_TOLERANCE <= ratio <= PERIOD_TOLERANCE
+
+
+def _observed(reader: SceneReader, scene: Scene) -> list[BitImage]:
+    """Return the observed pixels of each band of a scene."""
+    height, width = scene.grid.height, scene.grid.width
+    images = [BitImage(height, width) for _ in scene.bands]
+    with read_blocks(reader, height, width, strip_rows(scene, STRIP_PX), halo_px=0) as blocks:
+        for block in blocks:
+            for image, observed in zip(images, block.observed, strict=True):
+                image.write(block.strip.row, observed)
+    return images
 
 
 def scan_period_px(scene: Scene) -> int:

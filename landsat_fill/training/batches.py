@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from landsat_fill.errors import LandsatFillError
+from landsat_fill.methods.splines import first_fill
+from landsat_fill.networks.normalisation import standardise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,11 +34,11 @@ class Batch(NamedTuple):
     """Samples of one size and band count, stacked: `(tile, band, row, col)` each but for `scale`.
 
     Attributes:
-        values: What was observed, in stored numbers less a constant a band; 0 where nothing was.
+        values: What was observed, standardised by the usable pixels; 0 where nothing was.
         usable: What the network may see.
         hidden: What was observed, and is hidden from the network.
-        scale: `(tile, band)`: the error that a plain interpolation makes there, in stored numbers.
-        filled: The values with all but the usable pixels filled classically, or None where nobody asked.
+        scale: `(tile, band)`: the error that a plain interpolation makes there, in the unit of the values.
+        filled: The values with all but the usable pixels filled by `first_fill`, or None where nobody asked.
     """
 
     values: Tensor
@@ -50,44 +52,40 @@ class Batch(NamedTuple):
         return Batch(*(None if t is None else t.to(device, non_blocking=True) for t in self))  # type: ignore[arg-type]
 
 
-def stack(samples: Sequence[Sample], *, filled: bool) -> Batch:
-    """Return samples as a batch.
+def make_batch(
+    values: NDArray[np.floating],
+    usable: NDArray[np.bool_],
+    hidden: NDArray[np.bool_],
+    scale: NDArray[np.floating],
+    *,
+    filled: bool,
+) -> Batch:
+    """Return tiles as a batch, standardised and first filled as they are when a scene is filled.
 
     Args:
-        samples: At least one, all of one shape.
-        filled: Whether to fill them classically too.
+        values: `(tile, band, row, col)`, in any unit.
+        usable: What the network may see.
+        hidden: What is known and hidden from it.
+        scale: `(tile, band)`: the error that a plain interpolation makes, in the unit of the values.
+        filled: Whether to fill them first.
     """
-    usable = np.stack([sample.usable for sample in samples])
-    hidden = np.stack([sample.hidden for sample in samples])
-    values = np.stack([sample.values for sample in samples]).astype(np.float32, copy=False)
-    values = np.where(usable | hidden, values, np.float32(0))
-    scale = np.stack([sample.scale for sample in samples]).astype(np.float32, copy=False)
-    surface = torch.from_numpy(classical_fill(values, usable)) if filled else None
+    standardised = standardise(values.astype(np.float32, copy=False), usable, known=usable | hidden)
+    shown = np.where(usable, standardised.values, np.float32(0))
+    surface = torch.from_numpy(first_fill(shown, usable)) if filled else None
     return Batch(
-        torch.from_numpy(values),
-        torch.from_numpy(usable),
-        torch.from_numpy(hidden),
-        torch.from_numpy(scale),
+        torch.from_numpy(standardised.values),
+        torch.from_numpy(np.ascontiguousarray(usable)),
+        torch.from_numpy(np.ascontiguousarray(hidden)),
+        torch.from_numpy((scale / standardised.scale).astype(np.float32)),
         surface,
     )
 
 
-def classical_fill(values: NDArray[np.float32], usable: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the values with all but the usable pixels on a surface through them; a band without any is 0.
-
-    Args:
-        values: `(tile, band, row, col)`.
-        usable: Where the values are evidence.
-    """
-    from landsat_fill.methods.band_unet import first_surface
-
-    surface = np.zeros_like(values)
-    for at in np.ndindex(values.shape[:2]):
-        seen = usable[at]
-        if seen.any():
-            shown = np.where(seen, values[at], np.float32(0))
-            surface[at] = first_surface(shown, ~seen, seen)
-    return surface
+def stack(samples: Sequence[Sample], *, filled: bool) -> Batch:
+    """Return samples, all of one shape, as a batch; see `make_batch`."""
+    of = zip(*((one.values, one.usable, one.hidden, one.scale) for one in samples), strict=True)
+    values, usable, hidden, scale = (np.stack(each) for each in of)
+    return make_batch(values, usable, hidden, scale, filled=filled)
 
 
 class StepBatches(Dataset["Batch | LandsatFillError"]):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from landsat_fill.errors import UsageError
-from landsat_fill.networks.normalisation import FLAT_SPREAD, local_statistics
+from landsat_fill.networks.normalisation import Normalised, normalise
 from landsat_fill.training import losses
 from landsat_fill.training.losses import patterns
 
@@ -32,72 +32,50 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor]
 
 
-class Normalised(NamedTuple):
+class Given(NamedTuple):
     """A batch in the units of its surroundings, `(tile, band, row, col)` each.
 
     Attributes:
-        signal: What the network is given.
-        observed: 1 where that is an observation.
-        target: The truth, 0 where it isn't known.
+        normalised: What the network is given, and what brings its answer back.
+        target: The truth as a signal, 0 where it isn't known.
         shown: 1 where the truth is known and shown.
-        hidden: 1 where it is known and hidden.
-        mean: What to add to come back to stored numbers, after multiplying by the spread.
-        spread: The unit; 0 where the surroundings are flat, and nothing can be learned.
+        hidden: 1 where it is known and hidden. Where the surroundings are flat, nothing can be learned: both
+            are 0.
     """
 
-    signal: Tensor
-    observed: Tensor
+    normalised: Normalised
     target: Tensor
     shown: Tensor
     hidden: Tensor
-    mean: Tensor
-    spread: Tensor
 
-    def stored(self, mean: Tensor) -> Tensor:
-        """Return a prediction in stored numbers."""
-        return self.mean + self.spread * mean
+    @property
+    def signal(self) -> Tensor:
+        """What the network is given."""
+        return self.normalised.signal
 
 
-def normalised(batch: Batch) -> Normalised:
+def given_of(batch: Batch) -> Given:
     """Return a batch as a network takes it, the same as when a scene is filled."""
     usable = batch.usable.to(batch.values.dtype)
-    shown = batch.values * usable
-    mean, spread = local_statistics(shown, usable)
-    spread = spread.where(spread > FLAT_SPREAD * _std(shown, usable), 0)
-    rough = spread > 0
-    unit = spread.where(rough, 1)
-
-    def in_units(values: Tensor) -> Tensor:
-        return ((values - mean) / unit).where(rough, 0)
-
-    signal = in_units(batch.values) * usable if batch.filled is None else in_units(batch.filled)
-    known = batch.usable | batch.hidden
-    target = in_units(batch.values).clamp(-LARGEST_TARGET, LARGEST_TARGET)
-    return Normalised(
-        signal=signal.contiguous(memory_format=torch.channels_last),
-        observed=usable,
-        target=target.where(known, 0),
+    shown = batch.values * usable if batch.filled is None else batch.filled
+    normalised = normalise(shown, usable, first_filled=batch.filled is not None)
+    target = normalised.in_units(batch.values).clamp(-LARGEST_TARGET, LARGEST_TARGET)
+    rough = normalised.is_rough
+    return Given(
+        normalised,
+        target=target.where(batch.usable | batch.hidden, 0),
         shown=usable * rough,
         hidden=(batch.hidden & rough).to(usable.dtype),
-        mean=mean,
-        spread=spread,
     )
 
 
-def _std(values: Tensor, pixels: Tensor) -> Tensor:
-    """Return the standard deviation of some pixels, `(tile, band, 1, 1)`; the values are 0 elsewhere."""
-    count = pixels.sum((-2, -1), keepdim=True).clamp_min(1)
-    mean = values.sum((-2, -1), keepdim=True) / count
-    return ((values - mean).square() * pixels).sum((-2, -1), keepdim=True).div(count).sqrt()
-
-
 def predict(
-    network: Callable[..., Prediction], given: Normalised, noise: Tensor | None, precision: torch.dtype
+    network: Callable[..., Prediction], given: Given, noise: Tensor | None, precision: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
     """Return the mean and the standard deviation that a network predicts, in single precision."""
     device = given.signal.device.type
     with torch.autocast(device, precision, enabled=precision != torch.float32):
-        mean, std = network(given.signal, given.observed, noise)
+        mean, std = network(given.signal, given.normalised.observed, noise)
     return mean.float(), None if std is None else std.float()
 
 
@@ -123,7 +101,7 @@ class Objective:
             batch: Samples, on the network's device.
             generator: Draws a latent model's noise, on that device too.
         """
-        given = normalised(batch)
+        given = given_of(batch)
         noise = self.noise(given.signal, self.settings.samples, generator)
         mean, std = predict(network, given, noise, self.precision)
         parts = _KINDS[self.settings.kind](self.settings, batch, given, mean, std)
@@ -144,7 +122,7 @@ class Objective:
 
 
 def _likelihood(
-    settings: ObjectiveSettings, _batch: Batch, given: Normalised, mean: Tensor, std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the negative log-likelihood of the whole image: what is shown teaches continuity.
 
@@ -170,7 +148,7 @@ def _likelihood(
 
 
 def _draws(
-    settings: ObjectiveSettings, _batch: Batch, given: Normalised, mean: Tensor, std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the CRPS of what samples show: of pixels, and of what they are together.
 
@@ -203,7 +181,7 @@ def _draws(
 
 
 def _distance(
-    settings: ObjectiveSettings, _batch: Batch, given: Normalised, mean: Tensor, _std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, _std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the weighted mean error of all pixels: hidden ones weigh more."""
     error = losses.pixel_distance(settings.distance, mean, given.target)
@@ -213,13 +191,13 @@ def _distance(
     return {"distance": (error * weight).sum() / weight.sum().clamp_min(1e-6)}
 
 
-def _weight(settings: ObjectiveSettings, given: Normalised) -> Tensor:
+def _weight(settings: ObjectiveSettings, given: Given) -> Tensor:
     """Return what each pixel weighs; 0 where the truth isn't known."""
     return settings.observed_weight * given.shown + settings.hidden_weight * given.hidden
 
 
 def _partial_convolution(
-    settings: ObjectiveSettings, _batch: Batch, given: Normalised, mean: Tensor, _std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, _std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the loss of partial convolutions, without the perceptual and style terms of a pre-trained VGG.
 
@@ -236,7 +214,7 @@ def _partial_convolution(
 
 
 def _residual(
-    settings: ObjectiveSettings, batch: Batch, given: Normalised, mean: Tensor, std: Tensor | None
+    settings: ObjectiveSettings, batch: Batch, given: Given, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the squared error of hidden pixels in units of what interpolation makes there.
 
@@ -245,7 +223,7 @@ def _residual(
     hidden = batch.hidden.to(mean.dtype)
     unit = _error_unit(batch, hidden)
     hidden = hidden * (unit > 0)
-    error = (given.stored(mean) - batch.values) / unit.where(unit > 0, 1)
+    error = (given.normalised.restored(mean) - batch.values) / unit.where(unit > 0, 1)
     parts = {"error": losses.mean_over_bands(error.square(), hidden)}
     if settings.step_weight:
         truth = batch.values / unit.where(unit > 0, 1)
@@ -274,9 +252,7 @@ def _error_unit(batch: Batch, hidden: Tensor) -> Tensor:
     return (scale * made).sqrt()
 
 
-_KINDS: dict[
-    str, Callable[[ObjectiveSettings, Batch, Normalised, Tensor, Tensor | None], dict[str, Tensor]]
-] = {
+_KINDS: dict[str, Callable[[ObjectiveSettings, Batch, Given, Tensor, Tensor | None], dict[str, Tensor]]] = {
     "likelihood": _likelihood,
     "draws": _draws,
     "distance": _distance,

@@ -9,8 +9,8 @@ import torch
 
 from landsat_fill.errors import LandsatFillError
 from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
-from landsat_fill.training.batches import Batch, classical_fill
-from landsat_fill.training.objective import normalised, predict
+from landsat_fill.training.batches import Batch, make_batch
+from landsat_fill.training.objective import given_of, predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,13 +84,13 @@ class ValidationSet:
         generator = torch.Generator(device)
         for batch, reference in self._batches:
             shown = (batch if self._filled else batch._replace(filled=None)).on(device)
-            given = normalised(shown)
+            given = given_of(shown)
             noise = objective.noise(given.signal, _LATENT_PAIRS, generator.manual_seed(_SEED))
             noise = None if noise is None else torch.cat([noise, -noise])  # as in use
             with torch.inference_mode():
                 mean, std = predict(network, given, noise, objective.precision)
             mean, std = _mixture(mean, std)
-            error = given.stored(mean) - shown.values
+            error = given.normalised.restored(mean) - shown.values
             ratios.append(_rms(error.cpu(), batch.hidden) / reference)
             if std is not None:
                 off = (mean - given.target).abs() / std
@@ -130,16 +130,14 @@ def _hidden_under_stripes(
     usable, hidden = observed & ~lost, observed & lost
     if not (usable.any((2, 3)).all() and hidden.any((2, 3)).all()):
         return None
-    tiles = np.broadcast_to(np.where(observed, values, np.float32(0)), lost.shape).copy()
-    surface = classical_fill(tiles, usable)
-    batch = Batch(
-        torch.from_numpy(tiles),
-        torch.from_numpy(usable),
-        torch.from_numpy(hidden),
-        torch.from_numpy(np.broadcast_to(scale, lost.shape[:2]).copy()),
-        torch.from_numpy(surface),
+    batch = make_batch(
+        np.broadcast_to(values, lost.shape),
+        usable,
+        hidden,
+        np.broadcast_to(scale, lost.shape[:2]),
+        filled=True,
     )
-    reference = _rms(torch.from_numpy(surface - tiles), batch.hidden)
+    reference = _rms(batch.filled - batch.values, batch.hidden)  # type: ignore[operator]  # it was asked for
     if not reference.any(1).all():
         return None
     # A flat band can't be done better or worse.

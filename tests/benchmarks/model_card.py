@@ -26,50 +26,50 @@ PIXELS = (
 )
 
 SHARED_LIMITS = (
-    "One acquisition is all it sees: what lies wholly inside a gap can't be known, and is guessed. Pixels "
-    "are worked in cells that are counted from the scene's corner, so a crop that begins elsewhere than at a "
-    "multiple of 8 px is filled a little differently (`check_shift.py`). "
-    "Trained on stripes up to 15 px wide and holes up to 20 px, at pixels of 25 to 30 m of TM, ETM+ and "
-    "OLI; wider gaps, such as those of the panchromatic band, and other sensors are beyond what it has "
-    "seen."
+    "It sees one date only: what lies wholly inside a gap can't be known. It works in cells that are "
+    "counted from the scene's corner, so a crop that begins elsewhere than at a multiple of 8 px is filled "
+    "a little differently (`check_shift.py`). It was trained on stripes up to 15 px wide and holes up to "
+    "20 px, at pixels of 25 to 30 m, on reflective bands of TM, ETM+ and OLI. It has never seen wider "
+    "gaps, such as those of the panchromatic band, or other sensors."
 )
 
 SLOT_LIMITS = (
-    "Works six bands at once, each in a place of its own, so another order of bands gives another fill; the "
-    "sensor's, blue to short-wave infrared, which half of its training had, is the safest. More bands are "
-    "worked in groups of six that don't know of each other."
+    "It works on six bands at once, each in a place of its own, so another order of the bands gives "
+    "another fill. The sensor's order, blue to short-wave infrared, is the safest: half of the training "
+    "had it. More bands are worked on in groups of six, and one group doesn't see another."
 )
 
 LIMITS = {
     "band-unet": (
-        "Corrects a spline in tension, so its fill is the spline's where it has nothing to add. Its "
-        "standard deviation is that of each pixel alone: it says nothing of how the errors of neighbours "
-        "hang together, and there are no draws."
+        "It corrects a spline in tension, so its fill is the spline's where it has nothing to add. Its "
+        "standard deviation is that of each pixel alone and doesn't say how errors of neighbours go "
+        "together. It gives no realizations."
     ),
     "convcnp": (
-        f"{SLOT_LIMITS} A Gaussian for each pixel alone: there are no draws, and the mean is smooth where "
-        "the network is unsure. Without the batch normalisation that the source has for images. Trained for "
-        "far fewer passes over the data than the talk's 400 epochs."
+        f"{SLOT_LIMITS} It predicts a normal distribution for each pixel alone: there are no realizations, "
+        "and the mean is smooth where the network is unsure. It lacks the batch normalisation that the "
+        "source has for images. It was trained for far fewer passes over the data than the 400 epochs of "
+        "Pondaven et al. 2022."
     ),
     "convlnp": (
-        f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill "
-        "depends a little on where the tiles lie. Draws are of the samples' means, which differ as much as "
-        "they are off (`check_draws.py`); how bands of a draw go together is taken from the scene, since a "
-        "sample mixes them much alike in every scene, so a draw takes as many samples as there are bands. "
-        "What the samples leave of the uncertainty is in a deviation for each pixel, unlike the source's "
-        "one for a tile. All but the encoder runs once a sample. Half as wide as the source's 128 channels, "
-        "without its batch normalisation; trained for far fewer passes over the data than the talk's 200 "
-        "epochs, and with fewer samples."
+        f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill depends "
+        "a little on where the tiles lie. Realizations are means of samples; they differ about as much as "
+        "they are off (`check_draws.py`). How the bands of a realization go together is taken from the "
+        "scene, so a realization takes as many samples as there are bands. The uncertainty that samples "
+        "leave is a standard deviation for each pixel; the source has one for a tile. Everything but the "
+        "encoder runs once for each sample. It is half as wide as the source's 128 channels, lacks its "
+        "batch normalisation, and was trained for far fewer passes over the data than the 200 epochs of "
+        "Pondaven et al. 2022, with fewer samples."
     ),
     "partialconv": (
-        f"{SLOT_LIMITS} No standard deviation. Shallower and narrower than the source's, without batch "
-        "normalisation, and trained without its perceptual and style losses, which need another network, "
-        "trained on photographs."
+        f"{SLOT_LIMITS} It gives no standard deviation. It is shallower and narrower than the source's, has "
+        "no batch normalisation, and was trained without the perceptual and style losses, which need "
+        "another network that was trained on photographs."
     ),
     "unet": (
-        f"{SLOT_LIMITS} No standard deviation. Shallower and narrower than the source's. It predicts levels "
-        "and no correction of an interpolation, so nothing holds it near one where a scene is unlike those "
-        "it was trained on."
+        f"{SLOT_LIMITS} It gives no standard deviation. It is shallower and narrower than the source's. It "
+        "predicts levels, not corrections of an interpolation, so nothing keeps it near one where a scene "
+        "is unlike those it was trained on."
     ),
 }
 """What to know before relying on a network, by hand; figures stand in the scores."""
@@ -140,7 +140,7 @@ def _facts(file: WeightsFile) -> Iterator[tuple[str, str]]:
     yield "settings", settings
     yield "bands", file.facts["bands"]
     if "std_factor" in file.facts:
-        factor = f"multiplied by {file.std_factor:.3f}, so that 90 % intervals hold 90 % of validation"
+        factor = f"multiplied by {file.std_factor:.3f}, so that 90 % intervals hold 90 % of the validation"
         yield "standard deviation", factor
     yield "licence", file.facts["licence"]
 

@@ -126,8 +126,9 @@ def sources_of(names: Sequence[str], index: Path) -> tuple[Source, ...]:
 
 
 def portable(path: str) -> str:
-    """Return a path relative to the checkout, whose own place is of no interest to others."""
-    return os.path.relpath(path, CHECKOUT) if Path(path).is_absolute() else path
+    """Return a path relative to the checkout, with `real` for the folder of real scenes."""
+    relative = os.path.relpath(path, CHECKOUT) if Path(path).is_absolute() else path
+    return relative.replace("../shared/data", "real")
 
 
 def _command(settings: TrainingSettings, folder: Path) -> list[str]:

@@ -11,21 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import rasterio
-from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
+from making import write_geotiff, write_scene
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import Affine
 from typer.testing import CliRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from making import Made
     from numpy.typing import NDArray
-
-UTM = CRS.from_epsg(32637)
-NORTH_UP = Affine(30.0, 0.0, 500000.0, 0.0, -30.0, 1200000.0)
-STRIPE_PERIOD_PX, STRIPE_WIDTH_PX, STRIPE_SLOPE = 33, 6, 0.17
 
 
 @dataclass(frozen=True)
@@ -44,19 +39,6 @@ class Ended:
     def err_in_a_line(self) -> str:
         """Standard error without the box that Typer draws, which breaks lines."""
         return " ".join(self.err.replace("│", " ").split())
-
-
-@dataclass(frozen=True)
-class Made:
-    """A scene with gaps: its file, and `(band, row, col)` what it was before and where it was lost."""
-
-    path: Path
-    clean: NDArray[np.generic]
-    missing: NDArray[np.bool_]
-
-    @property
-    def observed(self) -> NDArray[np.bool_]:
-        return ~self.missing
 
 
 @pytest.fixture
@@ -97,10 +79,10 @@ def fill_in_both_units(
     def fill(made: Made, *options: object) -> tuple[NDArray[np.generic], NDArray[np.floating]]:
         reflectance = made.path.with_name("reflectance.tif")
         with opened(made.path) as dataset:
-            profile, stored = dataset.profile, dataset.read()
-        profile.update(dtype="float32", nodata=np.nan)
-        with rasterio.open(reflectance, "w", **profile) as dataset:
-            dataset.write(np.where(made.missing, np.float32(np.nan), stored * gain + offset))
+            stored = dataset.read()
+        write_geotiff(
+            reflectance, np.where(made.missing, np.float32(np.nan), stored * gain + offset), nodata=np.nan
+        )
         assert run(made.path, reflectance, *options).code == 0
         found = opened(reflectance.with_name("reflectance_filled.tif")).read()
         assert found.dtype == np.float32
@@ -111,92 +93,12 @@ def fill_in_both_units(
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Made]:
-    """Return a function that writes a scene with SLC-off stripes; see `make_scene`."""
+    """Return a function that writes a scene with SLC-off stripes; see `making.write_scene`."""
 
     def make_here(name: str = "scene.tif", **options: object) -> Made:
-        return make_scene(tmp_path / name, **options)
+        return write_scene(tmp_path / name, **options)
 
     return make_here
-
-
-def make_scene(
-    path: Path,
-    *,
-    count: int = 3,
-    height: int = 80,
-    width: int = 100,
-    dtype: str = "uint8",
-    told_by: str = "tag",
-    nodata: float | None = None,
-    describe: Callable[[rasterio.io.DatasetWriter], None] | None = None,
-    georeferenced: bool = True,
-    gaps: bool = True,
-    **options: object,
-) -> Made:
-    """Write a scene and return it.
-
-    Args:
-        path: Its file.
-        count: Bands, alpha not counted.
-        height: Rows.
-        width: Columns.
-        dtype: Data type.
-        told_by: What says that pixels are missing: `tag`, `mask`, `alpha`, `nan`, or `name` (a number only).
-        nodata: The number at missing pixels.
-        describe: Called with the open dataset, to write metadata.
-        georeferenced: Whether it has CRS and transform.
-        gaps: Whether it has stripes at all.
-        options: Creation options of rasterio.
-    """
-    clean = painted(count, height, width, dtype)
-    missing = stripes(count, height, width, alike=told_by in ("mask", "alpha"))
-    missing &= gaps
-    if nodata is None:
-        nodata = {"nan": float("nan")}.get(told_by, 0)
-    stored = clean.copy()
-    stored[missing] = nodata
-    most = 1 if clean.dtype.kind == "f" else np.iinfo(dtype).max
-    if told_by == "tag":
-        options["nodata"] = nodata
-    if georeferenced:
-        options = {"crs": UTM, "transform": NORTH_UP, **options}
-    shape = {"count": count + (told_by == "alpha"), "height": height, "width": width}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, "w", driver="GTiff", dtype=dtype, **shape, **options) as dataset:
-            if told_by == "alpha":
-                dataset.colorinterp = [
-                    ColorInterp.gray,
-                    *[ColorInterp.undefined] * (count - 1),
-                    ColorInterp.alpha,
-                ]
-            if describe is not None:
-                describe(dataset)
-            dataset.write(stored, list(range(1, count + 1)))
-            if told_by == "alpha":
-                dataset.write(np.where(missing[0], 0, most).astype(dtype), count + 1)
-            if told_by == "mask":
-                dataset.write_mask(~missing[0])
-    return Made(path, clean, missing)
-
-
-def painted(count: int, height: int, width: int, dtype: str) -> NDArray[np.generic]:
-    """Return a smooth landscape without zeros, in the range that scenes of the data type have."""
-    row, col = np.mgrid[0:height, 0:width]
-    planes = [0.5 + 0.3 * np.sin(row / (9 + band % 7)) * np.cos(col / 11 + band % 5) for band in range(count)]
-    noise = np.random.default_rng(3).normal(0, 0.01, (count, height, width))
-    low, high = {"uint8": (20, 220), "uint16": (7000, 30000), "int16": (-300, 9000)}.get(dtype, (0.01, 0.6))
-    return (low + (high - low) * (np.stack(planes) + noise)).astype(dtype)
-
-
-def stripes(count: int, height: int, width: int, *, alike: bool) -> NDArray[np.bool_]:
-    """Return SLC-off stripes, each band's a row below the other's unless `alike`."""
-    row, col = np.mgrid[0:height, 0:width]
-    shifts = [0 if alike else band % 3 for band in range(count)]
-    return np.stack(
-        [(row + STRIPE_SLOPE * col - shift) % STRIPE_PERIOD_PX < STRIPE_WIDTH_PX for shift in shifts]
-    )
 
 
 @pytest.fixture

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 
 import pytest
 
-from landsat_fill.cli.evaluate import labels_of, methods_of
+from landsat_fill.cli.evaluate import EPILOG, OPTIONS_EXAMPLE, labels_of, methods_of
 from landsat_fill.errors import UsageError
 from landsat_fill.evaluation import method_label
+from landsat_fill.methods.registry import BEST_METHOD
 
 FAST = ("-m", "nearest", "--width", "6")
 
@@ -67,6 +70,16 @@ class TestMethodLists:
         ]
         with pytest.raises(UsageError, match="--show"):
             labels_of("harmonic", methods)
+
+    def test_auto_is_shown_under_the_name_of_the_method_it_means(self):
+        methods, _ = methods_of(["auto"])
+        assert labels_of("auto", methods) == [BEST_METHOD]
+
+    def test_every_advertised_example_can_be_typed(self):
+        lists = re.findall(r"-m (\S+)", EPILOG + OPTIONS_EXAMPLE)
+        assert len(lists) >= 4
+        for text in lists:
+            assert methods_of([re.sub(r":weights=[^,]*", "", text)])[0]
 
 
 def test_markdown_quotes_the_command(clean, run, tmp_path):
@@ -154,3 +167,27 @@ def test_a_preset_writes_its_page_and_refuses_other_gaps(clean, run, tmp_path):
     ended = run(*arguments, "--width", "4")
     assert ended.code == 2
     assert "expected --preset without --width" in ended.err_in_a_line
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused_before_scoring(clean, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("landsat_fill.evaluation.evaluate", None)
+    ended = run("evaluate", clean(), *FAST, "--figure", tmp_path / "scores.docx")
+    assert ended.code == 2
+    assert "expected a figure to end in" in ended.err_in_a_line
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    ended = run("evaluate", clean(), *FAST, "--figure", tmp_path / "scores.png")
+    assert ended.code == 1
+    assert "matplotlib" in ended.err_in_a_line
+
+
+def test_progress_is_told_without_a_terminal(clean, run):
+    ended = run("evaluate", clean(), *FAST, "--threads", "1")
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  +\d+ %", ended.err, re.MULTILINE)
+    assert "\r" not in ended.err
+
+
+def test_seeds_that_change_nothing_are_told(clean, make, run):
+    gaps = make("slc_off.tif").path
+    ended = run("evaluate", clean(), "-m", "nearest", "--gaps-from", gaps, "--seeds", "2")
+    assert ended.code == 0, ended.err
+    assert "fit in one place only" in ended.err_in_a_line

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
+from making import write_geotiff
 
 PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
 
@@ -224,7 +225,7 @@ def test_an_unknown_method(make, run, tmp_path):
     made = make()
     ended = run(made.path, "-m", "inverse-distanse")
     assert ended.code == 2
-    assert "did you mean 'inverse-distance'?" in ended.err
+    assert "Did you mean 'inverse-distance'?" in ended.err
     assert "`landsat-fill methods` lists them" in ended.err
     assert files(tmp_path) == ["scene.tif"]
 
@@ -232,9 +233,9 @@ def test_an_unknown_method(make, run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--holes", "narow"], "did you mean 'narrow'?"),
-        (["--fill-layer", "band"], "did you mean 'bands'?"),
-        (["--distrust", "clouds"], "did you mean 'cloud'?"),
+        (["--holes", "narow"], "Did you mean 'narrow'?"),
+        (["--fill-layer", "band"], "Did you mean 'bands'?"),
+        (["--distrust", "clouds"], "Did you mean 'cloud'?"),
         (["--largest-gap", "0"], "--largest-gap"),
         (["--jobs", "0"], "--jobs"),
         (["-m", "tension-spline", "--device", "cuda"], "expected a device that tension-spline runs on (cpu)"),
@@ -296,8 +297,7 @@ def test_a_gap_file_of_another_scene(samples, run, tmp_path, profile, said):
     gap_file = product / "gap_mask" / f"{PRODUCT}_GM_B3.TIF"
     with rasterio.open(gap_file) as dataset:
         changed = dataset.profile | profile
-    with rasterio.open(gap_file, "w", **changed) as dataset:
-        dataset.write(np.ones((1, changed["height"], changed["width"]), np.uint8))
+    write_geotiff(gap_file, np.ones((1, changed["height"], changed["width"]), np.uint8), **changed)
     ended = run(product)
     assert ended.code == 1
     assert "the gap_mask of band B3" in ended.out

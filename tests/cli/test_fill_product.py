@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
-import zipfile
 
 import numpy as np
 import pytest
 import rasterio
+from making import packed
 
 PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
 BANDS = ("B1", "B2", "B3", "B4", "B5", "B6_VCID_1", "B6_VCID_2", "B7", "B8")
-
-
-def packed(folder, archive):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if archive.suffix == ".zip":
-        with zipfile.ZipFile(archive, "w") as file:
-            for path in files:
-                file.write(path, path.relative_to(folder))
-    else:
-        with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as file:
-            for path in files:
-                file.add(path, path.relative_to(folder))
-    return archive
 
 
 @pytest.fixture

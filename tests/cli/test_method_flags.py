@@ -7,7 +7,7 @@ import json
 import pytest
 
 from landsat_fill.cli.method_flags import asked_method, rewritten
-from landsat_fill.methods import MethodOption
+from landsat_fill.methods import Option
 
 
 def options_in(path):
@@ -44,10 +44,13 @@ def test_names_with_hyphens(make, run):
     [
         (["-m", "inverse-distance", "--smothing", "0"], "Did you mean --smoothing?"),
         (["-m", "nearest", "--smoothing", "0"], "add -m inverse-distance"),
-        (["-m", "inverse-distance", "-O", "smothing=0"], "did you mean 'smoothing'?"),
-        (["-m", "nearest", "-O", "smoothing=0"], "its options: none"),
-        (["-m", "inverse-distance", "--smoothing", "99"], "to be 0 to 8, but got 99"),
-        (["-m", "inverse-distance", "--smoothing", "much"], "to be int, but got 'much'"),
+        (["-m", "inverse-distance", "-O", "smothing=0"], "Did you mean 'smoothing'?"),
+        (["-m", "nearest", "-O", "smoothing=0"], "There are: none."),
+        (["-m", "inverse-distance", "--smoothing", "99"], "to be a whole number from 0 to 8, but got 99"),
+        (
+            ["-m", "inverse-distance", "--smoothing", "much"],
+            "to be a whole number from 0 to 8",
+        ),
         (["-m", "inverse-distance", "--smoothing"], "--smoothing"),
     ],
 )
@@ -69,11 +72,11 @@ def test_an_unknown_method_is_named_before_its_options(make, run):
     ended = run(make(count=1).path, "-m", "inverse-distanse", "--smoothing", "0")
     assert ended.code == 2
     assert "'inverse-distanse'" in ended.err_in_a_line
-    assert "did you mean 'inverse-distance'?" in ended.err_in_a_line
+    assert "Did you mean 'inverse-distance'?" in ended.err_in_a_line
 
 
 def method_options(**kinds):
-    return {f"--{name}": MethodOption(name, kind, None, {}) for name, kind in kinds.items()}
+    return {f"--{name}": Option(name, kind, None) for name, kind in kinds.items()}
 
 
 @pytest.mark.parametrize(

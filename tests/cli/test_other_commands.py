@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
+from making import write_geotiff
 
 PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
 
@@ -210,7 +210,7 @@ class TestMethods:
     def test_an_unknown_one(self, run):
         ended = run("methods", "harmonics")
         assert ended.code == 2
-        assert "did you mean 'harmonic'?" in ended.err
+        assert "Did you mean 'harmonic'?" in ended.err
 
     def test_as_json(self, run):
         listed = json.loads(run("methods", "--json").out)
@@ -231,11 +231,12 @@ class TestEvaluate:
         with rasterio.open(samples / "clean.tif") as dataset:
             window = rasterio.windows.Window(200, 150, 192, 192)
             cut = dataset.read([1, 2, 3, 4], window=window)
-            profile = dataset.profile | {"height": 192, "width": 192, "count": 4, "photometric": "MINISBLACK"}
-            left, top = dataset.bounds.left + 30 * 200, dataset.bounds.top - 30 * 150
-            profile |= {"transform": Affine(30, 0, left, 0, -30, top)}
-        with rasterio.open(folder / "clean.tif", "w", **profile) as dataset:
-            dataset.write(cut)
+            where = {
+                "crs": dataset.crs,
+                "transform": dataset.window_transform(window),
+                "nodata": dataset.nodata,
+            }
+        write_geotiff(folder / "clean.tif", cut, photometric="MINISBLACK", **where)
         arguments = [folder / "clean.tif", "-m", "nearest,harmonic", "--width", "6"]
         arguments += ["--csv", folder / "rows.csv", "--json-file", folder / "all.json"]
         arguments += ["--figure", folder / "figure.png"]
@@ -263,7 +264,7 @@ class TestEvaluate:
     def test_an_unknown_method(self, samples, run):
         ended = run("evaluate", samples / "clean.tif", "-m", "harmonics")
         assert ended.code == 2
-        assert "did you mean 'harmonic'?" in ended.err
+        assert "Did you mean 'harmonic'?" in ended.err
 
     def test_a_bad_list_of_widths(self, samples, run):
         assert run("evaluate", samples / "clean.tif", "-m", "nearest", "--width", "4;8").code == 2

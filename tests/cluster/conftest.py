@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import rasterio
-from rasterio.crs import CRS
+from making import write_geotiff
 from rasterio.transform import Affine
 from typer.testing import CliRunner
 
@@ -121,15 +120,10 @@ def one_node_slurm() -> object:
 
 @pytest.fixture(scope="session")
 def running_slurm(one_node_slurm: object) -> Iterator[object]:
-    """Yield a running Slurm; where there can't be one, tests are passed over with the reason."""
-    if not sys.platform.startswith("linux"):
-        pytest.skip("Slurm's test cluster needs Linux")
+    """Yield a running Slurm, which only tests marked `slurm` need."""
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     try:
-        try:
-            running = one_node_slurm.start(folder, max_array_size=MAX_ARRAY_SIZE)
-        except one_node_slurm.NoSlurmError as error:
-            pytest.skip(str(error))
+        running = one_node_slurm.start(folder, max_array_size=MAX_ARRAY_SIZE)
         yield running
         running.stop()
     finally:
@@ -151,18 +145,7 @@ def _write_scene(path: Path, seed: int, side_px: int = 96) -> None:
     noise = np.random.default_rng(seed).normal(0, 4, (2, side_px, side_px))
     values = (120 + 60 * np.sin(row / 9 + seed) * np.cos(col / 11) + noise).clip(1, 255).astype(np.uint8)
     values[:, (row + col // 6) % 33 < 5] = 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint8",
-        "count": 2,
-        "height": side_px,
-        "width": side_px,
-        "nodata": 0,
-    }
-    where = {"crs": CRS.from_epsg(32637), "transform": Affine(30, 0, 5e5, 0, -30, 12e5 + 3000 * seed)}
-    with rasterio.open(path, "w", **profile, **where) as dataset:
-        dataset.write(values)
+    write_geotiff(path, values, nodata=0, transform=Affine(30, 0, 5e5, 0, -30, 12e5 + 3000 * seed))
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 As a script it starts one and prints the path of its slurm.conf, and stops it again:
 
+    python tests/cluster/one_node_slurm.py install
     export SLURM_CONF=$(python tests/cluster/one_node_slurm.py up /tmp/slurm)
     python tests/cluster/one_node_slurm.py down /tmp/slurm
 
-Debian and Ubuntu have the programs (slurmctld, slurmd, slurm-client, munge); root may install them here. No
-systemd, cgroups or accounting is needed, and nothing listens on another interface. Its graphics processors
-are pretended: links to /dev/null, which Slurm allots like real ones.
+Debian and Ubuntu have the programs (slurmctld, slurmd, slurm-client, munge). Only `install` installs
+them, as root. No systemd, cgroups or accounting is needed, and nothing listens on another interface. Its
+graphics processors are pretended: links to /dev/null, which Slurm allots like real ones.
 """
 
 from __future__ import annotations
@@ -118,13 +119,18 @@ class OneNodeSlurm:
             _end(self.folder / f"{name}.pid", name)
 
 
+def is_installed() -> bool:
+    """Return whether all of Slurm's programs that a cluster takes are here."""
+    return all(shutil.which(program, path=PATH) for program in PROGRAMS)
+
+
 def install() -> None:
     """Install Slurm where it isn't yet.
 
     Raises:
         NoSlurmError: If that can't be done.
     """
-    if all(shutil.which(program, path=PATH) for program in PROGRAMS):
+    if is_installed():
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise NoSlurmError("Slurm isn't installed, and installing it takes root and apt-get")
@@ -156,9 +162,12 @@ def start(
     """Return a cluster, started in a folder of its own, whose path must be short: a socket lies in it.
 
     Raises:
-        NoSlurmError: If it can't be installed, or doesn't come up.
+        NoSlurmError: If it isn't installed, or doesn't come up.
     """
-    install()
+    if not is_installed():
+        raise NoSlurmError(
+            "Slurm isn't installed; root installs it by `python tests/cluster/one_node_slurm.py install`"
+        )
     for name in ("munge", "controller", "daemon", "gpus"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
@@ -257,9 +266,15 @@ def _user() -> str:
 
 
 def main() -> None:
-    """Start or stop a cluster."""
+    """Install Slurm, or start or stop a cluster."""
+    if sys.argv[1:] == ["install"]:
+        try:
+            install()
+        except NoSlurmError as error:
+            sys.exit(str(error))
+        return
     if len(sys.argv) != 3 or sys.argv[1] not in ("up", "down"):
-        sys.exit("usage: one_node_slurm.py up|down FOLDER")
+        sys.exit("usage: one_node_slurm.py install | up FOLDER | down FOLDER")
     folder = Path(sys.argv[2]).absolute()
     if sys.argv[1] == "up":
         sys.stdout.write(f"{start(folder).folder / 'slurm.conf'}\n")

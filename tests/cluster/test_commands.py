@@ -74,9 +74,9 @@ def test_a_task_uses_all_its_graphics_processors_and_never_the_cores_instead(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("-m", "nearst"), 2, "did you mean 'nearest'"),
-        (("--partion", "gpu"), 2, "No such option: --partion"),
-        (("--shard", "1/2"), 2, "No such option: --shard"),
+        (("-m", "nearst"), 2, "Did you mean 'nearest'"),
+        (("--partion", "gpu"), 2, "but got --partion"),
+        (("--shard", "1/2"), 2, "but got --shard"),
         (("--time", "5"), 2, "as soon as it begins"),
         (("--time", "soon"), 2, "time limit"),
         (("--array-size", "2", "--scenes-per-task", "2"), 2, "but got both"),
@@ -120,7 +120,7 @@ def test_scenes_that_are_done_come_last_so_that_tasks_are_even(run, archive, tmp
     assert "#SBATCH --array=1-2" in text
     assert run(scenes, "-o", out, "-m", "nearest").code == 0
     assert (
-        "nothing to hand in: 4 scenes are done"
+        "nothing to submit: 4 scenes are done"
         in run("cluster", "submit", scenes, "-o", out, "-m", "nearest").out
     )
 
@@ -157,7 +157,8 @@ def test_an_overwriting_run_that_goes_on_redoes_nothing(run, archive, tmp_path):
     assert run(scenes, "-o", out, "-m", "nearest").code == 0
     from landsat_fill.cluster import Archive, RoundFacts, lines_of, manifest_text
     from landsat_fill.io import find_inputs
-    from landsat_fill.pipeline import OutputRequest, plan_jobs
+    from landsat_fill.pipeline.plan import plan_jobs
+    from landsat_fill.pipeline.request import OutputRequest
 
     one = Archive(out).next_round()
     jobs = plan_jobs(find_inputs([str(scenes)])[0], OutputRequest(target=out))

@@ -175,11 +175,11 @@ def test_what_was_cancelled_and_killed_is_handed_in_again(slurm, run, archive, t
     assert ended.code == 0, ended.err
     (again,), merge = jobs_of(out)
     assert "2 scenes in 1 task: job" in ended.out
-    assert "#SBATCH --time=20" in (out / "cluster" / "2" / "fill.sbatch").read_text()
+    assert Archive(out).rounds[-1].facts.options == {"time": "20"}
     slurm.wait_for_end(again, merge)
     assert all(row["state"] == "done" for row in states_of(run, out).values())
     assert set(slurm.states(merge).values()) == {"COMPLETED"}
-    assert "nothing to hand in" in run("cluster", "resubmit", out).out
+    assert "nothing to submit" in run("cluster", "resubmit", out).out
     assert not list(out.glob(".*"))
 
 

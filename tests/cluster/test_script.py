@@ -10,13 +10,14 @@ import pytest
 from landsat_fill.cluster import (
     ArraySettings,
     Part,
+    Round,
+    RoundFacts,
     array_script,
     merge_script,
     parts_of,
-    with_directives,
-    with_round,
 )
-from landsat_fill.cluster.script import seconds_of, throttle_of, with_merge_log
+from landsat_fill.cluster.script import seconds_of, throttle_of, with_arguments
+from landsat_fill.cluster.slurm import array_call
 from landsat_fill.errors import UsageError
 from landsat_fill.version import __version__
 
@@ -69,31 +70,43 @@ def test_bash_can_read_it(text):
 def test_a_path_with_spaces_and_percent_signs_is_quoted():
     text = script(folder=Path("/my archive/50%/cluster/1"))
     assert '#SBATCH --output="/my archive/50%%/cluster/1/logs/task-%a.log"' in text
-    assert "round='/my archive/50%/cluster/1'" in text
+    assert "round=${1:-'/my archive/50%/cluster/1'}" in text
 
 
-def test_edits_survive_another_round():
-    edited = (
-        script().replace("--mem=8G", "--mem=31G").replace("module load python", "module load python/3.13")
+def ran(text, *arguments, **variables):
+    """Return what bash makes of the lines of a script that say which task of which round it is."""
+    lines = [line for line in text.splitlines() if line.startswith(("round=", "tasks=", "task="))]
+    lines.append('echo "$round|$tasks|$task"')
+    ended = subprocess.run(
+        ["bash", "-c", "\n".join(lines), "bash", *arguments],
+        env={"SLURM_ARRAY_TASK_ID": "7"} | variables,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    again = with_round(edited, FOLDER.with_name("2"), 3)
-    expected = (
-        edited.replace("cluster/1", "cluster/2")
-        .replace("tasks=40", "tasks=3")
-        .replace("--array=1-40%20", "--array=1-3%20")
-        .replace("fills 640 scenes in 40 tasks.", "fills what is left in 3 tasks.")
-    )
-    assert again == expected
-    assert throttle_of(with_round(edited, FOLDER, 3, throttle=2)) == 2
+    return ended.stdout.strip().split("|")
 
 
-def test_options_are_set_anew_or_added():
-    text = with_directives(script(), {"time": "4:00:00", "nodelist": "node7"})
-    assert "#SBATCH --time=4:00:00\n" in text
-    assert "--time=2:00:00" not in text
-    assert text.index("#SBATCH --nodelist=node7\n") < text.index("\nround=")
-    log = with_merge_log(merge_script(SETTINGS, FOLDER, FOLDER, {}), FOLDER.with_name("2"))
-    assert "#SBATCH --output=/archive/filled/cluster/2/logs/merge.log" in log
+FIRST = "round='/my archive/50%/1'\ntasks=40\ntask=$((SLURM_ARRAY_TASK_ID + ${1:-0}))"
+"""What a script of the first version says; it took the tasks before it as its only argument."""
+
+
+@pytest.mark.parametrize("text", [script(folder=Path("/my archive/50%/1")), with_arguments(FIRST)])
+def test_the_round_and_its_tasks_are_arguments_of_a_script(text):
+    assert ran(text) == ["/my archive/50%/1", "40", "7"]
+    assert ran(text, "/my archive/2", "300", "100") == ["/my archive/2", "300", "107"]
+    assert with_arguments(text) == text
+
+
+def test_options_of_a_round_win_over_the_script_that_it_was_copied_from():
+    facts = RoundFacts("typed", 300, False, "0", throttle=20, options={"mem": "31G"})
+    call = array_call(Round(Path("/my archive/50%/2")), Part(100, 200), facts)
+    assert call[:4] == [
+        "sbatch", "--array=1-200%20", "--output=/my archive/50%%/2/logs/after-100-task-%a.log", "--mem=31G"
+    ]  # fmt: skip
+    assert call[4:] == ["/my archive/50%/2/fill.sbatch", "/my archive/50%/2", "300", "100"]
+    assert throttle_of(script()) == 20
+    assert throttle_of(array_script(ArraySettings({}), FOLDER, 1, 1, ())) is None
 
 
 def test_an_archive_is_split_at_the_largest_array():

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import rasterio
 from affine import Affine
+from making import write_geotiff
 
 from landsat_fill.io.geotiff import open_geotiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import rasterio
 
     from landsat_fill.scene import Scene
 
@@ -43,23 +45,15 @@ def make_scene(tmp_path: Path) -> MakeScene:
     ) -> Scene:
         values = texture(shape).round().astype(np.uint8) if values is None else values
         path = tmp_path / f"{name}.tif"
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            count=values.shape[0],
-            height=values.shape[1],
-            width=values.shape[2],
-            dtype=values.dtype,
-            nodata=nodata,
-            crs="EPSG:32650",
-            transform=Affine(30, 0, 500_000, 0, -30, 4_000_000),
-        ) as target:
-            target.write(values)
+
+        def describe(target: rasterio.io.DatasetWriter) -> None:
             for band, colour in enumerate(("blue", "green", "red", "nir")[: values.shape[0]], start=1):
                 target.set_band_description(band, colour)
             if scale is not None:
                 target.scales = (scale,) * values.shape[0]
+
+        corner = Affine(30, 0, 500_000, 0, -30, 4_000_000)
+        write_geotiff(path, values, describe=describe, nodata=nodata, crs="EPSG:32650", transform=corner)
         return open_geotiff(str(path))
 
     return make

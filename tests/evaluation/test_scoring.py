@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from landsat_fill.evaluation.scoring import Scores, score_bands, score_together
+from landsat_fill.evaluation.scoring import SCORES, score_bands, score_together
 from landsat_fill.evaluation.trials import Trial, hide
 from landsat_fill.scene import Filled
 
@@ -30,18 +30,19 @@ def make_trial(seed: int = 0, *, unobserved: bool = False) -> Trial:
     return hide(values, observed, pattern)
 
 
-def scores_of(trial: Trial, filled: Filled) -> tuple[Scores, Scores, Scores]:
+def scores_of(trial: Trial, filled: Filled) -> tuple[SimpleNamespace, ...]:
     bands = score_bands(trial, filled)
     first, second = bands
     assert first is not None
     assert second is not None
-    return first, second, score_together(trial, filled, bands)
+    found = (first, second, score_together(trial, filled, bands))
+    return tuple(SimpleNamespace(**(dict.fromkeys(SCORES, math.nan) | scores)) for scores in found)
 
 
-def same(first: Scores, second: Scores) -> bool:
+def same(first: SimpleNamespace, second: SimpleNamespace) -> bool:
     return all(
         a == b or (math.isnan(a) and math.isnan(b))
-        for a, b in zip(asdict(first).values(), asdict(second).values(), strict=True)
+        for a, b in zip(vars(first).values(), vars(second).values(), strict=True)
     )
 
 
@@ -131,9 +132,9 @@ def test_a_band_without_hidden_pixels_has_no_scores():
     bands = score_bands(trial, filled)
     assert bands[0] is None
     together = score_together(trial, filled, bands, seconds=1.5)
-    assert together.rmse == pytest.approx(2)
-    assert together.spectral_angle_deg > 0
-    assert together.seconds == 1.5
+    assert together["rmse"] == pytest.approx(2)
+    assert together["spectral_angle_deg"] > 0
+    assert together["seconds"] == 1.5
 
 
 def test_a_band_that_is_hidden_whole_has_no_scores_but_is_counted():
@@ -173,4 +174,4 @@ def test_multi_scale_similarity_is_scored_when_asked_for():
     trial = hide(values, np.ones(values.shape, dtype=bool), pattern)
     (scores,) = score_bands(trial, Filled(np.where(trial.hidden, 100.0, np.nan)))
     assert scores is not None
-    assert 0 < scores.ms_ssim < 1
+    assert 0 < scores["ms_ssim"] < 1

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
-from rasterio.transform import Affine
+from making import write_geotiff
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.inputs import Input, InputKind, find_inputs, open_input
@@ -20,13 +19,7 @@ OTHER = "LE07_L1TP_007059_20020101_20170130_01_T1"
 
 
 def write_raster(path: Path, count: int = 1, dtype: str = "uint8", nodata: float | None = None) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.open(
-        path, "w", driver="GTiff", height=8, width=9, count=count, dtype=dtype, nodata=nodata,
-        crs="EPSG:32618", transform=Affine(30, 0, 561015, 0, -30, 176355),
-    ) as file:  # fmt: skip
-        file.write(np.ones((count, 8, 9), dtype=dtype))
-    return path
+    return write_geotiff(path, np.ones((count, 8, 9), dtype), nodata=nodata)
 
 
 def names(inputs: list[Input]) -> list[str]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import io
 import tarfile
-import warnings
-import zipfile
 from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import rasterio
+from making import packed, write_geotiff
 from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError, UsageError
@@ -36,13 +33,10 @@ END
 
 
 def write_band(path: Path, dtype: str = "uint8", pixel_m: float = 30.0, nodata: float | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     size = round(30 * 20 / pixel_m)
-    with rasterio.open(
-        path, "w", driver="GTiff", height=size, width=size, count=1, dtype=dtype, nodata=nodata,
-        crs="EPSG:32618", transform=Affine(pixel_m, 0, 561015, 0, -pixel_m, 176355),
-    ) as file:  # fmt: skip
-        file.write(np.full((1, size, size), sum(path.name.encode()) % 100 + 1, dtype=dtype))
+    pixels = np.full((1, size, size), sum(path.name.encode()) % 100 + 1, dtype)
+    where = {"crs": "EPSG:32618", "transform": Affine(pixel_m, 0, 561015, 0, -pixel_m, 176355)}
+    write_geotiff(path, pixels, nodata=nodata, **where)
 
 
 def level_1(folder: Path) -> Path:
@@ -58,20 +52,6 @@ def level_1(folder: Path) -> Path:
     plain.with_name(plain.name + ".gz").write_bytes(gzip.compress(plain.read_bytes()))
     plain.unlink()
     return folder
-
-
-def packed(folder: Path, target: Path, prefix: str = "") -> Path:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if target.name.endswith(".zip"):
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in files:
-                archive.write(path, prefix + path.relative_to(folder).as_posix())
-    else:
-        mode = "w:gz" if target.name.endswith("gz") else "w"
-        with tarfile.open(target, mode) as archive:  # type: ignore[call-overload]
-            for path in files:
-                archive.add(path, prefix + path.relative_to(folder).as_posix())
-    return target
 
 
 def read(dataset: str) -> np.ndarray:
@@ -283,22 +263,13 @@ def test_a_band_that_is_no_raster_is_named(tmp_path: Path):
     ("count", "dtype", "said"), [(2, "uint8", "one band"), (1, "complex64", "complex64")]
 )
 def test_a_band_file_that_is_not_one_band_of_numbers(tmp_path: Path, count: int, dtype: str, said: str):
-    with rasterio.open(
-        tmp_path / f"{L1}_B1.TIF", "w", driver="GTiff", height=4, width=5, count=count, dtype=dtype,
-        transform=Affine(30, 0, 0, 0, -30, 0),
-    ):  # fmt: skip
-        pass
+    write_geotiff(tmp_path / f"{L1}_B1.TIF", np.zeros((count, 4, 5), dtype))
     with pytest.raises(InputError, match=said):
         find_products(tmp_path)
 
 
 def test_a_product_without_georeferencing_opens_without_a_warning(tmp_path: Path):
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with rasterio.open(buffer, "w", driver="GTiff", height=4, width=5, count=1, dtype="uint8") as file:
-            file.write(np.ones((1, 4, 5), dtype=np.uint8))
-    (tmp_path / f"{L1}_B1.TIF").write_bytes(buffer.getvalue())
+    write_geotiff(tmp_path / f"{L1}_B1.TIF", np.ones((1, 4, 5), np.uint8), georeferenced=False)
     (product,) = find_products(tmp_path)
     assert product.scenes[0].grid.crs is None
     assert (product.scenes[0].grid.height, product.scenes[0].grid.width) == (4, 5)

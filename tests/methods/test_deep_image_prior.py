@@ -10,10 +10,10 @@ import torch
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.dip_blend import ErrorByDistance, PriorImage, distances_px
+from landsat_fill.methods.dip_blend import ErrorByDistance, PriorImage, best_shares, distances_px
 from landsat_fill.methods.dip_fit import FitsInProgress
 from landsat_fill.methods.holdout import held_out
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps, Window
 
 TINY = {"channels": 8, "scales": 3, "iterations": 60, "runs": 2, "precision": "float32"}
@@ -269,3 +269,33 @@ def test_the_same_place_holds_back_the_same_pixels_in_every_tile():
     tile = held_out(part, (32, 64), fold=0, seed=3, percent=30)
     inner = np.s_[:, 40:]
     np.testing.assert_array_equal(whole[inner], tile[inner])
+
+
+TRUTH = np.random.default_rng(0).normal(0, 1, 20_000)
+
+
+def with_errors(*deviations):
+    generator = np.random.default_rng(1)
+    return np.stack([TRUTH + generator.normal(0, deviation, TRUTH.size) for deviation in deviations])
+
+
+def test_errors_that_go_apart_are_weighed_by_their_variance():
+    np.testing.assert_allclose(best_shares(TRUTH, with_errors(1, 2)), [0.8, 0.2], atol=0.02)
+
+
+def test_what_will_be_gained_counts():
+    np.testing.assert_allclose(best_shares(TRUTH, with_errors(2, 1), gained=3), [0.5, 0.5], atol=0.03)
+
+
+def test_a_fill_that_only_repeats_another_with_noise_gets_nothing():
+    first = with_errors(1)[0]
+    worse = first + np.random.default_rng(2).normal(0, 1, TRUTH.size)
+    shares = best_shares(TRUTH, np.stack([worse, first, first - 5]))
+    np.testing.assert_allclose(shares, [0, 1, 0], atol=0.03)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_shares_are_shares(count):
+    shares = best_shares(TRUTH, with_errors(*range(count)))
+    assert shares.sum() == pytest.approx(1)
+    assert (shares >= 0).all()

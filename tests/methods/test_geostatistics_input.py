@@ -8,11 +8,11 @@ from numba import njit
 
 from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.kernels import compiled
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Filled, Gaps
 
 METHODS = ("kriging", "cokriging", "direct-sampling")
-LIGHTER = {"direct-sampling": {"realisations": 2, "fraction": 0.02, "neighbours": 12}}
+LIGHTER = {"direct-sampling": {"ensemble": 2, "fraction": 0.02, "neighbours": 12}}
 
 
 def scene(bands: int = 3, height: int = 60, width: int = 70) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +29,7 @@ def filled_by(name: str, image: np.ndarray, missing: np.ndarray, seed: int = 0) 
     return fill_array(image, Gaps(missing, ~missing), method, context=Context(threads=2), seed=seed)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float64])
 @pytest.mark.parametrize("name", METHODS)
 def test_the_type_of_the_numbers_does_not_matter(name: str, dtype: type) -> None:
     image, missing = scene()

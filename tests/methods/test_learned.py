@@ -12,10 +12,10 @@ import torch
 
 from landsat_fill.errors import InputError, MethodError, UsageError
 from landsat_fill.methods import Context, MethodInfo, create_method, inference, method_classes
-from landsat_fill.methods.inference import level_tiles
 from landsat_fill.methods.learned import LearnedMethod
 from landsat_fill.networks.catalogue import build_network
-from landsat_fill.pipeline import fill_array
+from landsat_fill.networks.normalisation import standardise
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Gaps, Window
 from landsat_fill.training.checkpoints import save_network
@@ -44,7 +44,7 @@ def exact(name: str, **options: object) -> LearnedMethod:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("bands", [1, 3, 4, 6, 8])
+@pytest.mark.parametrize("bands", [1, 8])
 def test_any_number_of_bands_is_filled(name, bands) -> None:
     image, gaps = scene(bands, 32, 40)
     filled = fill_array(image, gaps, exact(name)).mean
@@ -53,7 +53,7 @@ def test_any_number_of_bands_is_filled(name, bands) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("gain", "offset"), [(1e-4, 0.0), (2.75e-5, -0.2), (300.0, 7000.0)])
+@pytest.mark.parametrize(("gain", "offset"), [(2.75e-5, -0.2), (300.0, 7000.0)])
 def test_gain_and_offset_cancel_out(name, gain, offset) -> None:
     image, gaps = scene()
     method = exact(name)
@@ -121,7 +121,7 @@ def test_weights_of_another_network_are_refused(tiny_models) -> None:
         UsageError, match=r"expected weights of the network unet, but .* holds convcnp"
     ) as caught:
         create_method("unet", {"weights": str(tiny_models / "convcnp.safetensors")})
-    assert caught.value.hint == "-m convcnp runs them"
+    assert caught.value.hint == "Run them with -m convcnp."
 
 
 def test_weights_of_a_network_of_another_version_are_refused(tiny_models, tmp_path) -> None:
@@ -129,9 +129,7 @@ def test_weights_of_a_network_of_another_version_are_refused(tiny_models, tmp_pa
     path.write_bytes((tiny_models / "unet.safetensors").read_bytes().replace(b'"unet"', b'"nope"'))
     with pytest.raises(UsageError, match="holds nope") as caught:
         create_method("unet", {"weights": str(path)})
-    assert caught.value.hint == (
-        "this version of landsat-fill has the networks band-unet, convcnp, convlnp, partialconv, unet"
-    )
+    assert caught.value.hint == "This version of landsat-fill has no method nope."
 
 
 def test_weights_that_are_not_there_are_refused() -> None:
@@ -306,8 +304,8 @@ def test_a_first_fill_is_what_the_network_is_given(monkeypatch) -> None:
 def test_levelling_keeps_the_digits_of_a_large_offset() -> None:
     image, gaps = scene()
     far = image.astype(np.float64) + 2.0**31
-    levelled = level_tiles(far[None], gaps.usable[None], threads=2)
-    near = level_tiles(image.astype(np.float64)[None], gaps.usable[None], threads=1)
+    levelled = standardise(far[None], gaps.usable[None], threads=2)
+    near = standardise(image.astype(np.float64)[None], gaps.usable[None], threads=1)
     np.testing.assert_allclose(levelled.values, near.values, atol=1e-4)
     assert (levelled.values[~gaps.usable[None]] == 0).all()
     back = levelled.restored(levelled.values, np.dtype(np.float64))

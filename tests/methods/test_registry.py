@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,6 @@ CLASSICAL = {
 
 def test_every_method_file_is_found() -> None:
     assert set(method_classes()) >= CLASSICAL
-    assert list(method_classes()) == sorted(method_classes())
 
 
 @pytest.mark.parametrize("name", method_classes())
@@ -44,7 +44,7 @@ def test_a_method_tells_what_it_is(name: str, tiny_models: Path) -> None:
     assert name == name.lower().replace("_", "-")
     assert "\n" not in info.summary
     assert 10 < len(info.summary) < 100
-    assert any(year in info.source for year in map(str, range(1950, 2100))) or "http" in info.source
+    assert re.search(r"\b(19|20)\d\d\b|https://", info.source)
     assert info.halo_px >= 0
     assert info.tile_px > 0
     assert isinstance(create_method(name), FillMethod)
@@ -56,7 +56,7 @@ def test_a_method_is_frozen_and_its_options_have_help_and_a_default_in_range(nam
     assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
     for option in method_options(cls):
         assert option.help
-        assert option.default is None or option.parse(option.default) == option.default
+        assert option.default is None or option.parse(option.default, option.flag) == option.default
 
 
 def test_auto_is_the_best_method() -> None:
@@ -66,7 +66,7 @@ def test_auto_is_the_best_method() -> None:
 def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="expected the name of a method, but got 'harmonics'") as caught:
         create_method("harmonics")
-    assert "did you mean 'harmonic'?" in str(caught.value.hint)
+    assert "Did you mean 'harmonic'?" in str(caught.value.hint)
     assert "telea" in str(caught.value.hint)
 
 
@@ -78,20 +78,34 @@ def test_options_are_converted_from_text() -> None:
 def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="expected an option of telea, but got 'radius'") as caught:
         create_method("telea", {"radius": 3})
-    assert "did you mean 'radius_px'?" in str(caught.value.hint)
+    assert "Did you mean 'radius_px'?" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        ("telea", {"radius_px": 0}, "expected --radius-px to be 1 to 30, but got 0"),
-        ("telea", {"radius_px": "wide"}, "expected --radius-px to be float, but got 'wide'"),
-        ("tension-spline", {"tension": np.nan}, "expected --tension to be 0 to 1, but got nan"),
-        ("diffusion", {"rounds": 1.5}, "expected --rounds to be int, but got 1.5"),
-        ("diffusion", {"rounds": True}, "expected --rounds to be int, but got True"),
-        ("inverse-distance", {"max_distance_px": 0}, "expected --max-distance-px to be >= 1, but got 0"),
+        ("telea", {"radius_px": 0}, "expected --radius-px to be a number from 1 to 30, but got 0"),
+        ("telea", {"radius_px": "wide"}, "expected --radius-px to be a number from 1 to 30, but got 'wide'"),
+        ("tension-spline", {"tension": np.nan}, "expected --tension to be a number from 0 to 1, but got nan"),
+        ("diffusion", {"rounds": 1.5}, "--rounds to be a whole number from 1 to 10000, but got 1.5"),
+        (
+            "diffusion",
+            {"rounds": True},
+            "expected --rounds to be a whole number from 1 to 10000, but got True",
+        ),
+        (
+            "inverse-distance",
+            {"max_distance_px": 0},
+            "--max-distance-px to be a number of at least 1",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_refused(name: str, options: dict[str, object], expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         create_method(name, options)
+
+
+def test_an_option_by_its_old_name_is_refused_with_the_new_one() -> None:
+    with pytest.raises(UsageError, match="an option of direct-sampling, but got 'realisations'") as caught:
+        create_method("direct-sampling", {"realisations": 3})
+    assert caught.value.hint == "It is 'ensemble' now."

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from landsat_fill.pipeline.compose import compose, to_stored
+from landsat_fill.pipeline.compose import SIGNIFICANT_BITS, compose, kept_deviation, to_stored
 from landsat_fill.scene import Filled, SceneBand
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -61,8 +61,10 @@ def test_observed_pixels_stay_and_filled_ones_are_valid(answer):
     assert (new >= low).all()
     assert (new <= high).all()
     if band.nodata is not None:
-        # GDAL compares a pixel with the nodata number as the pixel's type holds it.
+        # GDAL compares a pixel with the nodata number as the pixel's type holds it, floats to some digits.
         assert not (new == band.nodata).any()
+        if values.dtype.kind == "f":
+            assert not np.isclose(new, band.nodata, rtol=float(2 * np.finfo(values.dtype).eps), atol=0).any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -86,7 +88,6 @@ def test_a_value_is_rounded_to_the_nearest_number_the_type_holds(dtype):
         ("int16", -9999, (-2000, 16000), -9999.0, -2000),
         ("uint16", 0, (1, 65535), 0.2, 1),
         ("float32", 0, (-1, 1), 0.0, float(np.nextafter(np.float32(0), np.float32(1)))),
-        ("float32", 1, (-1, 1), 2.0, float(np.nextafter(np.float32(1), np.float32(0)))),
         ("uint8", 7.5, (0, 255), 7.5, 8),
     ],
 )
@@ -100,3 +101,23 @@ def test_each_band_has_its_own_range():
     filled = Filled(np.full((2, 1, 1), 55, np.float32))
     values, _ = compose(np.zeros((2, 1, 1), np.uint8), np.ones((2, 1, 1), bool), filled, bands)
     assert values.ravel().tolist() == [50, 60]
+
+
+def test_deviations_are_rounded_to_half_a_per_cent_and_kept_where_filled() -> None:
+    generator = np.random.default_rng(0)
+    std = np.exp(generator.uniform(-12, 12, (2, 40, 50))).astype(np.float32)
+    done = generator.random(std.shape) < 0.5
+    kept = kept_deviation(std, done, ~done)
+    assert kept.dtype == np.float32
+    np.testing.assert_allclose(kept[done], std[done], rtol=2.0**-SIGNIFICANT_BITS)
+    assert abs(np.mean(kept[done] / std[done] - 1)) < 1e-4  # rounded, not cut off
+    assert (kept[~done] == 0).all()
+    assert len(np.unique(np.frexp(kept[done])[0])) <= 2 ** (SIGNIFICANT_BITS - 1) + 1
+
+
+def test_observed_pixels_have_0_and_unknown_ones_nan() -> None:
+    std = np.array([[[np.nan, 3.0, np.inf, 5.0]]], np.float32)
+    done = np.array([[[False, True, False, True]]])
+    observed = np.array([[[True, False, False, True]]])  # the last was observed and replaced
+    np.testing.assert_array_equal(kept_deviation(std, done, observed), [[[0, 3, np.nan, 5]]])
+    assert np.isnan(std[0, 0, 0])  # what was given stays as it was

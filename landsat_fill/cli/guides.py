@@ -1,0 +1,114 @@
+"""`landsat-fill guide` and `landsat-fill cite`: what users read, and what they cite."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from landsat_fill.cli.exits import reports_errors
+from landsat_fill.cli.options import Debug
+
+if TYPE_CHECKING:
+    from landsat_fill.methods import MethodInfo
+
+INDEX = "index"
+"""The guide that lists the others."""
+
+DATA = ("landsat7_level1", "landsat7_level2")
+NEURAL_PROCESSES = ("convcnp", "convlnp", "unet", "partialconv")
+"""The methods that the paper of Pondaven et al. 2022 compares on Landsat 7; `cite` adds it to their sources."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command("guide", short_help="Read a guide: first steps, outputs, clusters, training, …")(guide)
+    app.command("cite", short_help="Print BibTeX of this software, the data, and a method.")(cite)
+
+
+@reports_errors
+def guide(
+    topic: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TOPIC", help="The guide to read; without it, all are listed.", show_default=False
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Show a guide in the terminal; nothing is fetched. Where the output is no terminal, it is plain Markdown."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from landsat_fill.errors import UsageError
+
+    guides = {path.name.removesuffix(".md"): path for path in (files("landsat_fill") / "guides").iterdir()}
+    names = [name for name, path in guides.items() if path.name.endswith(".md")]
+    wanted = topic or INDEX
+    if wanted not in names:
+        raise UsageError(
+            f"expected the topic of a guide, but got {wanted!r}",
+            hint=f"Choose one of: {', '.join(sorted(set(names) - {INDEX}))}",
+        )
+    text = guides[wanted].read_text(encoding="utf-8")
+    console = Console()
+    if console.is_terminal:
+        console.print(
+            Markdown(
+                re.sub(r"\]\((\w[\w-]*)\.md(#[\w-]+)?\)", r"](landsat-fill guide \1)", text), hyperlinks=False
+            )
+        )
+    else:
+        typer.echo(text, nl=False)
+
+
+@reports_errors
+def cite(
+    method: Annotated[
+        str | None,
+        typer.Argument(metavar="METHOD", help="A method whose sources are printed, too.", show_default=False),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Print BibTeX entries: this software, the Landsat 7 data of USGS, and the sources of a method."""
+    from landsat_fill.methods import method_class
+    from landsat_fill.version import __version__
+
+    known = references()
+    entries = [
+        "@software{landsat_fill,\n"
+        "  author  = {{landsat-fill developers}},\n"
+        "  title   = {landsat-fill: fill the SLC-off gaps of Landsat 7 scenes},\n"
+        f"  version = {{{__version__}}}\n}}"
+    ]
+    if method is not None:
+        entries += method_references(method_class(method).info)
+    entries += [known[key] for key in DATA]
+    typer.echo("\n\n".join(entries))
+
+
+def references() -> dict[str, str]:
+    """Return the BibTeX entries that are shipped, by key."""
+    text = (files("landsat_fill") / "guides" / "references.bib").read_text(encoding="utf-8")
+    return {entry.split("{", 1)[1].split(",", 1)[0]: entry for entry in text.strip().split("\n\n")}
+
+
+def method_references(info: MethodInfo) -> list[str]:
+    """Return the BibTeX entries of a method's sources.
+
+    An entry is one of them if its DOI or URL stands in `info.source`, or its title where it has neither. A method
+    whose sources aren't among the entries gets one with its source as it is.
+    """
+    known = references()
+    found = [entry for entry in known.values() if _identity(entry).lower() in info.source.lower()]
+    if info.name in NEURAL_PROCESSES:
+        found.append(known["pondaven2022"])
+    return found or [f"@misc{{{info.name},\n  title = {{{info.name}}},\n  note  = {{{info.source}}}\n}}"]
+
+
+def _identity(entry: str) -> str:
+    """Return what tells an entry from all others: its DOI, its URL or its title."""
+    fields = dict(re.findall(r"^\s*(\w+)\s*= \{(.*)\},?$", entry, re.MULTILINE))
+    return str(fields.get("doi") or fields.get("url") or fields["title"])

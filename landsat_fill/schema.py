@@ -1,0 +1,212 @@
+"""One schema for everything that can be set: options of methods, of networks, and of training.
+
+A setting is a field of a frozen dataclass, made by `option`. The field says what the setting means and which
+values it may have. The command line, the help tables, `run.toml` and the checks all read it there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from types import MappingProxyType, NoneType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from landsat_fill.errors import UsageError, did_you_mean, not_one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+
+
+def option(
+    default: object,
+    help: str,  # noqa: A002
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    parity: Literal["even", "odd"] | None = None,
+    choices: Iterable[object] = (),
+    was: str = "",
+) -> Any:
+    """Return a dataclass field that is a setting.
+
+    Args:
+        default: Its value where none is given.
+        help: What it means, in a few words.
+        low: The least it may be.
+        high: The most it may be.
+        parity: Whether a whole number must be even or odd.
+        choices: The only values it may have, or none for any.
+        was: A name it had in earlier versions, which is refused with the present one.
+    """
+    limits = {"low": low, "high": high, "parity": parity, "choices": tuple(choices)}
+    return field(default=default, metadata={"help": help, "was": was, **limits})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting, as its field describes it.
+
+    Attributes:
+        name: The field.
+        kind: `bool`, `int`, `float` or `str`; of the items where `many`.
+        default: Its value where none is given.
+        many: Whether it is a tuple.
+        help: What it means.
+        low: The least it may be, or None.
+        high: The most it may be, or None.
+        parity: `even`, `odd` or None.
+        choices: The only values it may have; empty for any.
+        was: Its name in earlier versions, or an empty text.
+    """
+
+    name: str
+    kind: type
+    default: object
+    many: bool = False
+    help: str = ""
+    low: float | None = None
+    high: float | None = None
+    parity: str | None = None
+    choices: tuple[object, ...] = ()
+    was: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The setting on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def allowed(self) -> str:
+        """The values it may have, in words: `an odd whole number of at least 3`."""
+        if self.choices:
+            return f"one of {', '.join(map(str, self.choices))}"
+        words = f"{self.parity} {_WORDS[self.kind]}" if self.parity else _WORDS[self.kind]
+        if self.kind in (int, float):
+            words = f"an {words}" if words[0] in "aeiou" else f"a {words}"
+        if self.low is None and self.high is None:
+            return words
+        if self.low is None or self.high is None:
+            return f"{words} of at {f'most {self.high:g}' if self.low is None else f'least {self.low:g}'}"
+        return f"{words} from {self.low:g} to {self.high:g}"
+
+    def parse(self, value: object, called: str, *, from_text: bool = False) -> object:
+        """Return `value` as the setting's type.
+
+        Args:
+            value: A value, or text.
+            called: What to call the setting in an error.
+            from_text: Whether text may stand for a number.
+
+        Raises:
+            UsageError: If the setting may not have that value.
+        """
+        if self.many:
+            values = value if isinstance(value, list | tuple) else [value]
+            return tuple(self._parsed(one, called, from_text) for one in values)
+        return self._parsed(value, called, from_text)
+
+    def _parsed(self, value: object, called: str, from_text: bool) -> object:
+        if value is None and self.default is None:
+            return None
+        try:
+            parsed = _converted(value, self.kind, from_text)
+            if self._allows(parsed):
+                return parsed
+        except (KeyError, TypeError, ValueError, OverflowError):
+            pass
+        near = did_you_mean(value, map(str, self.choices)) if isinstance(value, str) else ""
+        raise UsageError(f"expected {called} to be {self.allowed}, but got {value!r}", hint=near or None)
+
+    def _allows(self, value: Any) -> bool:
+        if self.choices:
+            return value in self.choices
+        # Written so that NaN fails.
+        return (
+            (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.parity is None or value % 2 == ("even", "odd").index(self.parity))
+        )
+
+
+def _converted(value: Any, kind: type, from_text: bool) -> object:
+    """Return a value as a type, or raise TypeError, ValueError or KeyError where that would change it."""
+    if kind is str:
+        return os.fspath(value)
+    if isinstance(value, str):
+        if not from_text:
+            raise TypeError
+        return _TRUTH[value.lower()] if kind is bool else kind(value)
+    if isinstance(value, bool) != (kind is bool):
+        raise TypeError
+    converted = kind(value)
+    if kind is int and converted != value:
+        raise ValueError
+    return converted
+
+
+@cache
+def options_of(cls: Hashable) -> Mapping[str, Option]:
+    """Return the settings of a dataclass by name, in the order of its fields, without tables of settings.
+
+    Raises:
+        TypeError: If it isn't a dataclass, or a field has a type that no setting can have.
+    """
+    if not (isinstance(cls, type) and is_dataclass(cls)):
+        raise TypeError(f"expected a dataclass, but got {cls}")
+    own = [f for f in fields(cls) if not is_dataclass(f.default)]
+    # The fields alone: what a class variable is annotated with may only be there for type checkers.
+    hints = get_type_hints(SimpleNamespace(__annotations__={f.name: f.type for f in own}))
+    found = {}
+    for f in own:
+        hint = hints[f.name]
+        kind = next(a for a in (*get_args(hint), hint) if a not in (NoneType, Ellipsis))
+        if kind not in _WORDS:
+            raise TypeError(
+                f"expected {cls.__name__}.{f.name} to be a bool, int, float or str, but got {hint}"
+            )
+        found[f.name] = Option(f.name, kind, f.default, get_origin(hint) is tuple, **f.metadata)
+    return MappingProxyType(found)
+
+
+def parsed(
+    cls: type, values: Mapping[str, object], owner: str, *, called: str = "{name}", from_text: bool = False
+) -> dict[str, Any]:
+    """Return values for the fields of a dataclass of settings.
+
+    Args:
+        cls: The dataclass.
+        values: By name, with hyphens or underscores; those left out keep their defaults.
+        owner: Whose settings they are, for errors: `an option of telea`.
+        called: How a setting is called in an error; `{name}` or `{flag}` stands for it.
+        from_text: Whether text may stand for a number.
+
+    Raises:
+        UsageError: If there is no such setting, or it may not have that value.
+    """
+    known = options_of(cls)
+    found = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            renamed = [one for one in known.values() if one.was == name]
+            if renamed:
+                raise UsageError(f"expected {owner}, but got {key!r}", hint=f"It is {renamed[0].name!r} now.")
+            raise not_one_of(owner, key, known)
+        label = called.format(name=name, flag=known[name].flag)
+        found[name] = known[name].parse(value, label, from_text=from_text)
+    return found
+
+
+def require_allowed(settings: Any) -> None:
+    """Check the fields of a dataclass of settings that was made by hand.
+
+    Raises:
+        UsageError: If one has a value that it may not have.
+    """
+    kind: type = type(settings)
+    for name, one in options_of(kind).items():
+        one.parse(getattr(settings, name), one.flag)
