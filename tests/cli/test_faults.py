@@ -157,7 +157,7 @@ def test_a_product_folder_that_cannot_be_made(samples, run, tmp_path):
     (tmp_path / "out").write_text("a file")
     ended = run(samples / PRODUCT, "-o", tmp_path / "out")
     assert ended.code == 1
-    assert "choose another folder" in ended.said
+    assert "Choose another folder" in ended.said
 
 
 def test_a_report_that_cannot_be_written_costs_no_scene(make, run, tmp_path):
