@@ -46,7 +46,7 @@ PRECEDENCE = """\
 | otherwise observed | never | yes |
 
 --refill wins over --distrust, and --holes every over --largest-gap. Missing pixels and those named by
---refill count together as a hole. --holes stripes leaves holes that are no stripe, but doesn't limit --refill.
+--refill count together as a hole. --holes stripes leaves holes that are no stripe; it doesn't limit --refill.
 """
 """Which option wins, as a Markdown table for users."""
 

@@ -73,6 +73,9 @@ LEAST_LARGEST_STEP = 1.0
 """The same of the largest of the first rows, without which none is mixed: less does hardly any harm, and the
 borders of cloud masks reach 0.4, up in one band and down in another."""
 
+LEAST_ROWS = 200
+"""Places beside gaps that tell; fewer can be a shore or a cloud."""
+
 FIRST_RINGS = 3
 """Rows of which one must show the largest step."""
 
@@ -194,12 +197,10 @@ def _rows_since(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 def _mixed_rings(rings: Sequence[NDArray[np.floating]]) -> int:
     """Return the number of mixed rows, given the steps from each; one clean row may lie between."""
-    mixed = 0
-    if (
-        max(abs(float(steps.mean())) if steps.size else 0.0 for steps in rings[:FIRST_RINGS])
-        < LEAST_LARGEST_STEP
-    ):
+    largest = max(abs(float(steps.mean())) if steps.size else 0.0 for steps in rings[:FIRST_RINGS])
+    if rings[0].size < LEAST_ROWS or largest < LEAST_LARGEST_STEP:
         return 0
+    mixed = 0
     for number, steps in enumerate(rings, 1):
         if steps.size == 0 or number > mixed + 2:
             break
