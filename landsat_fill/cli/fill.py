@@ -282,7 +282,9 @@ def fill(
             "--distrust",
             metavar="FLAGS",
             help="Observed pixels to leave out of the evidence: cloud, dilated-cloud, shadow, saturated "
-            "(from the quality bands), interpolated (from the gap masks), faint (stripes that aren't exactly nodata).",
+            "(from the quality bands), interpolated (from the gap masks), faint (stripes and borders of gaps that "
+            "aren't exactly nodata). They stay as they are: gaps that cross a cloud are filled with ground and show "
+            "as dark stripes in it.",
             rich_help_panel=GAPS,
         ),
     ] = None,
@@ -291,7 +293,8 @@ def fill(
         typer.Option(
             "--refill",
             metavar="FLAGS",
-            help="Observed pixels to treat as missing; same flags. The only option that replaces observations.",
+            help="Observed pixels to treat as missing; same flags. The only option that replaces observations. "
+            "Those in holes wider than the largest gap stay, unless --holes every is given.",
             rich_help_panel=GAPS,
         ),
     ] = None,

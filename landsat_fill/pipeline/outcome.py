@@ -116,13 +116,16 @@ class Outcome:
         return row
 
 
-def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[str, ...]:
+def survey_notes(
+    scene: Scene, survey: Survey, *, tells_missing: bool, refills_faint: bool = False
+) -> tuple[str, ...]:
     """Return the notes on a scene as it is, a sentence each.
 
     Args:
         scene: The scene.
         survey: What its survey told.
         tells_missing: Whether anything in the file can say that a pixel is missing.
+        refills_faint: Whether stripes that aren't exactly nodata are filled anew.
     """
     notes = list(scene.notes)
     empty = [scene.bands[number].name for number in sorted(survey.empty_bands)]
@@ -136,14 +139,27 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[
             "nothing in this file says which pixels are missing: no nodata tag, mask or alpha, and no "
             "fill of Landsat; give the number that means 'no observation' with --nodata"
         )
-    if survey.has_faint_stripes:
+    if survey.constant is not None:
+        number, share = survey.constant
+        notes.append(
+            f"warning: the number {number:g} makes stripes, {100 * share:.0f} % of the pixels looked at, and "
+            f"nothing declares it as missing: they count as observed; --nodata {number:g} fills them"
+        )
+    elif survey.mixed_border_px and not refills_faint:
+        notes.append(
+            f"warning: {survey.mixed_border_px} px beside each gap are mixed with nodata: the scene was "
+            "resampled without nodata being declared; the fill makes no use of them, but they stay as they "
+            "are; --refill faint fills them, too"
+        )
+    elif survey.has_faint_stripes and not refills_faint:
         notes.append(
             "warning: stripes that aren't exactly nodata: the scene was resampled or filled before, and "
             "those pixels count as observed; --refill faint fills them, too"
         )
     if scene.slc_off is False and survey.geometry is not None:
         notes.append("stripes found although the scan line corrector was on that day")
-    if scene.slc_off and survey.geometry is None and not survey.has_faint_stripes:
+    hidden = survey.has_faint_stripes or survey.constant is not None
+    if scene.slc_off and survey.geometry is None and not hidden:
         notes.append(
             "no stripes found although the scan line corrector was off that day: gaps may be missed, unless "
             "the scene was filled before or lies in the middle of the swath"
@@ -151,24 +167,39 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[
     return tuple(notes)
 
 
-def fill_notes(survey: Survey, request: FillRequest, tally: Tally) -> tuple[str, ...]:
-    """Return the notes on what was left unfilled, a sentence each.
+def fill_notes(
+    survey: Survey, request: FillRequest, tally: Tally, *, wide_px: int = 0, kept_px: int = 0
+) -> tuple[str, ...]:
+    """Return the notes on wide holes, filled or left, a sentence each.
 
     Args:
         survey: What the scene's survey told.
         request: How it was filled.
         tally: What was counted.
+        wide_px: How many pixels were filled in holes wider than any SLC gap.
+        kept_px: How many pixels were to be filled anew, and were kept.
     """
-    if not tally.left:
-        return ()
-    share = 100 * tally.left / (tally.left + tally.filled)
     largest_px = request.largest_gap_px or survey.period_px
+    notes = []
+    if wide_px:
+        notes.append(
+            f"warning: {100 * wide_px / max(tally.filled, 1):.1f} % of the filled pixels lie in holes wider "
+            f"than {survey.period_px} px: what lies there is a guess from far away"
+        )
+    if kept_px:
+        notes.append(
+            f"{kept_px:,} observed pixels named by --refill stay as they are: parts of holes wider than "
+            f"{largest_px} px; --largest-gap or --holes every fills them"
+        )
+    if not tally.left:
+        return tuple(notes)
+    share = 100 * tally.left / (tally.left + tally.filled)
     why = {
         Holes.NARROW: f"parts of holes wider than {largest_px} px; --largest-gap or --holes every fills them",
         Holes.STRIPES: "no SLC stripes; --holes narrow or every fills them",
         Holes.EVERY: "too far from any usable pixel",
     }[request.holes]
-    return (f"{share:.1f} % of the missing pixels left unfilled: {why}",)
+    return (*notes, f"{share:.1f} % of the missing pixels left unfilled: {why}")
 
 
 @dataclass(frozen=True, slots=True)

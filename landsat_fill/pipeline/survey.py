@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_period
-from landsat_fill.gaps.residual_stripes import find_faint_stripes
-from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes, stripe_windows
+from landsat_fill.gaps.residual_stripes import find_faint_stripes, mixed_border_px
+from landsat_fill.gaps.stripes import StripeGeometry, constant_stripes, estimate_stripes, stripe_windows
 from landsat_fill.gaps.turned import STEEP_DEG, BitImage, turned_footprint
 from landsat_fill.pipeline.strips import read_blocks, strip_rows
 from landsat_fill.scene import SCAN_PERIOD_M, Scene
@@ -74,6 +74,22 @@ class SampleWindows:
             for kept in self._kept.values()
         )
 
+    def constant_stripes(self) -> tuple[float, float] | None:
+        """Return a number that makes stripes though it counts as observed, and its share of the pixels."""
+        for values, observed in filter(None, self._kept.values()):
+            for band, (stored, seen) in enumerate(zip(values, observed, strict=True)):
+                number = constant_stripes(stored, seen)
+                if number is not None:
+                    kept = [each[0][band] for each in self._kept.values() if each is not None]
+                    return number, float(np.mean([np.mean(pixels == number) for pixels in kept]))
+        return None
+
+    def mixed_border_px(self, widest_px: int, *, steep: bool) -> int:
+        """Return how many rows beside gaps are mixed with the fill value, once all rows went by."""
+        return mixed_border_px(
+            [kept for kept in self._kept.values() if kept is not None], widest_px, steep=steep
+        )
+
     def _pixels(self, number: int, block: Block) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         kept = self._kept[number]
         if kept is None:
@@ -111,12 +127,16 @@ class Survey:
         period_px: One scan period in rows.
         geometry: The stripes, or None where there are none.
         has_faint_stripes: Whether there seem to be stripes that aren't exactly nodata.
+        mixed_border_px: How many pixels beside gaps are mixed with the fill value.
+        constant: An observed number that makes stripes, and its share of the pixels looked at; None for none.
     """
 
     footprint: Footprint
     period_px: int
     geometry: StripeGeometry | None
-    has_faint_stripes: bool
+    has_faint_stripes: bool = False
+    mixed_border_px: int = 0
+    constant: tuple[float, float] | None = None
 
     @property
     def empty_bands(self) -> frozenset[int]:
@@ -158,7 +178,30 @@ def survey_scene(
     if geometry is not None and _is_to_be_turned(scene, geometry):
         observed = _observed(reader, scene)
         footprint = turned_footprint(observed, footprint.observed_px, geometry.tilt_deg, reach_px, threads)
-    return Survey(footprint, period_px, geometry, has_faint_stripes=samples.show_faint_stripes())
+    if geometry is not None:
+        geometry = geometry.reaching(_scan_ends(footprint, geometry))
+    steep = geometry is not None and geometry.is_steep
+    return Survey(
+        footprint,
+        period_px,
+        geometry,
+        has_faint_stripes=samples.show_faint_stripes(),
+        mixed_border_px=samples.mixed_border_px(reach_px, steep=steep),
+        # What declared gaps cut a lake of one number into looks like stripes, too.
+        constant=samples.constant_stripes() if geometry is None else None,
+    )
+
+
+def _scan_ends(footprint: Footprint, geometry: StripeGeometry) -> NDArray[np.float64]:
+    """Return how far along the scan the first and the last pixels of the footprint lie."""
+    outside = footprint.outside[0]
+    first, last = np.zeros(footprint.height), np.full(footprint.height, footprint.width - 1)
+    at_left, at_right = outside.start == 0, outside.stop == footprint.width
+    first[outside.row[at_left]] = outside.stop[at_left]
+    last[outside.row[at_right]] = outside.start[at_right] - 1
+    rows = np.flatnonzero(first <= last)
+    ends = geometry.along(np.concatenate([rows, rows]), np.concatenate([first[rows], last[rows]]))
+    return np.array([ends.min(), ends.max()])
 
 
 def _is_to_be_turned(scene: Scene, geometry: StripeGeometry) -> bool:
