@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from landsat_fill.errors import LandsatFillError
     from landsat_fill.methods import FillMethod, MethodInfo
-    from landsat_fill.pipeline import Outcome
+    from landsat_fill.pipeline.outcome import Outcome
     from landsat_fill.scene import Filled
 
 _HOMES = {
@@ -48,7 +48,7 @@ _HOMES = {
     "Filled": "landsat_fill.scene",
     "LandsatFillError": "landsat_fill.errors",
     "MethodInfo": "landsat_fill.methods",
-    "Outcome": "landsat_fill.pipeline",
+    "Outcome": "landsat_fill.pipeline.outcome",
 }
 """Where each public name lives."""
 

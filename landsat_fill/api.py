@@ -6,7 +6,7 @@ A DataArray comes back as a DataArray with the same coordinates and attributes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,23 +19,20 @@ from landsat_fill.gaps.holes import Holes
 from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
 from landsat_fill.io import SceneReader, find_inputs, open_input
-from landsat_fill.methods import Context, FillMethod, MethodInfo, create_method, method_classes
-from landsat_fill.pipeline import (
+from landsat_fill.methods import DEFAULT_METHOD, Context, FillMethod, MethodInfo, create_method, method_classes
+from landsat_fill.pipeline.arrays import fill_array as fill_cube
+from landsat_fill.pipeline.batch import Reports
+from landsat_fill.pipeline.fill_scene import run_job
+from landsat_fill.pipeline.outcome import Outcome, Status
+from landsat_fill.pipeline.plan import Action, plan_jobs
+from landsat_fill.pipeline.request import (
     FillLayer,
     FillRequest,
     Flag,
-    Outcome,
     OutputRequest,
-    Reports,
-    Status,
-    choose_device,
-    plan_jobs,
-    run_job,
     wants_deviation,
 )
-from landsat_fill.pipeline.arrays import fill_array as fill_cube
-from landsat_fill.pipeline.plan import Action
-from landsat_fill.pipeline.resources import usable_cores
+from landsat_fill.pipeline.resources import choose_device, usable_cores
 from landsat_fill.pipeline.survey import scan_period_px
 from landsat_fill.scene import Filled, Gaps, Window
 
@@ -230,12 +227,12 @@ def fill_array(
     trusted = finite & ~lost
     if usable is not None:
         trusted &= _flags("usable", usable, shape)
-    chosen = _chosen(method, options)
+    chosen = create_method(method, options)
     _require_realizations(realizations, chosen)
     context = Context(
         threads=threads or usable_cores(),
         device=choose_device(device, chosen.info),
-        draws=realizations,
+        realizations=realizations,
         pixel_size_m=pixel_size_m,
     )
     cube = values if values.ndim == 3 else values[None]
@@ -244,7 +241,9 @@ def fill_array(
     return Filled(
         _like(image, filled.mean.reshape(shape)),
         None if filled.std is None else _like(image, filled.std.reshape(shape)),
-        None if filled.draws is None else _stacked_like(image, filled.draws.reshape(-1, *shape)),
+        None
+        if filled.realizations is None
+        else _stacked_like(image, filled.realizations.reshape(-1, *shape)),
     )
 
 
@@ -319,7 +318,7 @@ def fill_file(
         >>> outcome.status.value, outcome.tally.left, [file.name for file in outcome.files]
         ('filled', 0, ['filled.tif', 'filled_fill.tif'])
     """
-    chosen = _chosen(method, options)
+    chosen = create_method(method, options)
     _require_realizations(realizations, chosen)
     request = FillRequest(
         method=chosen,
@@ -332,6 +331,7 @@ def fill_file(
         seed=seed,
         threads=threads or usable_cores(),
         device=choose_device(device, chosen.info),
+        is_choice=method != DEFAULT_METHOD,
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),
@@ -344,7 +344,7 @@ def fill_file(
         cog=cog,
         creation_options=creation_options or {},
         report=None if report is None else Path(report),
-        draws=realizations,
+        realizations=realizations,
     )
     (job,) = plan_jobs([_one_input(source)], outputs, request=request)
     if job.action is Action.REFUSE:
@@ -476,7 +476,7 @@ def evaluate(
     wanted = _names(bands)
     results = score(
         [scene for one in found for scene in open_input(one, nodata=nodata, bands=wanted)],
-        [_chosen(method, None) for method in given],
+        [create_method(method, None) for method in given],
         patterns,
         seeds=range(seeds),
         context=Context(threads=threads or usable_cores()),
@@ -591,29 +591,13 @@ def _footprint(observed: NDArray[np.bool_], period_px: int) -> NDArray[np.bool_]
     return survey.finish().inside(Window(0, 0, height, width)).reshape(observed.shape)
 
 
-def _chosen(method: str | FillMethod, options: Mapping[str, object] | None) -> FillMethod:
-    """Return the method that is meant by a name, or that is given."""
-    if isinstance(method, str):
-        return create_method(method, options)
-    if isinstance(method, type) or not isinstance(method, FillMethod) or not is_dataclass(method):
-        raise UsageError(
-            f"expected the name of a method or a method object, but got {method!r}",
-            hint="Choose one of landsat_fill.list_methods(); an object is an instance of a frozen dataclass",
-        )
-    if options:
-        raise UsageError(
-            "expected options with the name of a method, but got a method object",
-            hint="Give the options when you make the object",
-        )
-    return method
-
-
 def _require_realizations(count: int, method: FillMethod) -> None:
-    if count < 0 or (count and not method.info.draws):
+    if count < 0 or (count and not method.info.gives_realizations):
+        able = ", ".join(name for name, cls in method_classes().items() if cls.info.gives_realizations)
         wanted = "a number >= 0" if count < 0 else "0"
         raise UsageError(
             f"expected realizations to be {wanted} for {method.info.name}, but got {count}",
-            hint="Methods that give realizations: direct-sampling, convlnp",
+            hint=f"Methods that give realizations: {able}.",
         )
 
 

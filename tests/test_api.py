@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
-import subprocess
-import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -80,16 +79,14 @@ def test_a_public_name_can_be_found_and_read_about(name):
             assert section in getattr(landsat_fill, name).__doc__
 
 
-def test_importing_the_package_imports_nothing_heavy():
-    code = "import sys, landsat_fill; print(*sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"numpy", "torch", "rasterio", "typer", "rich"} & set(found.stdout.split())
-
-
 SMALL = np.arange(2 * 40 * 40, dtype=np.float32).reshape(2, 40, 40)
 LOST = np.zeros((2, 40, 40), dtype=bool)
 LOST[:, 18:22] = True
-EXPECTED = landsat_fill.fill_array(SMALL, LOST, method="harmonic").mean
+
+
+@cache
+def expected():
+    return landsat_fill.fill_array(SMALL, LOST, method="harmonic").mean
 
 
 @pytest.mark.parametrize(
@@ -105,14 +102,14 @@ EXPECTED = landsat_fill.fill_array(SMALL, LOST, method="harmonic").mean
     ids=["uint8", "255", "int64", "lists", "one for all bands", "tensor"],
 )
 def test_missing_pixels_are_given_in_any_way(missing):
-    assert np.isfinite(EXPECTED).all()
-    np.testing.assert_array_equal(landsat_fill.fill_array(SMALL, missing, method="harmonic").mean, EXPECTED)
+    assert np.isfinite(expected()).all()
+    np.testing.assert_array_equal(landsat_fill.fill_array(SMALL, missing, method="harmonic").mean, expected())
 
 
 @pytest.mark.parametrize("convert", [np.ndarray.tolist, torch.from_numpy], ids=["lists", "tensor"])
 def test_an_image_is_given_in_any_way(convert):
     filled = landsat_fill.fill_array(convert(SMALL), LOST, method="harmonic")
-    np.testing.assert_allclose(filled.mean, EXPECTED, rtol=1e-6)
+    np.testing.assert_allclose(filled.mean, expected(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -152,12 +149,12 @@ def test_a_data_array_comes_back_as_one():
     )
     image.encoding["dtype"] = "uint8"
     filled = landsat_fill.fill_array(image, image.copy(data=LOST), method="direct-sampling", realizations=2)
-    for one in (filled.mean, filled.std, filled.draws[0]):
+    for one in (filled.mean, filled.std, filled.realizations[0]):
         assert one.dims == image.dims
         assert one.attrs == image.attrs
         assert not one.encoding
         xarray.testing.assert_equal(one.coords.to_dataset(), image.coords.to_dataset())
-    assert filled.draws.dims == ("realization", *image.dims)
+    assert filled.realizations.dims == ("realization", *image.dims)
     assert (filled.mean.where(~LOST) == image.where(~LOST)).where(~LOST, other=True).all()
     gaps = landsat_fill.find_gaps(image.where(~LOST))
     assert gaps.missing.dims == image.dims

@@ -1,4 +1,4 @@
-"""The Typer app: its commands, and `fill` as the one meant when none is named."""
+"""The Typer app: its commands, with `fill` as the default."""
 
 from __future__ import annotations
 

@@ -286,8 +286,7 @@ def submit(
         ),
     ] = None,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", "-n", help="Print scripts and manifest, and submit nothing."),
+        bool, typer.Option("--dry-run", "-n", help="Print scripts and manifest, and submit nothing.")
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -309,7 +308,7 @@ def submit(
         merge_script,
     )
     from landsat_fill.errors import UsageError
-    from landsat_fill.pipeline import Action, plan_jobs
+    from landsat_fill.pipeline.plan import Action, plan_jobs
     from landsat_fill.version import __version__
 
     options: FillOptions = ctx.meta[_FILL]
@@ -317,18 +316,14 @@ def submit(
     if outputs.target is None or outputs.target.suffix.lower() in (".tif", ".tiff"):
         raise UsageError(f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}")
     settings = ArraySettings(
-        directives={"chdir": str(Path.cwd())}
-        | directives(
-            partition=partition, account=account, qos=qos, time=time, mem=mem, cpus=cpus, gpus=gpus,
-            constraint=constraint,
-        ),
+        directives={"chdir": str(Path.cwd())} | directives(ctx.params),
         extra=tuple(sbatch_arg or ()),
         throttle=throttle,
         requeues=requeues,
         lead_s=lead,
         setup=setup_text(setup),
         command=command or f"{shlex.quote(sys.executable)} -m landsat_fill",
-    )  # fmt: skip
+    )
     slurm = Slurm()
     archive = Archive(outputs.target)
     busy = busy_targets(archive, slurm)
@@ -445,6 +440,7 @@ def status(
 
 @reports_errors
 def resubmit(
+    ctx: typer.Context,
     folder: ArchiveFolder,
     partition: Partition = None,
     account: Account = None,
@@ -478,10 +474,7 @@ def resubmit(
         return
     last = archive.rounds[-1]
     script = with_arguments(last.script.read_text(encoding="utf-8"))
-    given = directives(
-        partition=partition, account=account, qos=qos, time=time, mem=mem, cpus=cpus, gpus=gpus,
-        constraint=constraint,
-    )  # fmt: skip
+    given = directives(ctx.params)
     facts = cluster.RoundFacts(
         command=shlex.join(["landsat-fill", "cluster", "resubmit", str(folder)]),
         tasks=task_count(len(again), array_size, scenes_per_task),

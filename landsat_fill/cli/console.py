@@ -25,15 +25,10 @@ from rich.progress import (
 )
 
 from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED
-from landsat_fill.pipeline import (
-    Action,
-    Outcome,
-    Reports,
-    Status,
-    failed_input,
-    run_jobs,
-    stopping_on_signals,
-)
+from landsat_fill.pipeline.batch import Reports, failed_input, run_jobs
+from landsat_fill.pipeline.outcome import Outcome, Status
+from landsat_fill.pipeline.plan import Action
+from landsat_fill.pipeline.workers import stopping_on_signals
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -41,7 +36,10 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from landsat_fill.errors import InputError
-    from landsat_fill.pipeline import FillRequest, Job, Plan, Resources, SpareProcesses
+    from landsat_fill.pipeline.batch import Resources
+    from landsat_fill.pipeline.plan import Job, Plan
+    from landsat_fill.pipeline.request import FillRequest
+    from landsat_fill.pipeline.workers import SpareProcesses
     from landsat_fill.training.progress import Standing
 
 
@@ -231,12 +229,18 @@ class _LogFile:
     def write(self, text: str) -> None:
         """Write a line."""
         if text.strip():
-            stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-            sys.stderr.write(f"{stamp}  {text.strip()}\n")
+            print_stamped(text.strip())
 
     def flush(self) -> None:
         """Flush standard error."""
         sys.stderr.flush()
+
+
+def print_stamped(text: str) -> None:
+    """Print a line with the time on standard error."""
+    stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    sys.stderr.write(f"{stamp}  {text}\n")
+    sys.stderr.flush()
 
 
 @contextmanager
@@ -418,51 +422,34 @@ def summary_line(ended: Sequence[Outcome]) -> str:
     return " · ".join(f"{n} {words[s]}" for s, n in counts.items() if n) or "nothing to do"
 
 
-_FEWEST_MINUTES = 0.05
-"""Before that much of a run nobody can say how long the rest takes."""
-
-
 class TrainingScreen:
     """Shows how a run goes, and passes on the wish to stop."""
 
-    def __init__(self, stop: Callable[[], bool], console: Console, bars: Progress | None) -> None:
-        self._stop, self._console, self._bars = stop, console, bars
-        self._task = None if bars is None else bars.add_task("", total=1.0)
-        self._first: tuple[float, float] | None = None
+    def __init__(self, stop: Callable[[], bool], show: Callable[[float, str], None], *, quiet: bool) -> None:
+        self._stop, self._show, self._quiet = stop, show, quiet
 
     def stepped(self, standing: Standing) -> None:
-        """Move the bar."""
-        if self._bars is None or self._task is None:
-            return
-        self._bars.update(
-            self._task, completed=standing.share, description=f"{_facts(standing)}{self._left(standing)}"
-        )
+        """Show how far it is."""
+        self._show(standing.share, _facts(standing))
 
     def validated(self, standing: Standing) -> None:
         """Show a new score."""
-        self.noted(f"{_facts(standing)} · {standing.minutes:.1f} min{self._left(standing)}")
+        self.noted(f"{_facts(standing)} · {standing.minutes:.1f} min")
 
     def noted(self, text: str) -> None:
-        """Show a line."""
-        if self._console.is_terminal:
-            self._console.print(escape(text))
+        """Show a line, above the bar on a terminal."""
+        if self._quiet:
             return
-        stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        self._console.print(f"{stamp}  {text}", markup=False)
-        self._console.file.flush()
+        if not sys.stderr.isatty():
+            print_stamped(text)
+            return
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)
 
     def stop_asked(self) -> bool:
         """Return whether to stop."""
         return self._stop()
-
-    def _left(self, standing: Standing) -> str:
-        """Return how long the rest takes at the pace of this sitting."""
-        if self._first is None:
-            self._first = standing.minutes, standing.share
-        minutes, share = standing.minutes - self._first[0], standing.share - self._first[1]
-        if minutes < _FEWEST_MINUTES or share <= 0:
-            return ""
-        return f" · {minutes / share * (1 - standing.share):.0f} min left"
 
 
 @contextmanager
@@ -473,13 +460,8 @@ def training_screen(stop: Callable[[], bool], *, quiet: bool) -> Iterator[Traini
         stop: Whether somebody asked to stop.
         quiet: Whether to show nothing.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
-    if quiet or not console.is_terminal:
-        yield TrainingScreen(stop, console, None)
-        return
-    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as bars:
-        yield TrainingScreen(stop, console, bars)
+    with shares_shown(quiet=quiet) as show:
+        yield TrainingScreen(stop, show, quiet=quiet)
 
 
 @contextmanager

@@ -27,15 +27,20 @@ from landsat_fill.cli.options import (
     flags,
     pairs,
 )
-from landsat_fill.errors import EXIT_FAILED, UsageError
-from landsat_fill.gaps.holes import Holes
-from landsat_fill.methods import create_method
-from landsat_fill.pipeline import FillLayer, FillRequest, OutputRequest, usable_cores, wants_deviation
+from landsat_fill.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_STOPPED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from landsat_fill.pipeline import Plan
+    from landsat_fill.pipeline.plan import Plan
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
 def most_at_once(inputs: Sequence[str], lists: Sequence[Path], jobs: int) -> int:
@@ -65,7 +70,7 @@ def planned_scenes(
         InputError: If the manifest can't be read.
     """
     from landsat_fill.io import find_inputs
-    from landsat_fill.pipeline import Plan, plan_jobs, read_shard
+    from landsat_fill.pipeline.plan import Plan, plan_jobs, read_shard
 
     share = read_shard(shard)
     if manifest is not None:
@@ -80,7 +85,7 @@ def planned_scenes(
 
 def _of_manifest(manifest: Path, shard: str, request: FillRequest, outputs: OutputRequest) -> Plan:
     from landsat_fill.cluster import Round, jobs_of, read_manifest
-    from landsat_fill.pipeline import Plan, read_shard, with_actions
+    from landsat_fill.pipeline.plan import Plan, read_shard, with_actions
 
     lines = read_shard(shard).of(read_manifest(manifest))
     jobs, bad = jobs_of(lines, stack=outputs.stack)
@@ -102,6 +107,11 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
     Raises:
         UsageError: If they can't be meant.
     """
+    from landsat_fill.gaps.holes import Holes
+    from landsat_fill.methods import DEFAULT_METHOD, create_method, method_classes
+    from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
+    from landsat_fill.pipeline.resources import usable_cores
+
     chosen = create_method(given["method"], pairs("-O", given["option"]))
     request = FillRequest(
         method=chosen,
@@ -113,6 +123,7 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         bands=band_list(given["bands"]),
         seed=given["seed"],
         threads=max(1, usable_cores() // given["jobs"]),
+        is_choice=given["method"] != DEFAULT_METHOD,
     )
     outputs = OutputRequest(
         target=_path(given["output"]),
@@ -125,12 +136,13 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         cog=given["cog"],
         creation_options=pairs("--co", given["creation_option"]),
         report=_path(given["report"]),
-        draws=given["draw"],
+        realizations=given["realizations"],
     )
-    if outputs.draws and not chosen.info.draws:
+    if outputs.realizations and not chosen.info.gives_realizations:
+        able = [name for name, cls in method_classes().items() if cls.info.gives_realizations]
         raise UsageError(
-            f"expected a method that draws for --draw, but {chosen.info.name} has one answer only",
-            hint="-m convlnp and -m direct-sampling draw",
+            f"expected a method that gives realizations for --realizations, but {chosen.info.name} has one answer only",
+            hint=f"Methods with realizations: {', '.join(able)}.",
         )
     return request, outputs
 
@@ -164,7 +176,7 @@ BATCH = "Batch"
 METHOD = "Method"
 INPUT = "Input"
 
-EPILOG = """
+EPILOG = f"""
 [bold]Examples[/bold]
 
 landsat-fill scene.tif                                writes scene_filled.tif beside it
@@ -177,12 +189,12 @@ landsat-fill scene.tif -m inverse-distance --smoothing 0    an option of a metho
 
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
 
-landsat-fill scene.tif -m convlnp --draw 4                  four plausible fills beside the mean
+landsat-fill scene.tif -m convlnp --realizations 4          four plausible fills beside the mean
 
 landsat-fill scene.tif --distrust cloud,shadow        clouds are no evidence for what lies beside them
 
-[bold]Exit codes[/bold]  0 all filled, done already or without gaps · 1 some scene failed · 2 usage · 75 stopped by SIGUSR1
-with scenes left · 130 interrupted · 143 terminated
+[bold]Exit codes[/bold]  0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error ·
+{EXIT_STOPPED} stopped by SIGUSR1 with scenes left · {EXIT_INTERRUPTED} interrupted · {EXIT_TERMINATED} terminated
 """
 
 
@@ -322,13 +334,13 @@ def fill(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    draw: Annotated[
+    realizations: Annotated[
         int,
         typer.Option(
-            "--draw",
+            "--realizations",
             metavar="N",
             min=0,
-            help="Write N plausible fills (…_draw1.tif and so on), with a method that draws.",
+            help="Write N plausible fills (…_draw1.tif and so on), with a method that gives realizations.",
             rich_help_panel=OUTPUT,
         ),
     ] = 0,
@@ -424,14 +436,16 @@ def fill(
     Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
     footprint, and a fill layer records every pixel that was filled.
     """
-    from landsat_fill.pipeline import SpareProcesses
+    from landsat_fill.pipeline.workers import SpareProcesses
 
     at_once = (
         1 if dry_run else most_at_once(inputs or [], [*(from_file or []), *filter(None, [manifest])], jobs)
     )
     with SpareProcesses(at_once if at_once > 1 else 0) as spare:  # they get ready while we do
         from landsat_fill.cli.console import Said, print_plan, run_batch
-        from landsat_fill.pipeline import Action, Resources, available_bytes, choose_devices
+        from landsat_fill.pipeline.batch import Resources
+        from landsat_fill.pipeline.plan import Action
+        from landsat_fill.pipeline.resources import available_bytes, choose_devices
 
         request, outputs = fill_requests(ctx.params)
         scenes = planned_scenes(inputs or [], from_file or [], manifest, shard, request, outputs)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("info", no_args_is_help=True, short_help="Tell what a scene is, and its gaps.")(info)
+    app.command("info", no_args_is_help=True, short_help="Show what a scene is, and its gaps.")(info)
 
 
 @reports_errors
@@ -32,9 +32,9 @@ def info(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Tell what a scene is: sensor, day, bands, scan line corrector, and its gaps.
+    """Show what a scene is: sensor, date, bands, scan line corrector, and its gaps.
 
-    Gaps are given as the share of the footprint that is missing, and the period, tilt and width of the stripes.
+    For the gaps: the share of the footprint that is missing, and the period, tilt and width of the stripes.
     """
     from rich.console import Console
 
@@ -67,26 +67,28 @@ def info(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _print_acquisition(console: Console, told: Description) -> None:
+def _print_acquisition(console: Console, description: Description) -> None:
     """Print what all scenes of an acquisition share."""
-    scene = told.scene
+    scene = description.scene
     console.print(scene.name, style="bold", markup=False)
-    facts = [scene.sensor or "sensor unknown", str(scene.acquired or "day unknown"), told.corrector]
+    facts = [scene.sensor or "sensor unknown", str(scene.acquired or "date unknown"), description.corrector]
     console.print("  " + " · ".join(facts), markup=False)
 
 
-def _print_bands(console: Console, told: Description) -> None:
+def _print_bands(console: Console, description: Description) -> None:
     """Print the bands of a scene, their gaps and its stripes."""
     from rich.table import Table
 
-    scene, grid = told.scene, told.scene.grid
+    scene, grid = description.scene, description.scene.grid
     pixel = f"{grid.pixel_size_m:g} m" if grid.pixel_size_m else "pixel size unknown"
     crs = grid.crs.to_string() if grid.crs else "no CRS"
     if len(crs) > 40:
         crs = crs[:37] + "…"
     console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}", markup=False)
     table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
-    for band, missing, outside in zip(scene.bands, told.missing_shares, told.outside_shares, strict=True):
+    for band, missing, outside in zip(
+        scene.bands, description.missing_shares, description.outside_shares, strict=True
+    ):
         table.add_row(
             band.name,
             band.band.colour if band.band else "",
@@ -96,7 +98,7 @@ def _print_bands(console: Console, told: Description) -> None:
             f"{100 * outside:.2f} %",
         )
     console.print(table)
-    stripes = told.survey.geometry
+    stripes = description.survey.geometry
     if stripes is None:
         console.print("  no stripes", markup=False)
     else:
@@ -108,5 +110,5 @@ def _print_bands(console: Console, told: Description) -> None:
     extra = [q.kind for q in scene.quality] + (["gap_mask"] if any(b.gap_mask for b in scene.bands) else [])
     if extra:
         console.print(f"  quality: {', '.join(extra)}", markup=False)
-    for note in told.notes:
-        console.print(f"  note: {note}", markup=False)
+    for note in description.notes:
+        console.print(f"  {note}" if note.startswith("warning:") else f"  note: {note}", markup=False)

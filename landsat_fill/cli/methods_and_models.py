@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,7 +34,7 @@ def register_methods(app: typer.Typer) -> None:
 @reports_errors
 def methods(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="A method whose options are shown.", show_default=False),
     ] = None,
     as_json: Json = False,
@@ -99,7 +99,7 @@ def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
                 f"{own['error']:.2f}" if "error" in own else "–",
                 _duration(own["full_scene_s"], computed=own["computed"]) if "full_scene_s" in own else "–",
                 "yes" if info.gives_std else "–",
-                "yes" if info.draws else "–",
+                "yes" if info.gives_realizations else "–",
                 "needed" if info.needs_references else "–",
                 info.summary,
             )
@@ -136,7 +136,7 @@ def _described(cls: Any) -> dict[str, object]:
         "summary": info.summary,
         "source": info.source,
         "gives_std": info.gives_std,
-        "draws": info.draws,
+        "gives_realizations": info.gives_realizations,
         "devices": list(info.devices),
         "tile_px": info.tile_px,
         "halo_px": info.halo_px,
@@ -168,7 +168,7 @@ def register_models(app: typer.Typer) -> None:
 @reports_errors
 def models(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="Weights whose card is shown.", show_default=False),
     ] = None,
     as_json: Json = False,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typer import Context
 
     from landsat_fill.io import Input
-    from landsat_fill.pipeline import Flag
+    from landsat_fill.pipeline.request import Flag
 
 
 TERMINAL = "Terminal"
@@ -42,7 +42,7 @@ Nodata = Annotated[
     typer.Option(
         "--nodata",
         metavar="NUMBER",
-        help="The stored number that means 'no observation', where the file doesn't say.",
+        help="The stored number that means 'no observation', if the file doesn't say.",
         rich_help_panel=GAPS,
     ),
 ]
@@ -79,7 +79,7 @@ def choice(flag: str, text: str, kind: type[E]) -> E:
 
 def flags(flag: str, text: str | None) -> frozenset[Flag]:
     """Return the quality flags in a comma-separated list, none for None."""
-    from landsat_fill.pipeline import Flag
+    from landsat_fill.pipeline.request import Flag
 
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     return frozenset(choice(flag, name, Flag) for name in names)

@@ -70,8 +70,7 @@ def print_scores(results: Results) -> None:
     )
     if len(groups):
         console.print(
-            "groups: RMSE/GDAL over all patterns, and its ratio to that of the first group.",
-            soft_wrap=True,
+            "groups: RMSE/GDAL over all patterns, and its ratio to that of the first group.", soft_wrap=True
         )
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 SLURM = "Slurm"
 SHARING = "Sharing the work"
 
 Partition = Annotated[
-    str | None,
-    typer.Option("--partition", "-p", metavar="NAME", help="Partition.", rich_help_panel=SLURM),
+    str | None, typer.Option("--partition", "-p", metavar="NAME", help="Partition.", rich_help_panel=SLURM)
 ]
 Account = Annotated[
     str | None,
     typer.Option("--account", "-A", metavar="NAME", help="Account to charge.", rich_help_panel=SLURM),
 ]
 Qos = Annotated[
-    str | None,
-    typer.Option("--qos", metavar="NAME", help="Quality of service.", rich_help_panel=SLURM),
+    str | None, typer.Option("--qos", metavar="NAME", help="Quality of service.", rich_help_panel=SLURM)
 ]
 Time = Annotated[
     str | None,
@@ -33,16 +35,14 @@ Time = Annotated[
     ),
 ]
 Memory = Annotated[
-    str | None,
-    typer.Option("--mem", metavar="SIZE", help="Memory of a task.", rich_help_panel=SLURM),
+    str | None, typer.Option("--mem", metavar="SIZE", help="Memory of a task.", rich_help_panel=SLURM)
 ]
 Cpus = Annotated[
     int | None,
     typer.Option("--cpus", "-c", metavar="N", min=1, help="Cores of a task.", rich_help_panel=SLURM),
 ]
 Gpus = Annotated[
-    str | None,
-    typer.Option("--gpus", metavar="[TYPE:]N", help="GPUs of a task.", rich_help_panel=SLURM),
+    str | None, typer.Option("--gpus", metavar="[TYPE:]N", help="GPUs of a task.", rich_help_panel=SLURM)
 ]
 Constraint = Annotated[
     str | None,
@@ -107,32 +107,17 @@ ArchiveFolder = Annotated[
 ]
 
 
-def directives(
-    *,
-    partition: str | None,
-    account: str | None,
-    qos: str | None,
-    time: str | None,
-    mem: str | None,
-    cpus: int | None,
-    gpus: str | None,
-    constraint: str | None,
-) -> dict[str, str]:
-    """Return the options of sbatch that are given, by their long names.
+def directives(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options of sbatch among a command's parameters, by their long names.
 
     `--gres` requests GPUs on any cluster; `--gpus` only where the scheduler has the plugin for it.
     """
-    given = {
-        "partition": partition,
-        "account": account,
-        "qos": qos,
-        "time": time,
-        "mem": mem,
-        "cpus-per-task": None if cpus is None else str(cpus),
-        "gres": None if gpus is None else f"gpu:{gpus}",
-        "constraint": constraint,
+    long_names = {"cpus": "cpus-per-task", "gpus": "gres"}
+    return {
+        long_names.get(name, name): f"gpu:{given[name]}" if name == "gpus" else str(given[name])
+        for name in ("partition", "account", "qos", "time", "mem", "cpus", "gpus", "constraint")
+        if given[name] is not None
     }
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def task_count(scenes: int, array_size: int | None, scenes_per_task: int | None) -> int:

@@ -28,15 +28,17 @@ def mask(
     nodata: Nodata = None,
     any_band: Annotated[
         bool,
-        typer.Option("--any-band", help="One layer: missing where any band is.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--any-band", help="Write one layer: missing where any band is.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write where a scene has gaps: 0 outside the footprint, 1 observed, 2 missing; a layer a band.
+    """Write where a scene has gaps, one layer per band: 0 outside the footprint, 1 observed, 2 missing.
 
-    The thermal and panchromatic bands of a product, on grids of their own, go to files of their own.
+    Thermal and panchromatic bands of a product have grids of their own, and so files of their own.
     """
     from landsat_fill.cli.options import one_input
     from landsat_fill.io import open_input
@@ -78,7 +80,7 @@ def tile(
 ) -> None:
     """Cut a scene into patches: GeoTIFFs with its georeferencing and metadata, and a manifest.
 
-    The thermal and panchromatic bands of a product, on grids of their own, go to sub-folders.
+    Thermal and panchromatic bands of a product have grids of their own, and so sub-folders of their own.
     """
     from landsat_fill.cli.console import shares_shown
     from landsat_fill.cli.options import one_input
@@ -109,7 +111,7 @@ def stitch(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Put the patches of a scene together again, bit by bit and with its metadata."""
+    """Put the patches of a scene together again, bit-identical and with its metadata."""
     from landsat_fill.cli.console import shares_shown
     from landsat_fill.pipeline.patches import join_patches
 
@@ -140,28 +142,35 @@ def simulate(
         typer.Option(
             "--gaps-from",
             metavar="SCENE",
-            help="A real SLC-off scene whose gaps to use.",
+            help="Use the gaps of a real SLC-off scene.",
             rich_help_panel=STRIPES,
         ),
     ] = None,
     width: Annotated[
         float | None,
-        typer.Option("--width", metavar="PIXELS", help="One width of all gaps.", rich_help_panel=STRIPES),
+        typer.Option("--width", metavar="PIXELS", help="Width of all gaps.", rich_help_panel=STRIPES),
     ] = None,
     missing: Annotated[
         str | None,
-        typer.Option("--missing", metavar="PERCENT", help="Share to lose: 22%.", rich_help_panel=STRIPES),
+        typer.Option(
+            "--missing", metavar="PERCENT", help="Share of the image to lose: 22%.", rich_help_panel=STRIPES
+        ),
     ] = None,
     period: Annotated[
-        float, typer.Option("--period", metavar="PIXELS", help="Rows between gaps.", rich_help_panel=STRIPES)
+        float,
+        typer.Option(
+            "--period", metavar="PIXELS", help="Rows from one gap to the next.", rich_help_panel=STRIPES
+        ),
     ] = 33.0,
     tilt: Annotated[
         float,
         typer.Option(
-            "--tilt", metavar="DEGREES", help="How far gaps dip to the right.", rich_help_panel=STRIPES
+            "--tilt", metavar="DEGREES", help="How steeply gaps fall to the right.", rich_help_panel=STRIPES
         ),
     ] = 9.7,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Places the gaps.", rich_help_panel=STRIPES)] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the gaps' place.", rich_help_panel=STRIPES)
+    ] = 0,
     nodata: Nodata = None,
     bands: Bands = None,
     overwrite: Overwrite = False,
@@ -170,7 +179,7 @@ def simulate(
 ) -> None:
     """Lay SLC-off stripes over a clean scene: simulated ones, or those of a real scene.
 
-    Without --width and --missing the gaps are those of a whole swath, closed at nadir and widest at its edges.
+    Without --width and --missing, the gaps are those of a whole swath: none at nadir, widest at its edges.
     """
     import numpy as np
 
@@ -204,26 +213,30 @@ def simulate(
 
 
 SHOWN_PX = (1, 4, 16)
-"""Distances whose semivariance is told."""
+"""Distances whose semivariance is printed."""
+
+MODEL = """\
+γ(h) = nugget + Σ sill · g(h / range), with g(x) = 1 − exp(−x) for exp and g(x) = 1 − (1 + √3 x) exp(−√3 x) for mat
+(Matérn of smoothness 3/2). With a direction: ranges along it, azimuth from grid north; ranges across are divided by
+the ratio. Semivariances are in squared stored numbers, or in units of the squared local roughness (the root mean
+square difference of neighbouring pixels, whose mean over the scene is given in stored numbers)."""
 
 
 def register_variogram(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("variogram", no_args_is_help=True, short_help="Tell or plot the variograms of a scene.")(
-        variogram
-    )
+    app.command(
+        "variogram", no_args_is_help=True, short_help="Print or plot the variograms that kriging fits."
+    )(variogram)
 
 
 @reports_errors
 def variogram(
     source: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
     plot: Annotated[
-        Path | None,
-        typer.Option("--plot", "-o", metavar="FILE", help="Draw them (PNG, PDF, SVG)."),
+        Path | None, typer.Option("--plot", "-o", metavar="FILE", help="Draw them (PNG, PDF, SVG).")
     ] = None,
     option: Annotated[
-        list[str] | None,
-        typer.Option("-O", "--option", metavar="NAME=VALUE", help="An option of kriging."),
+        list[str] | None, typer.Option("-O", "--option", metavar="NAME=VALUE", help="An option of kriging.")
     ] = None,
     bands: Bands = None,
     nodata: Nodata = None,
@@ -231,9 +244,9 @@ def variogram(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Tell the variograms that `-m kriging` fits to a scene, band by band, and plot them on request.
+    """Print the variogram that `-m kriging` fits to each band: model, nugget, sills, ranges in metres, units.
 
-    Figures need matplotlib, which the extra 'evaluate' brings.
+    Figures need matplotlib, which the extra 'evaluate' installs.
     """
     from typing import cast
 
@@ -258,30 +271,43 @@ def variogram(
     names = [band.name for band in scene.bands]
     if plot is not None:
         write_variograms(found, names, plot)
+    rows = [_described(*pair, scene.grid.pixel_size_m) for pair in zip(names, found, strict=True)]
     if as_json:
-        typer.echo(json.dumps([_described(*pair) for pair in zip(names, found, strict=True)]))
+        typer.echo(json.dumps(rows))
         return
-    table = Table(
-        "band", "roughness", "nugget", *(f"at {px} px" for px in SHOWN_PX), "longest range", box=None
-    )
-    for name, band in zip(names, found, strict=True):
-        told = _described(name, band)
-        ratio, angle = told["ratio"], told["angle_deg"]
+    table = Table("band", "unit", "nugget", "sills and ranges", "total sill", "direction", box=None)
+    for row in rows:
+        structures = [
+            f"{one['sill']:.3g} {one['model'][:3]} "
+            + (f"{one['range_px']:.3g} px" if one["range_m"] is None else f"{one['range_m']:.0f} m")
+            for one in row["structures"]
+        ]
         table.add_row(
-            name,
-            f"{told['roughness']:.4g}" if band.roughness else "–",
-            f"{told['nugget']:.3g}",
-            *(f"{value:.3g}" for value in told["semivariance"].values()),
-            f"{ratio:g} times the shortest, at {angle:g}°" if ratio > 1 else "in all directions alike",
+            row["band"],
+            f"roughness² ({row['roughness']:.4g})" if row["roughness"] else "stored number²",
+            f"{row['nugget']:.3g}",
+            "\n".join(structures) or "–",
+            f"{row['sill']:.3g}",
+            f"{row['azimuth_deg']:g}°, ratio {row['ratio']:g}" if row["ratio"] > 1 else "all directions",
         )
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(MODEL, markup=False, soft_wrap=True)
 
 
-def _described(name: str, band: BandFit) -> dict[str, Any]:
-    """Return a band's variogram as plain values."""
+def _described(name: str, band: BandFit, pixel_m: float | None) -> dict[str, Any]:
+    """Return a band's variogram as plain values.
+
+    Args:
+        name: The band's name.
+        band: What kriging fitted.
+        pixel_m: The size of a pixel, or None where it isn't known in metres.
+    """
     import math
 
     import numpy as np
+
+    from landsat_fill.methods.variogram import RANGES_PX
 
     model = band.variogram
     angle = math.radians(model.angle_deg)
@@ -289,10 +315,23 @@ def _described(name: str, band: BandFit) -> dict[str, Any]:
     values = model.semivariance(lags * math.sin(angle), lags * math.cos(angle))
     return {
         "band": name,
+        "unit": "squared local roughness" if band.roughness else "squared stored number",
         "roughness": band.roughness,
         "nugget": model.nugget,
+        "structures": [
+            {
+                "model": kind,
+                "sill": sill,
+                "range_px": range_px,
+                "range_m": None if pixel_m is None else range_px * pixel_m,
+            }
+            for kind, sills in (("exponential", model.exponential), ("matern 3/2", model.matern))
+            for sill, range_px in zip(sills, RANGES_PX, strict=True)
+            if sill > 0
+        ],
         "sill": model.sill,
         "semivariance": {str(px): float(value) for px, value in zip(SHOWN_PX, values, strict=True)},
         "ratio": model.ratio,
         "angle_deg": model.angle_deg,
+        "azimuth_deg": (90 + model.angle_deg) % 180,
     }

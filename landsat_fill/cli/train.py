@@ -6,13 +6,14 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from landsat_fill.cli.exits import reports_errors
 from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Overwrite, Quiet, band_list
 from landsat_fill.errors import EXIT_FAILED, EXIT_INTERRUPTED
+from landsat_fill.training.recipes import USUAL_STEPS, recipe_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ def dataset(
         typer.Option("-o", "--output", metavar="FOLDER", help="The folder to write.", rich_help_panel=OUTPUT),
     ],
     gaps_from: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--gaps-from",
             metavar="SLC_OFF",
@@ -60,7 +61,7 @@ def dataset(
         ),
     ] = 128,
     stride: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--stride",
             metavar="PIXELS",
@@ -211,15 +212,15 @@ def register_train(app: typer.Typer) -> None:
 @reports_errors
 def train(
     network: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(
             metavar="NETWORK",
-            help="convcnp, convlnp, unet, partialconv or band-unet; --config and --resume know theirs.",
+            help=f"{', '.join(recipe_names())}; --config and --resume know theirs.",
             show_default=False,
         ),
     ] = None,
     data: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Argument(
             metavar="DATA…",
             help="A folder that `landsat-fill dataset` made, or clean scenes.",
@@ -227,15 +228,15 @@ def train(
         ),
     ] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("-o", "--output", metavar="RUN", help="The folder of the run.", rich_help_panel=OUTPUT),
     ] = None,
     config: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--config", metavar="FILE", help="Settings: a run.toml, or a part of one."),
     ] = None,
     option: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "-O",
             "--option",
@@ -244,22 +245,27 @@ def train(
         ),
     ] = None,
     weights: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--weights", metavar="FILE", help="Begin from these weights (.safetensors), not from fresh ones."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN.")] = False,
     minutes: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--minutes", min=0, help="Time to train, over all sittings.", rich_help_panel=BUDGET),
     ] = None,
     steps: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--steps", min=0, help="Steps to train.", rich_help_panel=BUDGET),
+        int | None,
+        typer.Option(
+            "--steps",
+            min=0,
+            help=f"Steps to train; {USUAL_STEPS:,} if no limit is given.",
+            rich_help_panel=BUDGET,
+        ),
     ] = None,
     patience: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--patience",
             min=0,
@@ -268,7 +274,7 @@ def train(
         ),
     ] = None,
     validation: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--validation",
             metavar="SCENE",
@@ -277,7 +283,7 @@ def train(
         ),
     ] = None,
     gaps_from: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--gaps-from",
             metavar="SCENE",
@@ -286,35 +292,35 @@ def train(
         ),
     ] = None,
     fold: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--fold", min=0, help="The fold to score on.", rich_help_panel=DATA),
     ] = None,
     size: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--size", metavar="PIXELS", help="Side of a sample.", rich_help_panel=DATA),
     ] = None,
     batch: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--batch", min=1, help="Samples in a step.", rich_help_panel=DATA),
     ] = None,
     learning_rate: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--lr", "--learning-rate", min=0, help="The highest learning rate."),
     ] = None,
     seed: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--seed", min=0, help="Seed of weights, samples and noise."),
     ] = None,
     device: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--device", help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE),
     ] = None,
     workers: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--workers", min=0, help="Processes that make samples.", rich_help_panel=MACHINE),
     ] = None,
     threads: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option("--threads", min=1, help="CPU threads of the training.", rich_help_panel=MACHINE),
     ] = None,
     overwrite: Overwrite = False,

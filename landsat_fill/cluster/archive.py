@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from landsat_fill.errors import InputError, OutputError, UsageError, cannot_write
 from landsat_fill.io import InputKind, find_inputs, write_text_atomically
-from landsat_fill.pipeline import Job
+from landsat_fill.pipeline.plan import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""One report, one summary and one STAC item collection for an archive, from what all tasks wrote.
+"""One report, one summary and one STAC item collection for an archive, from the reports of all tasks.
+
+Items are made with `pystac` alone. `rio-stac` makes one item from one raster, opens that raster once more and
+outlines it by its bounds; an item here has several files, and its outline is cut at the antimeridian.
 
 Source: SpatioTemporal Asset Catalog specification, item-spec, and its projection extension.
 """
@@ -41,17 +44,18 @@ FIRST_LANDSAT = datetime(1972, 7, 23, tzinfo=UTC)
 """Launch of Landsat 1: no scene is older. Source: USGS, Landsat Satellite Missions."""
 
 OUTLINE_STEPS = 6
-"""Points on each side of a scene's outline, whose sides are curved in longitude and latitude."""
+"""Points on each side of a scene's outline: straight sides in the projection are curved in longitude and
+latitude."""
 
 ENDINGS = {"_fill": "fill", "_std": "std"}
 
 
 def item_collection(folder: Path, states: Sequence[SceneState]) -> tuple[dict[str, Any], list[str]]:
-    """Return the collection of the scenes that are done, and the outputs that have no item, with why.
+    """Return the collection of the scenes that are done, and the outputs without an item, with the reason.
 
     Args:
-        folder: Where the collection will lie: the files are named relative to it.
-        states: How the scenes stand.
+        folder: The folder of the collection: paths are relative to it.
+        states: The status of the scenes.
     """
     import pystac
 
@@ -104,7 +108,7 @@ def _item(folder: Path, one: SceneState) -> pystac.Item:
 
 
 def _files(one: SceneState) -> list[Path]:
-    """Return the files of a scene: those its task reported, or what is found at its target."""
+    """Return the files of a scene: those that its task reported, or those at its target."""
     listed = one.row.get("files") if one.row is not None else None
     files = (
         [path for name in listed if (path := Path(str(name))).exists()] if isinstance(listed, list) else []
@@ -157,7 +161,7 @@ def _properties(one: SceneState, scene: Scene) -> dict[str, Any]:
 
 
 def _when(one: SceneState, scene: Scene) -> dict[str, Any]:
-    """Return when a scene was taken: its day, or where none tells, all the time it may have been."""
+    """Return when a scene was taken: its date, or the span of possible dates where it isn't known."""
     day = scene.acquired or (facts.acquired if (facts := _facts(one)) else None)
     if day is not None:
         begin, end = (datetime.combine(day, at, UTC) for at in (time(), time(23, 59, 59)))
@@ -167,7 +171,7 @@ def _when(one: SceneState, scene: Scene) -> dict[str, Any]:
 
 
 def _facts(one: SceneState) -> Any:
-    """Return what the name of the source says, or None."""
+    """Return what the source's file name says, or None."""
     line = one.listed.line
     return read_name(f"{line.product}.tif" if line.product else Path(line.source).name)
 
@@ -205,14 +209,14 @@ REPORT_NAME, SUMMARY_NAME, ITEMS_NAME = "report.jsonl", "summary.json", "items.j
 
 
 def merge(archive: Archive, states: Sequence[SceneState]) -> dict[str, object]:
-    """Return the summary of an archive, after writing it, the report and the items beside the outputs.
+    """Return the summary of an archive after writing it, the report and the items beside the outputs.
 
-    The report has a row a scene: what its task reported last, or how it stands where no task did. Merging
-    again replaces all three.
+    The report has a row for each scene: the last one that its task reported, or else its status. Merging
+    again replaces all three files.
 
     Args:
         archive: The archive.
-        states: How its scenes stand.
+        states: The status of its scenes.
 
     Raises:
         OutputError: If the disk refuses.
@@ -228,10 +232,10 @@ def merge(archive: Archive, states: Sequence[SceneState]) -> dict[str, object]:
 
 
 def summary_of(states: Sequence[SceneState], rows: Sequence[dict[str, object]]) -> dict[str, object]:
-    """Return the counts of an archive, and what is wrong with which scene.
+    """Return the counts of an archive, and the scenes that aren't done, with the reason.
 
     Args:
-        states: How the scenes stand.
+        states: The status of the scenes.
         rows: Their rows of the report.
     """
     counts = {state.value: sum(one.state is state for one in states) for state in State}

@@ -1,4 +1,4 @@
-"""How each scene of an archive stands, judged by output files; what Slurm knows comes on top."""
+"""The status of each scene of an archive: output files decide, Slurm adds what they don't show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOG_TAIL_BYTES, LAST_LINES, LONGEST_QUOTE = 4096, 4, 160
 
 
 class State(Enum):
-    """How a scene stands."""
+    """The status of a scene."""
 
     DONE = "done"
     RUNNING = "running"
@@ -32,13 +32,13 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SceneState:
-    """How a scene stands.
+    """A scene and its status.
 
     Attributes:
         listed: The scene.
-        state: How it stands.
-        reason: Why it failed or is missing, who is at it, or what it waits for; or empty.
-        row: What its task reported last, or None.
+        state: Its status.
+        reason: Why it failed or is missing, which process works on it, or what it waits for; or empty.
+        row: The last row that its task reported, or None.
     """
 
     listed: Listed
@@ -48,11 +48,11 @@ class SceneState:
 
 
 def scene_states(archive: Archive, slurm: Slurm | None) -> list[SceneState]:
-    """Return how each scene stands, in the order of the manifests.
+    """Return the status of each scene, in the order of the manifests.
 
     Args:
         archive: The archive.
-        slurm: Whom to ask what waits and runs; None to go by files alone.
+        slurm: The cluster whose queue is read; None to go by files alone.
 
     Raises:
         InputError: If the folder isn't an archive, or a file of it can't be read.
@@ -85,7 +85,7 @@ def scene_states(archive: Archive, slurm: Slurm | None) -> list[SceneState]:
 
 
 def busy_targets(archive: Archive, slurm: Slurm) -> set[Path]:
-    """Return the outputs that a task of an earlier round is at, or will be."""
+    """Return the outputs that a task of an earlier round writes or will write."""
     if not archive.has_rounds:
         return set()
     busy = (State.RUNNING, State.WAITING)
@@ -95,7 +95,7 @@ def busy_targets(archive: Archive, slurm: Slurm) -> set[Path]:
 def _state(
     listed: Listed, row: dict[str, object] | None, since_ns: int | None, queued: QueuedTask | None
 ) -> tuple[State, str]:
-    """Return how a scene stands and why."""
+    """Return the status of a scene and its reason."""
     target = listed.line.target
     has_failed = row is not None and row.get("status") == "failed"
     if is_done(target, since_ns):
@@ -116,20 +116,20 @@ def _state(
 
 
 def _silence(of_round: Round, number: int, *, is_submitted: bool) -> str:
-    """Return what to say of a scene that nobody reported on."""
+    """Return the reason for a scene without a report."""
     if not is_submitted:
-        return "its task was never handed in"
+        return "its task was never submitted"
     log = of_round.log(of_round.task_of(number))
     last = last_line(log)
     if last is None:
-        return "its task never began: cancelled, or still to come"
+        return "its task never began: cancelled, or not started yet"
     return f"its task ended early; {log} ends with: {last}"
 
 
 def last_line(log: Path) -> str | None:
-    """Return the end of a log, where Slurm and the shell tell of what was killed; None without a log.
+    """Return the line at the end of a log that says most about its end; None without a log.
 
-    What Slurm says there counts for more than what a process says that it ends.
+    A line of Slurm or the shell about a killed process takes precedence over the process's own last line.
     """
     try:
         with log.open("rb") as file:

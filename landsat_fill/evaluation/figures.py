@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 LINE_CHARACTERS = 30
-"""What fits above a picture of the figure in small letters."""
+"""Characters that fit above a picture of the figure in small letters."""
 
 
 def in_lines(label: str) -> str:
@@ -47,7 +47,7 @@ def calibration_curves(results: Results) -> dict[str, list[float]]:
 
 
 def draw_calibration(panel: Axes, results: Results, styles: Mapping[str, Mapping[str, Any]]) -> None:
-    """Draw coverage against nominal coverage; below the diagonal a method is too sure of itself."""
+    """Draw coverage against nominal coverage; below the diagonal a method is overconfident."""
     panel.plot((0, 100), (0, 100), color="0.6", linewidth=1)
     for method, curve in calibration_curves(results).items():
         panel.plot(NOMINAL_PCT, curve, **styles[method])
@@ -60,7 +60,7 @@ def draw_calibration(panel: Axes, results: Results, styles: Mapping[str, Mapping
 
 
 def draw_curves(figure: SubFigure, results: Results) -> None:
-    """Draw RMSE ratio and r² against the patterns, a line a method; the calibration where there is one."""
+    """Draw RMSE ratio and r² against the patterns, a line for each method, and the calibration if any."""
     summary = summarise(results)
     patterns = results.patterns
     styles = {method: _line_style(number) for number, method in enumerate(results.methods)}
@@ -100,7 +100,7 @@ def _with_breaks(patterns: Sequence[str], found: Mapping[str, float]) -> tuple[l
 
 
 def _line_style(number: int) -> dict[str, object]:
-    """Return how the line of a method looks; the first is the reference."""
+    """Return the line style of a method; the first is the reference."""
     if number == 0:
         return {"color": "0.35", "linestyle": "--", "marker": "o", "markersize": 4}
     markers = "osD^vP*X"
@@ -134,8 +134,7 @@ class Picture:
 def picture_grid(example: Example, shown: Sequence[str] | None = None) -> list[list[Picture | None]]:
     """Return rows of pictures: truth, gaps and each method's fill, below it its error, below that its std.
 
-    More than six columns are broken into several such bands of rows. None is room left free; there is some
-    below the truth.
+    More than six columns continue in further rows. None is an empty place, as below the truth.
 
     Args:
         example: What to show.
@@ -181,10 +180,7 @@ def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
     stretch = Stretch(example)
     hidden = example.hidden[list(example.shown)].any(axis=0)
     gaps = np.where(example.hidden, np.nan, example.truth)
-    columns = [
-        [Picture("truth", stretch.colours(example.truth))],
-        [Picture("gaps", stretch.colours(gaps))],
-    ]
+    columns = [[Picture("truth", stretch.colours(example.truth))], [Picture("gaps", stretch.colours(gaps))]]
     for label in labels:
         filled = example.fills[label]
         composite = example.composite(label)
@@ -201,7 +197,7 @@ def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
 
 
 def _worst_percent(grid: Sequence[Sequence[Picture | None]]) -> float:
-    """Return the top of the scale of errors: a few pixels lie above it."""
+    """Return the top of the scale of errors; one per cent of the hidden pixels may exceed it."""
     percents = [p.pixels for row in grid for p in row if p is not None and not p.is_colour]
     hidden = [percent[np.isfinite(percent)] for percent in percents]
     return max((float(np.percentile(percent, 99)) for percent in hidden if percent.size), default=0) or 1.0
@@ -277,7 +273,7 @@ def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
     """
     example = results.example
     if example is None:
-        raise UsageError("expected results to draw, but no method was scored", hint="look at the failures")
+        raise UsageError("expected results to draw, but no method was scored", hint="Look at the failures.")
 
     grid = picture_grid(example, shown)
     crops_inches = len(grid) * TILE_INCHES * 1.04 + 0.5
@@ -289,7 +285,7 @@ def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
 
 
 def write_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
-    """Write the figure of an evaluation, in the format that the name's suffix tells (PNG, PDF, SVG).
+    """Write the figure of an evaluation, in the format of the file name's suffix (PNG, PDF, SVG).
 
     Args:
         results: What to draw.
@@ -360,13 +356,13 @@ def write_variograms(bands: Sequence[BandFit], names: Sequence[str], path: Path)
     """Draw a panel a band, and write them as PNG, PDF or SVG.
 
     Args:
-        bands: What kriging knows of each.
+        bands: What kriging fitted to each.
         names: Their names.
         path: Where to write; the ending decides the format.
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
-        UsageError: If the ending is none that can be drawn.
+        UsageError: If the ending isn't one of a picture.
         OutputError: If the file can't be written.
     """
     rows, columns = math.ceil(len(bands) / COLUMNS), min(len(bands), COLUMNS)

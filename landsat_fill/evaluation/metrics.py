@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 RANGE_PERCENTILES = (0.1, 99.9)
-"""What counts as a band's range of numbers: a bright roof or a dead pixel must not stretch it."""
+"""The limits of a band's range of numbers: a bright roof or a dead pixel must not stretch it."""
 
 
 def root_mean_square_error(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
@@ -55,9 +55,9 @@ def determination(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> fl
 def squared_correlation(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
     """Return the square of Pearson's correlation, which forgives bias and gain.
 
-    NaN where either side is constant. Never below `determination`. Both stand here because both go by the
-    name of r²: the deep image prior paper (table 1) names the other, but reports a higher r² with a higher
-    RMSE of the same band, which only this one allows.
+    NaN where either side is constant. Never below `determination`. Both are called r² in the literature:
+    Petrovskaia et al. 2020 (table 1) define the other, but report a higher r² with a higher RMSE of the same
+    band, which only this one allows.
     """
     true_part = truth - np.mean(truth, dtype=np.float64)
     fill_part = fill - np.mean(fill, dtype=np.float64)
@@ -209,7 +209,7 @@ def spectral_angle_deg(
 
 
 NOMINAL_PCT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99)
-"""The central intervals that are looked at: what percentage of the truth each ought to hold."""
+"""The percentage of the truth that each central interval should hold."""
 
 
 def coverages(
@@ -217,9 +217,9 @@ def coverages(
 ) -> dict[int, float]:
     """Return, for each of `NOMINAL_PCT`, the share of true numbers inside the central interval of a Gaussian.
 
-    A share equal to the nominal one is honest, less is overconfident, more is too modest. Numbers that are
-    rounded, as stored ones are, hit a mean exactly more often than a Gaussian would: where the std is below
-    about 1 in stored numbers, the narrow intervals hold more than they ought to.
+    A share below the nominal one is overconfident, one above it too cautious. Stored numbers are rounded and
+    hit a mean exactly more often than a Gaussian would: where the std is below about 1 in stored numbers, the
+    narrow intervals hold more than they should.
     """
     from scipy.special import ndtri
 
@@ -235,8 +235,8 @@ def ranked_probability_score(
 ) -> float:
     """Return the mean continuous ranked probability score of a Gaussian forecast, in the units of the band.
 
-    Small is good. It is the absolute error where the std is 0, so it compares with the mean absolute error of
-    a method that has none.
+    Smaller is better. Where the std is 0 it is the absolute error, so that it compares with the mean absolute
+    error of a method without a std.
 
     Source: Gneiting & Raftery 2007, "Strictly Proper Scoring Rules, Prediction, and Estimation", eq. 21,
     https://doi.org/10.1198/016214506000001437

@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from landsat_fill.errors import UsageError, not_one_of
-from landsat_fill.evaluation.figures import (
-    GAP_COLOUR,
-    Stretch,
-    empty_figure,
-    in_lines,
-    save_figure,
-)
+from landsat_fill.evaluation.figures import GAP_COLOUR, Stretch, empty_figure, in_lines, save_figure
 from landsat_fill.evaluation.protocol import ENDING, BandsAlone
 from landsat_fill.evaluation.report import markdown_table, method_means, relative_error, three_digits
 from landsat_fill.evaluation.results import ALL_BANDS
@@ -66,7 +60,7 @@ class Preset:
         return [SimulatedStripes.of_share(percent, band_shift_px=0) for percent in self.percentages]
 
     def contenders(self, methods: Sequence[FillMethod]) -> list[FillMethod]:
-        """Return the methods, and after each, where bands are to be filled alone, the one that does."""
+        """Return the methods; with `bands_alone`, each is followed by the one that fills each band alone."""
         if not self.bands_alone:
             return list(methods)
         both: list[FillMethod] = []
@@ -75,7 +69,7 @@ class Preset:
         return both
 
     def sampling(self, window_px: int | None = None, windows: int | None = None) -> Sampling:
-        """Return what is read of a scene: one window of the paper's size if not told otherwise."""
+        """Return what is read of a scene: one window of the paper's size, unless given otherwise."""
         return Sampling(window_px=window_px or self.window_px, windows=windows or 1)
 
 
@@ -214,7 +208,7 @@ REGION_PX = 40
 
 
 def write_paper_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
-    """Write the figure, in the format that the name's suffix tells (PNG, PDF, SVG).
+    """Write the figure, in the format of the file name's suffix (PNG, PDF, SVG).
 
     Args:
         results: What to draw.
@@ -243,7 +237,7 @@ def draw_paper_figure(results: Results, shown: Sequence[str] | None = None) -> F
     """
     example = results.example
     if example is None:
-        raise UsageError("expected results to draw, but no method was scored", hint="look at the failures")
+        raise UsageError("expected results to draw, but no method was scored", hint="Look at the failures.")
     wanted = [label for label in shown or results.methods[1:] or results.methods if label in example.fills]
     label = wanted[0] if wanted else next(iter(example.fills))
     figure = empty_figure((11.0, ABOVE_INCHES + 2.6 * REGIONS))
@@ -281,7 +275,7 @@ def _draw_scores(axes: Axes, results: Results) -> None:
 
 
 def _draw_similarity(axes: Axes, example: Example, label: str) -> None:
-    """Draw how similar each pixel is to the true one: dark green is alike, white is not."""
+    """Draw how similar each pixel is to the true one: dark green is similar, white is not."""
     stretch = Stretch(example)
     percent = stretch.percent(np.abs(example.composite(label) - example.truth))
     image = axes.imshow(

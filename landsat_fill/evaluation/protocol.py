@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 ENDING = " · bands alone"
-"""How the label of such a row ends."""
+"""The end of the label of a `BandsAlone` method."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class BandsAlone:
 
     @property
     def info(self) -> MethodInfo:
-        """What the pipeline must know: the same as of the method itself, for no draws."""
-        return replace(self.method.info, draws=False)
+        """The facts of the method itself, without its realizations."""
+        return replace(self.method.info, gives_realizations=False)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
@@ -59,12 +59,12 @@ class BandsAlone:
         for band in range(image.shape[1]):
             own = slice(band, band + 1)
 
-            def tell(share: float, text: str, band: int = band) -> None:
+            def progress(share: float, text: str, band: int = band) -> None:
                 context.progress((band + share) / image.shape[1], text)
 
-            told = replace(context, bands=context.bands[own], draws=0, progress=tell)
+            alone = replace(context, bands=context.bands[own], realizations=0, progress=progress)
             filled.append(
-                self.method.fill(image[:, own], Gaps(gaps.missing[:, own], gaps.usable[:, own]), told)
+                self.method.fill(image[:, own], Gaps(gaps.missing[:, own], gaps.usable[:, own]), alone)
             )
         stds = [one.std for one in filled if one.std is not None]
         return Filled(
@@ -90,22 +90,22 @@ def evaluate(
     shown: Pattern | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results:
-    """Return how well methods find numbers that were hidden from them.
+    """Return how well methods predict pixels that are hidden from them.
 
-    `REFERENCE` is scored whether it is among `methods` or not. What is scored are the numbers that would be
-    stored: rounded, and within the band's valid range.
+    `REFERENCE` is always scored. The numbers that are scored are those that would be stored: rounded, and
+    within the band's valid range.
 
     Args:
         scenes: Opened scenes with observed pixels; what they lack themselves is neither hidden nor filled.
         methods: The methods to compare.
         patterns: How to hide pixels.
         groups: The group of each scene, to compare scenes that a method was trained on with others; or none.
-        seeds: Each places every pattern once more.
+        seeds: Each seed places every pattern once.
         context: Threads; all cores if not given.
         device: `auto`, `cpu`, `cuda` or `cuda:1`: for the methods that can run there, the CPU for the others.
         sampling: How much of a large scene to read.
         shown: The pattern of which a crop is kept to be drawn; the middle one if not given.
-        on_progress: Told the share done, 0 to 1, and what is being worked on.
+        on_progress: Called with the share done, 0 to 1, and what is being worked on.
 
     Raises:
         UsageError: If there is no scene, no pattern or no seed, two patterns share a label, not every scene
@@ -123,7 +123,7 @@ def evaluate(
     failures: list[Failure] = []
     example: Example | None = None
     done = 0
-    named = _told_apart(scenes)
+    named = _with_unique_names(scenes)
     group_of = {scene.name: group for scene, group in zip(named, groups or [""] * len(named), strict=True)}
     for image in _read_all(named, sampling, failures):
         known = _context_of(image, context or Context(threads=usable_cores()))
@@ -174,7 +174,7 @@ def _refuse_what_cannot_be_meant(
     if len(set(names)) < len(names):
         raise UsageError(
             f"expected patterns of different names, but got {', '.join(names)}",
-            hint="give each width, share and SLC-off scene once; more seeds repeat a pattern elsewhere",
+            hint="Give each width, share and SLC-off scene once. More seeds repeat a pattern elsewhere.",
         )
     if groups and len(groups) != len(scenes):
         raise UsageError(f"expected a group for each of {len(scenes)} scenes, but got {len(groups)}")
@@ -187,7 +187,7 @@ def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
     if kind not in (AUTO, *kinds):
         raise UsageError(
             f"expected a device that a method runs on ({', '.join(sorted(kinds))}), but got {asked!r}",
-            hint="`landsat-fill methods` lists the devices of each",
+            hint="`landsat-fill methods` lists the devices of each method.",
         )
     return tuple(
         choose_device(asked if kind in (AUTO, *method.info.devices) else "cpu", method.info)
@@ -195,8 +195,8 @@ def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
     )
 
 
-def _told_apart(scenes: Sequence[Scene]) -> list[Scene]:
-    """Return the scenes, each under a name of its own: the grids of one product share the product's."""
+def _with_unique_names(scenes: Sequence[Scene]) -> list[Scene]:
+    """Return the scenes with unique names: the grids of one product share the product's name."""
     met: Counter[str] = Counter()
     renamed = []
     for scene in scenes:

@@ -1,4 +1,4 @@
-"""Reads pixels and hides them: scenes, gap patterns, and trials whose truth is known."""
+"""Reads pixels and hides them: scenes, patterns of gaps, and trials whose truth is known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 BRIGHTEST = 2.0
-"""What no reflectance exceeds but by chance: clouds and snow under a low sun reach 1.6, Level 2's top."""
+"""Reflectances rarely exceed this: clouds and snow under a low sun reach 1.6, the largest value of Level
+2."""
 
 _SHUFFLE_SEED = 0
 _LEAST_OBSERVED_SHARE = 0.5
@@ -36,14 +37,14 @@ class Sampling:
 
     Attributes:
         window_px: Side of a window.
-        windows: How many windows of a scene are scored, spread at random but always the same ones.
+        windows: How many windows of a scene are scored. They are chosen at random, but always the same.
     """
 
     window_px: int = 1024
     windows: int = 4
 
     def images_of(self, scene: Scene) -> int:
-        """Return how many images a scene gives, at most."""
+        """Return the largest number of images that a scene gives."""
         return 1 if self.is_whole(scene) else self.windows
 
     def is_whole(self, scene: Scene) -> bool:
@@ -57,11 +58,10 @@ class ObservedImage:
 
     Attributes:
         name: The scene's name, with the corner of the window if it isn't the whole scene.
-        scene: Where they come from.
+        scene: The scene.
         values: `(band, row, col)` in stored numbers.
         observed: Which of them are observations.
-        scales: What each band's stored numbers are multiplied with to get its physical unit, 1 if nothing is
-            said.
+        scales: The factor from each band's stored numbers to its physical unit, 1 if the file has none.
     """
 
     name: str
@@ -72,14 +72,14 @@ class ObservedImage:
 
     @property
     def reflectance(self) -> float:
-        """What stored numbers are multiplied with to get reflectances; NaN where the units don't tell.
+        """The factor from stored numbers to reflectances; NaN where they aren't known to be reflectances.
 
-        Scales must be alike and bring all but the brightest thousandth below `BRIGHTEST`; without a scale
-        only real numbers are taken for reflectances.
+        All bands must have the same scale, and it must bring all but the brightest thousandth below
+        `BRIGHTEST`. Without a scale only floating-point numbers count as reflectances.
         """
         scale = self.scales[0]
-        told = scale != 1 or self.values.dtype.kind == "f"
-        if len(set(self.scales)) > 1 or not told or not self.observed.any():
+        has_unit = scale != 1 or self.values.dtype.kind == "f"
+        if len(set(self.scales)) > 1 or not has_unit or not self.observed.any():
             return math.nan
         bright = float(np.percentile(self.values[self.observed].astype(np.float64), 99.9)) * scale
         return scale if bright < BRIGHTEST else math.nan
@@ -111,7 +111,7 @@ def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
         raise InputError(
             f"expected a window of {sampling.window_px} px in {scene.name} that is at least half observed, "
             "but found none",
-            hint="give smaller windows, or another scene",
+            hint="Give smaller windows, or another scene.",
         )
 
 
@@ -137,7 +137,7 @@ PAPER_PERCENTAGES = (3.0, 6.0, 15.0, 35.0, 55.0)
 """The shares of hidden pixels in the experiments of the deep image prior paper, section 2."""
 
 FLOOR_WIDTHS_PX = (4.0, 8.0, 14.0)
-"""Gap widths that span an SLC-off scene of 30 m pixels: 14 px is that at the edge of the swath."""
+"""Gap widths that span an SLC-off scene of 30 m pixels: gaps are 14 px wide at the edge of the swath."""
 
 
 class Pattern(Protocol):
@@ -157,8 +157,9 @@ class Pattern(Protocol):
 class SimulatedStripes:
     """Simulated SLC-off stripes.
 
-    The stripes of each band are shifted and ragged by themselves, as real ones are, so that at a stripe's
-    edge one band may know what another lost. With a band shift of 0 all bands lose the same pixels.
+    As in real scenes, the stripes of each band have a shift and ragged edges of their own, so that at a
+    stripe's edge one band may have a pixel that another lacks. With a band shift of 0 all bands lose the
+    same.
 
     Attributes:
         label: What the pattern is called in tables.
@@ -244,12 +245,12 @@ def hide(values: NDArray[np.generic], observed: NDArray[np.bool_], pattern: NDAr
     if not hidden.any():
         raise UsageError(
             "expected gaps that cover an observed pixel, but got none",
-            hint="widen the gaps, or choose a larger or clearer scene",
+            hint="Widen the gaps, or choose a larger or clearer scene.",
         )
     if not usable.any():
         raise UsageError(
             "expected gaps that leave an observed pixel, but got none",
-            hint="narrow the gaps, or raise their period",
+            hint="Narrow the gaps, or raise their period.",
         )
     exact = _float_type(values.dtype)
     image = np.where(usable, values.astype(exact), np.nan)

@@ -1,9 +1,10 @@
-"""Opens one raster as a scene, without reading a pixel."""
+"""Opens one raster as a scene. Few pixels are read: to tell codes from images, and zeros from fill."""
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.gdal import gdal_session, is_local, open_dataset
+from landsat_fill.io.pixel_meaning import codes_in, zeros_in
 from landsat_fill.io.profile_files import has_dataset_mask, opacity_band
 from landsat_fill.io.tiff_structure import tiff_blocks
+from landsat_fill.io.usgs_names import is_quality_name
 from landsat_fill.scene import ETM_PLUS, OLI, TM, Grid, Scene, SceneBand
 
 if TYPE_CHECKING:
@@ -31,6 +34,26 @@ LANDSAT_FILL = {"uint8": 0.0, "uint16": 0.0, "int16": -9999.0}
 reflectance. Source: Landsat 7 Collection 2 Level 1 Data Format Control Book, USGS LSDS-1414; ESPA product
 guides, USGS LSDS-1370."""
 
+SCENE_TAGS = ("LANDSAT_SCENE_ID", "LANDSAT_PRODUCT_ID", "L1_LANDSAT_PRODUCT_ID", "LANDSAT_ID")
+PLATFORM_TAGS = (
+    "SPACECRAFT_ID",
+    "SPACECRAFT",
+    "SATELLITE",
+    "SATELLITE_ID",
+    "PLATFORM",
+    "MISSION",
+    "SENSOR",
+    "SENSOR_ID",
+)
+"""Tags in which USGS, ESPA and others name scene, satellite and sensor."""
+_PLATFORM = re.compile(r"LANDSAT|\bL[COTEM]?0?[4-9]\b|\bETM\b|\bETM\+")
+
+FILL_TAGS = ("_fillvalue", "fill_value", "fillvalue", "missing_value", "nodata", "nodata_value")
+"""Tags that say which number is fill, in lower case: those of CF, HDF-EOS and hand-made files."""
+
+MOST_NAMES = 8
+"""Bands named one by one in a note."""
+
 LANDSAT_NAME = re.compile(
     r"(?:^|[^A-Za-z0-9])(L[CEMOT]0?[4-9])(?:_L[12]|_(?:CU|AK|HI)_|\d{13}|_?\d{6}_)|^(L7)[12]\d{6}_",
     re.IGNORECASE,
@@ -48,8 +71,9 @@ def open_geotiff(
     """Return the scene of one raster file: opened, not read.
 
     What means "no observation" is, in this order: `nodata`; the nodata tag; a dataset mask or an alpha band;
-    NaN, in a float file; Landsat's fill, in a file recognisably Landsat's. Where none of these is there, the
-    bands' `nodata` is None, and SceneReader.tells_missing is false: the user has to name a number.
+    another tag that names it; NaN, in a float file; Landsat's fill, in a file recognisably Landsat's, where
+    its zeros lie as fill does. Where none of these is there, the bands' `nodata` is None, and
+    SceneReader.tells_missing is false: the user has to name a number.
 
     Args:
         source: A path, a URL, or anything else that GDAL opens.
@@ -67,13 +91,76 @@ def open_geotiff(
         sensor = _sensor(source)
         if landsat is None:
             landsat = sensor is not None or _tags_say_landsat(dataset)
+        grid = Grid(dataset.height, dataset.width, dataset.transform, dataset.crs or None)
+        opened = tuple(_scene_band(dataset, source, index, nodata, landsat, sensor) for index in chosen)
+        opened, notes = _with_meaning(dataset, opened, grid, is_quality_name(source), nodata is None)
         return Scene(
             name=_scene_name(source),
             source=Path(source) if is_local(source) else source,
-            bands=tuple(_scene_band(dataset, source, index, nodata, landsat, sensor) for index in chosen),
-            grid=Grid(dataset.height, dataset.width, dataset.transform, dataset.crs or None),
+            bands=opened,
+            grid=grid,
             sensor=sensor,
+            notes=(*_note_of_pages(dataset), *notes),
         )
+
+
+def _with_meaning(
+    dataset: DatasetReader, bands: tuple[SceneBand, ...], grid: Grid, is_quality: bool, is_open: bool
+) -> tuple[tuple[SceneBand, ...], list[str]]:
+    """Return the bands with what their pixels say of codes and of zeros, and a line on each.
+
+    Args:
+        dataset: Their open dataset.
+        bands: The bands.
+        grid: Their grid.
+        is_quality: Whether the file's name is that of a quality layer.
+        is_open: Whether it is open what 0 means, because the user says nothing.
+    """
+    indexes = [band.index for band in bands]
+    codes = (
+        dict.fromkeys(indexes, "is a quality layer by its name") if is_quality else codes_in(dataset, indexes)
+    )
+    assumed = [band.index for band in bands if is_open and _is_assumed(dataset, band)]
+    zeros = zeros_in(dataset, [index for index in assumed if index not in codes], grid.pixel_size_m)
+    observed = [index for index in assumed if index in codes or not zeros[index].are_fill]
+    names = {band.index: band.name for band in bands}
+    notes = []
+    for reason in dict.fromkeys(codes.values()):
+        which = _listed([names[index] for index in codes if codes[index] == reason])
+        notes.append(f"{which} {reason}: gaps take the nearest number, nothing is interpolated")
+    if taken := [names[index] for index in zeros if zeros[index].any and zeros[index].are_fill]:
+        notes.append(
+            f"0 is taken for missing in {_listed(taken)}: a Landsat file by its name or tags, whose zeros "
+            "lie in stripes and borders; --nodata nan if 0 is a value"
+        )
+    if kept := [names[index] for index in observed if index in codes or zeros[index].any]:
+        notes.append(
+            f"0 counts as observed in {_listed(kept)}: no metadata says that it is missing, and it doesn't "
+            "lie as gaps and borders of an image do; --nodata 0 if it is missing"
+        )
+    meant = (
+        replace(
+            band,
+            holds_codes=band.index in codes,
+            nodata=None if band.index in observed else band.nodata,
+        )
+        for band in bands
+    )
+    return tuple(meant), notes
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return a few names as they are, and of many the first and the last."""
+    return ", ".join(names) if len(names) <= MOST_NAMES else f"{names[0]} … {names[-1]} ({len(names)} bands)"
+
+
+def _note_of_pages(dataset: DatasetReader) -> list[str]:
+    """Return a note where a TIFF holds further images, which GDAL passes over."""
+    pages = [name for name in dataset.subdatasets if name.upper().startswith("GTIFF_DIR:")]
+    if len(pages) < 2:
+        return []
+    second = re.sub("^gtiff_dir", "GTIFF_DIR", pages[1])
+    return [f"the file holds {len(pages)} images (pages), and this is the first; {second} names the second"]
 
 
 def _chosen_bands(dataset: DatasetReader, source: str, bands: Sequence[int] | None) -> list[int]:
@@ -134,9 +221,30 @@ def _nodata(
         return float(tag)
     if has_dataset_mask(dataset) or opacity_band(dataset) is not None:
         return None
+    stated = _stated_fill(dataset, index)
+    if stated is not None:
+        return stated
     if dtype.startswith("float"):
         return math.nan
     return LANDSAT_FILL.get(dtype) if landsat else None
+
+
+def _stated_fill(dataset: DatasetReader, index: int) -> float | None:
+    """Return the number that tags of the band or the file call fill, or None."""
+    for tags in (dataset.tags(index), dataset.tags()):
+        for key, value in tags.items():
+            if key.lower() in FILL_TAGS:
+                try:
+                    return float(value)
+                except ValueError:
+                    continue
+    return None
+
+
+def _is_assumed(dataset: DatasetReader, band: SceneBand) -> bool:
+    """Return whether 0 is fill in a band for no other reason than that the file is Landsat's."""
+    stated = dataset.nodatavals[band.index - 1] is not None or _stated_fill(dataset, band.index) is not None
+    return band.nodata == 0 and not stated
 
 
 def _scene_name(source: str) -> str:
@@ -155,7 +263,11 @@ def _sensor(source: str) -> str | None:
 
 
 def _tags_say_landsat(dataset: DatasetReader) -> bool:
-    return any("LANDSAT" in f"{key} {value}".upper() for key, value in dataset.tags().items())
+    """Return whether a tag names the satellite, the sensor or a Landsat scene; free text is no evidence."""
+    tags = {key.upper(): value.upper() for key, value in dataset.tags().items()}
+    if any(tags.get(key) for key in SCENE_TAGS):
+        return True
+    return any(_PLATFORM.search(tags.get(key, "")) for key in PLATFORM_TAGS)
 
 
 def _sensor_band(dataset: DatasetReader, index: int, sensor: str | None) -> Band | None:

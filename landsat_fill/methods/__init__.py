@@ -9,6 +9,7 @@ from landsat_fill.methods.registry import (
     method_class,
     method_classes,
     method_options,
+    suited_method,
 )
 from landsat_fill.schema import Option, option
 
@@ -25,4 +26,5 @@ __all__ = [
     "method_classes",
     "method_options",
     "option",
+    "suited_method",
 ]

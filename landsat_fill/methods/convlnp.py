@@ -156,13 +156,13 @@ class ConvLNPMethod(LearnedMethod):
         align_px=8,
         gives_std=True,
         devices=("cpu", "cuda"),
-        draws=True,
+        gives_realizations=True,
     )
     network: ClassVar[str] = "convlnp"
 
     variant: int = option(64, "side of the patches that the shipped weights were trained on", choices=SAMPLES)
     samples: int | None = option(
-        None, "draws that mean and standard deviation are taken of; 32 of variant 64, 8 of 128", low=1
+        None, "samples whose mean and standard deviation are the fill; 32 of variant 64, 8 of 128", low=1
     )
 
     @property
@@ -189,8 +189,8 @@ class ConvLNPMethod(LearnedMethod):
         values = tiles * height * width * network.latent_channels
         at_once = max(1, (CPU_VALUES if signal.device.type == "cpu" else GPU_VALUES) // values)
         total, squares = torch.zeros_like(signal), torch.zeros_like(signal)
-        draws = signal.new_empty((context.draws, *signal.shape))
-        drawn = {2 * number: divmod(number, bands) for number in range(context.draws * bands)}
+        draws = signal.new_empty((context.realizations, *signal.shape))
+        drawn = {2 * number: divmod(number, bands) for number in range(context.realizations * bands)}
         numbers = sorted({*range(samples), *drawn})
         for first in range(0, len(numbers), at_once):
             part = numbers[first : first + at_once]
@@ -208,7 +208,7 @@ class ConvLNPMethod(LearnedMethod):
                     draws[draw, :, band] = mean[:, band]
         mean = total / samples
         std = (squares / samples - mean.square()).clamp_min(0).sqrt()
-        if not context.draws:
+        if not context.realizations:
             return Answer(mean, std)
         fields = (draws - mean) / std.clamp_min(torch.finfo(std.dtype).tiny)
         return Answer(mean, std, mean + std * mixed(fields, local_correlations(signal, observed)))

@@ -357,7 +357,7 @@ class DirectSampling:
         "geostatistical simulations, doi:10.1029/2008WR007621",
         halo_px=96,
         gives_std=True,
-        draws=True,
+        gives_realizations=True,
     )
 
     neighbours: int = option(30, "n: informed pixels compared, 20 to 50 in the paper", low=1, high=200)
@@ -371,7 +371,13 @@ class DirectSampling:
     multivariate: bool = option(True, "fill all bands of a pixel from one place")
     differences: bool = option(True, "compare and take differences from the surroundings' mean, not numbers")
     decay: float = option(1.0, "power of the distance that neighbours lose weight with", low=0, high=4)
-    realisations: int = option(8, "draws that mean and deviation are taken of", low=2, high=1000)
+    ensemble: int = option(
+        8,
+        "realizations whose mean and standard deviation are the fill",
+        low=2,
+        high=1000,
+        was="realisations",
+    )
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> PreparedSampling:
         """Return the method with the ranges of a scene's bands, and how far its draws err; see `Prepares`."""
@@ -395,7 +401,7 @@ def _joined(tiles: Iterable[Filled]) -> Filled:
     """Return filled tiles as a batch."""
     filled = list(tiles)
     std = [one.std for one in filled if one.std is not None]
-    draws = [one.draws for one in filled if one.draws is not None]
+    draws = [one.realizations for one in filled if one.realizations is not None]
     return Filled(
         np.stack([one.mean for one in filled]), np.stack(std), np.stack(draws, axis=1) if draws else None
     )
@@ -442,8 +448,8 @@ class PreparedSampling:
             context: As handed to the method.
         """
         options = self.sampler.options
-        draws = self.sampler.draws(image, gaps, corner, context, max(options.realisations, context.draws))
-        of = draws[: options.realisations]
+        draws = self.sampler.draws(image, gaps, corner, context, max(options.ensemble, context.realizations))
+        of = draws[: options.ensemble]
         mean = image.copy()
         std = np.zeros(image.shape, np.float32)
         for band in range(len(image)):
@@ -452,7 +458,7 @@ class PreparedSampling:
             mean[band, missing] = drawn.mean(axis=0)
             variance = _pooled(drawn.var(axis=0, ddof=1), missing)
             std[band, missing] = np.sqrt(variance * (self.error_ratio + 1 / len(of)))
-        return Filled(mean, std, draws[: context.draws] if context.draws else None)
+        return Filled(mean, std, draws[: context.realizations] if context.realizations else None)
 
 
 def _pooled(variance: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.float64]:

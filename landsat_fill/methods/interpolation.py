@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo, fill_each_band
+from landsat_fill.methods.method import Context, FillMethod, MethodInfo, Prepares, fill_each_band
 from landsat_fill.methods.multigrid import solved_from_coarse_to_fine, widest_gap_px
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
@@ -35,7 +35,68 @@ class Nearest:
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
-        return Filled(fill_each_band(nearest_observed, image, gaps, context.threads))
+        return Filled(fill_each_band(nearest_observed, image, gaps, context.threads, around_zero=False))
+
+
+@dataclass(frozen=True)
+class BandByBand:
+    """Several methods, each of which fills some of a scene's bands. Made for a scene, so it has no name.
+
+    Attributes:
+        parts: The bands, from 0, and the method that fills them. Each band is in one part.
+        facts: What its `info` is to be: that of the method asked for, with the widest halo.
+    """
+
+    info: ClassVar[MethodInfo]
+
+    parts: tuple[tuple[tuple[int, ...], FillMethod], ...]
+    facts: MethodInfo
+
+    def __post_init__(self) -> None:
+        """Have an `info` of its own."""
+        object.__setattr__(self, "info", self.facts)
+
+    def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FillMethod:
+        """Return the methods prepared for a scene; see `Prepares.prepare`."""
+        prepared = tuple(
+            (
+                bands,
+                method.prepare(*_of_bands(bands, method, image, gaps, context))
+                if isinstance(method, Prepares)
+                else method,
+            )
+            for bands, method in self.parts
+        )
+        return replace(self, parts=prepared)
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`. A method without a deviation leaves NaN there."""
+        mean = image.copy()
+        std = np.full(image.shape, np.nan, np.float32) if self.info.gives_std else None
+        draws = np.stack([image] * context.draws) if context.draws else None
+        for bands, method in self.parts:
+            where = (slice(None), list(bands))
+            filled = method.fill(*_of_bands(bands, method, image, gaps, context))
+            mean[where] = filled.mean
+            if std is not None and filled.std is not None:
+                std[where] = filled.std
+            if draws is not None:
+                draws[(slice(None), *where)] = filled.mean if filled.draws is None else filled.draws
+        return Filled(mean, std, draws)
+
+
+def _of_bands(
+    bands: tuple[int, ...], method: FillMethod, image: NDArray[np.floating], gaps: Gaps, context: Context
+) -> tuple[NDArray[np.floating], Gaps, Context]:
+    """Return what a method is given of an image: its bands."""
+    where = (slice(None), list(bands))
+    own = replace(
+        context,
+        bands=tuple(context.bands[band] for band in bands) if context.bands else (),
+        draws=context.draws if method.info.draws else 0,
+        device=context.device if context.device.partition(":")[0] in method.info.devices else "cpu",
+    )
+    return image[where], Gaps(gaps.missing[where], gaps.usable[where]), own
 
 
 def nearest_observed(

@@ -33,12 +33,12 @@ class Answer(NamedTuple):
     Attributes:
         mean: `(tile, band, row, col)`.
         std: Of the same shape, or None.
-        draws: Plausible fills `(draw, tile, band, row, col)`, or None.
+        realizations: Plausible fills `(draw, tile, band, row, col)`, or None.
     """
 
     mean: Tensor
     std: Tensor | None = None
-    draws: Tensor | None = None
+    realizations: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class LearnedMethod:
         std = np.zeros(image.shape, np.float32) if self.info.gives_std else None
         draws = None
         if self._draws(context):
-            draws = np.broadcast_to(image, (context.draws, *image.shape)).copy()
+            draws = np.broadcast_to(image, (context.realizations, *image.shape)).copy()
 
         def work(tiles: slice) -> None:
             self._fill_batch(
@@ -136,7 +136,7 @@ class LearnedMethod:
         return Answer(prediction.mean, prediction.std)
 
     def _draws(self, context: Context) -> bool:
-        return self.info.draws and context.draws > 0
+        return self.info.gives_realizations and context.realizations > 0
 
     def _fill_batch(
         self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner, filled: Filled
@@ -181,8 +181,8 @@ class LearnedMethod:
         back(given.restored(answer.mean), filled.mean)
         if filled.std is not None and answer.std is not None:
             back((given.spread * answer.std).mul_(self.file.std_factor), filled.std, is_difference=True)
-        if filled.draws is not None and answer.draws is not None:
-            back(given.restored(answer.draws), filled.draws)
+        if filled.realizations is not None and answer.realizations is not None:
+            back(given.restored(answer.realizations), filled.realizations)
 
     def _seen(self, wanted: Window | None, tile: Window) -> Window:
         """Return the part of a tile that the network must see for the wanted one; all of it for None."""

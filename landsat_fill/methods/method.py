@@ -36,7 +36,7 @@ class MethodInfo:
         devices: The kinds of device it runs on.
         align_px: What the rows and columns that tiles begin at must be multiples of, so that no result
             depends on how a scene was cut.
-        draws: Whether it can draw several plausible fills.
+        gives_realizations: Whether it gives realizations: several plausible fills.
         weights: Name and sha256 of the trained weights it runs with, or None for a method without.
         slow: Whether it takes minutes where others take seconds, so that it only runs where it is named.
         tile_a_thread: Whether a processor's cores work on a tile each, because the method keeps but one busy.
@@ -51,7 +51,7 @@ class MethodInfo:
     needs_references: bool = False
     devices: tuple[str, ...] = ("cpu",)
     align_px: int = 1
-    draws: bool = False
+    gives_realizations: bool = False
     weights: str | None = None
     slow: bool = False
     tile_a_thread: bool = False
@@ -96,7 +96,7 @@ class Context:
         wanted: The part of each tile whose fill is used, in pixels of the tile, or empty for all of it: the
             rest is halo, and a method may leave it as it is.
         seed: Seed of a method that draws by place, so that neighbouring tiles agree where they overlap.
-        draws: How many plausible fills are wanted beside the mean, of a method whose info says it draws.
+        realizations: How many plausible fills are wanted beside the mean, of a method that gives them.
         tell: Takes a sentence that the user should read.
         progress: Told the share of these tiles that is done, 0 to 1, and in a few words how it goes.
         shelf: Where to keep what is done, or None.
@@ -110,7 +110,7 @@ class Context:
     corners: tuple[tuple[int, int], ...] = ()
     wanted: tuple[Window, ...] = ()
     seed: int = 0
-    draws: int = 0
+    realizations: int = 0
     tell: Callable[[str], None] = _told_nobody
     progress: Callable[[float, str], None] = _shown_nobody
     shelf: Shelf | None = None
@@ -142,9 +142,9 @@ class FillMethod(Protocol):
             context: What else there is to know.
 
         Returns:
-            A mean of the image's shape, a standard deviation where `info.gives_std`, and `context.draws`
-            plausible fills where `info.draws`: finite at every missing pixel of a tile's band that has a
-            usable pixel in that tile, NaN at the missing pixels of one that has none.
+            A mean of the image's shape, a standard deviation where `info.gives_std`, and as many realizations
+            as `context.realizations` where `info.gives_realizations`: finite at every missing pixel of a
+            tile's band that has a usable pixel in that tile, NaN at the missing pixels of one that has none.
         """
         ...
 
@@ -167,13 +167,13 @@ class Prepares(Protocol):
 
 
 def fill_each_band(
-    fill_band: FillBand, image: NDArray[np.floating], gaps: Gaps, threads: int
+    fill_band: FillBand, image: NDArray[np.floating], gaps: Gaps, threads: int, *, around_zero: bool = True
 ) -> NDArray[np.floating]:
     """Return the image with every missing pixel filled by `fill_band`, band by band.
 
     Bands without a missing pixel are passed over; bands without a usable one become NaN where they are
-    missing. `fill_band` sees values around 0: the mean of the usable pixels is taken off before and put
-    back after, so that bands of a large offset lose no digits.
+    missing. Unless told, `fill_band` sees values around 0: the mean of the usable pixels is taken off before
+    and put back after, so that bands of a large offset lose no digits.
 
     Args:
         fill_band: Takes `(values, missing, usable)`, each `(row, col)`, with values 0 outside `usable`;
@@ -181,6 +181,7 @@ def fill_each_band(
         image: `(tile, band, row, col)`.
         gaps: Cubes of the same shape.
         threads: Bands worked on at once. `fill_band` should release the interpreter lock.
+        around_zero: Whether the mean is taken off.
     """
     import cv2
 
@@ -195,7 +196,7 @@ def fill_each_band(
             filled[tile, band][missing] = np.nan
             return
         given = usable.view(np.uint8)
-        mean = cv2.mean(image[tile, band], given)[0]
+        mean = cv2.mean(image[tile, band], given)[0] if around_zero else 0.0
         # OpenCV copies where a condition holds sixteen times as fast as numpy.
         values = cv2.copyTo(image[tile, band], given, np.full_like(image[tile, band], mean)) - mean
         cv2.copyTo(fill_band(values, missing, usable) + mean, missing.view(np.uint8), filled[tile, band])

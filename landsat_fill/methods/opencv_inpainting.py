@@ -49,7 +49,23 @@ def inpaint(
 
 
 @dataclass(frozen=True)
-class Telea:
+class _Inpainting:
+    """One of OpenCV's algorithms; a subclass says which."""
+
+    algorithm: ClassVar[str]
+
+    radius_px: float = option(3.0, "neighbourhood of a pixel that counts, in pixels", low=1, high=30)
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`."""
+        import cv2
+
+        algorithm = getattr(cv2, self.algorithm)
+        return Filled(inpaint(image, gaps, context.threads, radius_px=self.radius_px, algorithm=algorithm))
+
+
+@dataclass(frozen=True)
+class Telea(_Inpainting):
     """OpenCV's fast marching inpainting.
 
     Source: Telea 2004, An image inpainting technique based on the fast marching method,
@@ -64,19 +80,11 @@ class Telea:
         halo_px=48,
     )
 
-    radius_px: float = option(3.0, "neighbourhood of a pixel that counts, in pixels", low=1, high=30)
-
-    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`."""
-        import cv2
-
-        return Filled(
-            inpaint(image, gaps, context.threads, radius_px=self.radius_px, algorithm=cv2.INPAINT_TELEA)
-        )
+    algorithm: ClassVar[str] = "INPAINT_TELEA"
 
 
 @dataclass(frozen=True)
-class NavierStokes:
+class NavierStokes(_Inpainting):
     """OpenCV's Navier–Stokes inpainting.
 
     Source: Bertalmio, Bertozzi and Sapiro 2001, Navier–Stokes, fluid dynamics, and image and video
@@ -91,12 +99,4 @@ class NavierStokes:
         halo_px=48,
     )
 
-    radius_px: float = option(3.0, "neighbourhood of a pixel that counts, in pixels", low=1, high=30)
-
-    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`."""
-        import cv2
-
-        return Filled(
-            inpaint(image, gaps, context.threads, radius_px=self.radius_px, algorithm=cv2.INPAINT_NS)
-        )
+    algorithm: ClassVar[str] = "INPAINT_NS"

@@ -7,6 +7,7 @@ package that names the class, or a module with several.
 from __future__ import annotations
 
 import inspect
+from dataclasses import is_dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -15,12 +16,17 @@ from landsat_fill.errors import UsageError, not_one_of
 from landsat_fill.methods.method import FillMethod, MethodInfo
 from landsat_fill.networks.catalogue import classes_of
 from landsat_fill.schema import Option, options_of, parsed, require_allowed
+from landsat_fill.scene import BandRole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from landsat_fill.scene import SceneBand
 
 
 DEFAULT_METHOD = "auto"
+CODE_METHOD = "nearest"
+PANCHROMATIC_METHOD = "tension-spline"
 BEST_METHOD = "band-unet"
 """What `auto` stands for: the method that measures best on places it was not trained on."""
 
@@ -117,10 +123,10 @@ def create_method(method: str | FillMethod, options: Mapping[str, object] | None
         cls = method_class(method)
         owner = f"an option of {cls.info.name}"
         return cls(**parsed(cls, options or {}, owner, called="{flag}", from_text=True))
-    if isinstance(method, type) or not isinstance(method, FillMethod):
+    if isinstance(method, type) or not (isinstance(method, FillMethod) and is_dataclass(method)):
         raise UsageError(
             f"expected the name of a method or a method object, but got {method!r}",
-            hint="A method object is made from its class: TensionSpline().",
+            hint="Choose one of `landsat-fill methods`; an object is an instance of a frozen dataclass.",
         )
     if options:
         raise UsageError(
@@ -129,6 +135,49 @@ def create_method(method: str | FillMethod, options: Mapping[str, object] | None
         )
     require_allowed(method)
     return method
+
+
+def suited_method(
+    method: FillMethod, bands: Sequence[SceneBand], *, is_choice: bool
+) -> tuple[FillMethod, tuple[str, ...]]:
+    """Return the method that fills the bands of a scene, and a note where it isn't the one asked for.
+
+    Codes are never interpolated, whatever is asked for: they take the nearest number. What `auto` stands for
+    was trained on bands of 30 m, not on the finer grain of the panchromatic band.
+
+    Args:
+        method: The method asked for.
+        bands: The bands, in the order of the image.
+        is_choice: Whether the user named it, rather than `auto`.
+    """
+    from landsat_fill.methods.interpolation import BandByBand
+
+    def name_of(band: SceneBand) -> str:
+        if band.holds_codes:
+            return CODE_METHOD
+        is_pan = band.band is not None and band.band.role is BandRole.PANCHROMATIC
+        return PANCHROMATIC_METHOD if is_pan and not is_choice else method.info.name
+
+    names = [name_of(band) for band in bands]
+    methods = {
+        name: method if name == method.info.name else create_method(name) for name in dict.fromkeys(names)
+    }
+    notes = [
+        f"{band.name} is filled by {name}, since {method.info.name} wasn't trained on panchromatic bands; "
+        f"-m {method.info.name} fills it all the same"
+        for band, name in zip(bands, names, strict=True)
+        if name == PANCHROMATIC_METHOD != method.info.name
+    ]
+    if set(methods) == {method.info.name}:
+        return method, ()
+    infos = [one.info for one in methods.values()]
+    align_px = method.info.align_px
+    halo_px = -(-max(info.halo_px for info in infos) // align_px) * align_px
+    parts = tuple(
+        (tuple(number for number, one in enumerate(names) if one == name), chosen)
+        for name, chosen in methods.items()
+    )
+    return BandByBand(parts, replace(method.info, halo_px=halo_px)), tuple(notes)
 
 
 def method_options(cls: type[FillMethod]) -> tuple[Option, ...]:

@@ -63,5 +63,5 @@ def fill_array(
     filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context, seed=seed)
     mean = np.where(gaps.missing, filled.mean, image)
     std = None if filled.std is None else np.where(gaps.missing, filled.std, np.float32(0))
-    draws = None if filled.draws is None else np.where(gaps.missing, filled.draws, image)
+    draws = None if filled.realizations is None else np.where(gaps.missing, filled.realizations, image)
     return Filled(mean, std, draws)

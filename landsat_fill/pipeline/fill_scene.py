@@ -15,7 +15,7 @@ import numpy as np
 
 from landsat_fill.errors import LandsatFillError
 from landsat_fill.io import SceneReader, TakenError, Transaction, open_input
-from landsat_fill.methods import Context
+from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import compose, fill_codes, kept_deviation
 from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unanswerable
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally, fill_notes, survey_notes
@@ -122,6 +122,8 @@ def _fill_scene(
     shelf: FolderShelf,
 ) -> _SceneTally:
     """Fill a scene into its open outputs."""
+    suited, chosen = suited_method(request.method, scene.bands, is_choice=request.is_choice)
+    request = replace(request, method=suited)
     survey = survey_scene(
         reader,
         scene,
@@ -136,7 +138,7 @@ def _fill_scene(
         pixel_size_m=scene.grid.pixel_size_m,
         threads=request.threads,
         device=request.device,
-        draws=files.draws,
+        realizations=files.realizations,
         tell=told.append,
         shelf=shelf,
     )
@@ -169,7 +171,7 @@ def _fill_scene(
             del strip  # it ends with its writing, and not with the next one
             tell_of_strip(1.0, "")
     counted.notes = survey_notes(scene, survey, tells_missing=reader.tells_missing)
-    counted.notes += (*fill_notes(survey, request, counted.tally), *told)
+    counted.notes += (*chosen, *fill_notes(survey, request, counted.tally), *told)
     return counted
 
 
@@ -198,7 +200,7 @@ def _fill_strip(
     stored, observed = block.values[:, *inner], block.observed[:, *inner]
     inside, missing = evidence.inside[:, *inner], evidence.gaps.missing[:, *inner]
     values, done = compose(stored, missing, filled, scene.bands)
-    drawn = () if filled.draws is None else filled.draws
+    drawn = () if filled.realizations is None else filled.realizations
     left = inside & ~observed & ~done
     counted.tally += Tally(
         observed=int(np.count_nonzero(observed & ~done)),
@@ -207,7 +209,7 @@ def _fill_strip(
         outside=int(np.count_nonzero(~inside & ~observed)),
     )
     if filled.std is not None and done.any():
-        samples = filled.std[done]
+        samples = filled.std[done & np.isfinite(filled.std)]
         counted.std_samples.append(samples[:: max(1, samples.size // STD_SAMPLES_A_STRIP)])
     return FilledStrip(
         window=block.strip,

@@ -121,11 +121,11 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[
         survey: What its survey told.
         tells_missing: Whether anything in the file can say that a pixel is missing.
     """
-    notes = []
+    notes = list(scene.notes)
     if not tells_missing:
         notes.append(
             "nothing in this file says which pixels are missing: no nodata tag, mask or alpha, and no "
-            "Landsat name; give the number that means 'no observation' with --nodata"
+            "fill of Landsat; give the number that means 'no observation' with --nodata"
         )
     if survey.has_faint_stripes:
         notes.append(

@@ -162,7 +162,7 @@ class SceneOutputs:
         return self._stem + STD in self._places
 
     @property
-    def draws(self) -> int:
+    def realizations(self) -> int:
         """How many plausible fills are wanted: the last that is written decides."""
         return max((number for number, _ in self._drawn), default=0)
 
@@ -214,7 +214,7 @@ class SceneOutputs:
     def _open(self, file: DataFile, draw: int) -> _OpenData:
         """Return an open file of bands: of the fill, or from 1 on of a plausible one."""
         stored = self._stack.enter_context(StoredReader(self._scene.bands[file.bands[0]].dataset))
-        told = {DRAW_TAG: f"{draw} of {self._outputs.draws}"} if draw else {}
+        told = {DRAW_TAG: f"{draw} of {self._outputs.realizations}"} if draw else {}
         writer = self._writer(file.name, file.profile.without_statistics(), told)
         return _OpenData(file, draw, writer, stored)
 
@@ -424,11 +424,11 @@ class JobOutputs:
 
     def _drawn_files(self, scene: Scene, suffix: str) -> list[DataFile]:
         """Return the files the plausible fills of a scene are written to: one each, with all bands."""
-        if not self._outputs.draws:
+        if not self._outputs.realizations:
             return []
         stem, bands = self._job.stem + suffix, tuple(range(len(scene.bands)))
         profile = self._told(stacked_profile(scene))
-        names = [stem + draw_ending(number + 1) for number in range(self._outputs.draws)]
+        names = [stem + draw_ending(number + 1) for number in range(self._outputs.realizations)]
         return [DataFile(name, bands, profile) for name in names]
 
     def _told(self, profile: RasterProfile) -> RasterProfile:

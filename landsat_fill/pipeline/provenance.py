@@ -94,7 +94,8 @@ def differences(made: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     passed_over = {name for name in asked if name not in made}
     if made.get("method") != asked["method"]:
         passed_over |= {"options", "weights"}
-    if None in (made.get("bytes of the source"), asked["bytes of the source"]):  # a folder, a URL
+    sizes = made.get("bytes of the source"), asked["bytes of the source"]
+    if None in sizes or made.get("source") != asked["source"]:  # a folder, a URL; another file
         passed_over.add("bytes of the source")
     if FillLayer.NONE.value in (
         made.get("fill layer"),

@@ -51,6 +51,7 @@ class FillRequest:
         seed: Seed of methods that draw.
         threads: Threads a scene may use.
         device: `cpu`, or the accelerator a method runs on.
+        is_choice: Whether the user named the method, rather than `auto`.
     """
 
     method: FillMethod
@@ -63,6 +64,7 @@ class FillRequest:
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
+    is_choice: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class OutputRequest:
         cog: Write cloud-optimised GeoTIFFs.
         creation_options: GDAL creation options that replace the input's.
         report: File that gets a row a scene; None for `report.jsonl` beside the outputs.
-        draws: How many plausible fills are written beside each output, of a method that draws.
+        realizations: How many plausible fills are written beside each output, of a method that draws.
     """
 
     target: Path | None = None
@@ -95,7 +97,7 @@ class OutputRequest:
     cog: bool = False
     creation_options: Mapping[str, str] = field(default_factory=dict)
     report: Path | None = None
-    draws: int = 0
+    realizations: int = 0
     done_since_ns: int | None = None
 
     @property
@@ -104,7 +106,7 @@ class OutputRequest:
         wanted = {
             FILL: self.fill_layer is not FillLayer.NONE,
             STD: self.uncertainty,
-            **{draw_ending(number + 1): True for number in range(self.draws)},
+            **{draw_ending(number + 1): True for number in range(self.realizations)},
             PREVIEW: self.preview,
         }
         return tuple(ending for ending, is_wanted in wanted.items() if is_wanted)

@@ -58,13 +58,13 @@ SHARE = 0.9
 """Of the memory that there is, what scenes may take together."""
 
 
-def needed_bytes(scenes: Sequence[Scene], request: FillRequest, draws: int = 0) -> int:
+def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: int = 0) -> int:
     """Return about how many bytes a process needs to fill some scenes, one after the other.
 
     Args:
         scenes: The scenes.
         request: How they are filled.
-        draws: Plausible fills that are written of each.
+        realizations: Plausible fills that are written of each.
     """
     info = request.method.info
     most = 0
@@ -75,7 +75,7 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest, draws: int = 0) 
         size = max(dtype.itemsize for dtype in stored)
         worked = max(float_type(dtype).itemsize for dtype in stored)
         known = min(strip + 2 * info.halo_px, height) * (VALUE_BYTES + COPIES * size)
-        drawn = min(strip, height) * draws * (worked + DRAW_COPIES * size)
+        drawn = min(strip, height) * realizations * (worked + DRAW_COPIES * size)
         most = max(most, scene.grid.width * len(stored) * (known + drawn))
     network = 0
     if info.weights is not None:

@@ -60,7 +60,7 @@ def fill_tiles(
     shape = (bands, area.height, area.width)
     mean = np.full(shape, np.nan, dtype=dtype)
     std = np.full(shape, np.nan, dtype=np.float32) if method.info.gives_std else None
-    draws = np.full((context.draws, *shape), np.nan, dtype=dtype) if context.draws else None
+    draws = np.full((context.realizations, *shape), np.nan, dtype=dtype) if context.realizations else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
     apart = method.info.tile_a_thread and context.device == "cpu"
@@ -115,8 +115,8 @@ def fill_tiles(
             mean[:, *target][missing] = filled.mean[number][:, *inner][missing]
             if std is not None and filled.std is not None:
                 std[:, *target][missing] = filled.std[number][:, *inner][missing]
-            if draws is not None and filled.draws is not None:
-                draws[:, :, *target][:, missing] = filled.draws[:, number][:, :, *inner][:, missing]
+            if draws is not None and filled.realizations is not None:
+                draws[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
 
     if at_once > 1:
         _side_by_side([[tile] for tile in touched], fill_batch, at_once, context.progress)

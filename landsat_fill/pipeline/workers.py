@@ -204,7 +204,7 @@ def work(connection: Connection) -> None:
     threading.Thread(target=_listen, args=(connection, inbox, hung_up), daemon=True).start()
 
     def admit(scenes: Sequence[Scene]) -> None:
-        connection.send(Needs(needed_bytes(scenes, request, outputs.draws)))
+        connection.send(Needs(needed_bytes(scenes, request, outputs.realizations)))
         if inbox.get() is None:
             raise KeyboardInterrupt
 

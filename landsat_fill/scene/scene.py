@@ -90,12 +90,12 @@ class Filled:
         mean: Float array of the image's shape. Only its values at missing pixels count; NaN there means
             that the method had no evidence and leaves the pixel unfilled.
         std: Standard deviation of the same shape, never negative, or None where the method has none.
-        draws: Plausible fills, each of the same shape, along a leading axis; None where none were asked for.
+        realizations: Plausible fills along a leading axis, or None where none were asked for.
     """
 
     mean: NDArray[np.floating]
     std: NDArray[np.floating] | None = None
-    draws: NDArray[np.floating] | None = None
+    realizations: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,7 @@ class SceneBand:
         band: The sensor's band, where it is known.
         gap_mask: The USGS gap_mask file of this band (0 is missing), or None.
         file_name: The name of the band's own file in its product, however `dataset` spells the way there.
+        holds_codes: Whether its numbers are classes or flags, between which there is nothing.
     """
 
     dataset: str
@@ -124,6 +125,7 @@ class SceneBand:
     band: Band | None = None
     gap_mask: str | None = None
     file_name: str | None = None
+    holds_codes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class Scene:
         acquired: The day of acquisition, or None.
         slc_off: Whether the scan line corrector was off; None where neither metadata nor date tells.
         documents: Text files that belong to the scene (MTL), by name, with their content.
+        notes: What a user should know of how it was opened, a sentence each.
     """
 
     name: str
@@ -159,6 +162,7 @@ class Scene:
     acquired: date | None = None
     slc_off: bool | None = None
     documents: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def tile_windows(area: Window, tile_px: int) -> list[Window]:

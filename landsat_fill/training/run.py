@@ -21,10 +21,10 @@ from landsat_fill.training.dataset import largest_sample_px, open_sources
 from landsat_fill.training.loop import Loop, Workshop, join_processes
 from landsat_fill.training.losses import ms_ssim_window_px
 from landsat_fill.training.objective import Objective
+from landsat_fill.training.recipes import USUAL_STEPS
 from landsat_fill.training.run_folder import Journal
 from landsat_fill.training.settings import (
     USUAL_SIZE_PX,
-    USUAL_STEPS,
     NetworkSettings,
     TrainingSettings,
     changed,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from landsat_fill.training.progress import Ending, Listener
     from landsat_fill.training.run_folder import RunFolder
     from landsat_fill.training.samples import SampleSource
-    from landsat_fill.training.settings import DataSettings, OptimiserSettings
+    from landsat_fill.training.settings import BudgetSettings, DataSettings, OptimiserSettings
 
 
 AUTO = "auto"
@@ -305,7 +305,8 @@ def _equipped(
     )
     summary = (
         f"{settings.network.name}, {_count(network)} parameters, on {device} in "
-        f"{str(precision).removeprefix('torch.')}; {samples.patches} patches of {len(samples.scenes)} scenes"
+        f"{str(precision).removeprefix('torch.')}; {samples.patches} patches of {len(samples.scenes)} "
+        f"scenes; ends after {_limits(settings.budget)}"
     )
     return workshop, summary
 
@@ -385,6 +386,14 @@ def _facts(settings: TrainingSettings, samples: SampleSource) -> dict[str, str]:
         "seed": str(settings.seed),
         "code_version": __version__,
     }
+
+
+def _limits(budget: BudgetSettings) -> str:
+    """Return when training ends, for people."""
+    limits = [f"{budget.steps:,} steps"] if budget.steps else []
+    if budget.minutes:
+        limits.append(f"{budget.minutes:g} minutes")
+    return " or ".join(limits)
 
 
 def _names(data: DataSettings) -> str:

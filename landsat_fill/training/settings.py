@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landsat_fill.errors import InputError, UsageError, not_one_of
 from landsat_fill.schema import Option, option, options_of, parsed
+from landsat_fill.training import recipes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,6 @@ class OptimiserSettings:
     warm_up_steps: int = option(200, "rising from 0", low=0)
     average: float = option(0.998, "memory of the weights' moving average; 0 is none", low=0, high=1)
 
-
-USUAL_STEPS = 20_000
-"""Steps of a run that nobody limited: an hour or so on a graphics card."""
 
 USUAL_SIZE_PX = 96
 """Side of a sample where nobody said another and the patches allow it: three periods of the stripes."""
@@ -182,19 +180,10 @@ def _network(network: NetworkSettings, values: Mapping[str, object]) -> NetworkS
     return NetworkSettings(name, {**network.options, **own} if name == network.name else own)
 
 
-RECIPES = Path(__file__).parent / "recipes"
-"""Where a network's training departs from the general defaults: parts of a run.toml, one a network."""
-
-
-def recipe_names() -> tuple[str, ...]:
-    """Return the networks that have a recipe, in alphabetical order."""
-    return tuple(sorted(path.stem for path in RECIPES.glob("*.toml")))
-
-
 def recipe(network: str) -> TrainingSettings:
     """Return the settings a network is trained with by default; the general ones where it has no recipe."""
     settings = TrainingSettings(network=NetworkSettings(network))
-    path = RECIPES / f"{network}.toml"
+    path = recipes.RECIPES / f"{network}.toml"
     return changed(settings, read_run_file(path), str(path)) if path.is_file() else settings
 
 

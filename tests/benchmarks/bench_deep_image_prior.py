@@ -20,7 +20,8 @@ from landsat_fill.evaluation.metrics import determination
 from landsat_fill.evaluation.trials import Sampling, read_images
 from landsat_fill.io import find_inputs, open_input
 from landsat_fill.methods import Context, create_method
-from landsat_fill.pipeline import choose_device, fill_array
+from landsat_fill.pipeline.arrays import fill_array
+from landsat_fill.pipeline.resources import choose_device
 
 BAR_S = 180
 

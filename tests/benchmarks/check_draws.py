@@ -17,7 +17,7 @@ from hidden_crop import hidden_crop
 from tables import figure_table, show
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 
 if TYPE_CHECKING:
     from landsat_fill.methods import Filled
@@ -51,11 +51,11 @@ def main() -> None:
 def _scores(path: str, name: str, given: dict[str, str], options: argparse.Namespace) -> np.ndarray:
     """Return the four scores, means over bands, and the last over pairs of them: NaN for a single band."""
     image, trial = hidden_crop(path, options.size, options.width)
-    context = Context(threads=2, draws=options.draws)
+    context = Context(threads=2, realizations=options.draws)
     filled = fill_array(trial.image, trial.gaps, create_method(name, given), context=context)
     found = []
     for band, hidden in enumerate(trial.hidden):
-        draws = filled.draws[:, band]  # (draw, row, col)
+        draws = filled.realizations[:, band]  # (draw, row, col)
         pixels, truth = draws[:, hidden], image[band][hidden]
         pairs = hidden[1:] & hidden[:-1]
         found.append(
@@ -73,7 +73,7 @@ def _correlations_off(filled: Filled, image: np.ndarray, hidden: np.ndarray) -> 
     bands = len(image)
     if bands < 2:
         return float("nan")
-    added = [layers[:, hidden] - filled.mean[:, hidden] for layers in (image, *filled.draws)]
+    added = [layers[:, hidden] - filled.mean[:, hidden] for layers in (image, *filled.realizations)]
     truth, *draws = (np.corrcoef(each) for each in added)
     pairs = np.triu_indices(bands, 1)
     return float(np.abs(np.mean(draws, axis=0) - truth)[pairs].mean())

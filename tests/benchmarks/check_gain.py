@@ -14,7 +14,7 @@ from hidden_crop import hidden_crop
 from tables import figure_table, show
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 
 UNITS = ((1e-4, 0.0), (2.75e-5, -0.2), (300.0, 7000.0))
 """Gains and offsets."""

@@ -15,7 +15,7 @@ from scipy.stats import ks_2samp
 from tables import figure_table, show
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 
 METHODS = (
     ("direct-sampling", {}),
@@ -51,9 +51,12 @@ def _scores(path: str, size_px: int, width_px: float) -> np.ndarray:
     for name, given in METHODS:
         method = create_method(name, given)
         filled = fill_array(
-            trial.image, trial.gaps, method, context=Context(threads=2, draws=int(method.info.draws))
+            trial.image,
+            trial.gaps,
+            method,
+            context=Context(threads=2, realizations=int(method.info.gives_realizations)),
         )
-        drawn = filled.mean if filled.draws is None else filled.draws[0]
+        drawn = filled.mean if filled.realizations is None else filled.realizations[0]
         found = []
         for band, hidden in enumerate(trial.hidden):
             error = (filled.mean - image)[band][hidden]

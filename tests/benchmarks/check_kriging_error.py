@@ -14,7 +14,7 @@ from tables import figure_table, show
 
 from landsat_fill.evaluation import SimulatedStripes
 from landsat_fill.methods import Context, create_method
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 
 SIDE_PX = 400

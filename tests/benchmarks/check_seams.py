@@ -15,7 +15,7 @@ from tables import figure_table, show
 from landsat_fill.cli.evaluate import methods_of
 from landsat_fill.evaluation import SimulatedStripes, hide, method_label
 from landsat_fill.methods import Context
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 
 AROUND_PX = 20
 """How far from a border "around" reaches."""
@@ -40,9 +40,9 @@ def main() -> None:
     trial = hide(image, np.isfinite(image), lost)
     table = figure_table("method", "border", "step there", "around", "in the truth", "pixels")
     for method in methods_of([f"{options.method},tension-spline"])[0]:
-        context = Context(threads=2, draws=int(options.draw and method.info.draws))
+        context = Context(threads=2, realizations=int(options.draw and method.info.gives_realizations))
         found = fill_array(trial.image, trial.gaps, method, context=context)
-        filled = found.mean if found.draws is None else found.draws[0]
+        filled = found.mean if found.realizations is None else found.realizations[0]
         for axis, name in ((1, "row"), (2, "column")):
             for border in range(options.tile, image.shape[axis], options.tile):
                 steps = _steps(filled, trial.hidden, image, axis, border)

@@ -13,7 +13,7 @@ from hidden_crop import hidden_crop
 from tables import figure_table, show
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 
 SHIFTS_PX = (8, 4, 3, 1)

@@ -30,6 +30,7 @@ def test_a_product_folder_becomes_a_folder_of_bands_with_its_metadata(product, r
     filled = tmp_path / f"{PRODUCT}_filled"
     names = {path.name for path in filled.iterdir()}
     assert names == {
+        ".done",
         *(f"{PRODUCT}_{band}.TIF" for band in BANDS),
         f"{PRODUCT}_MTL.txt",
         f"{PRODUCT}_fill.tif",

@@ -7,16 +7,21 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from landsat_fill.networks import weights
 
 pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
-@pytest.mark.parametrize("name", ["band-unet", "convcnp", "convlnp", "partialconv", "unet"])
 @pytest.mark.parametrize(
-    ("count", "dtype"), [(1, "uint8"), (3, "uint8"), (4, "uint16"), (6, "float32"), (8, "int16")]
-)
+    ("name", "count", "dtype"),
+    [
+        *(("band-unet", *kind) for kind in ((1, "uint8"), (4, "uint16"), (6, "float32"), (8, "int16"))),
+        ("convcnp", 8, "int16"), ("convlnp", 3, "uint8"),
+        ("partialconv", 6, "float32"), ("unet", 4, "uint16"),
+    ],
+)  # fmt: skip
 def test_any_scene_is_filled_and_observed_pixels_are_kept(make, run, opened, tiny_models, name, count, dtype):
     made = make(count=count, dtype=dtype)
     quick = ("--samples", 2) if name == "convlnp" else ()
@@ -35,7 +40,7 @@ def test_the_same_scene_gives_the_same_file_again(make, run, opened):
     made = make(height=150)
     images = []
     for _ in range(2):
-        assert run(made.path, "-m", "convlnp", "--uncertainty", "--draw", 1, "--overwrite").code == 0
+        assert run(made.path, "-m", "convlnp", "--uncertainty", "--realizations", 1, "--overwrite").code == 0
         files = [made.path.with_name(f"scene_{end}.tif") for end in ("filled", "std", "draw1")]
         images.append([opened(file).read() for file in files])
     for first, second in zip(*images, strict=True):
@@ -45,7 +50,7 @@ def test_the_same_scene_gives_the_same_file_again(make, run, opened):
 def test_other_processes_write_the_same_pixels(make, run, spawn, opened, tiny_models):
     made = make(count=2, height=150)
     weights = tiny_models / "convlnp-64.safetensors"
-    options = ("-m", "convlnp", "--weights", weights, "--samples", 2, "--draw", 2, "--uncertainty")
+    options = ("-m", "convlnp", "--weights", weights, "--samples", 2, "--realizations", 2, "--uncertainty")
     files = [made.path.with_name(f"scene_{end}.tif") for end in ("filled", "std", "draw1", "draw2")]
     assert run(made.path, *options, "--device", "cpu").code == 0
     here = [opened(file).read() for file in files]
@@ -66,7 +71,7 @@ def test_a_picture_and_its_reflectance_are_filled_alike(make, fill_in_both_units
 
 def test_draws_are_written_beside_the_fill(make, run, opened):
     made = make(count=2, dtype="uint16")
-    ended = run(made.path, "-m", "convlnp", "--samples", 4, "--draw", 3, "--json")
+    ended = run(made.path, "-m", "convlnp", "--samples", 4, "--realizations", 3, "--json")
     assert ended.code == 0
     drawn = []
     for number in (1, 2, 3):
@@ -84,7 +89,9 @@ def test_draws_are_written_beside_the_fill(make, run, opened):
 
 def test_draws_of_a_product_are_a_file_each(samples, run, tmp_path, opened):
     product = next(samples.glob("LE07_*"))
-    ended = run(product, "-m", "convlnp", "--samples", 1, "--draw", 2, "-o", tmp_path, "--bands", "B3,B4")
+    ended = run(
+        product, "-m", "convlnp", "--samples", 1, "--realizations", 2, "-o", tmp_path, "--bands", "B3,B4"
+    )
     assert ended.code == 0, ended.said
     found = sorted(path.name for path in tmp_path.rglob("*_draw*.tif"))
     assert found == [f"{product.name}_draw1.tif", f"{product.name}_draw2.tif"]
@@ -95,16 +102,19 @@ def test_draws_of_a_product_are_a_file_each(samples, run, tmp_path, opened):
 def test_draws_are_protected_like_other_outputs(make, run):
     made = make(count=1)
     (made.path.parent / "scene_draw1.tif").write_bytes(b"mine")
-    ended = run(made.path, "-m", "convlnp", "--samples", 1, "--draw", 1)
+    ended = run(made.path, "-m", "convlnp", "--samples", 1, "--realizations", 1)
     assert ended.code == 1
     assert (made.path.parent / "scene_draw1.tif").read_bytes() == b"mine"
     assert {path.name for path in made.path.parent.glob("*.tif")} == {"scene.tif", "scene_draw1.tif"}
 
 
 def test_a_method_without_draws_says_so(make, run):
-    ended = run(make(count=1).path, "-m", "harmonic", "--draw", 2)
+    ended = run(make(count=1).path, "-m", "harmonic", "--realizations", 2)
     assert ended.code == 2
-    assert "expected a method that draws for --draw, but harmonic has one answer only" in ended.err_in_a_line
+    assert (
+        "expected a method that gives realizations for --realizations, but harmonic has one answer only"
+        in ended.err_in_a_line
+    )
 
 
 def test_own_weights(make, run, opened, tiny_models):
@@ -132,11 +142,8 @@ def test_weights_that_are_not_shipped_stop_before_the_first_scene(
     assert "train your own" in ended.err_in_a_line
 
 
-def test_a_card_that_is_not_there_is_an_error(make, run):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
+def test_a_card_that_is_not_there_is_an_error(make, run, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     ended = run(make(count=1).path, "-m", "unet", "--device", "cuda")
     assert ended.code == 1
     assert "expected the device cuda to work" in ended.err_in_a_line

@@ -80,8 +80,8 @@ def test_listing_needs_no_torch(run, own_folder, monkeypatch):
 SHIPPED = {
     "band-unet": ("band-unet", "--uncertainty"),
     "convcnp": ("convcnp", "--uncertainty"),
-    "convlnp-64": ("convlnp", "--samples", 2, "--uncertainty", "--draw", 1),
-    "convlnp-128": ("convlnp", "--variant", 128, "--samples", 2, "--uncertainty", "--draw", 1),
+    "convlnp-64": ("convlnp", "--samples", 2, "--uncertainty", "--realizations", 1),
+    "convlnp-128": ("convlnp", "--variant", 128, "--samples", 2, "--uncertainty", "--realizations", 1),
     "partialconv": ("partialconv",),
     "unet": ("unet",),
 }

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from landsat_fill.io import Claim
-from landsat_fill.pipeline import choose_devices, resources
+from landsat_fill.pipeline import resources
+from landsat_fill.pipeline.resources import choose_devices
 from landsat_fill.pipeline.workers import Waiting
 
 
@@ -154,7 +155,8 @@ def test_processes_are_spread_over_graphics_processors(monkeypatch, asked, proce
 
 def test_a_job_taken_elsewhere_is_not_looked_at_all_the_time(make, monkeypatch):
     from landsat_fill.io import find_inputs
-    from landsat_fill.pipeline import OutputRequest, plan_jobs
+    from landsat_fill.pipeline.plan import plan_jobs
+    from landsat_fill.pipeline.request import OutputRequest
 
     (job,) = plan_jobs(find_inputs([str(make().path)])[0], OutputRequest())
     said = []

@@ -38,21 +38,6 @@ def test_help_of_fill_groups_its_options(run):
     assert "Exit codes" in ended.out
 
 
-def test_help_needs_no_heavy_library():
-    code = (
-        "import sys; sys.argv = ['landsat-fill', *sys.argv[1:]]\n"
-        "from landsat_fill.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'scipy', 'cv2', 'matplotlib', 'rasterio', 'numpy'} & set(sys.modules)\n"
-        "print('HEAVY', sorted(heavy))"
-    )
-    for arguments in (["--help"], ["fill", "--help"], ["evaluate", "--help"], ["--version"]):
-        command = [sys.executable, "-c", code, *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert result.stdout.splitlines()[-1] == "HEAVY []", arguments
-
-
 def test_the_version(run):
     ended = run("--version")
     assert (ended.code, ended.out.strip()) == (0, f"landsat-fill {__version__}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -141,10 +142,13 @@ def test_it_tells_of_each_band(make, run):
         semivariance = [band["semivariance"][px] for px in ("1", "4", "16")]
         assert 0 <= band["nugget"] <= semivariance[0] < semivariance[1] < semivariance[2] <= band["sill"]
         assert band["ratio"] == 1
+        sills = [one["sill"] for one in band["structures"]]
+        assert band["nugget"] + sum(sills) == pytest.approx(band["sill"])
+        assert all(one["range_m"] == pytest.approx(30 * one["range_px"]) for one in band["structures"])
     table = run("variogram", made.path, "--bands", "2")
     assert table.code == 0
-    assert "in all directions" in table.out
-    assert len(table.out.splitlines()) < 6  # one band, not three
+    assert table.out.count("all directions") == 1  # one band, not three
+    assert re.search(r"\d (exp|mat) \d+ m", table.out)
 
 
 def test_roughness_is_that_of_the_observed_pixels(make, run):

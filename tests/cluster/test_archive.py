@@ -9,7 +9,8 @@ import pytest
 from landsat_fill.cluster import ManifestLine, jobs_of, lines_of, manifest_text, read_manifest
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import InputKind, find_inputs
-from landsat_fill.pipeline import OutputRequest, plan_jobs
+from landsat_fill.pipeline.plan import plan_jobs
+from landsat_fill.pipeline.request import OutputRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "sample_data"

@@ -75,8 +75,8 @@ def test_a_task_uses_all_its_graphics_processors_and_never_the_cores_instead(
     ("options", "code", "said"),
     [
         (("-m", "nearst"), 2, "Did you mean 'nearest'"),
-        (("--partion", "gpu"), 2, "No such option: --partion"),
-        (("--shard", "1/2"), 2, "No such option: --shard"),
+        (("--partion", "gpu"), 2, "but got --partion"),
+        (("--shard", "1/2"), 2, "but got --shard"),
         (("--time", "5"), 2, "as soon as it begins"),
         (("--time", "soon"), 2, "time limit"),
         (("--array-size", "2", "--scenes-per-task", "2"), 2, "but got both"),
@@ -157,7 +157,8 @@ def test_an_overwriting_run_that_goes_on_redoes_nothing(run, archive, tmp_path):
     assert run(scenes, "-o", out, "-m", "nearest").code == 0
     from landsat_fill.cluster import Archive, RoundFacts, lines_of, manifest_text
     from landsat_fill.io import find_inputs
-    from landsat_fill.pipeline import OutputRequest, plan_jobs
+    from landsat_fill.pipeline.plan import plan_jobs
+    from landsat_fill.pipeline.request import OutputRequest
 
     one = Archive(out).next_round()
     jobs = plan_jobs(find_inputs([str(scenes)])[0], OutputRequest(target=out))

@@ -14,7 +14,8 @@ from rasterio.transform import Affine
 from landsat_fill.cluster import Archive, RoundFacts, lines_of, manifest_text, merge, scene_states
 from landsat_fill.cluster.merging import _outline
 from landsat_fill.io import find_inputs
-from landsat_fill.pipeline import OutputRequest, plan_jobs
+from landsat_fill.pipeline.plan import plan_jobs
+from landsat_fill.pipeline.request import OutputRequest
 from landsat_fill.scene import Grid
 
 

@@ -44,7 +44,6 @@ def make_results(methods: int = 2, *, bands: int = 3, std: bool = False) -> Resu
 
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
 def test_a_picture_is_written(tmp_path, kind):
-    pytest.importorskip("matplotlib")
     path = tmp_path / f"figure.{kind}"
     write_figure(make_results(), path)
     assert path.read_bytes()[:5] in (b"\x89PNG\r", b"%PDF-", b"<?xml")
@@ -53,7 +52,6 @@ def test_a_picture_is_written(tmp_path, kind):
 
 @pytest.mark.parametrize(("methods", "bands", "std"), [(1, 1, False), (2, 3, True), (9, 4, True)])
 def test_any_number_of_methods_and_bands(methods, bands, std):
-    pytest.importorskip("matplotlib")
     figure = draw_figure(make_results(methods, bands=bands, std=std))
     above, below = figure.subfigs
     titles = [axes.get_title() for axes in above.axes]
@@ -66,7 +64,6 @@ def test_any_number_of_methods_and_bands(methods, bands, std):
 
 
 def test_curves_break_between_widths_and_shares():
-    pytest.importorskip("matplotlib")
     _, below = draw_figure(make_results()).subfigs
     ratios = below.axes[0].lines[1].get_ydata()
     assert np.array_equal(ratios, [1.5, 1.5, np.nan, 1.5], equal_nan=True)
@@ -109,7 +106,6 @@ def test_long_rows_are_broken():
 
 
 def test_calibration_is_that_of_the_methods_with_a_std():
-    pytest.importorskip("matplotlib")
     results = make_results(3, std=True)
     assert calibration_curves(results) == {"method 2": [pytest.approx(pct / 2) for pct in NOMINAL_PCT]}
     _, below = draw_figure(results).subfigs
@@ -127,7 +123,6 @@ def test_shown_methods_are_chosen_and_ordered():
 
 
 def test_the_curves_are_of_all_methods_whatever_is_shown():
-    pytest.importorskip("matplotlib")
     _, below = draw_figure(make_results(4), shown=["method 1"]).subfigs
     assert len(below.axes[0].lines) == 4
 
@@ -145,13 +140,11 @@ def test_a_long_label_is_broken_into_lines():
 
 
 def test_a_text_file_is_no_picture(tmp_path):
-    pytest.importorskip("matplotlib")
     with pytest.raises(UsageError, match=r"figure\.txt"):
         write_figure(make_results(), tmp_path / "figure.txt")
 
 
 def test_nothing_scored_is_nothing_to_draw():
-    pytest.importorskip("matplotlib")
     with pytest.raises(UsageError, match="no method was scored"):
         draw_figure(Results(("method 0",), ()))
 

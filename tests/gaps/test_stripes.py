@@ -13,12 +13,14 @@ def stripes(height, width, *, period_px=33.0, tilt_deg=9.7, width_px=10.0, phase
     return np.mod(rows - cols * np.tan(np.radians(tilt_deg)) + phase_px, period_px) < width_px
 
 
-@pytest.mark.parametrize("period_px", [16, 25, 33, 39.6, 66, 70])
-@pytest.mark.parametrize("tilt_deg", [-15, -9.7, 0, 3.3, 10.7, 15])
-@pytest.mark.parametrize("width_px", [2, 8, 18])
+@pytest.mark.parametrize(
+    ("period_px", "tilt_deg", "width_px"),
+    [
+        (16, -15, 2), (16, 10.7, 8), (25, 0, 2), (25, 15, 8), (33, -9.7, 18), (33, 3.3, 2),
+        (39.6, 15, 2), (39.6, -15, 18), (66, 10.7, 8), (66, 0, 18), (70, -9.7, 2), (70, 15, 18),
+    ],
+)  # fmt: skip
 def test_ideal_stripes(period_px, tilt_deg, width_px):
-    if width_px > 0.6 * period_px:
-        pytest.skip("such stripes would hide more than they leave")
     found = estimate_stripes([stripes(512, 512, period_px=period_px, tilt_deg=tilt_deg, width_px=width_px)])
     assert found is not None
     assert found.period_px == pytest.approx(period_px, abs=0.2)
@@ -63,10 +65,9 @@ def blobs(seed, share):
     return smooth > np.quantile(smooth, 1 - share)
 
 
-@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6])
-def test_clouds_are_no_stripes(seed, share):
-    assert estimate_stripes([blobs(seed, share)]) is None
+def test_clouds_are_no_stripes(share):
+    assert all(estimate_stripes([blobs(seed, share)]) is None for seed in range(2))
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (1, 1), (1, 500), (500, 1), (10, 10)])

@@ -244,9 +244,6 @@ def test_what_is_no_raster_is_an_input_error_with_a_hint_and_no_noise(name, tmp_
 
 
 def test_a_container_names_its_subdatasets(tmp_path):
-    with rasterio.Env() as session:
-        if "netCDF" not in session.drivers():
-            pytest.skip("this GDAL doesn't read netCDF")
     from scipy.io import netcdf_file
 
     path = tmp_path / "container.nc"

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import write_geotiff
 from rasterio.enums import ColorInterp
@@ -44,6 +44,7 @@ def read(source, window=WHOLE, **options):
         return reader.read(window)
 
 
+@settings(deadline=None)
 @given(
     row=st.integers(0, 39), col=st.integers(0, 49), height=st.integers(1, 40), width=st.integers(1, 50)
 )  # fmt: skip

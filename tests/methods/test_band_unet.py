@@ -14,7 +14,7 @@ from landsat_fill.methods.band_unet import BandUNetMethod
 from landsat_fill.networks.band_unet import BandUNet, BandUNetSettings
 from landsat_fill.networks.normalisation import REACH_PX
 from landsat_fill.networks.weights import shipped_folder
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.training.checkpoints import save_network

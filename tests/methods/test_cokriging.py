@@ -7,7 +7,7 @@ import pytest
 
 from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.cokriging import overall_covariances, regression_at
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Filled, Gaps
 
 SIDE_PX = 160

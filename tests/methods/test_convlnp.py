@@ -11,7 +11,7 @@ from landsat_fill.methods import Context, convlnp, create_method
 from landsat_fill.methods.convlnp import CELL_PX, STEP_PX, STEPS_IN_DOUBT, local_correlations, mixed
 from landsat_fill.methods.position_noise import noise_at
 from landsat_fill.networks.network import Prediction
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 
 pytestmark = pytest.mark.usefixtures("tiny_models")
@@ -25,10 +25,10 @@ def scene() -> tuple[np.ndarray, Gaps]:
     return image, Gaps(missing, ~missing)
 
 
-def filled(seed: int = 0, draws: int = 0, **options: object):
+def filled(seed: int = 0, realizations: int = 0, **options: object):
     image, gaps = scene()
     method = create_method("convlnp", {"precision": "float32", **options})
-    return fill_array(image, gaps, method, context=Context(draws=draws), seed=seed)
+    return fill_array(image, gaps, method, context=Context(realizations=realizations), seed=seed)
 
 
 def test_the_variant_decides_the_weights_and_the_samples() -> None:
@@ -47,9 +47,9 @@ def test_options_out_of_range_are_refused(name, value, said) -> None:
 
 def test_a_seed_decides_the_draws_and_the_same_seed_the_same() -> None:
     first, same, other = filled(1, 2, samples=4), filled(1, 2, samples=4), filled(2, 2, samples=4)
-    np.testing.assert_array_equal(first.draws, same.draws)
+    np.testing.assert_array_equal(first.realizations, same.realizations)
     np.testing.assert_array_equal(first.mean, same.mean)
-    assert not np.array_equal(first.draws, other.draws, equal_nan=True)
+    assert not np.array_equal(first.realizations, other.realizations, equal_nan=True)
 
 
 class Echo:
@@ -65,10 +65,10 @@ class Echo:
         return Prediction(noise + 3, torch.full_like(noise, self.std))
 
 
-def predicted(network: Echo, samples: int, draws: int = 0):
+def predicted(network: Echo, samples: int, realizations: int = 0):
     signal = torch.zeros(1, 2, 24, 24)
     return create_method("convlnp", {"samples": samples}).predict(
-        network, signal, signal, Context(draws=draws, seed=3)
+        network, signal, signal, Context(realizations=realizations, seed=3)
     )
 
 
@@ -86,18 +86,19 @@ def test_the_deviation_is_that_of_the_mixture_of_all_samples() -> None:
 
 def test_draws_are_independent_and_cost_no_more_where_there_are_samples_enough() -> None:
     network = Echo()
-    found = predicted(network, 16, draws=4)
+    found = predicted(network, 16, realizations=4)
     assert network.asked == 16  # of each pair the first is one band of one draw
-    between = np.corrcoef(found.draws.flatten(0, 2).flatten(1).numpy()) - np.eye(8)
+    between = np.corrcoef(found.realizations.flatten(0, 2).flatten(1).numpy()) - np.eye(8)
     assert np.abs(between).max() < 0.15
     more = Echo()
-    predicted(more, 2, draws=4)
+    predicted(more, 2, realizations=4)
     assert more.asked == 9
 
 
 def test_a_draw_is_the_same_however_many_there_are() -> None:
     np.testing.assert_array_equal(
-        predicted(Echo(), 8, draws=3).draws[:2], predicted(Echo(), 8, draws=2).draws
+        predicted(Echo(), 8, realizations=3).realizations[:2],
+        predicted(Echo(), 8, realizations=2).realizations,
     )
 
 
@@ -106,9 +107,9 @@ def test_bands_of_a_draw_go_together_as_those_of_the_scene() -> None:
     signal = torch.randn(1, 2, 24, 24, generator=generator)
     signal[:, 1] = 0.1 * signal[:, 1] - signal[:, 0]
     found = create_method("convlnp", {"samples": 64}).predict(
-        Echo(), signal, torch.ones_like(signal), Context(draws=4, seed=3)
+        Echo(), signal, torch.ones_like(signal), Context(realizations=4, seed=3)
     )
-    added = (found.draws - found.mean).transpose(0, 2).flatten(1)
+    added = (found.realizations - found.mean).transpose(0, 2).flatten(1)
     assert float(np.corrcoef(added)[0, 1]) < -0.85
     assert float(added.std()) == pytest.approx(1, abs=0.1)
 
@@ -118,15 +119,15 @@ def test_samples_worked_on_in_parts_give_the_same(monkeypatch) -> None:
     monkeypatch.setattr(convlnp, "CPU_VALUES", 1)
     found = filled(0, 3, samples=5)
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-5)
-    np.testing.assert_allclose(found.draws, expected.draws, rtol=1e-5)
+    np.testing.assert_allclose(found.realizations, expected.realizations, rtol=1e-5)
     np.testing.assert_allclose(found.std[scene()[1].missing], expected.std[scene()[1].missing], rtol=1e-2)
 
 
 def test_more_draws_than_samples_leave_the_mean_alone() -> None:
     found = filled(0, 5, samples=2)
     np.testing.assert_allclose(found.mean, filled(samples=2).mean, rtol=1e-6)
-    assert found.draws.shape[0] == 5
-    assert np.isfinite(found.draws[:, scene()[1].missing]).all()
+    assert found.realizations.shape[0] == 5
+    assert np.isfinite(found.realizations[:, scene()[1].missing]).all()
 
 
 def test_noise_belongs_to_the_place() -> None:

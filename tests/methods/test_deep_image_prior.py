@@ -13,7 +13,7 @@ from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.dip_blend import ErrorByDistance, PriorImage, best_shares, distances_px
 from landsat_fill.methods.dip_fit import FitsInProgress
 from landsat_fill.methods.holdout import held_out
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps, Window
 
 TINY = {"channels": 8, "scales": 3, "iterations": 60, "runs": 2, "precision": "float32"}

@@ -1,4 +1,4 @@
-"""Direct sampling against a plain search through all candidates, and what it promises of its draws."""
+"""Direct sampling against a plain search through all candidates, and what it promises of its realizations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from landsat_fill.methods.direct_sampling import (
     disc,
     path_of,
 )
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 
 
@@ -77,16 +77,20 @@ def searched(
     return filled
 
 
-def drawn(image: np.ndarray, gaps: Gaps, seed: int = 0, draws: int = 1, threads: int = 1, **options: object):
-    method = create_method("direct-sampling", {"realisations": 2, **options})
-    return fill_array(image, gaps, method, context=Context(draws=draws, threads=threads), seed=seed)
+def drawn(
+    image: np.ndarray, gaps: Gaps, seed: int = 0, realizations: int = 1, threads: int = 1, **options: object
+):
+    method = create_method("direct-sampling", {"ensemble": 2, **options})
+    return fill_array(
+        image, gaps, method, context=Context(realizations=realizations, threads=threads), seed=seed
+    )
 
 
 @pytest.mark.parametrize("differences", [True, False])
 def test_a_full_scan_finds_what_a_plain_search_finds(differences: bool) -> None:
     image, gaps = scene(17, 18)
     settings = {"neighbours": 6, "radius_px": 5, "differences": differences}
-    found = drawn(image, gaps, threshold=0, fraction=1, **settings).draws[0]
+    found = drawn(image, gaps, threshold=0, fraction=1, **settings).realizations[0]
     expected = searched(image, gaps, 0, **settings)
     same = np.isclose(found, expected, atol=1e-2)[gaps.missing]
     assert same.mean() > 0.99  # two candidates may be alike to the last bit
@@ -99,22 +103,22 @@ def test_a_seed_decides_the_draws() -> None:
         drawn(image, gaps, 1, 2, threads=3),
         drawn(image, gaps, 2, 2),
     )
-    np.testing.assert_array_equal(first.draws, same.draws)
+    np.testing.assert_array_equal(first.realizations, same.realizations)
     np.testing.assert_array_equal(first.mean, same.mean)
-    assert not np.array_equal(first.draws, other.draws)
-    assert not np.array_equal(first.draws[0], first.draws[1])
+    assert not np.array_equal(first.realizations, other.realizations)
+    assert not np.array_equal(first.realizations[0], first.realizations[1])
 
 
 def test_mean_and_deviation_are_those_of_the_draws_however_many_are_asked_for() -> None:
     image, gaps = scene()
-    few, many = drawn(image, gaps, 0, 0, realisations=4), drawn(image, gaps, 0, 6, realisations=4)
+    few, many = drawn(image, gaps, 0, 0, ensemble=4), drawn(image, gaps, 0, 6, ensemble=4)
     where = gaps.missing
-    assert few.draws is None
+    assert few.realizations is None
     np.testing.assert_array_equal(few.mean, many.mean)
-    np.testing.assert_allclose(many.draws[:4, where].mean(0), many.mean[where], rtol=1e-5)
-    method = create_method("direct-sampling", {"realisations": 4})
+    np.testing.assert_allclose(many.realizations[:4, where].mean(0), many.mean[where], rtol=1e-5)
+    method = create_method("direct-sampling", {"ensemble": 4})
     ratio = method.prepare(image[None], Gaps(gaps.missing[None], gaps.usable[None]), Context()).error_ratio
-    spread = many.draws[:4, where].var(0, ddof=1).mean() * (ratio + 1 / 4)
+    spread = many.realizations[:4, where].var(0, ddof=1).mean() * (ratio + 1 / 4)
     assert (many.std[where] ** 2).mean() == pytest.approx(spread, rel=0.2)
 
 
@@ -158,7 +162,7 @@ def test_intervals_hold_what_they_promise() -> None:
 
 def test_without_differences_every_number_was_observed() -> None:
     image, gaps = scene()
-    found = drawn(image, gaps, differences=False).draws[0]
+    found = drawn(image, gaps, differences=False).realizations[0]
     for band in range(len(image)):
         assert np.isin(found[band][gaps.missing[band]], image[band][gaps.usable[band]]).all()
 
@@ -166,15 +170,15 @@ def test_without_differences_every_number_was_observed() -> None:
 def test_all_bands_of_a_pixel_come_from_one_place() -> None:
     image, gaps = scene()
     both = gaps.missing.all(0)
-    together = drawn(image, gaps, differences=False).draws[0][:, both]
-    alone = drawn(image, gaps, differences=False, multivariate=False).draws[0][:, both]
+    together = drawn(image, gaps, differences=False).realizations[0][:, both]
+    alone = drawn(image, gaps, differences=False, multivariate=False).realizations[0][:, both]
     pairs = {tuple(pair) for pair in image[:, gaps.usable.all(0)].T}
     assert all(tuple(pair) in pairs for pair in together.T)
     assert not all(tuple(pair) in pairs for pair in alone.T)
 
 
 def test_texture_is_kept_that_a_mean_loses() -> None:
-    """The draws' numbers are spread as the observed ones are."""
+    """The realizations' numbers are spread as the observed ones are."""
     from scipy.stats import ks_2samp
 
     image, gaps = scene(60, 64)
@@ -182,7 +186,7 @@ def test_texture_is_kept_that_a_mean_loses() -> None:
     kriged = fill_array(image, gaps, create_method("kriging"))
     where, usable = gaps.missing[0], gaps.usable[0]
     sampled, mean = (
-        ks_2samp(fill[0][where], image[0][usable]).statistic for fill in (found.draws[0], kriged.mean)
+        ks_2samp(fill[0][where], image[0][usable]).statistic for fill in (found.realizations[0], kriged.mean)
     )
     assert sampled < 0.1
     assert sampled <= mean + 0.02

@@ -8,11 +8,11 @@ from numba import njit
 
 from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.kernels import compiled
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Filled, Gaps
 
 METHODS = ("kriging", "cokriging", "direct-sampling")
-LIGHTER = {"direct-sampling": {"realisations": 2, "fraction": 0.02, "neighbours": 12}}
+LIGHTER = {"direct-sampling": {"ensemble": 2, "fraction": 0.02, "neighbours": 12}}
 
 
 def scene(bands: int = 3, height: int = 60, width: int = 70) -> tuple[np.ndarray, np.ndarray]:

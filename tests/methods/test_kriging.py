@@ -10,7 +10,7 @@ from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.kriging import kriging_weights
 from landsat_fill.methods.neighbourhoods import find_neighbourhoods
 from landsat_fill.methods.variogram import RANGES_PX, Variogram, estimate_semivariances, fit_variogram
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 
 NONE = (0.0,) * len(RANGES_PX)

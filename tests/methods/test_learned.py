@@ -15,7 +15,7 @@ from landsat_fill.methods import Context, MethodInfo, create_method, inference, 
 from landsat_fill.methods.learned import LearnedMethod
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.normalisation import standardise
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Gaps, Window
 from landsat_fill.training.checkpoints import save_network

@@ -44,7 +44,7 @@ def test_a_method_tells_what_it_is(name: str, tiny_models: Path) -> None:
     assert name == name.lower().replace("_", "-")
     assert "\n" not in info.summary
     assert 10 < len(info.summary) < 100
-    assert re.search(r"\b(19|20)\d\d\b", info.source)
+    assert re.search(r"\b(19|20)\d\d\b|https://", info.source)
     assert info.halo_px >= 0
     assert info.tile_px > 0
     assert isinstance(create_method(name), FillMethod)
@@ -103,3 +103,9 @@ def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:
 def test_a_value_out_of_range_is_refused(name: str, options: dict[str, object], expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         create_method(name, options)
+
+
+def test_an_option_by_its_old_name_is_refused_with_the_new_one() -> None:
+    with pytest.raises(UsageError, match="an option of direct-sampling, but got 'realisations'") as caught:
+        create_method("direct-sampling", {"realisations": 3})
+    assert caught.value.hint == "It is 'ensemble' now."

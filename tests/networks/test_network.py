@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from landsat_fill.networks.network import Prediction, SlotNetwork
 
 
+LOCAL = ["convcnp", "convcnp-batch-norm", "convlnp-local", "unet", "partialconv", "partialconv-batch-norm"]
+"""Those whose pixels depend on their surroundings alone, not on an average over the tile."""
+HALVING = ["unet", "partialconv", "partialconv-batch-norm"]
+"""Those that take tiles of some sides only."""
+
+
 def tiles(bands: int = 6, side_px: int = 16, count: int = 2) -> tuple[Tensor, Tensor]:
     """Return a signal, and stripes of missing pixels that differ from band to band."""
     signal = torch.randn(count, bands, side_px, side_px, dtype=torch.float64)
@@ -121,9 +127,8 @@ def test_the_same_twice(network: SlotNetwork) -> None:
     assert torch.equal(first.mean, second.mean)
 
 
+@pytest.mark.parametrize("network", LOCAL, indirect=True)
 def test_a_shifted_scene_gives_a_shifted_prediction(network: SlotNetwork) -> None:
-    if network.latent_channels and network.settings.averaged:
-        pytest.skip("it describes its tile as a whole")
     shift_px = 2 * network.size_multiple_px
     reach_px = network.reach_px
     side_px = -(-(2 * reach_px + 16) // network.size_multiple_px) * network.size_multiple_px
@@ -140,9 +145,8 @@ def test_a_shifted_scene_gives_a_shifted_prediction(network: SlotNetwork) -> Non
     torch.testing.assert_close(at(shift_px)[..., inner, inner], at(0)[..., shifted, shifted])
 
 
+@pytest.mark.parametrize("network", LOCAL, indirect=True)
 def test_a_pixel_reaches_as_far_as_it_says_and_no_farther(network: SlotNetwork) -> None:
-    if network.latent_channels and network.settings.averaged:
-        pytest.skip("through the tile's average it reaches everywhere")
     reach_px, multiple_px = network.reach_px, network.size_multiple_px
     side_px = -(-(2 * reach_px + 12) // multiple_px) * multiple_px
     signal = torch.randn(1, 6, side_px, side_px, dtype=torch.float64)
@@ -213,9 +217,8 @@ def test_shapes_that_differ_are_refused(network: SlotNetwork) -> None:
         network(signal, observed[:, :1])
 
 
+@pytest.mark.parametrize("network", HALVING, indirect=True)
 def test_sides_that_do_not_fit_are_refused(network: SlotNetwork) -> None:
-    if network.size_multiple_px == 1:
-        pytest.skip("any side fits")
     signal, observed = tiles(side_px=15)
     with pytest.raises(MethodError, match=r"multiples of 4 px, but got 15 x 15 px"):
         network(signal, observed)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import create_method
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 
 NEAREST = create_method("nearest")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from landsat_fill.methods import Context, MethodInfo
-from landsat_fill.pipeline import fill_array
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.evidence import preparation_windows
 from landsat_fill.scene import Filled, Gaps
 

@@ -12,7 +12,10 @@ from making import write_geotiff
 
 from landsat_fill.io import find_inputs
 from landsat_fill.methods import MethodInfo
-from landsat_fill.pipeline import FillRequest, OutputRequest, Status, plan_jobs, run_job
+from landsat_fill.pipeline.fill_scene import run_job
+from landsat_fill.pipeline.outcome import Status
+from landsat_fill.pipeline.plan import plan_jobs
+from landsat_fill.pipeline.request import FillRequest, OutputRequest
 from landsat_fill.scene import Filled
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landsat_fill.errors import UsageError
-from landsat_fill.pipeline import Shard, read_shard
+from landsat_fill.pipeline.plan import Shard, read_shard
 
 
 @given(st.integers(0, 200), st.integers(1, 50))

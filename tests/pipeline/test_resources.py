@@ -10,8 +10,8 @@ from affine import Affine
 
 from landsat_fill.errors import MethodError, MissingPackageError, UsageError
 from landsat_fill.methods import MethodInfo, create_method
-from landsat_fill.pipeline import FillRequest, choose_device
-from landsat_fill.pipeline.resources import MIB, available_bytes, needed_bytes, usable_cores
+from landsat_fill.pipeline.request import FillRequest
+from landsat_fill.pipeline.resources import MIB, available_bytes, choose_device, needed_bytes, usable_cores
 from landsat_fill.scene import Grid, Scene, SceneBand
 
 CLASSICAL = MethodInfo("classical", "", "", halo_px=0)
@@ -145,4 +145,4 @@ def test_draws_take_memory_in_proportion(dtype, bytes_a_value):
     request = FillRequest(create_method("nearest"))
     plain = needed_bytes([scene], request)
     values = request.method.info.tile_px * 7000 * len(bands)
-    assert needed_bytes([scene], request, draws=20) - plain == 20 * values * bytes_a_value
+    assert needed_bytes([scene], request, realizations=20) - plain == 20 * values * bytes_a_value

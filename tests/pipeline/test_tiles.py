@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from landsat_fill.errors import LackOfMemoryError
 from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
-from landsat_fill.pipeline import fill_array
 from landsat_fill.pipeline import tiles as tiles_module
+from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.strips import LEAST_STRIP_PX, read_blocks, strip_rows
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
@@ -358,7 +358,9 @@ def test_what_goes_wrong_while_reading_ahead_is_raised():
 class ByPlace:
     """Answers each pixel with its row and column in the scene; draw k is k more."""
 
-    info: ClassVar[MethodInfo] = MethodInfo("by-place", "", "", halo_px=3, tile_px=16, draws=True)
+    info: ClassVar[MethodInfo] = MethodInfo(
+        "by-place", "", "", halo_px=3, tile_px=16, gives_realizations=True
+    )
 
     def fill(self, image, _gaps, context):
         mean = np.empty_like(image)
@@ -366,7 +368,10 @@ class ByPlace:
             rows, cols = np.indices(tile.shape[1:])
             tile[:] = 1000 * (rows + top) + cols + left + 1e6 * context.seed
         return Filled(
-            mean, draws=np.stack([mean + k for k in range(context.draws)]) if context.draws else None
+            mean,
+            realizations=np.stack([mean + k for k in range(context.realizations)])
+            if context.realizations
+            else None,
         )
 
 
@@ -384,21 +389,24 @@ def test_a_method_is_told_where_its_tiles_lie():
     expected = 1000 * (rows + 210) + cols + 305 + 2e6
     missing = gaps.missing[:, *area.slices]
     np.testing.assert_array_equal(found.mean[missing], np.broadcast_to(expected, missing.shape)[missing])
-    assert found.draws is None
+    assert found.realizations is None
 
 
 def test_draws_come_back_whole():
     image, gaps = scene_tile_places()
-    found = fill_array(image, gaps, ByPlace(), context=Context(draws=3))
-    assert found.draws.shape == (3, *image.shape)
-    for number, draw in enumerate(found.draws):
+    found = fill_array(image, gaps, ByPlace(), context=Context(realizations=3))
+    assert found.realizations.shape == (3, *image.shape)
+    for number, draw in enumerate(found.realizations):
         np.testing.assert_array_equal(draw[gaps.missing], found.mean[gaps.missing] + number)
         np.testing.assert_array_equal(draw[gaps.usable], image[gaps.usable])
 
 
-@pytest.mark.parametrize("bands", [1, 6, 7, 60])
-@pytest.mark.parametrize("width", [100, 7001, 8123])
-@pytest.mark.parametrize(("most_px", "align_px"), [(512, 1), (512, 8), (768, 16), (528, 48), (16, 32)])
+@given(
+    bands=st.integers(1, 60),
+    width=st.integers(1, 10_000),
+    most_px=st.integers(16, 1024),
+    align_px=st.integers(1, 48),
+)
 def test_strips_begin_where_tiles_may(bands, width, most_px, align_px):
     made = SimpleNamespace(bands=[None] * bands, grid=SimpleNamespace(width=width))
     rows = strip_rows(made, most_px, align_px)

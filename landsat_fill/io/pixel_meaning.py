@@ -1,0 +1,244 @@
+"""What the numbers of a band mean, judged from its pixels: codes or an image, and whether 0 is fill in it.
+
+Both are judged of the whole file, so that windows, tiles and shards of it agree.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landsat_fill.errors import InputError
+from landsat_fill.io.profile_files import colour_table
+from landsat_fill.io.reader import reading
+from landsat_fill.scene import Window, tile_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+
+SAMPLE_PX = 256
+"""Side of the windows that codes are looked for in."""
+WINDOWS_ACROSS = 3
+"""Windows over a file, in either direction, that are looked at first."""
+
+FEW_CODES = 8
+"""Up to so many different numbers are codes, however they lie."""
+MOST_CODES = 256
+"""More different numbers are an image."""
+LEAST_PX_A_CODE = 50
+"""Pixels looked at for each different number, so that a small crop of an image isn't taken for codes."""
+LEAST_ALIKE = 0.5
+"""Share of neighbouring pixels that must be equal: classes lie in patches, images are rough."""
+SPARSE = 0.1
+"""Share of the numbers between the smallest and the largest that an image takes at least. Codes that pack
+bits take fewer."""
+AS_BETWEEN_STRANGERS = 0.6
+"""Share of the difference between any two pixels by which neighbours differ, if they do, where they are
+codes. In an image, which is smooth, they differ less. Half as much will do where the codes are sparse."""
+
+
+def codes_in(dataset: DatasetReader, indexes: Sequence[int]) -> dict[int, str]:
+    """Return the bands of an open dataset that hold classes or flags rather than amounts.
+
+    The second value of each says why, for people, to follow the band's name: `has a colour table`.
+    """
+    found = {index: "has a colour table" for index in indexes if colour_table(dataset, index) is not None}
+    for index in indexes:
+        if dataset.tags(index).get("LAYER_TYPE", "").lower() == "thematic":
+            found.setdefault(index, "is called thematic")
+    left = [index for index in indexes if index not in found]
+    windows = list(_spread(dataset.height, dataset.width, SAMPLE_PX))
+    for index in left:
+        seen = [values for window in windows for values in _read(dataset, [index], window)]
+        distinct = _distinct_codes(seen, dataset.nodatavals[index - 1])
+        if distinct:
+            found[index] = f"holds classes or flags ({distinct} different numbers)"
+    return found
+
+
+def _distinct_codes(seen: Sequence[NDArray[np.generic]], nodata: float | None) -> int:
+    """Return how many different numbers windows of a band hold if they are codes, or 0 for an image."""
+    values = [np.asarray(window, np.float64) for window in seen]
+    valid = [np.isfinite(window) & (window != (math.nan if nodata is None else nodata)) for window in values]
+    pixels = np.concatenate([window[known] for window, known in zip(values, valid, strict=True)])
+    if not pixels.size or (pixels != np.rint(pixels)).any():
+        return 0
+    numbers = np.unique(pixels)
+    if not 2 <= len(numbers) <= min(MOST_CODES, pixels.size / LEAST_PX_A_CODE):
+        return 0
+    if len(numbers) <= FEW_CODES:
+        return len(numbers)
+    # Saturated, clipped and unset pixels are alike in images, too.
+    inner = [
+        known & (window != 0) & (window > numbers[0]) & (window < numbers[-1])
+        for window, known in zip(values, valid, strict=True)
+    ]
+    beside = [
+        np.abs(np.diff(window, axis=1))[one[:, 1:] | one[:, :-1]]
+        for window, one in zip(values, inner, strict=True)
+    ]
+    steps = np.concatenate(beside)
+    if not steps.size or np.mean(steps == 0) < LEAST_ALIKE:
+        return 0
+    spacing = float(np.gcd.reduce(np.diff(numbers).astype(np.int64)))
+    density = len(numbers) / ((numbers[-1] - numbers[0]) / spacing + 1)
+    pixels = pixels[pixels != 0]
+    apart = np.abs(pixels - np.random.default_rng(0).permutation(pixels))
+    stranger = np.median(apart[apart > 0]) if (apart > 0).any() else 0.0
+    neighbour = np.median(steps[steps > 0]) if (steps > 0).any() else math.inf
+    likeness = neighbour / stranger if stranger else math.inf
+    is_codes = likeness >= (AS_BETWEEN_STRANGERS if density >= SPARSE else AS_BETWEEN_STRANGERS / 2)
+    return len(numbers) if is_codes else 0
+
+
+TILE_PX = 512
+"""Side of the windows that stripes of zeros are looked for in."""
+ENOUGH_PX = 1000
+"""Zeros among observed pixels that decide; with fewer in the first windows, the whole file is looked at."""
+LEAST_IN_STRIPES = 0.9
+"""Share of the zeros among observed pixels that must lie in stripes."""
+LARGEST_GAP_M = 500.0
+"""Wider than any SLC gap, which is 14 pixels of 30 m at the swath's edge."""
+LARGEST_GAP_PX = 17
+"""The same where the pixel size isn't known: at 30 m."""
+TIP_PX = 5
+"""Scans end in tips that are thinner."""
+RAGGED_PX = 12
+"""How far scans end from each other, measured on real scenes: there the gaps open into the border."""
+LEAST_STRIPE_PX = 20
+"""Length of a run of zeros that can show the direction of the stripes."""
+ELONGATED, STILL_ELONGATED = 4.0, 2.0
+"""Length to width of a run of zeros that shows their direction, and of one that follows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zeros:
+    """How the zeros of a band lie.
+
+    Attributes:
+        any: Whether there are some.
+        are_fill: Whether they lie as fill does, in stripes and along borders.
+    """
+
+    any: bool
+    are_fill: bool
+
+
+def zeros_in(dataset: DatasetReader, indexes: Sequence[int], pixel_m: float | None) -> dict[int, Zeros]:
+    """Return how the zeros of bands lie.
+
+    Zeros outside of the convex hull of a window's other pixels are a border. All others must be stripes:
+    long, narrow and along one direction. The whole file is read only where a few windows don't decide.
+
+    Args:
+        dataset: An open dataset.
+        indexes: Numbers of the bands, from 1.
+        pixel_m: Pixel size in metres, or None.
+    """
+    widest_px = LARGEST_GAP_PX if not pixel_m else max(LARGEST_GAP_M / pixel_m, 2.0)
+    first = set(_spread(dataset.height, dataset.width, TILE_PX))
+    tiles = tile_windows(Window(0, 0, dataset.height, dataset.width), TILE_PX)
+    border, among, striped = (dict.fromkeys(indexes, 0) for _ in range(3))
+    left = list(indexes)
+    for number, window in enumerate([*first, *(tile for tile in tiles if tile not in first)]):
+        if number >= len(first):
+            left = [index for index in left if among[index] < ENOUGH_PX]
+        if not left:
+            break
+        for index, values in zip(left, _read(dataset, left, window), strict=False):
+            outside_px, inside_px, striped_px = _lie_of(values == 0, widest_px)
+            border[index] += outside_px
+            among[index] += inside_px
+            striped[index] += striped_px
+    return {
+        index: Zeros(
+            any=border[index] + among[index] > 0,
+            are_fill=striped[index] >= LEAST_IN_STRIPES * among[index],
+        )
+        for index in indexes
+    }
+
+
+def _lie_of(zero: NDArray[np.bool_], widest_px: float) -> tuple[int, int, int]:
+    """Return how many zeros of a window lie beyond all other pixels, among them, and of these in stripes."""
+    import cv2
+
+    total_px = int(np.count_nonzero(zero))
+    if not 0 < total_px < zero.size:
+        return total_px, 0, 0
+    seen = cv2.morphologyEx((~zero).view(np.uint8), cv2.MORPH_OPEN, np.ones((TIP_PX, TIP_PX), np.uint8)) > 0
+    seen = seen if seen.any() else ~zero
+    rows = np.flatnonzero(seen.any(axis=1))
+    firsts = seen[rows].argmax(axis=1)
+    lasts = zero.shape[1] - 1 - seen[rows, ::-1].argmax(axis=1)
+    ends = np.concatenate([np.stack([firsts, rows], 1), np.stack([lasts, rows], 1)]).astype(np.int32)
+    hull = np.zeros(zero.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(ends), 1)
+    core = cv2.erode(hull, np.ones((2 * RAGGED_PX + 1,) * 2, np.uint8))  # the image's own edges stay
+    inside = zero & (core > 0)
+    inside_px = int(np.count_nonzero(inside))
+    return total_px - inside_px, inside_px, _striped_px(inside, widest_px) if inside_px else 0
+
+
+def _striped_px(zero: NDArray[np.bool_], widest_px: float) -> int:
+    """Return how many zeros lie in long, narrow runs along one direction."""
+    import cv2
+
+    count, labels = cv2.connectedComponents(zero.view(np.uint8), connectivity=8)
+    rows, cols = np.nonzero(zero)
+    label = labels[rows, cols]
+    size = np.bincount(label, minlength=count).astype(float)
+    size[0] = 1.0  # what isn't zero
+    row, col = (np.bincount(label, at, count) / size for at in (rows, cols))
+    row_off, col_off = rows - row[label], cols - col[label]
+    rr, cc, rc = (
+        np.bincount(label, product, count) / size
+        for product in (row_off * row_off, col_off * col_off, row_off * col_off)
+    )
+    # A rectangle's variance along a side is a twelfth of its square.
+    half, mean = np.hypot((cc - rr) / 2, rc), (cc + rr) / 2
+    length = np.sqrt(12 * (mean + half)) + 1
+    width = np.sqrt(12 * np.maximum(mean - half, 0)) + 1
+    leads = (length >= ELONGATED * width) & (width <= widest_px) & (length >= LEAST_STRIPE_PX)
+    leads[0] = False
+    if not leads.any():
+        return 0
+    angle = np.arctan2(2 * rc, cc - rr) / 2
+    common = np.angle(np.sum((size * np.exp(2j * angle))[leads])) / 2
+    along, across = np.cos(common), np.sin(common)
+    spread_along = np.sqrt(12 * np.maximum(cc * along**2 + rr * across**2 + 2 * rc * along * across, 0)) + 1
+    spread_across = np.sqrt(12 * np.maximum(cc * across**2 + rr * along**2 - 2 * rc * along * across, 0)) + 1
+    follows = (spread_across <= widest_px) & (spread_along >= STILL_ELONGATED * spread_across)
+    follows[0] = False
+    return int(size[follows].sum())
+
+
+def _spread(height: int, width: int, side_px: int) -> Iterator[Window]:
+    """Yield the windows of a regular cover that are looked at first, spread evenly."""
+    tiles_down, tiles_across = -(-height // side_px), -(-width // side_px)
+    for down in _few_of(tiles_down):
+        for across in _few_of(tiles_across):
+            row, col = down * side_px, across * side_px
+            yield Window(row, col, min(side_px, height - row), min(side_px, width - col))
+
+
+def _few_of(count: int) -> list[int]:
+    few = np.unique(np.linspace(0, count - 1, min(count, WINDOWS_ACROSS)).round().astype(int))
+    chosen: list[int] = few.tolist()
+    return chosen
+
+
+def _read(dataset: DatasetReader, indexes: list[int], window: Window) -> list[NDArray[np.generic]]:
+    """Return bands of a window, each in its own type, or nothing where the file is damaged."""
+    try:
+        with reading(dataset.name, window) as where:
+            return [dataset.read(index, window=where) for index in indexes]
+    except InputError:
+        return []

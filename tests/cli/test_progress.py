@@ -1,0 +1,56 @@
+"""Progress of long work: a bar on a terminal, a line at intervals elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+import pytest
+
+from landsat_fill.cli import console
+from landsat_fill.cli.console import TrainingScreen, shares_shown
+from landsat_fill.training.progress import Standing
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def seen(request, monkeypatch):
+    stream = request.param()
+    monkeypatch.setattr(sys, "stderr", stream)
+    return stream
+
+
+@pytest.mark.parametrize("seen", [io.StringIO], indirect=True)
+def test_without_a_terminal_there_is_a_line_at_intervals(seen, monkeypatch):
+    monkeypatch.setattr(console, "LOG_INTERVAL_S", 0.0)
+    with shares_shown(quiet=False) as show:
+        for step in range(1, 4):
+            show(step / 4, f"scene {step}")
+    lines = seen.getvalue().splitlines()
+    assert "\r" not in seen.getvalue()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  75 % 00:00<.*, scene 3", lines[-1])
+
+
+@pytest.mark.parametrize("seen", [Terminal], indirect=True)
+def test_on_a_terminal_there_is_a_bar_and_notes_above_it(seen, monkeypatch):
+    monkeypatch.setattr(console, "LOG_INTERVAL_S", 0.0)
+    with shares_shown(quiet=False) as show:
+        screen = TrainingScreen(lambda: False, show, quiet=False)
+        screen.stepped(Standing(5, 0.5, 1.0, 0.25, None, 1.0))
+        screen.noted("a note")
+    assert "a note\n" in seen.getvalue()
+    assert "50 %" in seen.getvalue()
+
+
+@pytest.mark.parametrize("seen", [io.StringIO, Terminal], indirect=True)
+def test_quiet_shows_nothing(seen):
+    with shares_shown(quiet=True) as show:
+        screen = TrainingScreen(lambda: False, show, quiet=True)
+        screen.stepped(Standing(5, 0.5, 1.0, 0.25, None, 1.0))
+        screen.noted("a note")
+    assert seen.getvalue() == ""
