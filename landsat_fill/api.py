@@ -19,7 +19,14 @@ from landsat_fill.gaps.holes import Holes
 from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
 from landsat_fill.io import SceneReader, find_inputs, open_input
-from landsat_fill.methods import DEFAULT_METHOD, Context, FillMethod, MethodInfo, create_method, method_classes
+from landsat_fill.methods import (
+    DEFAULT_METHOD,
+    Context,
+    FillMethod,
+    MethodInfo,
+    create_method,
+    method_classes,
+)
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
 from landsat_fill.pipeline.batch import Reports
 from landsat_fill.pipeline.fill_scene import run_job

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from landsat_fill.errors import UsageError, not_one_of
 from landsat_fill.methods.method import FillMethod, MethodInfo
 from landsat_fill.networks.catalogue import classes_of
-from landsat_fill.schema import Option, options_of, parsed, require_allowed
 from landsat_fill.scene import BandRole
+from landsat_fill.schema import Option, options_of, parsed, require_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
