@@ -70,19 +70,21 @@ class BandByBand:
         return replace(self, parts=prepared)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`. A method without a deviation leaves NaN there."""
+        """Return the filled image; see `FillMethod.fill`. A band whose method has no standard deviation gets NaN."""
         mean = image.copy()
         std = np.full(image.shape, np.nan, np.float32) if self.info.gives_std else None
-        draws = np.stack([image] * context.draws) if context.draws else None
+        realizations = np.stack([image] * context.realizations) if context.realizations else None
         for bands, method in self.parts:
             where = (slice(None), list(bands))
             filled = method.fill(*_of_bands(bands, method, image, gaps, context))
             mean[where] = filled.mean
             if std is not None and filled.std is not None:
                 std[where] = filled.std
-            if draws is not None:
-                draws[(slice(None), *where)] = filled.mean if filled.draws is None else filled.draws
-        return Filled(mean, std, draws)
+            if realizations is not None:
+                realizations[(slice(None), *where)] = (
+                    filled.mean if filled.realizations is None else filled.realizations
+                )
+        return Filled(mean, std, realizations)
 
 
 def _of_bands(
@@ -93,7 +95,7 @@ def _of_bands(
     own = replace(
         context,
         bands=tuple(context.bands[band] for band in bands) if context.bands else (),
-        draws=context.draws if method.info.draws else 0,
+        realizations=context.realizations if method.info.gives_realizations else 0,
         device=context.device if context.device.partition(":")[0] in method.info.devices else "cpu",
     )
     return image[where], Gaps(gaps.missing[where], gaps.usable[where]), own

@@ -1,8 +1,8 @@
 """Kills fills at random moments, and checks that each input's outputs are the old ones or the new ones.
 
-After each kill (SIGKILL) what the dead run left is settled, as the next command does; then every input must have
-all of its earlier outputs or all of the new ones. The same command, called again, must then give the same files,
-byte by byte, as a run that nobody killed, one row a scene in the report, and no leavings.
+After each kill (SIGKILL) what the dead run left is settled, as the next command does. Every input must then
+have all of its earlier outputs or all of the new ones. The same command, called again, must give the same
+files, byte by byte, as a run that nobody killed, one row a scene in the report, and no leavings.
 
     python tests/benchmarks/check_kills.py [--kills 50] [--seed 0] [SITUATION…]
 
