@@ -67,6 +67,7 @@ def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         from landsat_fill.cli.console import print_error
+        from landsat_fill.pipeline.outcome import explained
 
         try:
             command(*args, **kwargs)
@@ -84,10 +85,7 @@ def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:
             if kwargs.get("debug"):
                 raise
-            print_error(
-                f"unexpected {type(error).__name__}: {error}",
-                "this is a defect of landsat-fill; --debug shows where it happened",
-            )
+            print_error(*explained(error))
             raise typer.Exit(EXIT_FAILED) from None
 
     return run

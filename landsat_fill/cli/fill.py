@@ -301,7 +301,8 @@ def fill(
             "-o",
             "--output",
             metavar="PATH",
-            help="A file (.tif) for one GeoTIFF, a folder else. Without it, beside each input.",
+            help="A file (.tif) for one GeoTIFF, a folder otherwise. Without it, beside each input; what a folder "
+            "holds goes to FOLDER_filled beside that folder (also of the current one), in the same sub-folders.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -431,7 +432,7 @@ def fill(
     debug: Debug = False,
     as_json: Json = False,
 ) -> None:
-    """Fill the gaps of scenes and write them beside their inputs, or to -o.
+    """Fill the gaps of scenes and write them beside their inputs, folders as FOLDER_filled, or to -o.
 
     Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
     footprint, and a fill layer records every pixel that was filled.

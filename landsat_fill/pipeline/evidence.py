@@ -70,6 +70,7 @@ class EvidenceFinder:
     def find(self, block: Block) -> Evidence:
         """Return what is missing and usable in a block, with its halo."""
         inside = self._survey.footprint.inside(block.window)
+        inside[list(self._survey.empty_bands)] = False
         missing = select(
             inside & ~block.observed, self._request.holes, self._largest_gap_px, self._survey.geometry
         )
@@ -235,6 +236,11 @@ def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[Band
     """
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=threads, on_progress=lambda _share: None)
+        for number in survey.empty_bands:
+            raise InputError(
+                f"expected observed pixels in {scene.bands[number].name}, but it has none",
+                hint="check that the file is complete, or leave the band out with --bands",
+            )
         finder = EvidenceFinder(scene, reader, survey, FillRequest(method=kriging, threads=threads))
         fitted = prepared_for_scene(kriging, scene, reader, finder, Context(threads=threads))
     found: tuple[BandFit, ...] = fitted.bands  # type: ignore[attr-defined]

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import LandsatFillError
 from landsat_fill.io import SceneReader, TakenError, Transaction, open_input
 from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import compose, fill_codes, kept_deviation
 from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unanswerable
-from landsat_fill.pipeline.outcome import Outcome, Status, Tally, fill_notes, survey_notes
+from landsat_fill.pipeline.outcome import Outcome, Status, Tally, explained, fill_notes, survey_notes
 from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.plan import Action, with_action
 from landsat_fill.pipeline.provenance import report_row
@@ -122,14 +121,16 @@ def _fill_scene(
     shelf: FolderShelf,
 ) -> _SceneTally:
     """Fill a scene into its open outputs."""
-    suited, chosen = suited_method(request.method, scene.bands, is_choice=request.is_choice)
-    request = replace(request, method=suited)
     survey = survey_scene(
         reader,
         scene,
         threads=request.threads,
         on_progress=lambda share: on_progress(SURVEY_SHARE * share, ""),
     )
+    suited, chosen = suited_method(
+        request.method, scene.bands, is_choice=request.is_choice, empty=survey.empty_bands
+    )
+    request = replace(request, method=suited)
     counted = _SceneTally()
     told: list[str] = []
     finder = EvidenceFinder(scene, reader, survey, request)
@@ -256,16 +257,4 @@ def attempt(
         error=message,
         hint=hint,
         trace=trace,
-    )
-
-
-def explained(error: Exception) -> tuple[str, str | None]:
-    """Return what to tell a user of an error, and what to do about it."""
-    if isinstance(error, LandsatFillError):
-        return error.message, error.hint
-    if isinstance(error, MemoryError):
-        return "expected more memory than there is", "use fewer --jobs, or fewer bands with --bands"
-    return (
-        f"unexpected {type(error).__name__}: {error}",
-        "this is a defect of landsat-fill; --debug shows where it happened",
     )

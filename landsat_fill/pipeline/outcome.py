@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from landsat_fill.errors import LandsatFillError
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import SceneReader
 from landsat_fill.pipeline.resources import usable_cores
@@ -110,6 +111,8 @@ class Outcome:
             files=[str(file) for file in self.files],
             missing_percent=round(100 * self.tally.missing_share, 3),
         )
+        if self.status not in (Status.FILLED, Status.NO_GAPS):  # nothing was counted
+            row.update(tally=None, missing_percent=None)
         return row
 
 
@@ -122,6 +125,12 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[
         tells_missing: Whether anything in the file can say that a pixel is missing.
     """
     notes = list(scene.notes)
+    empty = [scene.bands[number].name for number in sorted(survey.empty_bands)]
+    if len(empty) == len(scene.bands):
+        notes.append("no pixel is observed: there is nothing to fill from, and it is copied as it is")
+    elif empty:
+        which = ", ".join(empty) if len(empty) < 9 else f"{empty[0]} and {len(empty) - 1} other bands"
+        notes.append(f"no pixel is observed in {which}: copied as it is; the other bands are filled")
     if not tells_missing:
         notes.append(
             "nothing in this file says which pixels are missing: no nodata tag, mask or alpha, and no "
@@ -239,8 +248,26 @@ def describe(scene: Scene) -> Description:
     """Return what can be told of a scene; all its pixels are read once.
 
     Raises:
-        InputError: If it can't be read, or a band has no observed pixel.
+        InputError: If it can't be read.
     """
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=usable_cores(), on_progress=lambda _share: None)
         return Description(scene, survey, survey_notes(scene, survey, tells_missing=reader.tells_missing))
+
+
+def explained(error: Exception) -> tuple[str, str | None]:
+    """Return what to tell a user of an error, and what to do about it."""
+    if isinstance(error, LandsatFillError):
+        return error.message, error.hint
+    if isinstance(error, MemoryError):
+        return "expected more memory than there is", "use fewer --jobs, or fewer bands with --bands"
+    if isinstance(error, OSError) and error.strerror:
+        where = f" with {error.filename}" if error.filename else ""
+        return (
+            f"expected the system to let landsat-fill work{where}, but got: {error.strerror}",
+            "check permissions, free space and the length of names",
+        )
+    return (
+        f"unexpected {type(error).__name__}: {error}",
+        "this is a defect of landsat-fill; --debug shows where it happened",
+    )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import InputError
 from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_period
 from landsat_fill.gaps.residual_stripes import find_faint_stripes
 from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes, stripe_windows
@@ -52,6 +51,7 @@ class SampleWindows:
 
     def add(self, block: Block) -> None:
         """Take the rows of a block's strip."""
+        filled = block.observed.any(axis=(1, 2))  # an empty band says nothing of gaps
         for number, window in enumerate(self._windows):
             first = max(block.strip.row, window.row)
             end = min(block.strip.row + block.strip.height, window.row + window.height)
@@ -61,7 +61,7 @@ class SampleWindows:
             rows = slice(first - block.window.row, end - block.window.row)
             cols = slice(window.col, window.col + window.width)
             observed = block.observed[:, rows, cols]
-            self.missing[number][here] = ~observed.all(axis=0)
+            self.missing[number][here] = ~observed[filled].all(axis=0) if filled.any() else True
             if number in self._kept:
                 kept_values, kept_observed = self._pixels(number, block)
                 kept_values[:, here] = block.values[:FAINT_BANDS, rows, cols]
@@ -119,6 +119,11 @@ class Survey:
     has_faint_stripes: bool
 
     @property
+    def empty_bands(self) -> frozenset[int]:
+        """The bands without an observed pixel, from 0: there is nothing to fill them from."""
+        return frozenset(number for number, px in enumerate(self.footprint.observed_px) if not px)
+
+    @property
     def missing_share(self) -> float:
         """Missing pixels of the footprint over all bands, 0 to 1."""
         missing, observed = sum(self.footprint.missing_px), sum(self.footprint.observed_px)
@@ -135,9 +140,6 @@ def survey_scene(
         scene: The scene.
         threads: Threads to use.
         on_progress: Told the share of rows read, 0 to 1.
-
-    Raises:
-        InputError: If a band has no observed pixel.
     """
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)
@@ -152,12 +154,6 @@ def survey_scene(
             samples.add(block)
             on_progress((block.strip.row + block.strip.height) / height)
     footprint = survey.finish()
-    for band, observed_px in zip(scene.bands, footprint.observed_px, strict=True):
-        if not observed_px:
-            raise InputError(
-                f"expected observed pixels in {band.name}, but it has no usable pixels",
-                hint="check that the file is complete, or leave the band out with --bands",
-            )
     geometry = estimate_stripes(samples.missing, samples.corners, reach_px)
     if geometry is not None and _is_to_be_turned(scene, geometry):
         observed = _observed(reader, scene)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import warnings
 
+import numpy as np
 import pytest
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning
+from making import write_geotiff
 
 from landsat_fill.cluster import (
     Archive,
@@ -62,10 +61,9 @@ def report(archive, task, number, status, error=None):
 
 def write_output(path):
     """Write an output as versions without marks did."""
-    profile = {"driver": "GTiff", "count": 1, "height": 1, "width": 1, "dtype": "uint8"}
-    with warnings.catch_warnings(), rasterio.open(path, "w", **profile) as dataset:
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset.update_tags(LANDSAT_FILL_VERSION="0")
+    tags = {"LANDSAT_FILL_VERSION": "0"}
+    pixels = np.zeros((1, 1, 1), np.uint8)
+    write_geotiff(path, pixels, georeferenced=False, describe=lambda dataset: dataset.update_tags(**tags))
 
 
 def states(archive, told=None):

@@ -119,6 +119,7 @@ def test_talca_has_stripes_in_the_short_wave_infrared(real_data):
     assert not found[:3].any()
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.real_data
 @pytest.mark.parametrize("folder", ["train", "slc_off"])
 def test_other_real_scenes_have_none(real_data, folder):
