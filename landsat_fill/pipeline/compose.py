@@ -199,7 +199,7 @@ class Backdrop:
         if evidence.wide is None or not evidence.wide[:, *inner].any():
             return filled
         mean, std = filled.mean.copy(), None if filled.std is None else filled.std.copy()
-        draws = None if filled.realizations is None else filled.draws.copy()
+        draws = None if filled.realizations is None else filled.realizations.copy()
         near, far = (share * self.period_px for share in BLENDED_PX)
         for band, wide in enumerate(evidence.wide[:, *inner]):
             if not wide.any():
