@@ -108,8 +108,8 @@ def cannot_write(target: Path, error: object) -> OutputError:
     reason = os.strerror(number) if number else str(error) or "the write failed"
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     hint = "Check that the folder can be written to, and that the disk and your quota have room."
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "Choose a folder that you may write to, with --output."
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
+        hint = "Choose another folder, where you may write, with --output."
     elif shutil.disk_usage(folder).free < 64 << 20:
         hint = f"The disk of {folder} is full: make room, or choose another folder with --output."
     return OutputError(f"expected to write {target}, but got an error: {reason}", hint=hint)

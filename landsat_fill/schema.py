@@ -112,14 +112,15 @@ class Option:
     def _parsed(self, value: object, called: str, from_text: bool) -> object:
         if value is None and self.default is None:
             return None
+        found = value
         try:
-            parsed = _converted(value, self.kind, from_text)
-            if self._allows(parsed):
-                return parsed
+            found = _converted(value, self.kind, from_text)
+            if self._allows(found):
+                return found
         except (KeyError, TypeError, ValueError, OverflowError):
             pass
         near = did_you_mean(value, map(str, self.choices)) if isinstance(value, str) else ""
-        raise UsageError(f"expected {called} to be {self.allowed}, but got {value!r}", hint=near or None)
+        raise UsageError(f"expected {called} to be {self.allowed}, but got {found!r}", hint=near or None)
 
     def _allows(self, value: Any) -> bool:
         if self.choices:

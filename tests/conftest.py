@@ -1,10 +1,11 @@
-"""What several tests need: the real data beside the checkout, where it is, and the generated samples."""
+"""What tests of several folders need: data, tiny weights, and ways to run the command line."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING
 import hypothesis
 import numpy as np
 import pytest
-import torch
 from hypothesis.configuration import set_hypothesis_home_dir
 from making import landscape, stripes, write_geotiff
 from rasterio.transform import Affine
+from typer.testing import CliRunner
 
 from landsat_fill.io import find_inputs, open_input
 from landsat_fill.networks import weights
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
     from landsat_fill.scene import Scene
 
 
-hypothesis.settings.register_profile("steady", deadline=None, database=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "steady",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # a busy machine is no defect
+)
 hypothesis.settings.load_profile("steady")
 
 
@@ -42,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="landsat-fill-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["OMP_NUM_THREADS"] = "1"  # there are two test processes, and more threads than cores only wait
     # Loops are compiled, and fonts are listed, once for all.
     os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
     os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
@@ -89,6 +97,8 @@ TINY_NETWORKS = {
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of tiny untrained weights, listed as shipped ones are."""
+
+    import torch
 
     from landsat_fill.networks.catalogue import build_network
     from landsat_fill.training.checkpoints import save_network
@@ -178,3 +188,49 @@ def clean_scenes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         write_geotiff(path, cube, transform=Affine(30, 0, 400_000 + 90_000 * number, 0, -30, 1_200_000))
         paths.append(str(path))
     return paths
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a call of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        return self.out + self.err
+
+    @property
+    def err_in_a_line(self) -> str:
+        """Standard error without the box that Typer draws, which breaks lines."""
+        return " ".join(self.err.replace("│", " ").split())
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Ended]:
+    """Return a function that runs a command in this process."""
+    from landsat_fill.cli.app import app
+
+    def run_here(*arguments: object) -> Ended:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        ended = Ended(result.exit_code, result.stdout, result.stderr)
+        assert "Traceback" not in ended.said or "--debug" in arguments
+        return ended
+
+    return run_here
+
+
+@pytest.fixture(scope="session")
+def spawn() -> Callable[..., Ended]:
+    """Return a function that runs a command in a process of its own."""
+
+    def run_apart(*arguments: object, **options: object) -> Ended:
+        command = [sys.executable, "-m", "landsat_fill", *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+        ended = Ended(result.returncode, result.stdout, result.stderr)
+        assert "Traceback" not in ended.said or "--debug" in arguments
+        return ended
+
+    return run_apart

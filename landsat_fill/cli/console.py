@@ -246,7 +246,10 @@ def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
     if outcome.status is Status.NO_GAPS:
         facts = ["no gaps: copied as it is"]
     else:
-        facts = [f"{100 * tally.missing_share:.1f} % missing", f"{count(tally.filled)} pixels filled"]
+        facts = [
+            f"{100 * tally.missing_share:.1f} % missing",
+            f"{count(tally.filled)} pixels filled over all bands",
+        ]
         if tally.left:
             facts.append(f"{count(tally.left)} left")
         if outcome.median_std is not None:

@@ -13,7 +13,6 @@ from landsat_fill.errors import (
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
     EXIT_USAGE,
-    LandsatFillError,
     TerminatedError,
     UsageError,
 )
@@ -72,11 +71,7 @@ def errors_reported(*, debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, LandsatFillError):
-            print_error(error.message, error.hint)
-            raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from None
-        print_error(
-            f"unexpected {type(error).__name__}: {error}",
-            "This is a defect of landsat-fill. --debug shows where it happened.",
-        )
-        raise typer.Exit(EXIT_FAILED) from None
+        from landsat_fill.pipeline.outcome import explained
+
+        print_error(*explained(error))
+        raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from None

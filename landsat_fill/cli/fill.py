@@ -64,9 +64,13 @@ class FillOptions:
         largest_gap: Width of the largest hole to fill; wider parts stay as they are. Default: one scan period
             (990 m), which no SLC-off gap exceeds.
         distrust: Observed pixels that a fill must not rely on: cloud, dilated-cloud, shadow, saturated (from the
-            quality bands), interpolated (from the gap masks), faint (stripes that aren't exactly nodata).
-        refill: Observed pixels to treat as missing; same flags. No other option replaces observations.
-        output: A file (.tif) for one GeoTIFF, otherwise a folder. Default: beside each input.
+            quality bands), interpolated (from the gap masks), faint (stripes and gap borders that aren't exactly
+            nodata). These pixels stay as they are: a gap that crosses a cloud is filled with ground and shows as a
+            dark stripe in the cloud.
+        refill: Observed pixels to treat as missing; same flags. No other option replaces observations. Pixels in
+            holes wider than the largest gap stay, unless --holes every is given.
+        output: A file (.tif) for one GeoTIFF, otherwise a folder. Default: beside each input. Files from a folder go
+            to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
         name: Name of each output.
         stack: Write one GeoTIFF per grid of a product, not a folder of bands.
         fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band) or none.
@@ -262,7 +266,7 @@ def fill(
     debug: Debug = False,
     as_json: Json = False,
 ) -> None:
-    """Fill the gaps of scenes and write them beside their inputs, or to -o.
+    """Fill the gaps of scenes and write them beside their inputs, folders as FOLDER_filled, or to -o.
 
     Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
     footprint, and a fill layer records every pixel that was filled.

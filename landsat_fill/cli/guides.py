@@ -43,13 +43,15 @@ def guide(
     text = guides[wanted].read_text(encoding="utf-8")
     console = Console()
     if console.is_terminal:
-        console.print(
-            Markdown(
-                re.sub(r"\]\((\w[\w-]*)\.md(#[\w-]+)?\)", r"](landsat-fill guide \1)", text), hyperlinks=False
-            )
-        )
+        console.print(Markdown(re.sub(r"\[([^]]+)\]\(([\w-]+)\.md(?:#[\w-]+)?\)", _pointer, text)))
     else:
         typer.echo(text, nl=False)
+
+
+def _pointer(link: re.Match[str]) -> str:
+    """Return what stands for a link to another guide in a terminal."""
+    text, topic = link.groups()
+    return f"`{topic}`" if text == topic else f"{text} (`landsat-fill guide {topic}`)"
 
 
 @command

@@ -12,6 +12,8 @@ from landsat_fill.errors import UsageError
 from landsat_fill.gaps.run_lengths import scan_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from landsat_fill.gaps.stripes import StripeGeometry
@@ -33,6 +35,22 @@ class Holes(Enum):
     STRIPES = "stripes"
 
 
+PRECEDENCE = """\
+| a pixel that is… | is filled… | is a valid pixel |
+|---|---|---|
+| outside the footprint | never | no |
+| missing | as --holes and --largest-gap say | no |
+| named by --refill | in holes up to --largest-gap wide, or with --holes every | no |
+| named by --distrust alone | never | no |
+| mixed with nodata beside a gap | with --refill faint | no |
+| otherwise observed | never | yes |
+
+--refill wins over --distrust, and --holes every over --largest-gap. Missing pixels and those named by
+--refill count together as a hole. --holes stripes leaves holes that are no stripe; it doesn't limit --refill.
+"""
+"""Which option wins, as a Markdown table for users."""
+
+
 def selection_halo_px(largest_gap_px: int, geometry: StripeGeometry | None = None) -> int:
     """Return how many pixels around a window decide upon its pixels."""
     length = 0 if geometry is None else math.ceil(STRIPE_LENGTH_PERIODS * geometry.period_px)
@@ -44,8 +62,11 @@ def select(
     holes: Holes,
     largest_gap_px: int,
     geometry: StripeGeometry | None = None,
+    *,
+    refilled: NDArray[np.bool_] | None = None,
+    corner: tuple[int, int] = (0, 0),
 ) -> NDArray[np.bool_]:
-    """Return the missing pixels to fill, a cube of the shape of `missing`.
+    """Return the pixels to fill, a cube of the shape of `missing`; `PRECEDENCE` says what decides.
 
     The decision is local: it depends on the pixels within `selection_halo_px`. Beyond the cube nothing is
     missing, so that a gap cut off by a scene's edge is as narrow as what is left of it.
@@ -57,6 +78,8 @@ def select(
             rest, what is long along the scan and no wider than the scene's stripes. EVERY keeps all.
         largest_gap_px: The widest hole to fill, in pixels. A scan period lets every SLC gap pass.
         geometry: The scene's stripes. Without them, STRIPES selects nothing.
+        refilled: Observed pixels to fill anew, of the same shape. A hole's width counts them, too.
+        corner: Row and column of the first pixel in the scene, which `geometry` refers to.
 
     Raises:
         UsageError: `largest_gap_px` isn't positive.
@@ -66,20 +89,32 @@ def select(
             f"expected a largest gap of at least 1 pixel, but got {largest_gap_px}",
             hint="Give the width of the widest hole to fill in pixels; 33 lets every SLC gap of 30 m pass.",
         )
+    every = missing.copy() if refilled is None else missing | refilled
     if holes is Holes.EVERY:
-        return missing.copy()
+        return every
     if holes is Holes.STRIPES and geometry is None:
-        return np.zeros_like(missing)
-    selected = np.empty_like(missing)
+        return np.zeros_like(missing) if refilled is None else refilled & ~wide_cube(refilled, largest_gap_px)
+    selected = every & ~wide_cube(every, largest_gap_px)
+    if holes is Holes.STRIPES and geometry is not None:
+        stripes = _each_distinct(missing, lambda band: striped_parts(band, geometry, corner))
+        selected &= stripes if refilled is None else stripes | refilled
+    return selected
+
+
+def wide_cube(missing: NDArray[np.bool_], largest_gap_px: int) -> NDArray[np.bool_]:
+    """Return the `wide_parts` of each band."""
+    return _each_distinct(missing, lambda band: wide_parts(band, largest_gap_px))
+
+
+def _each_distinct(
+    missing: NDArray[np.bool_], decide: Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
+) -> NDArray[np.bool_]:
+    """Return what is decided of each band; bands whose gaps are the same to the pixel are decided once."""
+    decided = np.empty_like(missing)
     for band, band_missing in enumerate(missing):
         twin = next((first for first in range(band) if np.array_equal(missing[first], band_missing)), None)
-        if twin is not None:
-            selected[band] = selected[twin]
-            continue
-        selected[band] = band_missing & ~wide_parts(band_missing, largest_gap_px)
-        if holes is Holes.STRIPES and geometry is not None:
-            selected[band] &= striped_parts(band_missing, geometry)
-    return selected
+        decided[band] = decide(band_missing) if twin is None else decided[twin]
+    return decided
 
 
 def wide_parts(missing: NDArray[np.bool_], largest_gap_px: int) -> NDArray[np.bool_]:
@@ -110,21 +145,45 @@ def wide_parts(missing: NDArray[np.bool_], largest_gap_px: int) -> NDArray[np.bo
     return wide
 
 
-def striped_parts(missing: NDArray[np.bool_], geometry: StripeGeometry) -> NDArray[np.bool_]:
-    """Return the parts of `(row, col)` holes that are long along the scan and no taller than a stripe."""
+def striped_parts(
+    missing: NDArray[np.bool_], geometry: StripeGeometry, corner: tuple[int, int] = (0, 0)
+) -> NDArray[np.bool_]:
+    """Return the parts of `(row, col)` holes that are long along the scan and no wider than stripes there.
+
+    Args:
+        missing: `(row, col)`.
+        geometry: The scene's stripes.
+        corner: Row and column of the first pixel in the scene.
+    """
+    rows, cols = np.ogrid[: missing.shape[0], : missing.shape[1]]
+    along = geometry.along(rows + corner[0], cols + corner[1])
+    tallest = np.ceil(geometry.widest_at(along)).astype(np.intp) + WIDTH_TOLERANCE_PX
+    if geometry.is_steep:
+        return _long_and_low(missing.T, tallest.T, geometry.transposed()).T
+    return _long_and_low(missing, tallest, geometry)
+
+
+def _long_and_low(
+    missing: NDArray[np.bool_], tallest: NDArray[np.intp], geometry: StripeGeometry
+) -> NDArray[np.bool_]:
+    """Return the parts of holes that are long along the scan and no taller than a number of rows."""
     import cv2
 
-    tallest = math.ceil(geometry.largest_width_px) + WIDTH_TOLERANCE_PX
     line = scan_line(STRIPE_LENGTH_PERIODS * geometry.period_px, geometry.tilt_deg)
-    margin = max(tallest, *line.shape) // 2 + 1
+    margin = max(line.shape) // 2 + 1
     own = (slice(margin, -margin), slice(margin, -margin))
-
-    holes = np.pad(missing.view(np.uint8), margin)
-    tall = cv2.morphologyEx(holes, cv2.MORPH_OPEN, np.ones((tallest + 1, 1), dtype=np.uint8))
-    low = cv2.bitwise_and(holes, cv2.bitwise_not(tall))
+    low = (missing & (_run_heights(missing) <= tallest)).view(np.uint8)
     # A line crosses the stair steps of a thin stripe only if the stripe is a pixel taller on either side.
     thick = cv2.dilate(low, np.ones((3, 1), dtype=np.uint8))
     # A stripe that leaves the image goes on beyond it.
-    endless = cv2.copyMakeBorder(thick[own], margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    endless = cv2.copyMakeBorder(thick, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     long = cv2.morphologyEx(endless, cv2.MORPH_OPEN, line)
-    return np.not_equal(cv2.bitwise_and(low[own], long[own]), 0)
+    return np.not_equal(cv2.bitwise_and(low, long[own]), 0)
+
+
+def _run_heights(pixels: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return for each true pixel the rows of the vertical run it lies in."""
+    rows = np.arange(len(pixels))[:, None]
+    above = np.maximum.accumulate(np.where(pixels, -1, rows), axis=0)
+    below = np.minimum.accumulate(np.where(pixels, len(pixels), rows)[::-1], axis=0)[::-1]
+    return np.asarray(below - above - 1)

@@ -16,6 +16,8 @@ import numpy as np
 from landsat_fill.gaps.run_lengths import scan_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from numpy.typing import NDArray
 
 
@@ -59,12 +61,29 @@ WIDTH_PX = 512
 PERIODS_PX = (16, 70)
 """Scan periods looked for: 990 m with pixels of 14 to 62 m."""
 
-CONTAMINATED = 0.9
-"""Median of the pixels at a gap over those 5 rows from it, below which the former are mixed with fill. On
-clean SLC-off scenes it is 0.99 to 1.0 in every band."""
+RINGS_PX = 12
+"""The widest border of a gap that resampling can mix. Lanczos reaches 3 pixels of the input on either side of
+a gap's edge, which are 12 of the output where pixels become half as large."""
 
-RINGS_PX = 3
-"""The widest border of a gap that resampling can mix: cubic convolution reaches 2 pixels, Lanczos 3."""
+LEAST_STEP = 0.25
+"""Mean step from a row to the next farther from a gap, in steps of clean land, from which the row is mixed.
+It is below 0.1 in every band of clean SLC-off scenes, apart from chance."""
+
+LEAST_LARGEST_STEP = 1.0
+"""The same of the largest of the first rows, without which none is mixed: less does hardly any harm, and the
+borders of cloud masks reach 0.4, up in one band and down in another."""
+
+LEAST_ROWS = 200
+"""Places beside gaps that tell; fewer can be a shore or a cloud."""
+
+FIRST_RINGS = 3
+"""Rows of which one must show the largest step."""
+
+CHANCE = 4.0
+"""How many standard deviations of such a mean are chance. That of `n` rows is about 1 / √n."""
+
+LARGEST_STEP = 3.0
+"""Larger steps, in those of clean land, count as this one: fields and shores have some, too."""
 
 
 def find_faint_stripes(
@@ -105,35 +124,89 @@ def find_faint_stripes(
     return found if found.any() else None
 
 
-def contaminated_border_px(
-    values: NDArray[np.generic], observed: NDArray[np.bool_], fill_value: float = 0.0
+def mixed_border_px(
+    windows: Iterable[tuple[NDArray[np.generic], NDArray[np.bool_]]], widest_px: int, *, steep: bool = False
 ) -> int:
     """Return how many observed rows beside a gap are mixed with the fill value; 0 in a clean scene.
 
+    On clean land steps up and down are as frequent. Beside a gap that was resampled, rows lead from the fill
+    value up to the land, or swing around it.
+
     Args:
-        values: `(row, col)` of one band, in stored numbers.
-        observed: Of the same shape.
-        fill_value: What was mixed into them.
+        windows: Stored numbers and what is observed, `(band, row, col)`, of windows of one scene.
+        widest_px: The widest gap there can be; other holes are left aside.
+        steep: Whether stripes are nearer to the columns than to the rows.
     """
-    far = RINGS_PX + 2
-    signal = _signal(values, observed, fill_value)
-    ratios: list[list[float]] = [[] for _ in range(RINGS_PX)]
+    steps: dict[int, list[list[NDArray[np.floating]]]] = {}
+    for values, observed in windows:
+        for band, (levels, seen) in enumerate(zip(values, observed, strict=True)):
+            found = (
+                _border_steps(levels.T, seen.T, widest_px)
+                if steep
+                else _border_steps(levels, seen, widest_px)
+            )
+            rings = steps.setdefault(band, [[] for _ in range(RINGS_PX)])
+            for ring, several in zip(rings, found, strict=True):
+                ring.append(several)
+    return max(
+        (_mixed_rings([np.concatenate(ring) for ring in rings]) for rings in steps.values()), default=0
+    )
+
+
+def mixed_pixels(observed: NDArray[np.bool_], border_px: int) -> NDArray[np.bool_]:
+    """Return the observed pixels `(band, row, col)` at most so many rows and columns off unobserved ones."""
+    import cv2
+
+    square = np.ones((2 * border_px + 1, 2 * border_px + 1), dtype=np.uint8)
+    return np.stack([seen & (cv2.dilate((~seen).view(np.uint8), square) != 0) for seen in observed])
+
+
+def _border_steps(
+    values: NDArray[np.generic], observed: NDArray[np.bool_], widest_px: int
+) -> list[NDArray[np.floating]]:
+    """Return the steps from each row beside narrow gaps to the next farther off, in those of clean land."""
+    none = [np.zeros(0, dtype=np.float32)] * RINGS_PX
+    levels = np.where(observed, values, 0).astype(np.float32)
+    both = observed[1:] & observed[:-1]
+    sizes = np.abs(np.diff(levels, axis=0))[both]
+    scale = float(np.median(sizes) or sizes.mean()) if sizes.size else 0.0
+    if scale == 0:
+        return none
+    found: list[list[NDArray[np.floating]]] = [[] for _ in range(RINGS_PX)]
     for direction in (1, -1):
-        seen, levels = observed[::direction], signal[::direction]
-        rows = len(seen) - far
-        if rows < 1:
-            return 0
-        # A gap's last row, followed by a whole border of observed ones.
-        at_gap = ~seen[:rows]
-        for step in range(1, far + 1):
-            at_gap &= seen[step : rows + step]
-        reference = levels[far:][at_gap]
-        clear = reference > 0
+        seen, here = observed[::direction], levels[::direction]
+        since = _rows_since(seen)  # of each pixel, how far above it the last observed one lies
+        at_gap = (since[:-1] > 0) & (since[:-1] <= widest_px) & seen[1:]
+        whole = at_gap
         for ring in range(RINGS_PX):
-            border = levels[ring + 1 : rows + ring + 1][at_gap]
-            ratios[ring].extend((border[clear] / reference[clear]).tolist())
-    mixed = [ring + 1 for ring in range(RINGS_PX) if ratios[ring] and np.median(ratios[ring]) < CONTAMINATED]
-    return max(mixed, default=0)
+            rows = len(seen) - ring - 2
+            if rows < 1:
+                break
+            whole = whole[:rows] & seen[ring + 2 :]
+            step = (here[ring + 1 : rows + ring + 1] - here[ring + 2 :])[whole]
+            found[ring].append(np.clip(step / (1.5 * scale), -LARGEST_STEP, LARGEST_STEP))
+    return [np.concatenate(several) if several else none[0] for several in found]
+
+
+def _rows_since(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return how many rows above each pixel the last observed one lies; beyond the image nothing is."""
+    rows = np.arange(len(seen))[:, None]
+    last = np.maximum.accumulate(np.where(seen, rows, -(1 << 30)), axis=0)
+    return np.asarray(rows - last)
+
+
+def _mixed_rings(rings: Sequence[NDArray[np.floating]]) -> int:
+    """Return the number of mixed rows, given the steps from each; one clean row may lie between."""
+    largest = max(abs(float(steps.mean())) if steps.size else 0.0 for steps in rings[:FIRST_RINGS])
+    if rings[0].size < LEAST_ROWS or largest < LEAST_LARGEST_STEP:
+        return 0
+    mixed = 0
+    for number, steps in enumerate(rings, 1):
+        if steps.size == 0 or number > mixed + 2:
+            break
+        if abs(float(steps.mean())) > LEAST_STEP + CHANCE / math.sqrt(steps.size):
+            mixed = number
+    return mixed
 
 
 @dataclass(frozen=True, slots=True)

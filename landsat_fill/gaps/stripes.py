@@ -45,6 +45,9 @@ TAPER = 14 / 3083
 """How much wider gaps become per pixel farther from nadir, in any pixel size: 14 px at the swath's edge,
 3,083 px of 30 m away, and nothing at nadir. Source: the geometry of the gaps, measured on real stripes."""
 
+_LEAST_CONSTANT_SHARE = 0.02  # of a window, taken by stripes of one number
+_MOST_CONSTANT_SHARE = 0.6  # more isn't missing, but what lies between
+_LEAST_COHERENCE = 0.3  # water, snow and saturated roofs have edges of all directions
 _LEAST_QUARTERS = 2  # one alone can be chance
 _BLOCK_PX = 128  # columns over which a stripe's width hardly changes
 _LEAST_RUNS = 100  # in a block, to tell the width of its stripes
@@ -55,6 +58,7 @@ _TILT_STEPS_DEG = (1.0, 0.2, 0.04)  # each search goes one step of the last to e
 _HARMONICS = np.arange(1, 7)
 _PERIOD_STEPS = np.linspace(0.95, 1.05, 101)
 _SAME_PERIOD = 0.05  # relative difference between two windows of one scene
+_WIDEST_PERCENT = 90  # of the stripes at one place along the scan: their borders are ragged
 _UPPER_WIDTH_PERCENT = 80  # higher ones are those of clouds that a stripe runs into
 
 
@@ -102,6 +106,10 @@ class StripeGeometry:
         tilt = math.radians(self.tilt_deg)
         return np.asarray(cols * math.cos(tilt) + rows * math.sin(tilt), dtype=np.float64)
 
+    def reaching(self, along: NDArray[np.float64]) -> StripeGeometry:
+        """Return the geometry with the width of the stripes at some places, if they are wider there."""
+        return replace(self, largest_width_px=max(self.largest_width_px, *self.widest_at(along)))
+
     def widest_at(self, along: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the width of the widest stripes at places along the scan."""
         if not self.widths:
@@ -109,8 +117,9 @@ class StripeGeometry:
         bins: dict[int, list[tuple[float, float]]] = {}
         for place, width in self.widths:
             bins.setdefault(math.floor(place / _BLOCK_PX), []).append((place, width))
-        known = [np.max(samples, axis=0) for _, samples in sorted(bins.items())]
-        places, widths = np.transpose(known)
+        known = [np.transpose(samples) for _, samples in sorted(bins.items())]
+        places = np.array([places.mean() for places, _ in known])
+        widths = np.array([widths.max() for _, widths in known])
         beyond = np.maximum(np.maximum(places[0] - along, along - places[-1]), 0)
         return np.asarray(np.interp(along, places, widths) + TAPER * beyond, dtype=np.float64)
 
@@ -240,7 +249,7 @@ def _estimate_window(
     share = float(narrow.sum() / max(known.sum(), 1))
     if not 0 < share < 1:
         return None
-    coarse_deg = _edge_direction(narrow)
+    coarse_deg, _ = _edge_direction(narrow)
     steep = abs(coarse_deg) > LARGEST_TILT_DEG
     if steep:
         missing, known = narrow.T, known.T
@@ -271,7 +280,7 @@ def _estimate_window(
             place = first + min(_BLOCK_PX, side - first) / 2, side / 2
             col, row = place[::-1] if steep else place
             along = float(found.along(corner[0] + row, corner[1] + col))
-            samples.append((along, float(np.percentile(here, _UPPER_WIDTH_PERCENT))))
+            samples.append((along, float(np.percentile(here, _WIDEST_PERCENT))))
     largest_px = max((width for _, width in samples), default=float(upper_px))
     return replace(found, largest_width_px=largest_px, widths=tuple(samples))
 
@@ -287,14 +296,45 @@ def _wide_holes(missing: NDArray[np.bool_], widest_px: int) -> NDArray[np.bool_]
     return wide
 
 
-def _edge_direction(missing: NDArray[np.bool_]) -> float:
-    """Return the angle between rows and most edges of what is missing, -90 to 90: the structure tensor's."""
+def constant_stripes(values: NDArray[np.generic], observed: NDArray[np.bool_]) -> float | None:
+    """Return the observed number whose pixels lie in stripes, or None where none does.
+
+    Args:
+        values: Stored numbers of a window of one band, `(row, col)`.
+        observed: Of the same shape.
+    """
+    level = values[1:, :-1] == values[:-1, 1:]
+    level &= (values[1:, :-1] == values[:-1, :-1]) & (values[1:, :-1] == values[1:, 1:]) & observed[1:, :-1]
+    numbers, counts = np.unique(values[1:, :-1][level], return_counts=True)
+    # The inner pixels of a stripe are more than two thirds of it, unless it is thin.
+    numbers = numbers[counts >= _LEAST_CONSTANT_SHARE * values.size / 3]
+    if numbers.size == 0:
+        return None
+    # What stands for "missing" is beyond all observations.
+    extremes = {values[observed].min(), values[observed].max()}
+    for number in extremes.intersection(numbers.tolist()):
+        pixels = observed & (values == number)
+        if pixels.sum() > _MOST_CONSTANT_SHARE * values.size:
+            continue
+        if _edge_direction(pixels)[1] >= _LEAST_COHERENCE and estimate_stripes([pixels]) is not None:
+            return float(number)
+    return None
+
+
+def _edge_direction(missing: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the angle between rows and most edges of what is missing, -90 to 90, and their coherence.
+
+    Both are those of the structure tensor; the coherence is 1 where all edges have one direction, and 0 where
+    they have none.
+    """
     import cv2
 
     smooth = cv2.GaussianBlur(missing.astype(np.float32), (0, 0), _SMOOTHING_PX)
     across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     upright, level = float((across * across).sum()), float((down * down).sum())
-    return math.degrees(math.atan2(-2 * float((across * down).sum()), level - upright) / 2)
+    both = 2 * float((across * down).sum())
+    coherence = math.hypot(level - upright, both) / (level + upright) if level + upright > 0 else 0.0
+    return math.degrees(math.atan2(-both, level - upright) / 2), coherence
 
 
 def _find_tilt(

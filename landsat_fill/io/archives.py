@@ -81,7 +81,11 @@ def list_members(source: Path) -> list[Member]:
             f"expected to be let read {error.filename or source}, but got: {error.strerror or error}",
             hint="check its permissions",
         ) from error
-    return sorted(members, key=lambda member: member.name)
+    # A VRT names files to read from; one that came in an archive might name any.
+    return sorted(
+        (member for member in members if not member.name.lower().endswith(".vrt")),
+        key=lambda member: member.name,
+    )
 
 
 def _in_folder(folder: Path) -> Iterator[Member]:

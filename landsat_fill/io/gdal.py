@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import warnings
 from contextlib import contextmanager
@@ -54,6 +55,32 @@ def gdal_session(**options: str) -> Iterator[None]:
         yield
 
 
+OTHER_ARCHIVES = (".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar", ".lz4", ".tar.z")
+"""How the names of archives end that GDAL can't read in place."""
+
+PIXEL_FORMATS = (
+    "GTiff", "COG", "LIBERTIFF", "HFA", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JPEG", "JPEGXL", "PNG",
+    "WEBP", "GIF", "BIGGIF", "BMP", "PNM", "SGI", "ENVI", "EHdr", "BIL", "ERS", "LAN", "netCDF", "HDF4",
+    "HDF4Image", "HDF5", "HDF5Image", "GRIB", "NITF", "KEA", "PCIDSK", "PCRaster", "ILWIS", "RST", "SAGA",
+    "AAIGrid", "GRASSASCIIGrid", "GSAG", "GSBG", "GS7BG", "XYZ", "R", "RMF", "GPKG", "Zarr", "DTED",
+    "SRTMHGT", "GXF", "AIG",
+)  # fmt: skip
+"""Formats of files that hold their own pixels. Others, VRT and WMS for two, name files and addresses to read
+from, so that a download of that content could send anything into the output."""
+
+_NAMES_FORMAT = re.compile(r"[A-Za-z][A-Za-z0-9_]+:(?!//)")
+
+
+def drivers_for(source: str) -> list[str] | None:
+    """Return the formats that GDAL may find in a file, or None for any, where the user names the format.
+
+    A VRT is one only where it is called so.
+    """
+    if _NAMES_FORMAT.match(source) and not is_local(source):
+        return None
+    return [*PIXEL_FORMATS, "VRT"] if source.lower().endswith(".vrt") else [*PIXEL_FORMATS]
+
+
 def is_local(source: str) -> bool:
     """Return whether `source` is a path on this machine, rather than a URL or a `/vsi…` path."""
     return "://" not in source and not source.startswith("/vsi") and Path(source).exists()
@@ -76,7 +103,6 @@ def open_dataset(source: str) -> DatasetReader:
     Raises:
         InputError: If there is nothing there, or nothing that GDAL can read.
     """
-    import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
     _refuse_what_is_no_file(source)
@@ -85,12 +111,11 @@ def open_dataset(source: str) -> DatasetReader:
     try:
         with gdal_session(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(source)
+            dataset = _opened(source)
     except (RasterioError, ValueError, OSError) as error:
         raise InputError(
             f"expected a raster that GDAL can read, but got {source}: {_reason(error, source)}",
-            hint="Check that the file is complete and is an image: a download that was cut off, "
-            "or a page of text saved under a raster's name, reads like this.",
+            hint=_hint(error, source),
         ) from error
     if dataset.count == 0:
         inner = tuple(dataset.subdatasets)
@@ -102,6 +127,24 @@ def open_dataset(source: str) -> DatasetReader:
             else None,
         )
     return dataset
+
+
+def _opened(source: str) -> DatasetReader:
+    """Return what rasterio opens, if it has one of the formats that it may have."""
+    import rasterio
+    from rasterio._path import _parse_path
+    from rasterio.io import DatasetReader as Reader
+
+    drivers = drivers_for(source)
+    if drivers is None or "://" in source:  # rasterio.open knows how to log in to clouds
+        dataset = rasterio.open(source)
+        if drivers is not None and dataset.driver not in drivers:
+            dataset.close()
+            raise OSError(
+                f"a {dataset.driver} file names others to read from, and is opened as a .vrt file only"
+            )
+        return dataset
+    return Reader(_parse_path(source), driver=drivers)
 
 
 def _refuse_what_is_no_file(source: str) -> None:
@@ -121,6 +164,23 @@ def _refuse_what_is_no_file(source: str) -> None:
         raise InputError(
             f"expected a raster file, but there is no {source}", hint="Check the path for a slip of the pen."
         )
+
+
+def _hint(error: Exception, source: str) -> str:
+    """Return what to do about a file that GDAL can't read."""
+    name, text = Path(source).name.lower(), str(error)
+    if any(name.endswith(suffix) for suffix in OTHER_ARCHIVES):
+        return "Unpack it first: archives are read in place if they are .tar, .tar.gz, .tgz or .zip."
+    if "data file" in text.lower() or name.endswith(".hdr"):
+        return (
+            "This is the header of a raster: name the data file beside it, often the same name without .hdr."
+        )
+    if "permission denied" in text.lower():
+        return not_permitted(Path(source)).hint or ""
+    return (
+        "Check that the file is complete and is an image: a download that was cut off, "
+        "or a page of text saved under a raster's name, reads like this."
+    )
 
 
 def _reason(error: Exception, source: str) -> str:

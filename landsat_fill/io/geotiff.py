@@ -180,9 +180,24 @@ def _chosen_bands(dataset: DatasetReader, source: str, bands: Sequence[int] | No
         if dtype not in DTYPES:
             raise InputError(
                 f"expected numbers of {', '.join(DTYPES)}, but band {index} of {source} holds {dtype}",
-                hint="Convert it first, for example with gdal_translate -ot Float32.",
+                hint=conversion_hint(dtype),
             )
     return chosen
+
+
+def conversion_hint(dtype: str) -> str:
+    """Return how numbers of a type that can't be filled are converted without a loss, if they can be."""
+    if "int64" in dtype:
+        return (
+            "Convert it first where the numbers are small enough: with gdal_translate -ot Int32 up to "
+            "2 147 483 647, with -ot Float64 up to 2^53. Float32 would round them."
+        )
+    if "complex" in dtype:
+        return (
+            "Fill its real and imaginary parts, or magnitude and phase, as two files: gdal_translate "
+            "-ot Float32 would drop the imaginary part."
+        )
+    return "Convert it first, for example with gdal_translate -ot Float32."
 
 
 def _span(numbers: Sequence[int]) -> str:

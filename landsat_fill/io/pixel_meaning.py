@@ -65,6 +65,8 @@ def codes_in(dataset: DatasetReader, indexes: Sequence[int]) -> dict[int, str]:
 
 def _distinct_codes(seen: Sequence[NDArray[np.generic]], nodata: float | None) -> int:
     """Return how many different numbers windows of a band hold if they are codes, or 0 for an image."""
+    if not seen:
+        return 0
     values = [np.asarray(window, np.float64) for window in seen]
     valid = [np.isfinite(window) & (window != (math.nan if nodata is None else nodata)) for window in values]
     pixels = np.concatenate([window[known] for window, known in zip(values, valid, strict=True)])

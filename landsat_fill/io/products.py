@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from landsat_fill.errors import InputError, UsageError, did_you_mean
 from landsat_fill.io.archives import Member, list_members
 from landsat_fill.io.gdal import open_dataset
-from landsat_fill.io.geotiff import DTYPES, value_range
+from landsat_fill.io.geotiff import DTYPES, conversion_hint, value_range
 from landsat_fill.io.mtl import Mtl, document_text, parse_mtl, slc_was_off
 from landsat_fill.io.usgs_names import FileFacts, FileKind, Quantity, read_name, sensor_bands, without_gzip
 from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand
@@ -300,7 +300,7 @@ def _header(file: _File) -> _Raster:
     if header.dtype not in DTYPES:
         raise InputError(
             f"expected numbers of {', '.join(DTYPES)}, but {file.member.name} holds {header.dtype}",
-            hint="convert it first, for example with gdal_translate -ot Float32",
+            hint=conversion_hint(header.dtype),
         )
     return header
 

@@ -121,7 +121,7 @@ fill, bit n band n."""
 
 _QUALITY = re.compile(
     r"(?:.*[^A-Z0-9])?(?:(?:B|PIXEL|RADSAT|LINEAGE|SR[A-Z]*|AEROSOL)?QA|QA_?[A-Z0-9_]+|QAI|QC|UDM2?|SCL"
-    r"|[CF]MASK\d?|CONTIGUITY|(?:SR_?)?ATMOS_?OPACITY|(?:CLOUD|DATA|SATURATION)_?MASK)(?:_\d+M)?",
+    r"|(?:CF|F|C)MASK\d?|CONTIGUITY|(?:SR_?)?ATMOS_?OPACITY|(?:CLOUD|DATA|SATURATION)_?MASK)(?:_\d+M)?",
     re.ASCII,
 )
 """How the names of quality layers end: of USGS and ESPA (`SR_CLOUD_QA`, `LINEAGEQA`, `ST_QA`), FORCE (QAI),

@@ -194,7 +194,7 @@ class FittedCokriging(FittedKriging):
 
         Args:
             image: The bands, `(band, row, col)`; missing pixels of one are written to.
-            std: The deviation of that band, `(row, col)`; likewise.
+            std: The standard deviation of that band, `(row, col)`; likewise.
             gaps: Cubes of the image's shape.
             band: Which.
             part: Which pixels are wanted.

@@ -1,4 +1,4 @@
-"""The convolutional conditional neural process of the talk."""
+"""The convolutional conditional neural process, as in Pondaven et al. 2022 (arXiv 2205.12407)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ConvCNPMethod(LearnedMethod):
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="convcnp",
-        summary="convolutional conditional neural process: a learned mean and deviation a pixel",
+        summary="convolutional conditional neural process: a mean and standard deviation a pixel",
         source="Gordon et al. 2020, Convolutional conditional neural processes, https://arxiv.org/abs/1910.13556",
         halo_px=96,
         align_px=8,

@@ -1,13 +1,13 @@
-"""The convolutional latent neural process of the talk, whose fills are coherent draws.
+"""The convolutional latent neural process, whose realizations are coherent, as in Pondaven et al. 2022.
 
-How what is missing goes together from band to band shows in what was observed: in the steps from pixel to
-pixel. Fields of single bands that know nothing of each other get these correlations where they are mixed by
-their square root. It is the intrinsic model of coregionalization, in which the correlations of bands are the
-same at every distance, of each part of a scene by itself: a cloud is white, and the land below has colours.
-tests/benchmarks/check_draws.py tells how well that fits.
+Missing pixels of two bands correlate as the observed ones do, in their steps from pixel to pixel. Independent
+fields, one for each band, get these correlations when they are mixed by the square root of the correlation
+matrix. This is the intrinsic model of coregionalization: bands correlate alike at every distance. Each part
+of a scene has correlations of its own, since a cloud is white and the land below has colours.
+tests/benchmarks/check_draws.py measures how well it fits.
 
-Source: Wackernagel 2003, Multivariate Geostatistics, 3rd ed., ch. 22 and 26, doi:10.1007/978-3-662-05294-5;
-in parts is this project's.
+Source: Pondaven et al. 2022, arXiv 2205.12407; Wackernagel 2003, Multivariate Geostatistics, 3rd ed., ch. 22
+and 26, doi:10.1007/978-3-662-05294-5; the parts are this project's.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def mixed(fields: Tensor, correlations: Tensor) -> Tensor:
 
 
 SAMPLES = {64: 32, 128: 8}
-"""Samples of the latent values by the side of the patches that were trained on. Source: the talk."""
+"""Samples of the latent values by the side of the training patches. Source: Pondaven et al. 2022."""
 
 CPU_VALUES, GPU_VALUES = 128_000_000, 1_000_000_000
 """Values a layer's output may have for all samples worked on at once: half a gigabyte of float32, or four."""
@@ -148,7 +148,7 @@ class ConvLNPMethod(LearnedMethod):
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="convlnp",
-        summary="convolutional latent neural process: coherent draws, their mean and deviation",
+        summary="convolutional latent neural process: coherent realizations, mean and standard deviation",
         source="Foong et al. 2020, Meta-learning stationary stochastic process prediction with convolutional "
         "neural processes, https://arxiv.org/abs/2007.01332",
         halo_px=120,
@@ -171,12 +171,11 @@ class ConvLNPMethod(LearnedMethod):
         return f"{self.info.name}-{self.variant}"
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
-        """Return mean and deviation of the mixture of all samples, and draws, independent of each other.
+        """Return mean and standard deviation of the mixture of all samples, and independent realizations.
 
-        Samples come in pairs, of some noise and of its opposite: much of what is by chance in their mean
-        cancels out. Each band of each draw is of the first of a pair of its own, and then they are mixed as
-        the bands of the scene go together: how those of a sample do, a network that is to serve any bands in
-        any order hardly learns.
+        Samples come in pairs, of noise and of its opposite, so that much of the chance in their mean cancels
+        out. Each band of a realization comes from a pair of its own. The bands are then mixed by the
+        correlations of the scene's bands: a network that serves any bands in any order hardly learns these.
 
         Source: Hammersley and Morton 1956, A new Monte Carlo technique: antithetic variates,
         doi:10.1017/S0305004100031455.

@@ -141,7 +141,7 @@ class PriorRuns:
                 self._errors[number] = error
             done = sum(self._shares.values()) / self._count
             known = list(self._errors.values())
-        text = f"held-out error {np.mean(known) ** 0.5:.3f} of the bands' deviation" if known else ""
+        text = f"held-out error {np.mean(known) ** 0.5:.3f} of the bands' standard deviation" if known else ""
         self.context.progress(min(done, 1.0), text)
 
     def _name_of(self, fits: Sequence[Fit]) -> str:
@@ -249,7 +249,7 @@ class DeepImagePrior:
     scales: int | None = option(None, "how often the image is halved; 5", low=1, high=8)
     input: str = option("noise", "what the network is given; meshgrid: rows and columns", choices=INPUTS)
     input_noise: float | None = option(
-        None, "deviation of what is added to the input each time; 0.03 of fast, 0.1 of paper", low=0, high=10
+        None, "std of the noise added to the input each time; 0.03 of fast, 0.1 of paper", low=0, high=10
     )
     learning_rate: float | None = option(None, "of Adam; 0.01", low=1e-6, high=1)
     each_band: bool = option(False, "fit each band alone instead of all as one composite")
@@ -329,13 +329,13 @@ class DeepImagePrior:
         return SETTINGS[self.setting].blend if self.blend is None else self.blend
 
     def _parts(self, gaps: Gaps) -> list[tuple[int, list[int]]]:
-        """Return what is fitted by itself: a tile, and the bands of it that have both gaps and evidence."""
+        """Return what is fitted by itself: a tile, and its bands that have both gaps and usable pixels."""
         parts = []
         for tile in range(len(gaps.missing)):
             usable, missing = (cube[tile].any(axis=(1, 2)) for cube in (gaps.usable, gaps.missing))
             if self.each_band:
                 parts += [(tile, [int(band)]) for band in np.flatnonzero(usable & missing)]
-            elif (usable & missing).any():  # bands without gaps are evidence for the others
+            elif (usable & missing).any():  # bands without gaps inform the others
                 parts.append((tile, np.flatnonzero(usable).tolist()))
         return parts
 

@@ -59,7 +59,7 @@ class ErrorByDistance:
         if not found:
             return None
         where, what = np.array(found).T
-        # Farther from all evidence nothing is known better: a dip is chance.
+        # Farther from usable pixels nothing is known better: a dip is chance.
         return cls(where, np.maximum.accumulate(what))
 
     def at(self, distances_px: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -128,7 +128,7 @@ one tile say counts for half beside it: they are few, and of even fewer pieces o
 
 GAPS_ERR_MORE = 1.4
 """Squared errors in gaps relative to those of held-out pieces: a piece ends after a few pixels, and has
-evidence on more sides than a gap that goes on. The mean of crops of training scenes, 22 and 55 % hidden."""
+usable pixels on more sides than a gap that goes on. Mean of crops of training scenes, 22 and 55 % hidden."""
 
 
 class PriorImage:
@@ -146,7 +146,7 @@ class PriorImage:
         """Take the bands.
 
         Args:
-            values: Mean 0 and deviation 1 over the usable pixels, 0 elsewhere.
+            values: Mean 0 and standard deviation 1 over the usable pixels, 0 elsewhere.
             gaps: Cubes of the same shape; each band has a usable pixel.
             corner: Row and column of the tile in the scene.
             seed: Decides which pixels are held back.

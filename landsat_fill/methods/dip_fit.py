@@ -196,7 +196,7 @@ class FitsInProgress:
     def best(self) -> NDArray[np.float32]:
         """The moving average of the output, when the held-out pixels were met best: `(fit, band, row, col)`.
 
-        In half precision, a thousandth of the bands' deviation: that is what is kept of it.
+        In half precision, a thousandth of the bands' standard deviation: that is the precision kept.
         """
         best: NDArray[np.float16] = self._best.cpu().numpy().astype(np.float16)
         return best.astype(np.float32)

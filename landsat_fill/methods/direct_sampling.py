@@ -335,7 +335,7 @@ POOLED_PX = 7
 
 @dataclass(frozen=True)
 class DirectSampling:
-    """Several plausible fills, each a random patchwork of the scene itself, their mean and their deviation.
+    """Realizations, each a random patchwork of the scene itself, their mean and standard deviation.
 
     Missing pixels take turns in a random order. Each looks at its nearest informed pixels, observed or filled
     before, scans the observed pixels around for one whose neighbours at the same places are alike, and takes
@@ -352,7 +352,7 @@ class DirectSampling:
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="direct-sampling",
-        summary="multiple-point simulation from the scene itself: draws, their mean and deviation",
+        summary="multiple-point simulation from the scene: realizations, mean and standard deviation",
         source="Mariethoz, Renard and Straubhaar 2010, The Direct Sampling method to perform multiple-point "
         "geostatistical simulations, doi:10.1029/2008WR007621",
         halo_px=96,

@@ -70,7 +70,10 @@ class BandByBand:
         return replace(self, parts=prepared)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`. A band whose method has no standard deviation gets NaN."""
+        """Return the filled image; see `FillMethod.fill`.
+
+        A band whose method has no standard deviation gets NaN as its standard deviation.
+        """
         mean = image.copy()
         std = np.full(image.shape, np.nan, np.float32) if self.info.gives_std else None
         realizations = np.stack([image] * context.realizations) if context.realizations else None

@@ -222,7 +222,7 @@ class FittedKriging:
 
         Args:
             mean: The tiles, `(tile, band, row, col)`; missing pixels are written to.
-            std: Takes the deviation.
+            std: Takes the standard deviation.
             gaps: Theirs.
             context: As handed to the method.
             wanted: The part of each tile that is wanted, or empty for all of them.

@@ -1,4 +1,4 @@
-"""The U-Net of partial convolutions of the talk."""
+"""The U-Net of partial convolutions, as in Pondaven et al. 2022 (arXiv 2205.12407)."""
 
 from __future__ import annotations
 

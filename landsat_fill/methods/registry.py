@@ -138,7 +138,7 @@ def create_method(method: str | FillMethod, options: Mapping[str, object] | None
 
 
 def suited_method(
-    method: FillMethod, bands: Sequence[SceneBand], *, is_choice: bool
+    method: FillMethod, bands: Sequence[SceneBand], *, is_choice: bool, empty: frozenset[int] = frozenset()
 ) -> tuple[FillMethod, tuple[str, ...]]:
     """Return the method that fills the bands of a scene, and a note where it isn't the one asked for.
 
@@ -149,6 +149,7 @@ def suited_method(
         method: The method asked for.
         bands: The bands, in the order of the image.
         is_choice: Whether the user named it, rather than `auto`.
+        empty: Bands without an observed pixel, from 0, which no method is given.
     """
     from landsat_fill.methods.interpolation import BandByBand
 
@@ -168,15 +169,16 @@ def suited_method(
         for band, name in zip(bands, names, strict=True)
         if name == PANCHROMATIC_METHOD != method.info.name
     ]
-    if set(methods) == {method.info.name}:
+    if set(methods) == {method.info.name} and not empty:
         return method, ()
     infos = [one.info for one in methods.values()]
     align_px = method.info.align_px
     halo_px = -(-max(info.halo_px for info in infos) // align_px) * align_px
     parts = tuple(
-        (tuple(number for number, one in enumerate(names) if one == name), chosen)
+        (tuple(number for number, one in enumerate(names) if one == name and number not in empty), chosen)
         for name, chosen in methods.items()
     )
+    parts = tuple(part for part in parts if part[0])
     return BandByBand(parts, replace(method.info, halo_px=halo_px)), tuple(notes)
 
 

@@ -1,4 +1,4 @@
-"""The U-Net of the talk, told of the gaps by further input channels."""
+"""The U-Net that is given the gaps as channels, as in Pondaven et al. 2022 (arXiv 2205.12407)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class UNetMethod(LearnedMethod):
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="unet",
-        summary="U-Net, told of the gaps by one more channel a band",
+        summary="U-Net with a channel of observed pixels for each band",
         source="Ronneberger et al. 2015, U-Net: convolutional networks for biomedical image segmentation, "
         "doi:10.1007/978-3-319-24574-4_28",
         halo_px=104,

@@ -1,7 +1,8 @@
 """The convolutional conditional neural process on a grid (ConvCNP).
 
 Source: Gordon et al. 2020, "Convolutional conditional neural processes", arXiv:1910.13556; architecture as
-GridConvCNP in Dubois et al. 2020, "Neural process family": ten layers of 128 channels, as in the talk.
+GridConvCNP in Dubois et al. 2020, "Neural process family": ten layers of 128 channels, as in
+Pondaven et al. 2022, arXiv 2205.12407.
 """
 
 from __future__ import annotations

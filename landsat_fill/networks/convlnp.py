@@ -126,9 +126,9 @@ class ConvLNP(SlotNetwork):
 
 
 def _in_scales(noise: Tensor, scales: int) -> Tensor:
-    """Return noise `(sample, tile, channel, row, col)` with a scale for each channel, its deviation still 1.
+    """Return noise `(sample, tile, channel, row, col)` with a scale for each channel.
 
-    Near the edges of a tile it is less than that.
+    Its standard deviation is still 1, but for less near the edges of a tile.
     """
     whole = noise.clone()
     for scale in range(1, scales):

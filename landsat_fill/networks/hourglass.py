@@ -1,7 +1,7 @@
 """The hourglass of the deep image prior: an untrained network whose structure is the prior.
 
 Many of them run side by side in one module: each has channels of its own, and the convolutions are grouped,
-so that a graphics processor is busy although each is small, and no number of one depends on another.
+so that they keep a GPU busy although each is small. No result of one depends on another.
 
 Source: Ulyanov et al. 2018, "Deep image prior", doi:10.1109/CVPR.2018.00984, supplementary material;
 Petrovskaia et al. 2020, "A single image deep learning approach to restoration of corrupted remote sensing

@@ -7,19 +7,24 @@ filled value is in its band's valid range and never equals nodata.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from landsat_fill.io.reader import float_nodata_tolerance, is_float_nodata
+from landsat_fill.methods import Context, create_method
+from landsat_fill.scene import Filled, Gaps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from landsat_fill.scene import Filled, SceneBand
+    from landsat_fill.pipeline.evidence import Evidence
+    from landsat_fill.pipeline.strips import Block
+    from landsat_fill.scene import SceneBand, Window
 
 
 class FillCode(IntEnum):
@@ -149,3 +154,148 @@ def _as_stored(nodata: float | None, dtype: np.dtype[np.generic]) -> Any:
     else:
         limits = np.finfo(dtype.name)
     return dtype.type(nodata) if float(limits.min) <= nodata <= float(limits.max) else None
+
+
+BLENDED_PX = (0.25, 0.6)
+"""Distances from the nearest valid pixel, in scan periods, between which the method's fill gives way to the
+backdrop. Nearer than that, a tile's halo holds all that a fill depends on; farther, tiles differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """A coarse picture of the whole scene for the inside of wide holes, where tiles differ.
+
+    Attributes:
+        cell_px: Side of a cell.
+        period_px: One scan period.
+        mean: The mean of each cell's valid pixels, `(band, row, col)`; the membrane through them elsewhere.
+        distance_px: How far each cell lies from one with valid pixels.
+        inner_variance: Of each band, the variance of pixels within a cell.
+        lags_px: Distances between cells.
+        variances: Half the mean squared difference of cells that far apart, `(band, lag)`, never falling.
+    """
+
+    cell_px: int
+    period_px: int
+    mean: NDArray[np.float32]
+    distance_px: NDArray[np.float32]
+    inner_variance: NDArray[np.float64]
+    lags_px: NDArray[np.float64]
+    variances: NDArray[np.float64]
+
+    def blended(self, filled: Filled, block: Block, evidence: Evidence) -> Filled:
+        """Return the fill of a strip with the inside of its wide holes taken from the backdrop.
+
+        The standard deviation grows with the distance from the nearest valid pixel there.
+
+        Args:
+            filled: The method's fill of the strip.
+            block: The strip, with its halo.
+            evidence: What is to be filled, and from what, of the block.
+        """
+        import cv2
+
+        inner = block.inner.slices
+        if evidence.wide is None or not evidence.wide[:, *inner].any():
+            return filled
+        mean, std = filled.mean.copy(), None if filled.std is None else filled.std.copy()
+        draws = None if filled.realizations is None else filled.realizations.copy()
+        near, far = (share * self.period_px for share in BLENDED_PX)
+        for band, wide in enumerate(evidence.wide[:, *inner]):
+            if not wide.any():
+                continue
+            blind = (~evidence.gaps.usable[band]).view(np.uint8)
+            depth = cv2.distanceTransform(blind, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[inner][wide]
+            share = np.clip((depth - near) / (far - near), 0, 1)
+            share = share * share * (3 - 2 * share)
+            share[~np.isfinite(mean[band][wide])] = 1
+            behind = self._at(self.mean[band], block.strip)[wide]
+            mean[band][wide] = _between(mean[band][wide], behind, share)
+            if draws is not None:
+                for draw in draws:
+                    draw[band][wide] = _between(draw[band][wide], behind, share)
+            if std is not None:
+                distance = np.maximum(self._at(self.distance_px[band], block.strip)[wide], depth)
+                variance = self.inner_variance[band] + np.interp(distance, self.lags_px, self.variances[band])
+                own = np.nan_to_num(std[band][wide]) ** 2
+                std[band][wide] = np.sqrt(_between(own, variance, share))
+        return Filled(mean, std, draws)
+
+    def _at(self, cells: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+        """Return cells, interpolated at the pixels of a window."""
+        import cv2
+
+        scale = 1 / self.cell_px
+        first = np.array([window.col, window.row])
+        shift = (first + 0.5) * scale - 0.5
+        to_cells = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (window.width, window.height)
+        found = cv2.warpAffine(cells, to_cells, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return found.astype(np.float32, copy=False)
+
+
+def _between(
+    one: NDArray[np.floating], other: NDArray[np.floating], share: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Return the mean of two, weighed by the share of the other one, which alone counts where it is 1."""
+    return np.where(share < 1, (1 - share) * np.nan_to_num(one) + share * other, other)
+
+
+def make_backdrop(
+    blocks: Iterable[tuple[Block, Evidence]], shape: tuple[int, int, int], period_px: int
+) -> Backdrop:
+    """Return the backdrop of a scene.
+
+    Args:
+        blocks: The strips of the scene, and what is usable in each.
+        shape: Bands, rows and columns of the scene.
+        period_px: One scan period.
+    """
+    import cv2
+
+    cell_px = max(period_px // 4, 1)
+    cells = (shape[0], -(-shape[1] // cell_px), -(-shape[2] // cell_px))
+    counts, sums, squares = (np.zeros(cells) for _ in range(3))
+    columns = np.arange(0, shape[2], cell_px)
+    for block, evidence in blocks:
+        inner = block.inner.slices
+        usable = evidence.gaps.usable[:, *inner]
+        values = np.where(usable, block.values[:, *inner], 0).astype(np.float64)
+        first, end = block.strip.row // cell_px, -(-(block.strip.row + block.strip.height) // cell_px)
+        rows = np.maximum(np.arange(first, end) * cell_px - block.strip.row, 0)
+        for total, part in ((counts, usable.astype(np.float64)), (sums, values), (squares, values**2)):
+            by_row = np.add.reduceat(part, rows, axis=1)
+            total[:, first:end] += np.add.reduceat(by_row, columns, axis=2)
+    known = counts > 0
+    mean = np.divide(sums, counts, out=np.zeros_like(sums), where=known)
+    spread = np.divide(squares, counts, out=np.zeros_like(sums), where=known) - mean**2
+    membrane = create_method("harmonic")
+    through = membrane.fill(mean[None], Gaps(~known[None], known[None]), Context()).mean[0]
+    lags = 2 ** np.arange(max(int(math.log2(max(min(cells[1:]) // 2, 1))), 0) + 1)
+    variances = np.zeros((shape[0], lags.size + 1))
+    for number, lag in enumerate(lags, 1):
+        variances[:, number] = [_half_square(m, k, int(lag)) for m, k in zip(mean, known, strict=True)]
+    distance = [cv2.distanceTransform((~k).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for k in known]
+    return Backdrop(
+        cell_px,
+        period_px,
+        np.where(known, mean, through).astype(np.float32),
+        (np.stack(distance) * cell_px).astype(np.float32),
+        np.array([s[k].mean() if k.any() else 0.0 for s, k in zip(spread, known, strict=True)]).clip(0),
+        np.concatenate([[0], lags * cell_px]).astype(np.float64),
+        np.maximum.accumulate(variances, axis=1),
+    )
+
+
+def _half_square(mean: NDArray[np.floating], known: NDArray[np.bool_], lag: int) -> float:
+    """Return half the mean squared difference of known cells so far apart, 0 without any."""
+    differences = [
+        (one - other)[both_known & other_known]
+        for one, other, both_known, other_known in (
+            (mean[lag:], mean[:-lag], known[lag:], known[:-lag]),
+            (mean[:, lag:], mean[:, :-lag], known[:, lag:], known[:, :-lag]),
+        )
+    ]
+    every = np.concatenate(differences)
+    return float((every**2).mean() / 2) if every.size else 0.0

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from landsat_fill.errors import InputError
-from landsat_fill.gaps.holes import select, selection_halo_px
+from landsat_fill.gaps.holes import Holes, select, selection_halo_px, wide_cube
 from landsat_fill.gaps.quality import untrusted
-from landsat_fill.gaps.residual_stripes import faint_stripes_across
+from landsat_fill.gaps.residual_stripes import faint_stripes_across, mixed_pixels
 from landsat_fill.io import SceneReader
 from landsat_fill.methods import Context
 from landsat_fill.methods.method import Prepares
@@ -42,10 +42,14 @@ class Evidence:
     Attributes:
         inside: What lies in the footprint.
         gaps: What is to be filled, and from what.
+        wide: The pixels to fill in the parts of holes that are wider than any SLC gap, or None without any.
+        kept: Observed pixels that were to be filled anew, in holes too wide for it; None without any.
     """
 
     inside: NDArray[np.bool_]
     gaps: Gaps
+    wide: NDArray[np.bool_] | None = None
+    kept: NDArray[np.bool_] | None = None
 
 
 class EvidenceFinder:
@@ -67,18 +71,37 @@ class EvidenceFinder:
         """Rows and columns around a strip that decide upon its pixels."""
         return selection_halo_px(self._largest_gap_px, self._survey.geometry)
 
+    @property
+    def fills_wide_holes(self) -> bool:
+        """Whether holes wider than any SLC gap may be filled."""
+        return self._request.holes is Holes.EVERY or self._largest_gap_px > self._survey.period_px
+
     def find(self, block: Block) -> Evidence:
         """Return what is missing and usable in a block, with its halo."""
         inside = self._survey.footprint.inside(block.window)
-        missing = select(
-            inside & ~block.observed, self._request.holes, self._largest_gap_px, self._survey.geometry
-        )
-        usable = block.observed
+        inside[list(self._survey.empty_bands)] = False
+        usable, refilled = block.observed, None
         for flag, doubtful in self._doubtful(block).items():
             usable = usable & ~doubtful
             if flag in self._request.refilled:
-                missing = missing | (doubtful & block.observed)
-        return Evidence(inside, Gaps(missing, usable))
+                again = doubtful & block.observed
+                refilled = again if refilled is None else refilled | again
+        if self._survey.mixed_border_px:
+            usable = usable & ~mixed_pixels(block.observed, self._survey.mixed_border_px)
+        missing = select(
+            inside & ~block.observed,
+            self._request.holes,
+            self._largest_gap_px,
+            self._survey.geometry,
+            refilled=refilled,
+            corner=(block.window.row, block.window.col),
+        )
+        return Evidence(
+            inside,
+            Gaps(missing, usable),
+            wide_cube(missing, self._survey.period_px) if self.fills_wide_holes else None,
+            None if refilled is None else refilled & ~missing,
+        )
 
     def _doubtful(self, block: Block) -> dict[Flag, NDArray[np.bool_]]:
         """Return the doubtful pixels of a block for each flag that was asked for."""
@@ -102,7 +125,10 @@ class EvidenceFinder:
             if masked is not None:
                 found[Flag.INTERPOLATED] = masked & block.observed
         if Flag.FAINT in self._flags:
-            found[Flag.FAINT] = faint_stripes_across(block.values, block.observed, fill_value(self._scene))
+            faint = faint_stripes_across(block.values, block.observed, fill_value(self._scene))
+            if self._survey.mixed_border_px:
+                faint |= mixed_pixels(block.observed, self._survey.mixed_border_px)
+            found[Flag.FAINT] = faint
         return found
 
 
@@ -235,6 +261,11 @@ def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[Band
     """
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=threads, on_progress=lambda _share: None)
+        for number in survey.empty_bands:
+            raise InputError(
+                f"expected observed pixels in {scene.bands[number].name}, but it has none",
+                hint="check that the file is complete, or leave the band out with --bands",
+            )
         finder = EvidenceFinder(scene, reader, survey, FillRequest(method=kriging, threads=threads))
         fitted = prepared_for_scene(kriging, scene, reader, finder, Context(threads=threads))
     found: tuple[BandFit, ...] = fitted.bands  # type: ignore[attr-defined]

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import LandsatFillError
 from landsat_fill.io import SceneReader, TakenError, Transaction, open_input
 from landsat_fill.methods import Context, suited_method
-from landsat_fill.pipeline.compose import compose, fill_codes, kept_deviation
+from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, kept_deviation, make_backdrop
 from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unanswerable
-from landsat_fill.pipeline.outcome import Outcome, Status, Tally, fill_notes, survey_notes
+from landsat_fill.pipeline.outcome import Outcome, Status, Tally, explained, fill_notes, survey_notes
 from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.plan import Action, with_action
 from landsat_fill.pipeline.provenance import report_row
+from landsat_fill.pipeline.request import Flag
 from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_freed_memory
 from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows
-from landsat_fill.pipeline.survey import survey_scene
+from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled
 
@@ -111,6 +111,8 @@ class _SceneTally:
     tally: Tally = field(default_factory=Tally)
     std_samples: list[np.ndarray[tuple[int], np.dtype[np.floating]]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    wide: int = 0
+    kept: int = 0
 
 
 def _fill_scene(
@@ -122,14 +124,16 @@ def _fill_scene(
     shelf: FolderShelf,
 ) -> _SceneTally:
     """Fill a scene into its open outputs."""
-    suited, chosen = suited_method(request.method, scene.bands, is_choice=request.is_choice)
-    request = replace(request, method=suited)
     survey = survey_scene(
         reader,
         scene,
         threads=request.threads,
         on_progress=lambda share: on_progress(SURVEY_SHARE * share, ""),
     )
+    suited, chosen = suited_method(
+        request.method, scene.bands, is_choice=request.is_choice, empty=survey.empty_bands
+    )
+    request = replace(request, method=suited)
     counted = _SceneTally()
     told: list[str] = []
     finder = EvidenceFinder(scene, reader, survey, request)
@@ -143,6 +147,7 @@ def _fill_scene(
         shelf=shelf,
     )
     method = prepared_for_scene(request.method, scene, reader, finder, context)
+    backdrop = _backdrop(scene, reader, finder, survey.period_px) if finder.fills_wide_holes else None
     request = replace(request, method=method)
     info = method.info
     halo_px = max(info.halo_px, finder.halo_px)
@@ -160,7 +165,9 @@ def _fill_scene(
                 )
 
             told_of = replace(context, progress=tell_of_strip)
-            strip = _fill_strip(scene, block, finder, request, told_of, counted, with_std=files.wants_std)
+            strip = _fill_strip(
+                scene, block, finder, request, told_of, counted, backdrop, with_std=files.wants_std
+            )
             return_freed_memory()
             if writing is not None:
                 writing.result()
@@ -170,9 +177,24 @@ def _fill_scene(
                 writing = pool.submit(files.write, strip)
             del strip  # it ends with its writing, and not with the next one
             tell_of_strip(1.0, "")
-    counted.notes = survey_notes(scene, survey, tells_missing=reader.tells_missing)
-    counted.notes += (*chosen, *fill_notes(survey, request, counted.tally), *told)
+    counted.notes = survey_notes(
+        scene,
+        survey,
+        tells_missing=reader.tells_missing,
+        refills_faint=Flag.FAINT in request.refilled,
+    )
+    counted.notes += fill_notes(survey, request, counted.tally, wide_px=counted.wide, kept_px=counted.kept)
+    counted.notes += (*chosen, *told)
     return counted
+
+
+def _backdrop(scene: Scene, reader: SceneReader, finder: EvidenceFinder, period_px: int) -> Backdrop:
+    """Return the backdrop of a scene, which is read once for it."""
+    height, width = scene.grid.height, scene.grid.width
+    with read_blocks(reader, height, width, strip_rows(scene, STRIP_PX), finder.halo_px) as blocks:
+        return make_backdrop(
+            ((block, finder.find(block)) for block in blocks), (len(scene.bands), height, width), period_px
+        )
 
 
 def _fill_strip(
@@ -182,6 +204,7 @@ def _fill_strip(
     request: FillRequest,
     context: Context,
     counted: _SceneTally,
+    backdrop: Backdrop | None,
     *,
     with_std: bool,
 ) -> FilledStrip:
@@ -196,6 +219,8 @@ def _fill_strip(
         origin=(block.window.row, block.window.col),
         seed=request.seed,
     )
+    if backdrop is not None:
+        filled = backdrop.blended(filled, block, evidence)
     inner = block.inner.slices
     stored, observed = block.values[:, *inner], block.observed[:, *inner]
     inside, missing = evidence.inside[:, *inner], evidence.gaps.missing[:, *inner]
@@ -208,6 +233,10 @@ def _fill_strip(
         left=int(np.count_nonzero(left)),
         outside=int(np.count_nonzero(~inside & ~observed)),
     )
+    if evidence.wide is not None:
+        counted.wide += int(np.count_nonzero(evidence.wide[:, *inner] & done))
+    if evidence.kept is not None:
+        counted.kept += int(np.count_nonzero(evidence.kept[:, *inner]))
     if filled.std is not None and done.any():
         samples = filled.std[done & np.isfinite(filled.std)]
         counted.std_samples.append(samples[:: max(1, samples.size // STD_SAMPLES_A_STRIP)])
@@ -256,16 +285,4 @@ def attempt(
         error=message,
         hint=hint,
         trace=trace,
-    )
-
-
-def explained(error: Exception) -> tuple[str, str | None]:
-    """Return what to tell a user of an error, and what to do about it."""
-    if isinstance(error, LandsatFillError):
-        return error.message, error.hint
-    if isinstance(error, MemoryError):
-        return "expected more memory than there is", "use fewer --jobs, or fewer bands with --bands"
-    return (
-        f"unexpected {type(error).__name__}: {error}",
-        "this is a defect of landsat-fill; --debug shows where it happened",
     )

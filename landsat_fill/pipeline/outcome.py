@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from landsat_fill.errors import LandsatFillError
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import SceneReader
 from landsat_fill.pipeline.resources import usable_cores
@@ -110,31 +111,55 @@ class Outcome:
             files=[str(file) for file in self.files],
             missing_percent=round(100 * self.tally.missing_share, 3),
         )
+        if self.status not in (Status.FILLED, Status.NO_GAPS):  # nothing was counted
+            row.update(tally=None, missing_percent=None)
         return row
 
 
-def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[str, ...]:
+def survey_notes(
+    scene: Scene, survey: Survey, *, tells_missing: bool, refills_faint: bool = False
+) -> tuple[str, ...]:
     """Return the notes on a scene as it is, a sentence each.
 
     Args:
         scene: The scene.
         survey: What its survey told.
         tells_missing: Whether anything in the file can say that a pixel is missing.
+        refills_faint: Whether stripes that aren't exactly nodata are filled anew.
     """
     notes = list(scene.notes)
+    empty = [scene.bands[number].name for number in sorted(survey.empty_bands)]
+    if len(empty) == len(scene.bands):
+        notes.append("no pixel is observed: there is nothing to fill from, and it is copied as it is")
+    elif empty:
+        which = ", ".join(empty) if len(empty) < 9 else f"{empty[0]} and {len(empty) - 1} other bands"
+        notes.append(f"no pixel is observed in {which}: copied as it is; the other bands are filled")
     if not tells_missing:
         notes.append(
             "nothing in this file says which pixels are missing: no nodata tag, mask or alpha, and no "
             "fill of Landsat; give the number that means 'no observation' with --nodata"
         )
-    if survey.has_faint_stripes:
+    if survey.constant is not None:
+        number, share = survey.constant
+        notes.append(
+            f"warning: the number {number:g} makes stripes, {100 * share:.0f} % of the pixels looked at, and "
+            f"nothing declares it as missing: they count as observed; --nodata {number:g} fills them"
+        )
+    elif survey.mixed_border_px and not refills_faint:
+        notes.append(
+            f"warning: {survey.mixed_border_px} px beside each gap are mixed with nodata: the scene was "
+            "resampled without nodata being declared; the fill makes no use of them, but they stay as they "
+            "are; --refill faint fills them, too"
+        )
+    elif survey.has_faint_stripes and not refills_faint:
         notes.append(
             "warning: stripes that aren't exactly nodata: the scene was resampled or filled before, and "
             "those pixels count as observed; --refill faint fills them, too"
         )
     if scene.slc_off is False and survey.geometry is not None:
         notes.append("stripes found although the scan line corrector was on that day")
-    if scene.slc_off and survey.geometry is None and not survey.has_faint_stripes:
+    hidden = survey.has_faint_stripes or survey.constant is not None
+    if scene.slc_off and survey.geometry is None and not hidden:
         notes.append(
             "no stripes found although the scan line corrector was off that day: gaps may be missed, unless "
             "the scene was filled before or lies in the middle of the swath"
@@ -142,24 +167,39 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool) -> tuple[
     return tuple(notes)
 
 
-def fill_notes(survey: Survey, request: FillRequest, tally: Tally) -> tuple[str, ...]:
-    """Return the notes on what was left unfilled, a sentence each.
+def fill_notes(
+    survey: Survey, request: FillRequest, tally: Tally, *, wide_px: int = 0, kept_px: int = 0
+) -> tuple[str, ...]:
+    """Return the notes on wide holes, filled or left, a sentence each.
 
     Args:
         survey: What the scene's survey told.
         request: How it was filled.
         tally: What was counted.
+        wide_px: How many pixels were filled in holes wider than any SLC gap.
+        kept_px: How many pixels were to be filled anew, and were kept.
     """
-    if not tally.left:
-        return ()
-    share = 100 * tally.left / (tally.left + tally.filled)
     largest_px = request.largest_gap_px or survey.period_px
+    notes = []
+    if wide_px:
+        notes.append(
+            f"warning: {100 * wide_px / max(tally.filled, 1):.1f} % of the filled pixels lie in holes wider "
+            f"than {survey.period_px} px: what lies there is a guess from far away"
+        )
+    if kept_px:
+        notes.append(
+            f"{kept_px:,} observed pixels named by --refill stay as they are: parts of holes wider than "
+            f"{largest_px} px; --largest-gap or --holes every fills them"
+        )
+    if not tally.left:
+        return tuple(notes)
+    share = 100 * tally.left / (tally.left + tally.filled)
     why = {
         Holes.NARROW: f"parts of holes wider than {largest_px} px; --largest-gap or --holes every fills them",
         Holes.STRIPES: "no SLC stripes; --holes narrow or every fills them",
         Holes.EVERY: "too far from any usable pixel",
     }[request.holes]
-    return (f"{share:.1f} % of the missing pixels left unfilled: {why}",)
+    return (*notes, f"{share:.1f} % of the missing pixels left unfilled: {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +279,26 @@ def describe(scene: Scene) -> Description:
     """Return what can be told of a scene; all its pixels are read once.
 
     Raises:
-        InputError: If it can't be read, or a band has no observed pixel.
+        InputError: If it can't be read.
     """
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=usable_cores(), on_progress=lambda _share: None)
         return Description(scene, survey, survey_notes(scene, survey, tells_missing=reader.tells_missing))
+
+
+def explained(error: Exception) -> tuple[str, str | None]:
+    """Return what to tell a user of an error, and what to do about it."""
+    if isinstance(error, LandsatFillError):
+        return error.message, error.hint
+    if isinstance(error, MemoryError):
+        return "expected more memory than there is", "use fewer --jobs, or fewer bands with --bands"
+    if isinstance(error, OSError) and error.strerror:
+        where = f" with {error.filename}" if error.filename else ""
+        return (
+            f"expected the system to let landsat-fill work{where}, but got: {error.strerror}",
+            "check permissions, free space and the length of names",
+        )
+    return (
+        f"unexpected {type(error).__name__}: {error}",
+        "this is a defect of landsat-fill; --debug shows where it happened",
+    )

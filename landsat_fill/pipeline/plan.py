@@ -57,6 +57,11 @@ def read_shard(text: str) -> Shard:
 
 
 GEOTIFF_SUFFIXES = (".tif", ".tiff")
+OTHER_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jp2", ".img", ".vrt", ".nc", ".hdf", ".h5", ".dat", ".bil", ".bsq", ".bip",
+    ".asc", ".grd", ".gpkg", ".pix", ".rst", ".ers", ".bmp", ".gif", ".webp",
+)  # fmt: skip
+"""Endings of files that aren't written: a folder of such a name is surely a mistake."""
 
 
 class Action(Enum):
@@ -251,6 +256,11 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
     if not is_folder:
         name += ".tif"
     asked = request.target
+    if asked is not None and asked.suffix.lower() in OTHER_SUFFIXES and not asked.is_dir():
+        raise UsageError(
+            f"expected -o to be a .tif file or a folder, but got {asked}",
+            hint=f"outputs are GeoTIFFs: give {asked.with_suffix('.tif')}; gdal_translate converts it",
+        )
     if asked is not None and asked.suffix.lower() in GEOTIFF_SUFFIXES and not asked.is_dir():
         if not alone or is_folder:
             what = "a product, which stays a folder of bands" if alone else "several inputs"

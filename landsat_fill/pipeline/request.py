@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.holes import Holes
-from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +102,8 @@ class OutputRequest:
     @property
     def layer_endings(self) -> tuple[str, ...]:
         """How the names of the files end that are written beside each output."""
+        from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending
+
         wanted = {
             FILL: self.fill_layer is not FillLayer.NONE,
             STD: self.uncertainty,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import InputError
 from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_period
-from landsat_fill.gaps.residual_stripes import find_faint_stripes
-from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes, stripe_windows
+from landsat_fill.gaps.residual_stripes import find_faint_stripes, mixed_border_px
+from landsat_fill.gaps.stripes import StripeGeometry, constant_stripes, estimate_stripes, stripe_windows
 from landsat_fill.gaps.turned import STEEP_DEG, BitImage, turned_footprint
 from landsat_fill.pipeline.strips import read_blocks, strip_rows
 from landsat_fill.scene import SCAN_PERIOD_M, Scene
@@ -52,6 +51,7 @@ class SampleWindows:
 
     def add(self, block: Block) -> None:
         """Take the rows of a block's strip."""
+        filled = block.observed.any(axis=(1, 2))  # an empty band says nothing of gaps
         for number, window in enumerate(self._windows):
             first = max(block.strip.row, window.row)
             end = min(block.strip.row + block.strip.height, window.row + window.height)
@@ -61,7 +61,7 @@ class SampleWindows:
             rows = slice(first - block.window.row, end - block.window.row)
             cols = slice(window.col, window.col + window.width)
             observed = block.observed[:, rows, cols]
-            self.missing[number][here] = ~observed.all(axis=0)
+            self.missing[number][here] = ~observed[filled].all(axis=0) if filled.any() else True
             if number in self._kept:
                 kept_values, kept_observed = self._pixels(number, block)
                 kept_values[:, here] = block.values[:FAINT_BANDS, rows, cols]
@@ -72,6 +72,22 @@ class SampleWindows:
         return any(
             kept is not None and find_faint_stripes(*kept, self._fill_value) is not None
             for kept in self._kept.values()
+        )
+
+    def constant_stripes(self) -> tuple[float, float] | None:
+        """Return a number that makes stripes though it counts as observed, and its share of the pixels."""
+        for values, observed in filter(None, self._kept.values()):
+            for band, (stored, seen) in enumerate(zip(values, observed, strict=True)):
+                number = constant_stripes(stored, seen)
+                if number is not None:
+                    kept = [each[0][band] for each in self._kept.values() if each is not None]
+                    return number, float(np.mean([np.mean(pixels == number) for pixels in kept]))
+        return None
+
+    def mixed_border_px(self, widest_px: int, *, steep: bool) -> int:
+        """Return how many rows beside gaps are mixed with the fill value, once all rows went by."""
+        return mixed_border_px(
+            [kept for kept in self._kept.values() if kept is not None], widest_px, steep=steep
         )
 
     def _pixels(self, number: int, block: Block) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
@@ -111,12 +127,21 @@ class Survey:
         period_px: One scan period in rows.
         geometry: The stripes, or None where there are none.
         has_faint_stripes: Whether there seem to be stripes that aren't exactly nodata.
+        mixed_border_px: How many pixels beside gaps are mixed with the fill value.
+        constant: An observed number that makes stripes, and its share of the pixels looked at; None for none.
     """
 
     footprint: Footprint
     period_px: int
     geometry: StripeGeometry | None
-    has_faint_stripes: bool
+    has_faint_stripes: bool = False
+    mixed_border_px: int = 0
+    constant: tuple[float, float] | None = None
+
+    @property
+    def empty_bands(self) -> frozenset[int]:
+        """The bands without an observed pixel, from 0: there is nothing to fill them from."""
+        return frozenset(number for number, px in enumerate(self.footprint.observed_px) if not px)
 
     @property
     def missing_share(self) -> float:
@@ -135,9 +160,6 @@ def survey_scene(
         scene: The scene.
         threads: Threads to use.
         on_progress: Told the share of rows read, 0 to 1.
-
-    Raises:
-        InputError: If a band has no observed pixel.
     """
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)
@@ -152,17 +174,34 @@ def survey_scene(
             samples.add(block)
             on_progress((block.strip.row + block.strip.height) / height)
     footprint = survey.finish()
-    for band, observed_px in zip(scene.bands, footprint.observed_px, strict=True):
-        if not observed_px:
-            raise InputError(
-                f"expected observed pixels in {band.name}, but it has no usable pixels",
-                hint="check that the file is complete, or leave the band out with --bands",
-            )
     geometry = estimate_stripes(samples.missing, samples.corners, reach_px)
     if geometry is not None and _is_to_be_turned(scene, geometry):
         observed = _observed(reader, scene)
         footprint = turned_footprint(observed, footprint.observed_px, geometry.tilt_deg, reach_px, threads)
-    return Survey(footprint, period_px, geometry, has_faint_stripes=samples.show_faint_stripes())
+    if geometry is not None:
+        geometry = geometry.reaching(_scan_ends(footprint, geometry))
+    steep = geometry is not None and geometry.is_steep
+    return Survey(
+        footprint,
+        period_px,
+        geometry,
+        has_faint_stripes=samples.show_faint_stripes(),
+        mixed_border_px=samples.mixed_border_px(reach_px, steep=steep),
+        # What declared gaps cut a lake of one number into looks like stripes, too.
+        constant=samples.constant_stripes() if geometry is None else None,
+    )
+
+
+def _scan_ends(footprint: Footprint, geometry: StripeGeometry) -> NDArray[np.float64]:
+    """Return how far along the scan the first and the last pixels of the footprint lie."""
+    outside = footprint.outside[0]
+    first, last = np.zeros(footprint.height), np.full(footprint.height, footprint.width - 1)
+    at_left, at_right = outside.start == 0, outside.stop == footprint.width
+    first[outside.row[at_left]] = outside.stop[at_left]
+    last[outside.row[at_right]] = outside.start[at_right] - 1
+    rows = np.flatnonzero(first <= last)
+    ends = geometry.along(np.concatenate([rows, rows]), np.concatenate([first[rows], last[rows]]))
+    return np.array([ends.min(), ends.max()])
 
 
 def _is_to_be_turned(scene: Scene, geometry: StripeGeometry) -> bool:

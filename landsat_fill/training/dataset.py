@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_FOLDS = 5
-"""80 % to train on, 20 % to choose by, five times, as in the talk."""
+"""80 % to train on, 20 % to choose by, five times, as in Pondaven et al. 2022."""
 
 SIZE_MULTIPLE_PX = 8
 """Sides are multiples of it: of the cells that normalisation works in, and of a byte of packed bits."""

@@ -126,9 +126,9 @@ def _likelihood(
 ) -> dict[str, Tensor]:
     """Return the negative log-likelihood of the whole image: what is shown teaches continuity.
 
-    Hidden pixels weigh more: alone by their number, most of what is learned would be to repeat what is shown.
-    And as a deviation of its own lets a pixel that is hard weigh less than an easy one, it may be given back
-    what it lost.
+    Hidden pixels weigh more: by their number alone, the network would mostly learn to repeat what is shown.
+    With a standard deviation of its own, a hard pixel weighs less than an easy one; `variance_power` gives it
+    its weight back.
 
     Source: Seitzer et al. 2022, On the pitfalls of heteroscedastic uncertainty estimation with probabilistic
     neural networks, arXiv:2203.09168 (β-NLL).

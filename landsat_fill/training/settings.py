@@ -55,7 +55,7 @@ class ObjectiveSettings:
     hidden_weight: float = option(6.0, "weight of hidden pixels, of all but draws and residual", low=0)
     variance_power: float = option(
         0.0,
-        "a pixel weighs its predicted variance to this power, of likelihood: at 0 that is the plain one, "
+        "likelihood: power of the predicted variance that a pixel weighs; at 0 the plain likelihood, "
         "at 1 the mean learns as by squared errors",
         low=0,
         high=1,

@@ -1,4 +1,4 @@
-"""Writes the figures of the table of methods, `landsat_fill/methods/measured.json`, and prints the table.
+"""Writes the figures of the table of methods, `landsat_fill/methods/measured.json`, and README's table.
 
     landsat-fill evaluate sample_data/clean.tif --width 4,8,14 --json-file scores.json
     landsat-fill evaluate sample_data/clean.tif --width 4,8,14 -m direct-sampling --json-file more.json
@@ -55,7 +55,9 @@ def main() -> None:
             seconds = round(base + slope * work_s(method))
             figures.setdefault(method.split(":")[0], {}).update(full_scene_s=seconds, computed=True)
     path.write_text(json.dumps(dict(sorted(figures.items())), indent=2) + "\n", encoding="utf-8")
-    print(markdown_table())  # noqa: T201
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition("| method |")
+    readme.write_text(f"{before}{markdown_table()}\n\n{rest.partition(chr(10) * 2)[2]}", encoding="utf-8")
 
 
 def _seconds(text: str) -> dict[str, float]:

@@ -166,3 +166,145 @@ def test_provenance_names_the_choices(make, run):
     with rasterio.open(made.path.with_name("scene_filled.tif")) as dataset:
         options = json.loads(dataset.tags()["LANDSAT_FILL_OPTIONS"])
     assert (options["holes"], options["largest_gap_px"], options["seed"]) == ("every", 7, 3)
+
+
+def striped(path, gap, *, dtype="uint8", nodata=None, outside=None):
+    """Write a band whose gaps are a number, and return the land and the gaps."""
+    rows, cols = np.mgrid[:300, :300]
+    land = (
+        100
+        + 20 * np.sin(cols / 25)
+        + 20 * np.cos(rows / 30)
+        + np.random.default_rng(0).normal(0, 2, (300, 300))
+    )
+    gaps = np.mod(rows + 0.14 * cols, 33) < 9
+    data = np.where(gaps, gap, land).astype(dtype)
+    if outside is not None:
+        data[:, :40] = outside
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        count=1,
+        height=300,
+        width=300,
+        dtype=dtype,
+        nodata=nodata,
+        crs="EPSG:32614",
+        transform=rasterio.Affine(30, 0, 0, 0, -30, 0),
+    ) as file:
+        file.write(data[None])
+    return land, gaps
+
+
+@pytest.mark.parametrize(
+    ("gap", "options"),
+    [
+        (0, {"dtype": "float32"}),
+        (0, {"nodata": 255}),
+        (255, {"nodata": 0, "outside": 0}),
+        (255, {"outside": 0}),
+        (-9999, {"dtype": "int16"}),
+    ],
+)
+def test_a_number_that_makes_stripes_is_named_with_the_option_that_helps(tmp_path, run, gap, options):
+    path = tmp_path / "scene.tif"
+    striped(path, gap, **options)
+    said = " ".join(run(path, "-m", "nearest").out.split())
+    assert f"the number {gap} makes stripes" in said
+    assert f"--nodata {gap}" in said
+    assert "--refill faint" not in said
+
+
+def test_a_number_that_was_declared_makes_no_stripes(tmp_path, run):
+    path = tmp_path / "scene.tif"
+    _, gaps = striped(path, 0, dtype="float32")
+    assert "makes stripes" not in run(path, "-m", "nearest", "--nodata", "0").out
+    assert (read(path.with_name("scene_filled.tif"))[gaps] > 50).all()
+
+
+@pytest.fixture
+def resampled(tmp_path):
+    """Return a scene that was shifted by a third of a pixel without nodata being declared, and the truth."""
+    from rasterio.warp import Resampling, reproject
+
+    land, _ = striped(tmp_path / "before.tif", 0)
+    there = {
+        "src_transform": rasterio.Affine(30, 0, 0, 0, -30, 0),
+        "dst_transform": rasterio.Affine(30, 0, 10, 0, -30, -10),
+        "src_crs": "EPSG:32614",
+        "dst_crs": "EPSG:32614",
+        "resampling": Resampling.cubic,
+    }
+    with rasterio.open(tmp_path / "before.tif") as file:
+        before, profile = file.read(1), file.profile
+    data, truth = np.zeros_like(before), np.zeros(before.shape)
+    reproject(before, data, **there)
+    reproject(land, truth, **there)
+    path = tmp_path / "scene.tif"
+    with rasterio.open(path, "w", **{**profile, "nodata": 0, "transform": there["dst_transform"]}) as file:
+        file.write(data, 1)
+    return path, data, truth
+
+
+def test_rows_mixed_with_nodata_are_no_evidence_and_a_warning_says_so(resampled, run):
+    path, before, truth = resampled
+    ended = run(path, "-m", "nearest")
+    said = " ".join(ended.out.split())
+    assert "px beside each gap are mixed with nodata" in said
+    assert "--refill faint" in said
+    after = read(path.with_name("scene_filled.tif"))
+    np.testing.assert_array_equal(after[before != 0], before[before != 0])
+    gaps = before == 0
+    assert np.sqrt(((after - truth)[gaps] ** 2).mean()) < truth.std() / 2
+
+
+def test_rows_mixed_with_nodata_are_filled_anew_where_asked_and_the_warning_ends(resampled, run):
+    path, _, truth = resampled
+    ended = run(path, "-m", "nearest", "--refill", "faint")
+    assert ended.code == 0
+    assert "warning" not in ended.out
+    after = read(path.with_name("scene_filled.tif"))
+    inner = (slice(5, -5), slice(5, -5))
+    assert np.abs(after - truth)[inner].max() < 40
+    assert np.sqrt(((after - truth)[inner] ** 2).mean()) < truth.std() / 3
+
+
+def test_clouds_wider_than_the_largest_gap_stay_and_a_line_says_so(product, run, tmp_path):
+    ended = run(
+        product, "-o", tmp_path, "--bands", "B1", "-m", "nearest", "--refill", "cloud", "--largest-gap", "8"
+    )
+    said = " ".join(ended.out.split())
+    assert "observed pixels named by --refill stay as they are" in said
+    assert "--holes every" in said
+
+
+def test_a_wide_hole_has_no_tile_edges_and_a_deviation_that_grows_inward(tmp_path, run):
+    rows, cols = np.mgrid[:300, :700]
+    land = 100 + cols / 10 + np.random.default_rng(0).normal(0, 3, rows.shape)
+    off_px = np.hypot(rows - 150, cols - 512)
+    hole = off_px < 120
+    path = tmp_path / "scene.tif"
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        count=1,
+        height=300,
+        width=700,
+        dtype="float32",
+        nodata=0,
+        crs="EPSG:32614",
+        transform=rasterio.Affine(30, 0, 0, 0, -30, 0),
+    ) as file:
+        file.write(np.where(hole, 0, land).astype("float32"), 1)
+    ended = run(path, "-m", "kriging", "--holes", "every")
+    assert "lie in holes wider than 33 px" in " ".join(ended.out.split())
+    after, std = read(path.with_name("scene_filled.tif")), read(path.with_name("scene_std.tif"))
+    inside = off_px < 90
+    steps = np.abs(np.diff(after, axis=1))[inside[:, 1:] & inside[:, :-1]]
+    assert steps.max() < 2
+    assert np.abs(after - land)[off_px < 60].mean() < 10
+    rings = [std[(off_px >= near) & (off_px < near + 20)].mean() for near in (100, 80, 60, 40, 20, 0)]
+    assert all(np.diff(rings) >= -0.01 * rings[0])
+    assert rings[-1] > rings[0]

@@ -73,19 +73,36 @@ def test_a_glob_that_matches_nothing(run, tmp_path):
     assert "expected files that match" in ended.out
 
 
-def test_a_band_without_any_usable_pixel(make, run, tmp_path):
+@pytest.mark.parametrize("method", ["tension-spline", "kriging", "cokriging", "direct-sampling", "band-unet"])
+def test_a_band_without_any_observed_pixel_is_copied(make, run, opened, tiny_models, method):
     def empty_second_band(dataset):
         dataset.descriptions = ("blue", "green", "red")
 
     made = make(describe=empty_second_band)
     with rasterio.open(made.path, "r+") as dataset:
         dataset.write(np.zeros((80, 100), np.uint8), 2)
-    ended = run(made.path)
-    assert ended.code == 1
-    assert "green, but it has no usable pixels" in ended.out
-    assert "--bands" in ended.out
-    assert files(tmp_path) == ["scene.tif"]
-    assert run(made.path, "--bands", "blue,red").code == 0
+    ended = run(made.path, "-m", method)
+    assert ended.code == 0, ended.said
+    assert "no pixel is observed in green: copied as it is" in ended.out
+    filled = opened(made.path.with_name("scene_filled.tif")).read()
+    assert (filled[1] == 0).all()
+    assert (filled[[0, 2]] > 0).all()
+    alone = run(made.path, "--bands", "blue,red", "-m", method, "--name", "alone")
+    assert alone.code == 0
+    np.testing.assert_array_equal(opened(made.path.with_name("alone.tif")).read(), filled[[0, 2]])
+
+
+@pytest.mark.parametrize("size", [(20, 15), (80, 100), (700, 40)])
+def test_an_empty_tile_is_copied_and_the_others_are_filled(make, run, opened, tmp_path, size):
+    made = make("tiles/a.tif", count=1)
+    empty = make("tiles/b.tif", count=1, height=size[0], width=size[1])
+    with rasterio.open(empty.path, "r+") as dataset:
+        dataset.write(np.zeros((1, *size), np.uint8))
+    ended = run(made.path.parent, "-o", tmp_path / "out", "-m", "kriging")
+    assert ended.code == 0, ended.said
+    assert "no pixel is observed: there is nothing to fill from" in ended.out
+    assert "1 filled · 1 without gaps" in ended.out
+    assert not opened(tmp_path / "out" / "b_filled.tif").read().any()
 
 
 def test_a_band_of_one_value(make, run, opened):
@@ -140,7 +157,7 @@ def test_a_product_folder_that_cannot_be_made(samples, run, tmp_path):
     (tmp_path / "out").write_text("a file")
     ended = run(samples / PRODUCT, "-o", tmp_path / "out")
     assert ended.code == 1
-    assert "choose another folder" in ended.said
+    assert "Choose another folder" in ended.said
 
 
 def test_a_report_that_cannot_be_written_costs_no_scene(make, run, tmp_path):

@@ -63,6 +63,7 @@ def test_a_terminal_gets_a_guide_set_in_type(monkeypatch):
     shown = run("guide", "outputs").output
     assert "The fill layer" in shown
     assert "## The fill layer" not in shown
+    assert "the layers (landsat-fill guide outputs)" in " ".join(run("guide", "products").output.split())
 
 
 def test_an_unknown_topic_is_refused_and_all_are_named():

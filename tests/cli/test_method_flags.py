@@ -42,7 +42,7 @@ def test_names_with_hyphens(make, run):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["-m", "inverse-distance", "--smothing", "0"], "Did you mean --smoothing?"),
+        (["-m", "inverse-distance", "--smothing", "0"], "Did you mean '--smoothing'?"),
         (["-m", "nearest", "--smoothing", "0"], "add -m inverse-distance"),
         (["-m", "inverse-distance", "-O", "smothing=0"], "Did you mean 'smoothing'?"),
         (["-m", "nearest", "-O", "smoothing=0"], "There are: none."),

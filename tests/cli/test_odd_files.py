@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import rasterio
@@ -71,3 +73,19 @@ def test_a_cloud_optimized_file_of_small_blocks(make, run, opened, tmp_path, blo
         assert filled.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert filled.block_shapes[0] == (128, 128)
         np.testing.assert_array_equal(filled.read(1)[made.observed[0]], made.clean[0][made.observed[0]])
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.img", "out.JP2"])
+def test_an_output_of_another_format_is_refused(make, run, tmp_path, name):
+    made = make(count=1)
+    ended = run(made.path, "-o", tmp_path / name)
+    assert ended.code == 2
+    assert "expected -o to be a .tif file or a folder" in ended.err_in_a_line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scene.tif"]
+
+
+def test_what_was_not_counted_is_null(make, run):
+    made = make(count=1)
+    assert run(made.path, "-m", "nearest").code == 0
+    skipped = json.loads(run(made.path, "-m", "nearest", "--json").out)
+    assert (skipped["status"], skipped["tally"], skipped["missing_percent"]) == ("skipped", None, None)

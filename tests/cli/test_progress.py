@@ -19,14 +19,18 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def seen(request, monkeypatch):
-    stream = request.param()
-    monkeypatch.setattr(sys, "stderr", stream)
-    return stream
+def standing_in(monkeypatch):
+    """Let a stream stand for standard error, in the test itself: pytest sets it anew after the fixtures."""
+
+    def stand_in(stream):
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return stand_in
 
 
-@pytest.mark.parametrize("seen", [io.StringIO], indirect=True)
-def test_without_a_terminal_there_is_a_line_at_intervals(seen, monkeypatch):
+def test_without_a_terminal_there_is_a_line_at_intervals(standing_in, monkeypatch):
+    seen = standing_in(io.StringIO())
     monkeypatch.setattr(console, "LOG_INTERVAL_S", 0.0)
     with shares_shown(quiet=False) as show:
         for step in range(1, 4):
@@ -36,8 +40,8 @@ def test_without_a_terminal_there_is_a_line_at_intervals(seen, monkeypatch):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  75 % 00:00<.*, scene 3", lines[-1])
 
 
-@pytest.mark.parametrize("seen", [Terminal], indirect=True)
-def test_on_a_terminal_there_is_a_bar_and_notes_above_it(seen, monkeypatch):
+def test_on_a_terminal_there_is_a_bar_and_notes_above_it(standing_in, monkeypatch):
+    seen = standing_in(Terminal())
     monkeypatch.setattr(console, "LOG_INTERVAL_S", 0.0)
     with shares_shown(quiet=False) as show:
         screen = TrainingScreen(lambda: False, show, quiet=False)
@@ -47,8 +51,9 @@ def test_on_a_terminal_there_is_a_bar_and_notes_above_it(seen, monkeypatch):
     assert "50 %" in seen.getvalue()
 
 
-@pytest.mark.parametrize("seen", [io.StringIO, Terminal], indirect=True)
-def test_quiet_shows_nothing(seen):
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_quiet_shows_nothing(standing_in, kind):
+    seen = standing_in(kind())
     with shares_shown(quiet=True) as show:
         screen = TrainingScreen(lambda: False, show, quiet=True)
         screen.stepped(Standing(5, 0.5, 1.0, 0.25, None, 1.0))

@@ -193,7 +193,7 @@ def test_a_plot_is_drawn(make, run, opened, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("-O", "estimator=median"), "matheron or cressie-hawkins, but got 'median'"),
+        (("-O", "estimator=median"), "one of matheron, cressie-hawkins, but got 'median'"),
         (("-O", "range=3"), "expected an option of kriging, but got 'range'"),
         (("-O", "robust"), "expected -O NAME=VALUE"),
         (("--bands", "9"), "expected bands of scene, but got '9'"),

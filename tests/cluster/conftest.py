@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from making import write_geotiff
 from rasterio.transform import Affine
-from typer.testing import CliRunner
 
 import landsat_fill
 
@@ -27,28 +26,6 @@ PATIENCE_S = 240
 
 MAX_ARRAY_SIZE = 5
 """So small that a handful of tasks doesn't fit into one array."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a call of the command line ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run() -> Callable[..., Ended]:
-    """Return a function that runs a command in this process."""
-    from landsat_fill.cli.app import app
-
-    def run_here(*arguments: object) -> Ended:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert "Traceback" not in result.stdout + result.stderr
-        return Ended(result.exit_code, result.stdout, result.stderr)
-
-    return run_here
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,10 @@ from landsat_fill.pipeline.request import OutputRequest
 from landsat_fill.scene import Grid
 
 
-@pytest.fixture
-def merged(samples, run, tmp_path):
+@pytest.fixture(scope="module")
+def merged(samples, run, tmp_path_factory):
     """Return the folder of an archive of the samples, filled and merged, and its summary."""
-    out = tmp_path / "filled"
+    out = tmp_path_factory.mktemp("archive") / "filled"
     found, _ = find_inputs([str(samples / "slc_off.tif"), str(next(samples.glob("LE07_*")))])
     one = Archive(out).next_round()
     manifest = manifest_text(lines_of(plan_jobs(found, OutputRequest(target=out))))

@@ -71,8 +71,10 @@ SMALLER = 5
 """How many times shorter gaps are than in a full scene, while their mouths are as wide."""
 
 
-@pytest.mark.parametrize("tilt_deg", [9.7, -9.7, 14.0])
-@pytest.mark.parametrize("phase_px", np.arange(0, PERIOD_PX, 5.5))
+@pytest.mark.parametrize(
+    ("tilt_deg", "phase_px"),
+    [(9.7, 0), (9.7, 11), (9.7, 22), (-9.7, 5.5), (-9.7, 16.5), (-9.7, 27.5), (14.0, 0), (14.0, 16.5)],
+)
 def test_a_leaning_swath_is_found_to_the_pixel_wherever_its_edges_cut_the_gaps(tilt_deg, phase_px):
     observed, inside = swath(1, 1400, 1300, tilt_deg=tilt_deg, phase_px=phase_px)
     found = inside_of(survey(observed, strip_px=300))
@@ -81,8 +83,7 @@ def test_a_leaning_swath_is_found_to_the_pixel_wherever_its_edges_cut_the_gaps(t
     assert (found & missing).sum() >= (1 - SMALLER * 0.001) * missing.sum()
 
 
-@pytest.mark.parametrize("tilt_deg", [9.7, -9.7])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("tilt_deg", "seed"), [(9.7, 0), (-9.7, 1), (9.7, 2)])
 def test_a_scene_with_ragged_sides_is_found_to_the_pixel(tilt_deg, seed):
     generator = np.random.default_rng(seed)
     shape = (2, 1400, 1300)
@@ -114,9 +115,9 @@ def test_counts_add_up():
         assert footprint.missing_px[band] == (found[band] & ~observed[band]).sum()
 
 
-@pytest.mark.parametrize("strip_px", [1, 7, 64, 1000])
-def test_the_strips_make_no_difference(strip_px):
-    observed, _ = swath(1, 400, 300)
+@pytest.mark.parametrize(("strip_px", "height"), [(1, 150), (7, 400), (64, 400), (1000, 400)])
+def test_the_strips_make_no_difference(strip_px, height):
+    observed, _ = swath(1, height, 300)
     np.testing.assert_array_equal(inside_of(survey(observed, strip_px=strip_px)), inside_of(survey(observed)))
 
 
@@ -136,7 +137,7 @@ def test_a_window_is_cut_out_of_the_whole(window):
 @pytest.mark.parametrize("tilt_deg", [9.7, -9.7, 0.0, 15.0])
 @pytest.mark.parametrize("width_px", [2, 8, 14, 18])
 def test_a_crop_without_border_is_inside_as_a_whole(width_px, tilt_deg):
-    for phase_px in range(0, PERIOD_PX, 4):
+    for phase_px in range(0, PERIOD_PX, 11):
         gaps = stripes(200, 230, width_px=width_px, tilt_deg=tilt_deg, phase_px=phase_px)
         assert inside_of(survey(~gaps[None])).all()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from landsat_fill.errors import UsageError
 from landsat_fill.gaps.holes import Holes, select, selection_halo_px
-from landsat_fill.gaps.stripes import StripeGeometry
+from landsat_fill.gaps.stripes import StripeGeometry, estimate_stripes, stripe_windows
 
 PERIOD_PX = 33
 GEOMETRY = StripeGeometry(33.0, 9.7, 10.0, 12.0, 0.3)
@@ -73,6 +73,53 @@ def test_stripes_are_told_from_other_holes(width_px):
     assert (selected & ~gaps).sum() < 0.02 * gaps.sum()
     away = gaps & ~disc(400, 500, 100, 120, 60) & ~disc(400, 500, 300, 350, 40)
     assert (selected & away).sum() > 0.98 * away.sum()
+
+
+def tapering(height, width, widest_px):
+    """Return stripes that are as wide as given at the left edge, and become narrower as real ones do."""
+    rows, cols = np.mgrid[:height, :width]
+    width_px = widest_px - cols * 14 / 3083
+    return np.mod(rows - cols * np.tan(np.radians(14.7)) + 5, PERIOD_PX) < width_px
+
+
+@pytest.mark.parametrize("steep", [False, True])
+def test_stripes_are_as_wide_as_their_place_in_the_swath_tells(steep):
+    gaps = tapering(600, 2700, 14.0)
+    missing = gaps.copy()
+    rows, cols = np.mgrid[:600, :2700]
+    too_wide = (cols >= 2400) & (np.mod(rows - cols * np.tan(np.radians(14.7)) + 5, 300) < 11)
+    missing |= too_wide
+    corners = stripe_windows(600, 2700)
+    windows = [missing[window.slices] for window in corners]
+    places = [(window.row, window.col) for window in corners]
+    if steep:
+        missing, gaps, too_wide = missing.T, gaps.T, too_wide.T
+        windows, places = [window.T for window in windows], [place[::-1] for place in places]
+    geometry = estimate_stripes(windows, places)
+    selected = select(missing[None], Holes.STRIPES, PERIOD_PX, geometry)[0]
+    edge = (slice(None), slice(0, 300)) if not steep else (slice(0, 300), slice(None))
+    assert selected[edge][gaps[edge]].mean() > 0.99
+    assert selected[too_wide].mean() < 0.1
+    assert geometry.reaching(np.zeros(1)).largest_width_px == pytest.approx(14, abs=1)
+    # A part of the scene is decided as the whole is.
+    part = missing[100:400, 200:500]
+    halo = selection_halo_px(PERIOD_PX, geometry)
+    there = select(part[None], Holes.STRIPES, PERIOD_PX, geometry, corner=(100, 200))[0]
+    inner = (slice(halo, 300 - halo), slice(halo, 300 - halo))
+    np.testing.assert_array_equal(there[inner], selected[100:400, 200:500][inner])
+
+
+def test_pixels_to_fill_anew_make_holes_with_missing_ones():
+    gaps = stripes(300, 400)
+    cloud, wisp = disc(300, 400, 150, 150, 90), disc(300, 400, 60, 320, 12)
+    anew = (cloud | wisp) & ~gaps
+    narrow = select(gaps[None], Holes.NARROW, PERIOD_PX, refilled=anew[None])[0]
+    assert not narrow[disc(300, 400, 150, 150, 80)].any()
+    assert narrow[wisp].all()
+    only = select(gaps[None], Holes.STRIPES, PERIOD_PX, GEOMETRY, refilled=anew[None])[0]
+    assert only[wisp & ~gaps].all()
+    every = select(gaps[None], Holes.EVERY, PERIOD_PX, refilled=anew[None])[0]
+    np.testing.assert_array_equal(every, gaps | cloud | wisp)
 
 
 def test_without_stripes_there_are_none_to_fill():

@@ -24,7 +24,7 @@ def write(path, count=1, dtype="uint8", **options):
     with rasterio.open(
         path, "w", driver="GTiff", height=20, width=20, count=count, dtype=dtype, **place, **options
     ) as file:
-        file.write(np.arange(count * 400).reshape(count, 20, 20).astype(dtype) % 90 + 1)
+        file.write((np.arange(count * 400).reshape(count, 20, 20) % 90 + 1).astype(dtype))
     return path
 
 
@@ -133,7 +133,14 @@ def test_quotes_round_a_line_of_a_list_are_taken_off(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["a_QAI.tif", "ga_ls7e_fmask.tif", "HLS.L30.v2.0.Fmask.tif", "T33UUP_SCL_20m.jp2", "x_sr_cloud_qa.tif"],
+    [
+        "a_QAI.tif",
+        "ga_ls7e_fmask.tif",
+        "HLS.L30.v2.0.Fmask.tif",
+        "T33UUP_SCL_20m.jp2",
+        "x_sr_cloud_qa.tif",
+        "x_cfmask.tif",
+    ],
 )
 def test_quality_layers_of_any_product_are_passed_over_in_folders(tmp_path, name):
     write(tmp_path / "scene.tif")
@@ -166,3 +173,71 @@ def test_tiles_and_items_are_products_in_folder_and_tar(tmp_path, product, bands
     write(folder / f"{product}_QA.tif")
     shutil.copy(tmp_path / f"{product}_SR.tar", folder / f"{product}_QA.tar")
     assert names(folder) == ([product], [])
+
+
+VRT = (
+    '<VRTDataset rasterXSize="20" rasterYSize="20"><VRTRasterBand dataType="Byte" band="1" {kind}>'
+    "{source}</VRTRasterBand></VRTDataset>"
+)
+PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_vrt_under_another_name_is_not_opened(tmp_path, packed):
+    (tmp_path / "secret").write_bytes(bytes(range(200)) * 4)
+    source = f'<SourceFilename relativetoVRT="0">{tmp_path / "secret"}</SourceFilename>'
+    text = VRT.format(kind='subClass="VRTRawRasterBand"', source=source)
+    path = tmp_path / f"{PRODUCT}_B1.TIF"
+    path.write_text(text)
+    if packed:
+        with tarfile.open(tmp_path / f"{PRODUCT}.tar", "w") as archive:
+            archive.add(path, path.name)
+            archive.add(path, f"{PRODUCT}_B2.vrt")
+        path = tmp_path / f"{PRODUCT}.tar"
+    (given,), _ = find_inputs([str(path)])
+    with pytest.raises(InputError, match="GDAL can read"):
+        open_input(given)
+
+
+def test_a_vrt_that_is_named_is_opened(tmp_path):
+    write(tmp_path / "a.tif")
+    source = (
+        '<SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+        "<SourceBand>1</SourceBand></SimpleSource>"
+    )
+    (tmp_path / "a.vrt").write_text(VRT.format(kind="", source=source))
+    assert len(open_input(find_inputs([str(tmp_path / "a.vrt")])[0][0])[0].bands) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("a.tar.bz2", b"BZh9", "Unpack it first"),
+        ("a.hdr", b"ENVI\n", "name the data file"),
+        ("a.tif", b"<html>", "a page of text"),
+    ],
+)
+def test_hints_on_files_that_gdal_cannot_read(tmp_path, name, content, hint):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        open_dataset(str(tmp_path / name))
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(("dtype", "hint"), [("complex64", "imaginary"), ("int64", "-ot Int32")])
+def test_hints_on_types_that_cannot_be_filled(tmp_path, dtype, hint):
+    with pytest.raises(InputError) as caught:
+        open_input(find_inputs([str(write(tmp_path / "a.tif", dtype=dtype))])[0][0])
+    assert hint in caught.value.hint
+
+
+def test_the_second_page_of_a_tiff_is_named(tmp_path):
+    path = write(tmp_path / "pages.tif")
+    assert open_input(find_inputs([str(path)])[0][0])[0].notes == ()
+    write(path, APPEND_SUBDATASET="YES")
+    (note,) = open_input(find_inputs([str(path)])[0][0])[0].notes
+    assert "holds 2 images" in note
+    named = note.split("; ")[1].removesuffix(" names the second")
+    (given,), _ = find_inputs([named])
+    assert given.name == "pages_2"
+    assert len(open_input(given)[0].bands) == 1

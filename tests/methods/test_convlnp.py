@@ -39,7 +39,10 @@ def test_the_variant_decides_the_weights_and_the_samples() -> None:
     assert not np.array_equal(filled().mean, filled(samples=8).mean)
 
 
-@pytest.mark.parametrize(("name", "value", "said"), [("variant", 96, "64 or 128"), ("samples", 0, ">= 1")])
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("variant", 96, "one of 64, 128"), ("samples", 0, "a whole number of at least 1")],
+)
 def test_options_out_of_range_are_refused(name, value, said) -> None:
     with pytest.raises(UsageError, match=f"expected --{name} to be {said}, but got {value}"):
         create_method("convlnp", {name: value})

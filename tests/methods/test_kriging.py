@@ -140,5 +140,5 @@ def test_equal_neighbourhoods_are_solved_once() -> None:
 
 
 def test_an_unknown_estimator_is_refused() -> None:
-    with pytest.raises(UsageError, match="expected --estimator to be matheron or cressie-hawkins"):
+    with pytest.raises(UsageError, match="expected --estimator to be one of matheron, cressie-hawkins"):
         create_method("kriging", {"estimator": "median"})

@@ -139,7 +139,7 @@ def test_weights_that_are_not_there_are_refused() -> None:
 
 def test_a_precision_that_does_not_exist_is_refused() -> None:
     with pytest.raises(
-        UsageError, match="expected --precision to be auto, float32 or bfloat16, but got 'half'"
+        UsageError, match="expected --precision to be one of auto, float32, bfloat16, but got 'half'"
     ):
         create_method("unet", {"precision": "half"})
 

@@ -43,7 +43,7 @@ def answers(draw):
     return stored, missing, Filled(mean), scene_band(dtype, nodata, draw(st.one_of(full, part)))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(answers())
 def test_observed_pixels_stay_and_filled_ones_are_valid(answer):
     stored, missing, filled, band = answer

@@ -36,6 +36,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the curve of a run, which takes longer than the run; tests/cli/test_train.py has one."""
+    monkeypatch.setattr("landsat_fill.training.loop.draw_curve", lambda _log, _target: None)
+
+
 @pytest.fixture
 def settings_for(clean_scenes: list[str]) -> Callable[..., TrainingSettings]:
     """Return a function that makes settings of a small run; tables given by name are laid over them."""

@@ -43,7 +43,7 @@ def test_a_recipe_survives_toml(network: str) -> None:
     ("tables", "said", "hint"),
     [
         ({"optimizer": {}}, "optimizer", "optimiser"),
-        ({"optimiser": {"learning_rat": 1}}, "optimiser.learning_rat", "optimiser.learning_rate"),
+        ({"optimiser": {"learning_rat": 1}}, "'learning_rat'", "'learning_rate'"),
         ({"optimiser": 3}, "optimiser", None),
         ({"optimiser": {"learning_rate": "fast"}}, "number", None),
         ({"optimiser": {"learning_rate": float("nan")}}, "learning_rate", None),
