@@ -12,12 +12,10 @@ from typer.core import TyperGroup
 from landsat_fill.cli import cluster, evaluate, fill, guides, info, methods_and_models, tools, train
 from landsat_fill.cli.exits import print_usage_error
 from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import QuotedCommand
+from landsat_fill.cli.options import add
 from landsat_fill.errors import EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typer import Context
 
 
@@ -106,37 +104,32 @@ def root(
             reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
 
 
-def _add(function: Callable[..., None], short_help: str, **more: Any) -> None:
-    app.command(short_help=short_help, **more)(function)
-
-
-_add(
+add(
+    app,
     fill.fill,
-    "Fill scenes: GeoTIFFs, products, folders. The default command.",
+    "Fill scenes: GeoTIFFs, products, folders. The default.",
     cls=MethodFlags,
     epilog=fill.EPILOG,
-    no_args_is_help=True,
 )
-_add(info.info, "Show what a scene is, and its gaps.", no_args_is_help=True)
-_add(tools.mask, "Write where a scene has gaps.", no_args_is_help=True)
-_add(tools.tile, "Cut a scene into patches.", no_args_is_help=True)
-_add(tools.stitch, "Join patches to a scene again.", no_args_is_help=True)
-_add(tools.simulate, "Lay SLC-off stripes over a clean scene.", no_args_is_help=True)
-_add(
-    evaluate.evaluate,
-    "Score methods on pixels hidden from them.",
-    cls=QuotedCommand,
-    epilog=evaluate.EPILOG,
-    no_args_is_help=True,
+add(app, info.info, "Show what a scene is, and its gaps.")
+add(app, tools.mask, "Write where a scene has gaps.")
+add(app, tools.tile, "Cut a scene into patches.")
+add(app, tools.stitch, "Join patches to a scene again.")
+add(app, tools.simulate, "Lay SLC-off stripes over a clean scene.")
+add(app, evaluate.evaluate, "Score methods on pixels hidden from them.", epilog=evaluate.EPILOG)
+add(app, methods_and_models.methods, "List the methods, or the options of one.", no_args_is_help=False)
+add(app, tools.variogram, "Print or plot the variograms that kriging fits.")
+add(
+    app,
+    methods_and_models.models,
+    "List the trained weights, or show the card of one.",
+    no_args_is_help=False,
 )
-_add(methods_and_models.methods, "List the methods, or the options of one.")
-_add(tools.variogram, "Print or plot the variograms that kriging fits.", no_args_is_help=True)
-_add(methods_and_models.models, "List the trained weights that are shipped, or show the card of one.")
-_add(train.dataset, "Make a dataset for training.", cls=QuotedCommand, no_args_is_help=True)
-_add(train.train, "Train a network.", epilog=train.EPILOG, no_args_is_help=True)
+add(app, train.dataset, "Make a dataset for training.")
+add(app, train.train, "Train a network.", epilog=train.EPILOG)
 app.add_typer(cluster.commands, name="cluster")
-_add(guides.guide, "Read a guide: first steps, outputs, clusters, training, …")
-_add(guides.cite, "Print BibTeX of this software, the data and a method.")
+add(app, guides.guide, "Read a guide: first steps, outputs, clusters, training, …", no_args_is_help=False)
+add(app, guides.cite, "Print BibTeX of this software, the data and a method.", no_args_is_help=False)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import typer
 
 from landsat_fill.cli.fill import FillOptions
 from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import Debug, Json, QuotedCommand, Verbose, arg, command, command_line, opt
+from landsat_fill.cli.options import Debug, Json, Verbose, add, arg, command, command_line, opt
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -465,11 +465,7 @@ commands = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-commands.command(
-    cls=WithFillOptions, epilog=EPILOG, no_args_is_help=True, short_help="Submit scenes as a job array."
-)(submit)
-commands.command(no_args_is_help=True, short_help="Show the status of the scenes.")(status)
-commands.command(
-    cls=QuotedCommand, no_args_is_help=True, short_help="Submit again what is missing or failed."
-)(resubmit)
-commands.command(no_args_is_help=True, short_help="Write one report, one summary and STAC items.")(merge)
+add(commands, submit, "Submit scenes as a job array.", cls=WithFillOptions, epilog=EPILOG)
+add(commands, status, "Show the status of the scenes.")
+add(commands, resubmit, "Submit again what is missing or failed.")
+add(commands, merge, "Write one report, one summary and STAC items.")

@@ -80,7 +80,7 @@ class Reporter:
         """Show how a scene ended."""
 
 
-class Screen(Reporter):
+class _Screen(Reporter):
     """A terminal: one bar for the batch, one for each scene being filled, one line a scene."""
 
     def __init__(self, scenes: int, *, quiet: bool, verbose: bool) -> None:
@@ -103,28 +103,23 @@ class Screen(Reporter):
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        """Show the bars."""
         self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Remove the bars."""
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Show a line."""
         if not self._quiet:
             self._console.print(escape(text))
 
     def progress(self, name: str, fraction: float, text: str) -> None:
-        """Move the bar of a scene."""
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(escape(name), total=1.0)
         description = escape(f"{name} · {text}" if text else name)
         self._progress.update(self._tasks[name], completed=fraction, description=description)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show the line of a scene and move the bar of the batch."""
         task = self._tasks.pop(outcome.name, None)
         if task is not None:
             self._progress.remove_task(task)
@@ -137,7 +132,7 @@ class Screen(Reporter):
             self._console.print(f"{mark} {escape(line)}")
 
 
-class Log(Reporter):
+class _Log(Reporter):
     """Without a terminal: one timestamped line at a time, flushed at once, readable while the job runs."""
 
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
@@ -146,40 +141,36 @@ class Log(Reporter):
         self._tenths: dict[str, int] = {}
 
     def say(self, text: str) -> None:
-        """Print a line."""
         if not self._quiet:
             print_stamped(text, self._stream)
 
     def progress(self, name: str, fraction: float, text: str) -> None:
-        """Print each tenth of a scene, if details are wanted."""
         tenth = int(10 * fraction)
         if self._verbose and tenth > self._tenths.get(name, 0):
             self._tenths[name] = tenth
             self.say(f"{name}: {10 * tenth} %" + (f" · {text}" if text else ""))
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print the lines of a scene."""
         if self._quiet and outcome.status is not Status.FAILED:
             return
         for number, line in enumerate(outcome_lines(outcome, verbose=self._verbose)):
             print_stamped(line if number else f"{outcome.status.value}: {line}", self._stream)
 
 
-class JsonLines(Reporter):
+class _JsonLines(Reporter):
     """Prints one JSON object per scene on standard output, and nothing else."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print the scene's object."""
         print(json.dumps(outcome.as_dict()), flush=True)  # noqa: T201
 
 
 def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Reporter:
     """Return what shows the progress of a batch of so many scenes."""
     if as_json:
-        return JsonLines()
+        return _JsonLines()
     if Console(stderr=quiet).is_terminal:
-        return Screen(scenes, quiet=quiet, verbose=verbose)
-    return Log(quiet=quiet, verbose=verbose)
+        return _Screen(scenes, quiet=quiet, verbose=verbose)
+    return _Log(quiet=quiet, verbose=verbose)
 
 
 LOG_INTERVAL_S = 10.0
@@ -190,12 +181,10 @@ class _LogFile:
     """Turns the output of tqdm into timestamped lines."""
 
     def write(self, text: str) -> None:
-        """Write a line."""
         if text.strip():
             print_stamped(text.strip())
 
     def flush(self) -> None:
-        """Flush standard error."""
         sys.stderr.flush()
 
 

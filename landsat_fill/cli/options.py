@@ -38,7 +38,7 @@ def opt(declared: str, panel: str | None = None, text: str | None = None, **more
         more: Further arguments of `typer.Option`.
     """
     words = declared.replace(",", " ").split()
-    names = [word for word in words if word.startswith("-")]
+    names = sorted((word for word in words if word.startswith("-")), key=len, reverse=True)
     metavar = " ".join(words[len(names) :]) or None
     return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=text, **more)
 
@@ -108,6 +108,39 @@ def _with_help(kind: Any, text: str | None) -> Any:
     option = copy(option)
     option.help = text
     return Annotated[base, option]
+
+
+_TYPED = "landsat_fill.typed"
+
+
+class QuotedCommand(TyperCommand):
+    """A command that keeps its arguments as they were typed."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Return the arguments left over, after noting all of them."""
+        ctx.meta[_TYPED] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+def command_line(ctx: Context) -> str:
+    """Return the command line of a `QuotedCommand`, quoted for a shell."""
+    names: list[str] = []
+    one: Any = ctx
+    while one.parent is not None:
+        names.insert(0, str(one.info_name))
+        one = one.parent
+    return shlex.join(["landsat-fill", *names, *ctx.meta[_TYPED]])
+
+
+def add(
+    app: typer.Typer,
+    function: Callable[..., None],
+    short_help: str,
+    cls: type[TyperCommand] = QuotedCommand,
+    **more: Any,
+) -> None:
+    """Add a command to an app; without arguments it shows its help, unless `no_args_is_help` is false."""
+    app.command(cls=cls, short_help=short_help, **{"no_args_is_help": True} | more)(function)
 
 
 INPUT = "Input"
@@ -243,25 +276,3 @@ def open_all(
     for source, failure in failed:
         print_error(f"{source}: {failure.message}", failure.hint)
     return scenes, not failed
-
-
-_TYPED = "landsat_fill.typed"
-
-
-class QuotedCommand(TyperCommand):
-    """A command that keeps its arguments as they were typed."""
-
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Return the arguments left over, after noting all of them."""
-        ctx.meta[_TYPED] = tuple(args)
-        return super().parse_args(ctx, args)
-
-
-def command_line(ctx: Context) -> str:
-    """Return the command line of a `QuotedCommand` as it can be typed again."""
-    names: list[str] = []
-    one: Any = ctx
-    while one.parent is not None:
-        names.insert(0, str(one.info_name))
-        one = one.parent
-    return shlex.join(["landsat-fill", *names, *ctx.meta[_TYPED]])
