@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 DEFAULT_COMMAND = "fill"
 PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser raises for a command line that it can't read; Typer exports only a subclass."""
-EPILOG = """
+EPILOG = """\
 [bold]Examples[/bold]
-
 landsat-fill scene.tif                       writes scene_filled.tif beside it
-
 landsat-fill scenes/ -o filled/ -m harmonic  a folder of scenes and products
-
 landsat-fill info LE07_L1TP_….tar            what it is, and its gaps
-
 landsat-fill COMMAND --help                  the options of a command
 """
 
@@ -75,7 +71,7 @@ app = typer.Typer(
     cls=FillByDefault,
     name="landsat-fill",
     help="Fill the SLC-off gaps of Landsat 7 scenes: every observed pixel kept, every filled one recorded.",
-    epilog=EPILOG,
+    epilog=EPILOG.replace("\n", "\n\n"),
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

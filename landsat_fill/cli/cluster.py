@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typer import Context
 
-    from landsat_fill.cluster import Archive, RoundFacts, SceneState, Slurm
+    from landsat_fill.cluster import Archive, RoundFacts, SceneState
     from landsat_fill.io import Input
     from landsat_fill.methods import MethodInfo
 
@@ -159,9 +159,8 @@ def hand_in(
     archive: Archive,
     facts: RoundFacts,
     texts: tuple[str, str, str],
-    slurm: Slurm,
-    *,
     scenes: int,
+    *,
     merge: bool,
     dry_run: bool,
 ) -> None:
@@ -171,37 +170,30 @@ def hand_in(
         archive: The archive.
         facts: What is recorded about the round.
         texts: The manifest, the script and the script of the merging job.
-        slurm: The cluster.
         scenes: Number of scenes to fill.
         merge: Whether to submit the merging job.
         dry_run: Whether to print only.
     """
-    from landsat_fill.cluster.slurm import (
-        DEFAULT_MAX_ARRAY_SIZE,
-        SlurmError,
-        array_call,
-        merge_call,
-        parts_of,
-        submit_round,
-    )
+    from landsat_fill.cluster import slurm
 
+    scheduler = slurm.Slurm()
     try:
-        most = slurm.max_array_size()
-    except SlurmError:
+        most = scheduler.max_array_size()
+    except slurm.SlurmError:
         if not dry_run:
             raise
-        most = DEFAULT_MAX_ARRAY_SIZE
-    parts, one = parts_of(facts.tasks, most), archive.next_round()
+        most = slurm.DEFAULT_MAX_ARRAY_SIZE
+    parts, one = slurm.parts_of(facts.tasks, most), archive.next_round()
     if dry_run:
         paths = [one.manifest, one.script, *([one.merge_script] if merge else [])]
         for path, text in zip(paths, texts, strict=False):
             typer.echo(f"==> {path}\n{text}")
-        calls = [array_call(one, part, facts) for part in parts]
-        calls += [merge_call(one, ["JOBS"])] if merge else []
+        calls = [slurm.array_call(one, part, facts) for part in parts]
+        calls += [slurm.merge_call(one, ["JOBS"])] if merge else []
         typer.echo("\n".join(["==> submitted by", *map(shlex.join, calls)]))
         return
     one.create(facts, *texts)
-    arrays, merge_job = submit_round(one, parts, slurm, merge=merge)
+    arrays, merge_job = slurm.submit_round(one, parts, scheduler, merge=merge)
     jobs = ", ".join(array.job for array in arrays)
     plural = "s" * (len(arrays) != 1)
     typer.echo(f"{count(scenes, 'scene')} in {count(facts.tasks, 'task')}: job{plural} {jobs}")
@@ -243,17 +235,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-EPILOG = """
+EPILOG = """\
 All options of [bold]fill[/bold] work here, too: -m, --uncertainty, --from-file, … -o is required.
-
 [bold]Examples[/bold]
-
 landsat-fill cluster submit scenes/ -o filled/ -p gpu --gpus 1 -t 2:00:00
-
 landsat-fill cluster submit scenes/ -o filled/ -t 4:00:00 --setup modules.sh
-
 landsat-fill cluster submit scenes/ -o filled/ -m harmonic --throttle 50
-
 landsat-fill cluster submit scenes/ -o filled/ --dry-run     prints scripts
 """
 
@@ -292,9 +279,8 @@ def submit(
         setup=setup_text(slurm.setup),
         command=slurm.command or f"{shlex.quote(sys.executable)} -m landsat_fill",
     )
-    scheduler = cluster.Slurm()
     archive = cluster.Archive(outputs.target)
-    busy = cluster.busy_targets(archive, scheduler)
+    busy = cluster.busy_targets(archive, cluster.Slurm())
     planned = plan_jobs(_scenes(options), outputs, request=request)
     to_do = [job for job in planned if job.action is not Action.SKIP and job.target.absolute() not in busy]
     done = [job for job in planned if job.action is Action.SKIP]
@@ -305,14 +291,12 @@ def submit(
     folder = archive.next_round().folder
     words = task_words(typed_options(ctx, options), request.method.info, slurm.gpus)
     texts = (
-        cluster.manifest_text(
-            cluster.lines_of([*to_do, *done])
-        ),  # what is done comes last, so that tasks share the rest evenly
+        cluster.manifest_text(cluster.lines_of([*to_do, *done])),  # tasks share the first ones evenly
         cluster.array_script(settings, folder, tasks, len(to_do), words),
         cluster.merge_script(settings, folder, archive.folder, pairs("--merge-arg", slurm.merge_arg)),
     )
     facts = cluster.RoundFacts(command_line(ctx), tasks, outputs.overwrite, __version__, slurm.throttle)
-    hand_in(archive, facts, texts, scheduler, scenes=len(to_do), merge=slurm.merge, dry_run=dry_run)
+    hand_in(archive, facts, texts, len(to_do), merge=slurm.merge, dry_run=dry_run)
 
 
 def _scenes(options: FillOptions) -> list[Input]:
@@ -380,10 +364,11 @@ def status(
     states = cluster.scene_states(cluster.Archive(folder), cluster.Slurm())
     if as_json:
         for one in states:
-            typer.echo(json.dumps(_json_row(one)))
+            line = one.listed.line
+            row = {"source": line.source, "product": line.product, "target": str(line.target)}
+            typer.echo(json.dumps(row | {"state": one.state.value, "reason": one.reason or None}))
     else:
-        for line in state_lines(states, verbose=verbose):
-            typer.echo(line)
+        typer.echo("\n".join(state_lines(states, verbose=verbose)))
     if any(one.state in (cluster.State.FAILED, cluster.State.MISSING) for one in states):
         raise typer.Exit(EXIT_FAILED)
 
@@ -407,9 +392,8 @@ def resubmit(
     from landsat_fill.cluster.script import throttle_of, with_arguments
     from landsat_fill.version import __version__
 
-    scheduler = cluster.Slurm()
     archive = cluster.Archive(folder)
-    states = cluster.scene_states(archive, scheduler)
+    states = cluster.scene_states(archive, cluster.Slurm())
     again = [one for one in states if one.state in (cluster.State.FAILED, cluster.State.MISSING)]
     if not again:
         typer.echo("nothing to submit: no scene is missing or failed")
@@ -426,7 +410,7 @@ def resubmit(
     )
     manifest = cluster.manifest_text(state.listed.line for state in again)
     texts = (manifest, script, last.merge_script.read_text(encoding="utf-8"))
-    hand_in(archive, facts, texts, scheduler, scenes=len(again), merge=slurm.merge, dry_run=dry_run)
+    hand_in(archive, facts, texts, len(again), merge=slurm.merge, dry_run=dry_run)
 
 
 @command
@@ -440,22 +424,10 @@ def merge(folder: ArchiveFolder, debug: Debug = False) -> None:
     archive = cluster.Archive(folder)
     states = cluster.scene_states(archive, cluster.Slurm())
     cluster.merge(archive, states)
-    for line in state_lines(states, verbose=False):
-        typer.echo(line)
+    typer.echo("\n".join(state_lines(states, verbose=False)))
     typer.echo(f"report.jsonl, summary.json and items.json: {archive.folder}")
     if any(one.state is not cluster.State.DONE for one in states):
         raise typer.Exit(EXIT_FAILED)
-
-
-def _json_row(one: SceneState) -> dict[str, object]:
-    line = one.listed.line
-    return {
-        "source": line.source,
-        "product": line.product,
-        "target": str(line.target),
-        "state": one.state.value,
-        "reason": one.reason or None,
-    }
 
 
 commands = typer.Typer(

@@ -6,23 +6,15 @@ import json
 import signal
 import sys
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Self, TextIO
 
+from rich import progress as bars
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED
 from landsat_fill.pipeline.batch import Reports, failed_input, run_jobs
@@ -60,8 +52,21 @@ def print_error(message: str, hint: str | None) -> None:
         console.print(f"[dim]hint:[/dim]  {escape(hint)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How much a batch prints, and in which form."""
+
+    quiet: bool
+    verbose: bool
+    debug: bool
+    as_json: bool
+
+
 class Reporter:
     """Shows the progress of a batch; this one shows nothing."""
+
+    def __init__(self, said: Said) -> None:
+        self.said = said
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -83,24 +88,22 @@ class Reporter:
 class _Screen(Reporter):
     """A terminal: one bar for the batch, one for each scene being filled, one line a scene."""
 
-    def __init__(self, scenes: int, *, quiet: bool, verbose: bool) -> None:
-        self._quiet, self._verbose = quiet, verbose
-        self._console = Console(stderr=quiet, highlight=False, soft_wrap=True)
-        self._progress = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            MofNCompleteColumn() if scenes > 1 else TextColumn(""),
+    def __init__(self, said: Said, scenes: int) -> None:
+        super().__init__(said)
+        self._console = Console(stderr=said.quiet, highlight=False, soft_wrap=True)
+        self._progress = bars.Progress(
+            bars.TextColumn("  {task.description}"),
+            bars.BarColumn(),
+            bars.TaskProgressColumn(),
+            bars.TimeElapsedColumn(),
+            bars.TimeRemainingColumn(),
+            bars.MofNCompleteColumn() if scenes > 1 else bars.TextColumn(""),
             console=self._console,
             transient=True,
-            disable=quiet,
+            disable=said.quiet,
         )
-        self._batch: TaskID | None = None
-        if scenes > 1:
-            self._batch = self._progress.add_task("all scenes", total=scenes)
-        self._tasks: dict[str, TaskID] = {}
+        self._batch = self._progress.add_task("all scenes", total=scenes) if scenes > 1 else None
+        self._tasks: dict[str, bars.TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -110,7 +113,7 @@ class _Screen(Reporter):
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        if not self._quiet:
+        if not self.said.quiet:
             self._console.print(escape(text))
 
     def progress(self, name: str, fraction: float, text: str) -> None:
@@ -125,9 +128,7 @@ class _Screen(Reporter):
             self._progress.remove_task(task)
         if self._batch is not None:
             self._progress.advance(self._batch)
-        if self._quiet and outcome.status is not Status.FAILED:
-            return
-        for number, line in enumerate(outcome_lines(outcome, verbose=self._verbose)):
+        for number, line in enumerate(outcome_lines(outcome, self.said)):
             mark = MARKS[outcome.status] if number == 0 else " "
             self._console.print(f"{mark} {escape(line)}")
 
@@ -135,25 +136,23 @@ class _Screen(Reporter):
 class _Log(Reporter):
     """Without a terminal: one timestamped line at a time, flushed at once, readable while the job runs."""
 
-    def __init__(self, *, quiet: bool, verbose: bool) -> None:
-        self._quiet, self._verbose = quiet, verbose
-        self._stream = sys.stderr if quiet else sys.stdout
+    def __init__(self, said: Said) -> None:
+        super().__init__(said)
+        self._stream = sys.stderr if said.quiet else sys.stdout
         self._tenths: dict[str, int] = {}
 
     def say(self, text: str) -> None:
-        if not self._quiet:
+        if not self.said.quiet:
             print_stamped(text, self._stream)
 
     def progress(self, name: str, fraction: float, text: str) -> None:
         tenth = int(10 * fraction)
-        if self._verbose and tenth > self._tenths.get(name, 0):
+        if self.said.verbose and tenth > self._tenths.get(name, 0):
             self._tenths[name] = tenth
             self.say(f"{name}: {10 * tenth} %" + (f" · {text}" if text else ""))
 
     def outcome(self, outcome: Outcome) -> None:
-        if self._quiet and outcome.status is not Status.FAILED:
-            return
-        for number, line in enumerate(outcome_lines(outcome, verbose=self._verbose)):
+        for number, line in enumerate(outcome_lines(outcome, self.said)):
             print_stamped(line if number else f"{outcome.status.value}: {line}", self._stream)
 
 
@@ -164,13 +163,11 @@ class _JsonLines(Reporter):
         print(json.dumps(outcome.as_dict()), flush=True)  # noqa: T201
 
 
-def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Reporter:
+def reporter(scenes: int, said: Said) -> Reporter:
     """Return what shows the progress of a batch of so many scenes."""
-    if as_json:
-        return _JsonLines()
-    if Console(stderr=quiet).is_terminal:
-        return _Screen(scenes, quiet=quiet, verbose=verbose)
-    return _Log(quiet=quiet, verbose=verbose)
+    if said.as_json:
+        return _JsonLines(said)
+    return _Screen(said, scenes) if Console(stderr=said.quiet).is_terminal else _Log(said)
 
 
 LOG_INTERVAL_S = 10.0
@@ -222,23 +219,23 @@ def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
         yield show
 
 
-def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
-    """Return the line of a scene, and below it its hint, its notes and, with `verbose`, its files."""
+def outcome_lines(outcome: Outcome, said: Said) -> list[str]:
+    """Return the line of a scene, and below it its hint, its notes and, with --verbose, its files."""
+    if said.quiet and outcome.status is not Status.FAILED:
+        return []
     if outcome.status in (Status.FAILED, Status.STOPPED):
         lines = [f"{outcome.name}  {outcome.error}"]
         if outcome.hint:
             lines.append(f"   hint: {outcome.hint}")
         return lines
     if outcome.status is Status.SKIPPED:
-        return [f"{outcome.name}  already done: {outcome.target}"] if verbose else []
+        return [f"{outcome.name}  already done: {outcome.target}"] if said.verbose else []
     tally = outcome.tally
     if outcome.status is Status.NO_GAPS:
         facts = ["no gaps: copied as it is"]
     else:
-        facts = [
-            f"{100 * tally.missing_share:.1f} % missing",
-            f"{count(tally.filled)} pixels filled over all bands",
-        ]
+        facts = [f"{100 * tally.missing_share:.1f} % missing"]
+        facts.append(f"{count(tally.filled)} pixels filled over all bands")
         if tally.left:
             facts.append(f"{count(tally.left)} left")
         if outcome.median_std is not None:
@@ -246,7 +243,7 @@ def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
     facts.append(f"{outcome.seconds:.1f} s")
     lines = [f"{outcome.name}  {' · '.join(facts)}"]
     lines += [f"   {note}" for note in outcome.notes]
-    if verbose:
+    if said.verbose:
         lines += [f"   → {file}" for file in outcome.files]
     return lines
 
@@ -258,20 +255,7 @@ def count(pixels: int) -> str:
     return f"{pixels / 1e3:.1f} k" if pixels < 1_000_000 else f"{pixels / 1e6:.1f} M"
 
 
-Bad = tuple[str, "InputError"]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """How much a batch prints, and in which form."""
-
-    quiet: bool
-    verbose: bool
-    debug: bool
-    as_json: bool
-
-
-def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> None:
+def print_plan(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]], *, as_json: bool) -> None:
     """Print what a batch would do."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     if not as_json:
@@ -284,7 +268,7 @@ def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> Non
         console.print(json.dumps(row) if as_json else f"fail    {source}: {error.message}")
 
 
-def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
+def plan_line(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]]) -> str:
     """Return the plan in one line."""
     total = len(jobs) + len(bad)
     fill = sum(job.action in (Action.FILL, Action.ADD) for job in jobs)
@@ -317,7 +301,7 @@ def run_batch(
         grace_s: Seconds that running scenes have after the signal to stop.
     """
     jobs, outputs = scenes.jobs, scenes.outputs
-    screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
+    screen = reporter(len(jobs), said)
     ended: list[Outcome] = []
     reports = Reports(outputs, jobs, request)
 
@@ -359,15 +343,10 @@ def run_batch(
 
 def summary_line(ended: Sequence[Outcome]) -> str:
     """Return how many scenes were filled, skipped and so on."""
-    words = {
-        Status.FILLED: "filled",
-        Status.NO_GAPS: "without gaps",
-        Status.SKIPPED: "skipped",
-        Status.FAILED: "failed",
-        Status.STOPPED: "given up",
-    }
-    counts = {status: sum(outcome.status is status for outcome in ended) for status in words}
-    return " · ".join(f"{n} {words[s]}" for s, n in counts.items() if n) or "nothing to do"
+    counts = Counter(outcome.status for outcome in ended)
+    words = {Status.NO_GAPS: "without gaps", Status.STOPPED: "given up"}
+    parts = [f"{counts[one]} {words.get(one, one.value)}" for one in Status if counts[one]]
+    return " · ".join(parts) or "nothing to do"
 
 
 class TrainingScreen:
@@ -386,14 +365,10 @@ class TrainingScreen:
 
     def noted(self, text: str) -> None:
         """Show a line, above the bar on a terminal."""
-        if self._quiet:
-            return
-        if not sys.stderr.isatty():
-            print_stamped(text)
-            return
         from tqdm import tqdm
 
-        tqdm.write(text, file=sys.stderr)
+        if not self._quiet:
+            tqdm.write(text, file=sys.stderr if sys.stderr.isatty() else _LogFile())
 
     def stop_asked(self) -> bool:
         """Return whether a stop was requested."""

@@ -159,19 +159,13 @@ def _try_out(method: FillMethod) -> None:
 STRIPES = "Hidden pixels"
 OTHERS = "others"
 
-EPILOG = """
+EPILOG = """\
 [bold]Examples[/bold]
-
 landsat-fill evaluate clean.tif                    all methods that run here
-
 landsat-fill evaluate clean/ -m auto,harmonic --figure scores.png
-
 landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors
-
 landsat-fill evaluate clean.tif -m kriging,convlnp:samples=8 --markdown t.md
-
 landsat-fill evaluate clean.tif --preset paper-bands -m deep-image-prior
-
 landsat-fill evaluate new/*.tif --group seen='train/*.tif'   two groups
 """
 

@@ -230,27 +230,17 @@ def memory_bytes(text: str | None) -> int | None:
     return int(count)
 
 
-EPILOG = f"""
+EPILOG = f"""\
 [bold]Examples[/bold]
-
 landsat-fill scene.tif                              writes scene_filled.tif
-
 landsat-fill scene.tif -o out.tif --preview         and a picture of it
-
 landsat-fill scenes/ more/*.tar -o filled/ -j 2     a batch with a report
-
 landsat-fill scene.tif -m inverse-distance --smoothing 0    a method's option
-
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
-
 landsat-fill scene.tif -m convlnp --realizations 4          four realizations
-
 landsat-fill scene.tif --distrust cloud,shadow      no gap filled from clouds
-
 [bold]Exit codes[/bold]
-
 0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error
-
 {EXIT_STOPPED} stopped by SIGUSR1 with scenes left · {EXIT_INTERRUPTED} interrupted · {EXIT_TERMINATED} terminated
 """
 

@@ -136,11 +136,14 @@ def add(
     app: typer.Typer,
     function: Callable[..., None],
     short_help: str,
+    *,
+    epilog: str = "",
     cls: type[TyperCommand] = QuotedCommand,
-    **more: Any,
+    no_args_is_help: bool = True,
 ) -> None:
-    """Add a command to an app; without arguments it shows its help, unless `no_args_is_help` is false."""
-    app.command(cls=cls, short_help=short_help, **{"no_args_is_help": True} | more)(function)
+    """Add a command to an app, with an epilog of which each line is a paragraph."""
+    paragraphs = epilog.replace("\n", "\n\n")
+    app.command(cls=cls, short_help=short_help, epilog=paragraphs, no_args_is_help=no_args_is_help)(function)
 
 
 INPUT = "Input"

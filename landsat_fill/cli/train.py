@@ -131,21 +131,14 @@ BUDGET = "Budget"
 DATA = "Data"
 MACHINE = "Machine"
 
-EPILOG = """
+EPILOG = """\
 [bold]Examples[/bold]
-
 landsat-fill train convcnp data/ -o runs/kenya --minutes 120
-
 landsat-fill train convcnp -o runs/kenya --resume            continues a run
-
 landsat-fill train -o runs/again --config runs/kenya/run.toml      repeats it
-
 landsat-fill train unet clean/*.tif --gaps-from slc_off/ -o runs/own
-
 landsat-fill train unet data/ -o runs/u -O objective.distance=huber
-
 landsat-fill train band-unet own/ --weights trained.safetensors -o runs/own
-
 torchrun --nproc-per-node 4 -m landsat_fill train convcnp data/ -o runs/big
 """
 
