@@ -38,15 +38,11 @@ class FillByDefault(TyperGroup):
         """Return the arguments left over, after inserting `fill` if no command is named."""
         own = {flag for parameter in self.params for flag in parameter.opts} | {"--help"}
         if args and args[0] not in self.commands and args[0].split("=")[0] not in own:
-            self._refuse_misspelt_command(ctx, args[0])
+            near = did_you_mean(args[0], self.commands, cutoff=0.7)
+            if near and not Path(args[0]).exists():
+                ctx.fail(f"There is no file and no command {args[0]!r}. {near}")
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
-
-    def _refuse_misspelt_command(self, ctx: Context, word: str) -> None:
-        """End with a usage error if a word isn't a file, but resembles a command."""
-        near = did_you_mean(word, self.commands, cutoff=0.7)
-        if near and not Path(word).exists():
-            ctx.fail(f"There is no file and no command {word!r}. {near}")
 
     def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command, and print errors of the parser like all others."""

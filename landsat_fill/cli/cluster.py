@@ -13,7 +13,7 @@ import typer
 
 from landsat_fill.cli.fill import FillOptions
 from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import Debug, Json, Verbose, add, arg, command, command_line, opt
+from landsat_fill.cli.options import Json, Verbose, add, arg, command, command_line, opt
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -251,7 +251,6 @@ def submit(
     options: FillOptions,
     slurm: SubmitOptions,
     dry_run: Annotated[bool, opt("-n, --dry-run")] = False,
-    debug: Debug = False,
 ) -> None:
     """Submit a Slurm job array that fills scenes into the folder -o, and a job that merges the reports.
 
@@ -351,9 +350,7 @@ def task_words(typed: dict[str, list[str]], info: MethodInfo, gpus: str | None) 
 
 
 @command
-def status(
-    folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = False, debug: Debug = False
-) -> None:
+def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = False) -> None:
     """Print how many scenes are done, running, waiting, failed and missing, and why.
 
     The output files decide. squeue shows what waits; sacct, if available, shows how a task without a report ended.
@@ -379,7 +376,6 @@ def resubmit(
     folder: ArchiveFolder,
     slurm: SlurmOptions,
     dry_run: Annotated[bool, opt("-n, --dry-run")] = False,
-    debug: Debug = False,
 ) -> None:
     """Submit the scenes that are missing or failed again, with the last script, your edits included.
 
@@ -414,7 +410,7 @@ def resubmit(
 
 
 @command
-def merge(folder: ArchiveFolder, debug: Debug = False) -> None:
+def merge(folder: ArchiveFolder) -> None:
     """Write report.jsonl, summary.json and items.json (a STAC item collection) of the whole archive.
 
     The exit code is 1 if a scene isn't done.

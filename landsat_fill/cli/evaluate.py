@@ -13,7 +13,6 @@ from landsat_fill.cli.options import (
     METHOD,
     OUTPUT,
     Bands,
-    Debug,
     Json,
     Nodata,
     Overwrite,
@@ -203,7 +202,6 @@ def evaluate(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Hide observed pixels under stripes, fill them with each method, and score the hidden pixels only.
 

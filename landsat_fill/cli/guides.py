@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landsat_fill.cli.options import Debug, arg, command
+from landsat_fill.cli.options import arg, command
 
 if TYPE_CHECKING:
     from landsat_fill.methods import MethodInfo
@@ -24,7 +24,6 @@ NEURAL_PROCESSES = ("convcnp", "convlnp", "unet", "partialconv")
 @command
 def guide(
     topic: Annotated[str | None, arg("TOPIC", "The guide to read. Default: a list of all guides.")] = None,
-    debug: Debug = False,
 ) -> None:
     """Show a guide, without network access: formatted on a terminal, otherwise as plain Markdown."""
     from landsat_fill.errors import UsageError
@@ -61,7 +60,6 @@ def _pointer(link: re.Match[str]) -> str:
 @command
 def cite(
     method: Annotated[str | None, arg("METHOD", "A method whose sources are printed, too.")] = None,
-    debug: Debug = False,
 ) -> None:
     """Print BibTeX entries: this software, the Landsat 7 data of USGS, and the sources of a method."""
     from landsat_fill.methods import method_class

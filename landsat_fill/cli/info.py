@@ -35,7 +35,7 @@ def info(
     from landsat_fill.io import find_inputs, open_input
     from landsat_fill.pipeline.outcome import describe
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     found, bad = find_inputs(inputs)
     failed = bool(bad)
     for source, error in bad:
@@ -47,9 +47,7 @@ def info(
                 if as_json:
                     typer.echo(json.dumps(description.as_dict()))
                     continue
-                if number == 0:
-                    _print_acquisition(console, description)
-                _print_bands(console, description)
+                _print(console, description, with_heading=number == 0)
         except LandsatFillError as error:
             if debug:
                 raise
@@ -59,24 +57,20 @@ def info(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _print_acquisition(console: Console, description: Description) -> None:
-    """Print what all scenes of an acquisition share."""
-    scene = description.scene
-    console.print(scene.name, style="bold", markup=False)
-    facts = [scene.sensor or "sensor unknown", str(scene.acquired or "date unknown"), description.corrector]
-    console.print("  " + " · ".join(facts), markup=False)
-
-
-def _print_bands(console: Console, description: Description) -> None:
-    """Print the bands of a scene, their gaps and its stripes."""
+def _print(console: Console, description: Description, *, with_heading: bool) -> None:
+    """Print the bands of a scene, its gaps and its stripes; the heading holds what the scenes of an input share."""
     from rich.table import Table
 
     scene, grid = description.scene, description.scene.grid
+    if with_heading:
+        console.print(scene.name, style="bold")
+        date = str(scene.acquired or "date unknown")
+        console.print(f"  {scene.sensor or 'sensor unknown'} · {date} · {description.corrector}")
     pixel = f"{grid.pixel_size_m:g} m" if grid.pixel_size_m else "pixel size unknown"
     crs = grid.crs.to_string() if grid.crs else "no CRS"
     if len(crs) > 40:
         crs = crs[:37] + "…"
-    console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}", markup=False)
+    console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}")
     table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
     for band, missing, outside in zip(
         scene.bands, description.missing_shares, description.outside_shares, strict=True
@@ -92,15 +86,14 @@ def _print_bands(console: Console, description: Description) -> None:
     console.print(table)
     stripes = description.survey.geometry
     if stripes is None:
-        console.print("  no stripes", markup=False)
+        console.print("  no stripes")
     else:
         console.print(
             f"  stripes: period {stripes.period_px:.1f} px · tilt {stripes.tilt_deg:.1f}° · "
-            f"width {stripes.median_width_px:.0f} px (widest {stripes.largest_width_px:.0f})",
-            markup=False,
+            f"width {stripes.median_width_px:.0f} px (widest {stripes.largest_width_px:.0f})"
         )
     extra = [q.kind for q in scene.quality] + (["gap_mask"] if any(b.gap_mask for b in scene.bands) else [])
     if extra:
-        console.print(f"  quality: {', '.join(extra)}", markup=False)
+        console.print(f"  quality: {', '.join(extra)}")
     for note in description.notes:
-        console.print(f"  {note}" if note.startswith("warning:") else f"  note: {note}", markup=False)
+        console.print(f"  {note}" if note.startswith("warning:") else f"  note: {note}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from landsat_fill.cli.guides import print_markdown
-from landsat_fill.cli.options import Debug, Json, arg, command
+from landsat_fill.cli.options import Json, arg, command
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ COLUMNS = ("method", "error", "full scene", "σ", "realizations", "references", 
 def methods(
     name: Annotated[str | None, arg("NAME", "A method whose options are shown.")] = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """List the methods that fill a scene; with NAME, show what one does, its source and its options."""
     from rich.console import Console
@@ -136,7 +135,6 @@ SHORT_SHA_DIGITS = 12
 def models(
     name: Annotated[str | None, arg("NAME", "Weights whose card is shown.")] = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """List the trained weights that are shipped, with verified checksums; with NAME, show the card of one."""
     from landsat_fill.cli.console import print_error

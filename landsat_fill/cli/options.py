@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Callable
 from copy import copy
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
@@ -48,43 +48,51 @@ def arg(metavar: str, text: str | None = None) -> Any:
     return typer.Argument(metavar=metavar, help=text, show_default=False)
 
 
+INPUT = "Input"
+METHOD = "Method"
+OUTPUT = "Output"
+TERMINAL = "Terminal"
+
+Debug = Annotated[bool, opt("--debug", TERMINAL, "Show tracebacks of errors.")]
+
+
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Return a function as Typer takes it, with errors printed for users.
 
     Help is the function's docstring. Its section `Args` says what the options do. A parameter whose type is a
     dataclass stands for one option per field, and the section `Attributes` of the dataclass says what they do.
-    A traceback is shown only where the command has a parameter `debug` and it is true.
+    Each command has the option --debug; the function gets it only if it has the parameter `debug`.
     """
     text, described = _documented(function)
+    types = {"debug": Debug} | get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {}
-    parameters: list[inspect.Parameter] = []
-    types = get_type_hints(function, include_extras=True)
-    for name, parameter in inspect.signature(function).parameters.items():
-        kind = types[name]
-        if is_dataclass(kind):
+    defaults: dict[str, Any] = {}
+    own = inspect.signature(function).parameters
+    for name, parameter in own.items():
+        if is_dataclass(kind := types[name]):
             groups[name] = kind
-            for base in reversed(kind.__mro__[:-1]):  # type: ignore[union-attr]
-                described |= _documented(base)[1]
             types |= get_type_hints(kind, include_extras=True)
-            given = {one.name: one.default for one in fields(kind)}
+            for base in kind.__mro__:  # type: ignore[union-attr]
+                described = _documented(base)[1] | described
+            defaults |= {field.name: field.default for field in fields(kind)}
         else:
-            given = {name: MISSING if parameter.default is parameter.empty else parameter.default}
-        parameters += [
-            inspect.Parameter(
-                one,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=parameter.empty if default is MISSING else default,
-                annotation=_with_help(types[one], described.get(one)),
-            )
-            for one, default in given.items()
-        ]
+            defaults[name] = parameter.default
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=_with_help(types[name], described.get(name)),
+        )
+        for name, default in ({"debug": False} | defaults).items()
+    ]
 
     @functools.wraps(function)
-    def run(**given: Any) -> None:
-        with errors_reported(debug=given.get("debug", False)):
+    def run(debug: bool, **given: Any) -> None:
+        with errors_reported(debug=debug):
             for name, kind in groups.items():
-                given[name] = kind(**{one.name: given.pop(one.name) for one in fields(kind)})
-            function(**given)
+                given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            function(**given, **({"debug": debug} if "debug" in own else {}))
 
     run.__doc__ = text
     run.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -146,14 +154,8 @@ def add(
     app.command(cls=cls, short_help=short_help, epilog=paragraphs, no_args_is_help=no_args_is_help)(function)
 
 
-INPUT = "Input"
-METHOD = "Method"
-OUTPUT = "Output"
-TERMINAL = "Terminal"
-
 Quiet = Annotated[bool, opt("-q, --quiet", TERMINAL, "Print errors only.")]
 Verbose = Annotated[bool, opt("-v, --verbose", TERMINAL, "Print the details of each scene.")]
-Debug = Annotated[bool, opt("--debug", TERMINAL, "Show tracebacks of errors.")]
 Json = Annotated[bool, opt("--json", TERMINAL, "Print machine-readable JSON instead of text.")]
 DryRun = Annotated[bool, opt("-n, --dry-run", TERMINAL)]
 Overwrite = Annotated[bool, opt("--overwrite", OUTPUT, "Replace existing outputs.")]

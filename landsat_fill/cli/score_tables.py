@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from landsat_fill.evaluation import ALL_PATTERNS, summarise, summarise_groups
-from landsat_fill.evaluation.report import group_columns
+from landsat_fill.evaluation.report import group_columns, three_digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +35,13 @@ COLUMNS = {
 """Headings of the table, and the scores below them."""
 
 SHOWN_IF_NARROW = ("r²", "SSIM", "stripe index", "cover 90", "s")
-"""What a terminal that is too narrow for the whole table shows; the files have everything."""
+"""The columns that a narrow terminal shows; the files have all."""
 
 WIDTH_WITHOUT_TERMINAL = 200
 
 
 def print_scores(results: Results) -> None:
-    """Print the summary, a table for each pattern, and one of the groups of scenes where there are several."""
+    """Print a table for each pattern, and one of the groups of scenes if there are several."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
@@ -81,12 +80,5 @@ def _table(title: str, rows: pd.DataFrame) -> Table:
     for heading in rows.columns:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows.itertuples():
-        table.add_row(row[0], *map(number_shown, row[1:]))
+        table.add_row(row[0], *map(three_digits, row[1:]))
     return table
-
-
-def number_shown(value: float) -> str:
-    """Return three digits, and a dash for what isn't known."""
-    if math.isnan(value):
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -11,7 +11,6 @@ import typer
 from landsat_fill.cli.options import (
     OUTPUT,
     Bands,
-    Debug,
     Folder,
     Json,
     Nodata,
@@ -41,7 +40,6 @@ def mask(
     any_band: Annotated[bool, opt("--any-band", OUTPUT)] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Write where a scene has gaps, one layer per band: 0 outside the footprint, 1 observed, 2 missing.
 
@@ -70,7 +68,6 @@ def tile(
     nodata: Nodata = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Cut a scene into patches: GeoTIFFs with its georeferencing and metadata, and a manifest.
 
@@ -104,7 +101,6 @@ def stitch(
     output: Target,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Join the patches of a scene again, bit-identical and with its metadata.
 
@@ -139,7 +135,6 @@ def simulate(
     bands: Bands = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Lay SLC-off stripes over a clean scene: simulated ones, or those of a real scene.
 
@@ -196,7 +191,6 @@ def variogram(
     nodata: Nodata = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Print the variogram that `-m kriging` fits to each band: model, nugget, sills, ranges in metres, units.
 

@@ -11,7 +11,6 @@ import typer
 from landsat_fill.cli.options import (
     OUTPUT,
     Bands,
-    Debug,
     Folder,
     Json,
     Nodata,
@@ -50,7 +49,6 @@ def dataset(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Cut patches from clean scenes and gaps from real SLC-off scenes, and write a dataset for training.
 
@@ -172,7 +170,6 @@ def train(
     threads: Annotated[int | None, opt("--threads N", MACHINE, min=1)] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Train a network on clean scenes with gaps laid over them.
 
