@@ -13,7 +13,7 @@ import typer
 from landsat_fill.cli.exits import reports_errors
 from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Overwrite, Quiet, band_list
 from landsat_fill.errors import EXIT_FAILED, EXIT_INTERRUPTED
-from landsat_fill.training.recipes import USUAL_STEPS, recipe_names
+from landsat_fill.training import USUAL_STEPS, recipe_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
