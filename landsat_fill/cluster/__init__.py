@@ -5,18 +5,15 @@ from landsat_fill.cluster.archive import (
     ManifestLine,
     Round,
     RoundFacts,
-    SceneState,
-    State,
-    busy_targets,
     jobs_of,
     lines_of,
     manifest_text,
     read_manifest,
-    scene_states,
 )
 from landsat_fill.cluster.merging import merge
 from landsat_fill.cluster.script import ArraySettings, array_script, merge_script
 from landsat_fill.cluster.slurm import Part, Slurm, parts_of, submit_round
+from landsat_fill.cluster.status import SceneState, State, busy_targets, scene_states
 
 __all__ = [
     "Archive",

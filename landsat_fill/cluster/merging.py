@@ -14,7 +14,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landsat_fill.cluster.archive import SceneState, State
+from landsat_fill.cluster.status import SceneState, State
 from landsat_fill.errors import InputError
 from landsat_fill.io import find_inputs, open_input, write_text_atomically
 from landsat_fill.io.gdal import gdal_session

@@ -1,0 +1,144 @@
+"""The status of each scene of an archive: output files decide, Slurm adds what they don't show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from landsat_fill.io import claim_owner
+from landsat_fill.io.atomic import read_mark
+from landsat_fill.pipeline.plan import is_done
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from landsat_fill.cluster.archive import Archive, Listed, Round
+    from landsat_fill.cluster.slurm import QueuedTask, Slurm
+
+
+LOG_TAIL_BYTES, LAST_LINES, LONGEST_QUOTE = 4096, 4, 160
+
+
+class State(Enum):
+    """The status of a scene."""
+
+    DONE = "done"
+    RUNNING = "running"
+    WAITING = "waiting"
+    FAILED = "failed"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class SceneState:
+    """A scene and its status.
+
+    Attributes:
+        listed: The scene.
+        state: Its status.
+        reason: Why it failed or is missing, which process works on it, or what it waits for; or empty.
+        row: The last row that its task reported, or None.
+    """
+
+    listed: Listed
+    state: State
+    reason: str = ""
+    row: dict[str, object] | None = None
+
+
+def scene_states(archive: Archive, slurm: Slurm | None) -> list[SceneState]:
+    """Return the status of each scene, in the order of the manifests.
+
+    Args:
+        archive: The archive.
+        slurm: The cluster whose queue is read; None to go by files alone.
+
+    Raises:
+        InputError: If the folder isn't an archive, or a file of it can't be read.
+    """
+    facts = {one.folder: one.facts for one in archive.rounds}
+    rows = {(one.folder, str(row["target"])): row for one in archive.rounds for row in one.rows()}
+    arrays = {one.folder: one.arrays for one in archive.rounds}
+    jobs = [array.job for of_round in arrays.values() for array in of_round]
+    queue = slurm.queue(jobs) if slurm is not None else None
+    ended = slurm.ended(jobs) if slurm is not None else {}
+
+    def task_of(listed: Listed) -> tuple[str, int] | None:
+        task = listed.number % facts[listed.round.folder].tasks + 1
+        before = [array for array in arrays[listed.round.folder] if array.offset < task]
+        return (before[-1].job, task - before[-1].offset) if before else None
+
+    states = []
+    for listed in archive.scenes():
+        row = rows.get((listed.round.folder, str(listed.line.target)))
+        since_ns = listed.round.began_ns if facts[listed.round.folder].overwrite else None
+        task = task_of(listed)
+        queued = queue.get(task) if queue is not None and task is not None else None
+        state, reason = _state(listed, row, since_ns, queued)
+        if state is State.MISSING and task is not None and task in ended and not reason:
+            reason = f"its task ended: {ended[task]}"
+        if state is State.MISSING and not reason:
+            reason = _silence(listed.round, listed.number, is_submitted=task is not None)
+        states.append(SceneState(listed, state, reason, row))
+    return states
+
+
+def busy_targets(archive: Archive, slurm: Slurm) -> set[Path]:
+    """Return the outputs that a task of an earlier round writes or will write."""
+    if not archive.has_rounds:
+        return set()
+    busy = (State.RUNNING, State.WAITING)
+    return {one.listed.line.target for one in scene_states(archive, slurm) if one.state in busy}
+
+
+def _state(
+    listed: Listed, row: dict[str, object] | None, since_ns: int | None, queued: QueuedTask | None
+) -> tuple[State, str]:
+    """Return the status of a scene and its reason."""
+    target = listed.line.target
+    has_failed = row is not None and row.get("status") == "failed"
+    if is_done(target, since_ns):
+        mark = read_mark(target)
+        # A scene that is done fails later if something else is asked of it.
+        failed_at = str(row.get("time", "")) if row is not None and has_failed else ""
+        if mark is None or failed_at <= mark.facts["row"]["time"]:
+            return State.DONE, ""
+    owner = claim_owner(target)
+    if owner is not None:
+        return State.RUNNING, str(owner)
+    if has_failed and row is not None:
+        return State.FAILED, str(row.get("error"))
+    if queued is not None:
+        why = f"{queued.reason}, may start {queued.start}" if queued.waits else "its task runs"
+        return State.WAITING, why
+    return State.MISSING, str(row.get("error") or "") if row is not None else ""
+
+
+def _silence(of_round: Round, number: int, *, is_submitted: bool) -> str:
+    """Return the reason for a scene without a report."""
+    if not is_submitted:
+        return "its task was never submitted"
+    log = of_round.log(of_round.task_of(number))
+    last = last_line(log)
+    if last is None:
+        return "its task never began: cancelled, or not started yet"
+    return f"its task ended early; {log} ends with: {last}"
+
+
+def last_line(log: Path) -> str | None:
+    """Return the line at the end of a log that says most about its end; None without a log.
+
+    A line of Slurm or the shell about a killed process takes precedence over the process's own last line.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return None
+    lines = [line.strip()[:LONGEST_QUOTE] for line in text.splitlines() if line.strip()]
+    last = lines[-LAST_LINES:]
+    return next(
+        (line for line in reversed(last) if line.startswith("slurmstepd")), last[-1] if last else "nothing"
+    )
