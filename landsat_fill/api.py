@@ -27,6 +27,7 @@ from landsat_fill.methods import (
     create_method,
     method_classes,
 )
+from landsat_fill.pipeline.arrays import as_booleans, as_flags, as_image, like, stacked_like
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
 from landsat_fill.pipeline.batch import Reports
 from landsat_fill.pipeline.fill_scene import run_job
@@ -165,7 +166,7 @@ def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -
         >>> bool((gaps.missing == scene.missing).all())
         True
     """
-    values, held = _image(image)
+    values, held = as_image(image)
     if nodata is None and values.dtype.kind in "ui" and held.all():
         raise UsageError(
             f"expected nodata for an image of {values.dtype}, but got none",
@@ -174,7 +175,7 @@ def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -
     if nodata is not None:
         held &= values != nodata
     footprint = _footprint(held, period_px)
-    return FoundGaps(_like(image, footprint & ~held), _like(image, footprint))
+    return FoundGaps(like(image, footprint & ~held), like(image, footprint))
 
 
 def fill_array(
@@ -228,12 +229,12 @@ def fill_array(
         >>> bool((filled.mean[scene.observed] == scene.values[scene.observed]).all())
         True
     """
-    values, finite = _image(image)
+    values, finite = as_image(image)
     shape = values.shape
-    lost = _flags("missing", missing, shape)
+    lost = as_flags("missing", missing, shape)
     trusted = finite & ~lost
     if usable is not None:
-        trusted &= _flags("usable", usable, shape)
+        trusted &= as_flags("usable", usable, shape)
     chosen = create_method(method, options)
     _require_realizations(realizations, chosen)
     context = Context(
@@ -246,11 +247,9 @@ def fill_array(
     gaps = Gaps(lost.reshape(cube.shape), trusted.reshape(cube.shape))
     filled = fill_cube(cube, gaps, chosen, context=context, seed=seed)
     return Filled(
-        _like(image, filled.mean.reshape(shape)),
-        None if filled.std is None else _like(image, filled.std.reshape(shape)),
-        None
-        if filled.realizations is None
-        else _stacked_like(image, filled.realizations.reshape(-1, *shape)),
+        like(image, filled.mean.reshape(shape)),
+        None if filled.std is None else like(image, filled.std.reshape(shape)),
+        None if filled.realizations is None else stacked_like(image, filled.realizations.reshape(-1, *shape)),
     )
 
 
@@ -401,7 +400,7 @@ def simulate_gaps(
         >>> lost.shape, round(float(lost.mean()), 2)
         ((6, 512, 512), 0.22)
     """
-    values, _ = _image(image)
+    values, _ = as_image(image)
     shape = (1, *values.shape) if values.ndim == 2 else values.shape
     generator = np.random.default_rng(seed)
     if gaps is None:
@@ -416,8 +415,8 @@ def simulate_gaps(
     elif width_px is not None or share is not None:
         raise UsageError("expected gaps, or width_px or share, but got both", hint="Leave one of them out")
     else:
-        lost = gaps_from(_booleans("gaps", gaps), shape, generator)
-    return _like(image, lost.reshape(values.shape))
+        lost = gaps_from(as_booleans("gaps", gaps), shape, generator)
+    return like(image, lost.reshape(values.shape))
 
 
 def evaluate(
@@ -506,87 +505,6 @@ def list_methods() -> tuple[MethodInfo, ...]:
         ['band-unet', 'cokriging', 'convcnp']
     """
     return tuple(cls.info for cls in method_classes().values())
-
-
-def _image(image: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return the numbers of an image, and which of them are finite and not masked."""
-    values = _converted("image", image)
-    if values.dtype.kind not in "uif":
-        raise UsageError(
-            f"expected image to hold integers or floats, but got {values.dtype}",
-            hint="Give numbers; NaN or any number may stand at missing pixels",
-        )
-    if values.ndim not in (2, 3) or not values.size:
-        raise UsageError(
-            f"expected image to have the shape (band, row, col) or (row, col), but got {values.shape}",
-            hint="Put bands first: np.moveaxis(image, -1, 0)",
-        )
-    dims = getattr(image, "dims", ())
-    if {"x", "y"} <= set(dims) and tuple(dims[-2:]) != ("y", "x"):
-        raise UsageError(
-            f"expected image to end with the dimensions ('y', 'x'), but got {tuple(dims)}",
-            hint="Transpose it: image.transpose(..., 'y', 'x')",
-        )
-    return values, np.isfinite(values) & ~np.ma.getmaskarray(image if np.ma.isMA(image) else values)
-
-
-def _flags(name: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return booleans of an image's shape."""
-    flags = _booleans(name, given)
-    if flags.shape not in (shape, shape[-2:]):
-        wanted = " or ".join(str(one) for one in dict.fromkeys((shape, shape[-2:])))
-        raise UsageError(
-            f"expected {name} to have the shape {wanted}, but got {flags.shape}",
-            hint="Give a value for each pixel of the image, or for each pixel of all bands alike",
-        )
-    return np.broadcast_to(flags, shape)
-
-
-def _booleans(name: str, given: Any) -> NDArray[np.bool_]:
-    """Return an array of any integer or bool type as bool."""
-    flags = _converted(name, given)
-    if flags.dtype.kind not in "bui":
-        raise UsageError(
-            f"expected {name} to hold bool or integers, but got {flags.dtype}",
-            hint="Compare: image == 0, or np.isnan(image)",
-        )
-    return flags.astype(bool)
-
-
-def _converted(name: str, given: Any) -> NDArray[Any]:
-    """Return what is given as a numpy array."""
-    if given is None:
-        raise UsageError(
-            f"expected {name} to be an array, but got None",
-            hint="Find the missing pixels: landsat_fill.find_gaps(image, nodata=0).missing",
-        )
-    try:
-        return np.asarray(given)
-    except (
-        Exception
-    ) as error:  # lists of uneven rows, tensors on a GPU or with a gradient: each raises its own
-        raise UsageError(
-            f"expected {name} to be an array, but got {type(given).__name__}: {error}",
-            hint="Give a numpy array, a DataArray, or nested lists of one shape",
-        ) from error
-
-
-def _like(image: Any, array: NDArray[Any]) -> Any:
-    """Return an array as a DataArray where the image is one, with its coordinates and attributes."""
-    if not _is_data_array(image):
-        return array
-    return image.copy(data=array).drop_encoding()  # an encoding would store the fill as the image's integers
-
-
-def _stacked_like(image: Any, arrays: NDArray[Any]) -> Any:
-    """Return arrays along a leading axis, as a DataArray where the image is one."""
-    if not _is_data_array(image):
-        return arrays
-    return image.expand_dims(realization=len(arrays)).copy(data=arrays).drop_encoding()
-
-
-def _is_data_array(image: Any) -> bool:
-    return type(image).__name__ == "DataArray" and type(image).__module__.startswith("xarray")
 
 
 def _footprint(observed: NDArray[np.bool_], period_px: int) -> NDArray[np.bool_]:

@@ -23,7 +23,7 @@ from landsat_fill.cli.options import (
     opt,
 )
 from landsat_fill.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError
-from landsat_fill.training.recipes import USUAL_STEPS, recipe_names
+from landsat_fill.training import USUAL_STEPS, recipe_names
 
 if TYPE_CHECKING:
     from landsat_fill.training.dataset_manifest import Manifest

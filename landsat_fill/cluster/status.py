@@ -101,7 +101,7 @@ def _state(
     if is_done(target, since_ns):
         mark = read_mark(target)
         # A scene that is done fails later if something else is asked of it.
-        failed_at = str(row.get("time")) if row is not None and has_failed else ""
+        failed_at = str(row.get("time", "")) if row is not None and has_failed else ""
         if mark is None or failed_at <= mark.facts["row"]["time"]:
             return State.DONE, ""
     owner = claim_owner(target)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from landsat_fill.errors import LandsatFillError, OutputError, cannot_write
-from landsat_fill.io.locks import Claim, TakenError
+from landsat_fill.io.locks import Claim, TakenError, claim_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -85,7 +85,8 @@ def read_mark(target: Path) -> Mark | None:
 
 def settle(target: Path) -> None:
     """Finish the commit of a dead writer of the target, or remove what it left. Never raises."""
-    if staging_path(_real(target)).exists():
+    target = _real(target)
+    if staging_path(target).exists() or claim_path(target).exists():
         with suppress(LandsatFillError, OSError), Transaction(target):
             pass
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 
 from landsat_fill.methods.method import Context, FillMethod, MethodInfo, Prepares, fill_each_band
-from landsat_fill.methods.multigrid import solved_from_coarse_to_fine, widest_gap_px
+from landsat_fill.methods.splines import solved_from_coarse_to_fine, widest_gap_px
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 

@@ -40,7 +40,7 @@ class Neighbourhoods:
             values: `(row, col)`.
             weights: By kind, `(kind, neighbour)`.
         """
-        from landsat_fill.methods.kernels.geostatistics import weighted_sums
+        from landsat_fill.methods.kernels.pixel_loops import weighted_sums
 
         return weighted_sums(values, self.targets, self.offsets, self.found, self.kind, weights)
 
@@ -64,7 +64,7 @@ def find_neighbourhoods(
         most_a_quadrant: Neighbours wanted in one quadrant at most, so that they aren't all of one side.
         radius_px: How far they may lie.
     """
-    from landsat_fill.methods.kernels.geostatistics import nearest_usable
+    from landsat_fill.methods.kernels.pixel_loops import nearest_usable
 
     offsets, quadrants = _offsets(radius_px)
     found, hashes = nearest_usable(usable, targets, offsets, quadrants, most, most_a_quadrant)

@@ -119,7 +119,7 @@ def estimate_semivariances(
         roughness: What differences are measured in at each pixel, of the image's shape: their own unit
             throughout, or what is usual around. A difference is measured in the geometric mean of both ends'.
     """
-    from landsat_fill.methods.kernels.geostatistics import increment_sums
+    from landsat_fill.methods.kernels.pixel_loops import increment_sums
 
     lags = _lags()
     level = image[usable].mean(dtype=np.float64) if usable.any() else 0.0

@@ -1,8 +1,8 @@
-"""Fills an array in memory: the way into the package for people who have no file."""
+"""Fills an array in memory, and converts what people give as one: numpy, xarray, lists, tensors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,3 +65,84 @@ def fill_array(
     std = None if filled.std is None else np.where(gaps.missing, filled.std, np.float32(0))
     draws = None if filled.realizations is None else np.where(gaps.missing, filled.realizations, image)
     return Filled(mean, std, draws)
+
+
+def as_image(image: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return the numbers of an image, and which of them are finite and not masked."""
+    values = _converted("image", image)
+    if values.dtype.kind not in "uif":
+        raise UsageError(
+            f"expected image to hold integers or floats, but got {values.dtype}",
+            hint="Give numbers; NaN or any number may stand at missing pixels",
+        )
+    if values.ndim not in (2, 3) or not values.size:
+        raise UsageError(
+            f"expected image to have the shape (band, row, col) or (row, col), but got {values.shape}",
+            hint="Put bands first: np.moveaxis(image, -1, 0)",
+        )
+    dims = getattr(image, "dims", ())
+    if {"x", "y"} <= set(dims) and tuple(dims[-2:]) != ("y", "x"):
+        raise UsageError(
+            f"expected image to end with the dimensions ('y', 'x'), but got {tuple(dims)}",
+            hint="Transpose it: image.transpose(..., 'y', 'x')",
+        )
+    return values, np.isfinite(values) & ~np.ma.getmaskarray(image if np.ma.isMA(image) else values)
+
+
+def as_flags(name: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return booleans of an image's shape."""
+    flags = as_booleans(name, given)
+    if flags.shape not in (shape, shape[-2:]):
+        wanted = " or ".join(str(one) for one in dict.fromkeys((shape, shape[-2:])))
+        raise UsageError(
+            f"expected {name} to have the shape {wanted}, but got {flags.shape}",
+            hint="Give a value for each pixel of the image, or for each pixel of all bands alike",
+        )
+    return np.broadcast_to(flags, shape)
+
+
+def as_booleans(name: str, given: Any) -> NDArray[np.bool_]:
+    """Return an array of any integer or bool type as bool."""
+    flags = _converted(name, given)
+    if flags.dtype.kind not in "bui":
+        raise UsageError(
+            f"expected {name} to hold bool or integers, but got {flags.dtype}",
+            hint="Compare: image == 0, or np.isnan(image)",
+        )
+    return flags.astype(bool)
+
+
+def _converted(name: str, given: Any) -> NDArray[Any]:
+    """Return what is given as a numpy array."""
+    if given is None:
+        raise UsageError(
+            f"expected {name} to be an array, but got None",
+            hint="Find the missing pixels: landsat_fill.find_gaps(image, nodata=0).missing",
+        )
+    try:
+        return np.asarray(given)
+    except (
+        Exception
+    ) as error:  # lists of uneven rows, tensors on a GPU or with a gradient: each raises its own
+        raise UsageError(
+            f"expected {name} to be an array, but got {type(given).__name__}: {error}",
+            hint="Give a numpy array, a DataArray, or nested lists of one shape",
+        ) from error
+
+
+def like(image: Any, array: NDArray[Any]) -> Any:
+    """Return an array as a DataArray where the image is one, with its coordinates and attributes."""
+    if not _is_data_array(image):
+        return array
+    return image.copy(data=array).drop_encoding()  # an encoding would store the fill as the image's integers
+
+
+def stacked_like(image: Any, arrays: NDArray[Any]) -> Any:
+    """Return arrays along a leading axis, as a DataArray where the image is one."""
+    if not _is_data_array(image):
+        return arrays
+    return image.expand_dims(realization=len(arrays)).copy(data=arrays).drop_encoding()
+
+
+def _is_data_array(image: Any) -> bool:
+    return type(image).__name__ == "DataArray" and type(image).__module__.startswith("xarray")

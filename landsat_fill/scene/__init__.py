@@ -1,6 +1,12 @@
 """Plain values that every layer shares: scenes, grids, windows, gaps, and what a method returns."""
 
 from landsat_fill.scene.scene import (
+    ETM_PLUS,
+    OLI,
+    SCAN_PERIOD_M,
+    TM,
+    Band,
+    BandRole,
     Filled,
     Gaps,
     Grid,
@@ -11,7 +17,6 @@ from landsat_fill.scene.scene import (
     strip_windows,
     tile_windows,
 )
-from landsat_fill.scene.sensors import ETM_PLUS, OLI, SCAN_PERIOD_M, TM, Band, BandRole
 
 __all__ = [
     "ETM_PLUS",

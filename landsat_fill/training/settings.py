@@ -7,9 +7,9 @@ import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from landsat_fill import training
 from landsat_fill.errors import InputError, UsageError, not_one_of
 from landsat_fill.schema import Option, option, options_of, parsed
-from landsat_fill.training import recipes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -183,7 +183,7 @@ def _network(network: NetworkSettings, values: Mapping[str, object]) -> NetworkS
 def recipe(network: str) -> TrainingSettings:
     """Return the settings a network is trained with by default; the general ones where it has no recipe."""
     settings = TrainingSettings(network=NetworkSettings(network))
-    path = recipes.RECIPES / f"{network}.toml"
+    path = training.RECIPES / f"{network}.toml"
     return changed(settings, read_run_file(path), str(path)) if path.is_file() else settings
 
 

@@ -63,7 +63,8 @@ def test_a_terminal_gets_a_guide_set_in_type(monkeypatch):
     shown = run("guide", "outputs").output
     assert "The fill layer" in shown
     assert "## The fill layer" not in shown
-    assert "the layers (landsat-fill guide outputs)" in " ".join(run("guide", "products").output.split())
+    plain = re.sub(r"\x1b\[[\d;]*m", "", run("guide", "products").output)
+    assert "the layers (landsat-fill guide outputs)" in " ".join(plain.split())
 
 
 def test_an_unknown_topic_is_refused_and_all_are_named():
@@ -98,7 +99,7 @@ def test_every_command_that_is_shown_exists(page):
     lines += re.findall(r"`(landsat-fill [^`]+)`", text)
     methods_own = {option.flag for cls in METHODS for option in method_options(cls)}
     for line in lines:
-        words = line.removeprefix("$ ").split("#")[0].replace("&&", "\n").splitlines()[-1].split()
+        words = line.removeprefix("$ ").split("#")[0].split("&&")[-1].split()
         if words[:1] != ["landsat-fill"] or words[1:2] in ([], ["COMMAND"]):
             continue
         name = next((n for n in (" ".join(words[1:3]), words[1]) if n in known), "fill")

@@ -245,3 +245,48 @@ def test_several_processes_write_the_same_files(make, spawn, tmp_path, opened):
     for name in ("a_filled.tif", "b_filled.tif", "c_fill.tif"):
         with opened(folders["1"] / name) as one, opened(folders["2"] / name) as two:
             np.testing.assert_array_equal(one.read(), two.read())
+
+
+def test_what_is_asked_for_later_is_added_and_the_rest_left_alone(make, run, tmp_path):
+    made = make(count=1)
+    assert run(made.path, "-m", "nearest", "--fill-layer", "none").code == 0
+    before = (tmp_path / "scene_filled.tif").stat()
+    ended = run(made.path, "-m", "nearest", "--preview")
+    assert ended.code == 0, ended.said
+    assert "added scene.png, scene_fill.tif" in ended.out
+    assert {"scene.png", "scene_fill.tif"} <= set(tree(tmp_path))
+    assert (tmp_path / "scene_filled.tif").stat() == before
+    assert "1 skipped" in run(made.path, "-m", "nearest", "--preview").out
+    assert run(made.path, "-m", "harmonic", "--overwrite").code == 0
+    assert "scene.png" not in tree(tmp_path)
+
+
+def test_an_output_that_was_changed_is_not_replaced_unasked(make, run, tmp_path):
+    made = make(count=1)
+    assert run(made.path, "-m", "nearest").code == 0
+    with (tmp_path / "scene_filled.tif").open("ab") as file:
+        file.write(b"more")
+    ended = run(made.path, "-m", "nearest")
+    assert ended.code == 1
+    assert "were written" in ended.out
+    (tmp_path / "scene_filled.tif").unlink()
+    assert "1 filled" in run(made.path, "-m", "nearest").out
+
+
+def test_a_row_that_a_kill_kept_out_of_the_report_is_appended(make, run, tmp_path):
+    made = make(count=1)
+    assert run(made.path, "-m", "nearest").code == 0
+    lost = rows(tmp_path / "report.jsonl")
+    (tmp_path / "report.jsonl").unlink()
+    for _ in range(2):
+        assert "1 skipped" in run(made.path, "-m", "nearest").out
+        assert rows(tmp_path / "report.jsonl") == lost
+
+
+def test_realizations_are_no_inputs_of_any_command(make, tmp_path):
+    from landsat_fill.io import find_inputs
+
+    for name in ("in/a.tif", "in/a_draw1.tif", "in/a_std.tif", "in/a_fill.tif"):
+        make(name, count=1)
+    found, bad = find_inputs([str(tmp_path / "in"), str(tmp_path / "in" / "*.tif")])
+    assert ([one.name for one in found], bad) == (["a"], [])

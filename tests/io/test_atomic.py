@@ -1,0 +1,163 @@
+"""A process that ends at any step leaves the old outputs or the new ones; the next one settles the rest."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from landsat_fill.io.atomic import Transaction, read_mark, settle, staging_path
+from landsat_fill.io.locks import TakenError
+
+STEPS = {
+    "open",
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.listdir",
+    "os.scandir",
+    "ctypes.dlopen",
+}
+"""What Python reports of the file system: a process ends before one of them, each in turn."""
+
+
+def new_file(folder):
+    with Transaction(folder / "a.tif") as new:
+        for name in ("a.tif", "a_fill.tif", "a.png"):
+            (new.folder / name).write_text(f"new {name}")
+        new.facts, new.removed = {"made": "new"}, ["a_std.tif"]
+
+
+def new_folder(folder):
+    with Transaction(folder / "product") as new:
+        (new.folder / "product").mkdir()
+        for name in ("B1.TIF", "B2.TIF"):
+            (new.folder / "product" / name).write_text(f"new {name}")
+        new.facts, new.kept = {"made": "new"}, ["mine.txt"]
+
+
+def added_file(folder):
+    with Transaction(folder / "product") as new:
+        (new.folder / "product").mkdir()
+        (new.folder / "product" / "x.png").write_text("new x.png")
+        new.facts, new.adds = {"made": "old", "and": "more"}, True
+
+
+def contents(folder):
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+
+
+def marked(folder, names, target):
+    with Transaction(folder / target) as new:
+        for name in names:
+            (new.folder / name).parent.mkdir(exist_ok=True)
+            (new.folder / name).write_text(f"old {name}")
+        new.facts = {"made": "old"}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("write", [new_file, new_folder, added_file])
+def test_a_process_may_end_at_any_step(write, is_there, tmp_path):
+    def prepared(name):
+        folder = tmp_path / name
+        folder.mkdir()
+        if is_there or write is added_file:
+            marked(folder, ["a.tif", "a_std.tif"], "a.tif")
+            marked(folder, ["product/B1.TIF", "product/B9.TIF"], "product")
+            (folder / "product" / "mine.txt").write_text("mine")
+        return folder
+
+    before = contents(prepared("before"))
+    write(prepared("after"))
+    after = contents(tmp_path / "after")
+    target = "a.tif" if write is new_file else "product"
+    found = set()
+    for step in range(200):
+        folder = prepared(f"step{step}")
+        code = ends_at(step, write, folder)
+        settle(folder / target)
+        there = contents(folder)
+        assert there in (before, after), f"ended at step {step}"
+        found.add(there == after)
+        assert not staging_path(folder / target).exists()
+        write(folder)
+        assert contents(folder) == after
+        if code == 0:
+            break
+    assert code == 0
+    assert found == {False, True}
+
+
+def ends_at(step, write, folder):
+    """Return the exit code of a process that writes, and ends at a step: 9, or 0 if it ended before."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    left = [step]
+
+    def watch(event, _arguments):
+        if event in STEPS:
+            if left[0] == 0:
+                os._exit(9)
+            left[0] -= 1
+
+    code = 1
+    try:
+        sys.addaudithook(watch)
+        write(folder)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def test_two_folders_change_places_where_the_system_cannot_do_it_in_one_step(monkeypatch, tmp_path):
+    from landsat_fill.io import atomic
+
+    monkeypatch.setattr(atomic, "_exchange", lambda _one, _other: False)
+    test_a_process_may_end_at_any_step(new_folder, True, tmp_path)
+
+
+def test_an_error_leaves_what_was_there(tmp_path):
+    marked(tmp_path, ["a.tif"], "a.tif")
+    before = contents(tmp_path)
+    with pytest.raises(ZeroDivisionError), Transaction(tmp_path / "a.tif") as new:
+        (new.folder / "a.tif").write_text("new")
+        raise ZeroDivisionError
+    assert contents(tmp_path) == before
+
+
+def test_an_interrupt_in_the_midst_of_the_moves_does_not_stop_them(monkeypatch, tmp_path):
+    from landsat_fill.io import atomic
+
+    really, calls = atomic._move, []
+
+    def interrupted(source, target):
+        calls.append(source)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        really(source, target)
+
+    monkeypatch.setattr(atomic, "_move", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        new_file(tmp_path)
+    monkeypatch.undo()
+    assert read_mark(tmp_path / "a.tif").facts == {"made": "new"}
+    assert read_mark(tmp_path / "a.tif").differing() == {}
+    assert not staging_path(tmp_path / "a.tif").exists()
+
+
+def test_whoever_lost_the_lock_commits_nothing(tmp_path):
+    with pytest.raises(TakenError, match="another process took it"), Transaction(tmp_path / "a.tif") as new:
+        (new.folder / "a.tif").write_text("new")
+        next(tmp_path.glob("*.claim")).unlink()
+    assert not (tmp_path / "a.tif").exists()
+
+
+def test_a_mark_names_what_is_not_as_it_was_written(tmp_path):
+    marked(tmp_path, ["a.tif", "a_fill.tif"], "a.tif")
+    (tmp_path / "a.tif").write_text("longer than before")
+    (tmp_path / "a_fill.tif").unlink()
+    assert read_mark(tmp_path / "a.tif").differing() == {"a.tif": 18, "a_fill.tif": None}
