@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from landsat_fill.cli import cluster, evaluate, fill, guides, info, methods_and_models, tools, train
+from landsat_fill.cli import cluster, evaluate, fill, guides, methods_and_models, tools, train
 from landsat_fill.cli.exits import print_usage_error
 from landsat_fill.cli.method_flags import MethodFlags
 from landsat_fill.cli.options import add
@@ -103,7 +103,7 @@ add(
     cls=MethodFlags,
     epilog=fill.EPILOG,
 )
-add(app, info.info, "Show what a scene is, and its gaps.")
+add(app, tools.info, "Show what a scene is, and its gaps.")
 add(app, tools.mask, "Write where a scene has gaps.")
 add(app, tools.tile, "Cut a scene into patches.")
 add(app, tools.stitch, "Join patches to a scene again.")

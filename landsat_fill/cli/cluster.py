@@ -216,11 +216,9 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
             name = one.listed.line.product or Path(one.listed.line.source).name
             alike.setdefault((one.state, one.reason), []).append(name)
     for (state, reason), names in alike.items():
-        if verbose:
-            yield from (f"{state.value:8} {name}" + (f": {reason}" if reason else "") for name in names)
-            continue
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"{state.value:8} {', '.join(names[:NAMED])}{more}" + (f": {reason}" if reason else "")
+        for text in names if verbose else [", ".join(names[:NAMED]) + more]:
+            yield f"{state.value:8} {text}" + (f": {reason}" if reason else "")
     waits = {
         one.reason for one in states if one.state is State.WAITING and not one.reason.startswith("its task")
     }
@@ -299,11 +297,7 @@ def submit(
 
 
 def _scenes(options: FillOptions) -> list[Input]:
-    """Return the scenes that are named; if one is wrong, print all errors and exit, so that nothing is submitted.
-
-    Raises:
-        UsageError: If none is named.
-    """
+    """Return the scenes that are named; if one is wrong, print all errors and exit, so that nothing is submitted."""
     from landsat_fill.cli.console import print_error
     from landsat_fill.errors import UsageError
     from landsat_fill.io import find_inputs

@@ -32,12 +32,12 @@ from landsat_fill.errors import EXIT_FAILED, InputError, MethodError, MissingPac
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from landsat_fill.evaluation import Pattern
+    import pandas as pd
+    from rich.table import Table
+
+    from landsat_fill.evaluation import Pattern, Results
     from landsat_fill.methods import FillMethod
     from landsat_fill.scene import Scene
-
-
-DEFAULT_WIDTHS = "4,8,14"
 
 
 def patterns_of(
@@ -48,7 +48,7 @@ def patterns_of(
     from landsat_fill.pipeline.gap_files import missing_pixels
 
     if width is None and missing is None and not gaps_from:
-        width = DEFAULT_WIDTHS
+        width = "4,8,14"
     shift = {} if band_shift is None else {"band_shift_px": band_shift}
     patterns: list[Pattern] = [SimulatedStripes.of_width(px, **shift) for px in numbers("--width", width)]
     patterns += [SimulatedStripes.of_share(percent, **shift) for percent in numbers("--missing", missing)]
@@ -136,11 +136,7 @@ def labels_of(text: str, methods: Sequence[FillMethod]) -> list[str]:
 
 
 def _try_out(method: FillMethod) -> None:
-    """Fill a few pixels to find out whether a method can run here: weights or a package may be missing.
-
-    Raises:
-        LandsatFillError: If it can't.
-    """
+    """Fill a few pixels to find out whether a method can run here: weights or a package may be missing."""
     import numpy as np
 
     from landsat_fill.methods import Context
@@ -177,14 +173,7 @@ def evaluate(
     methods: Annotated[list[str] | None, opt("-m, --methods LIST", METHOD)] = None,
     device: Annotated[str, opt("--device NAME", METHOD)] = "auto",
     threads: Annotated[int | None, opt("--threads N", METHOD, min=1)] = None,
-    width: Annotated[
-        str | None,
-        opt(
-            "--width LIST",
-            STRIPES,
-            f"Widths of the stripes in pixels. Default, without --missing and --gaps-from: {DEFAULT_WIDTHS}.",
-        ),
-    ] = None,
+    width: Annotated[str | None, opt("--width LIST", STRIPES)] = None,
     missing: Annotated[str | None, opt("--missing LIST", STRIPES)] = None,
     gaps_from: Annotated[list[str] | None, opt("--gaps-from SCENE", STRIPES)] = None,
     seeds: Annotated[int, opt("--seeds N", STRIPES, min=1)] = 1,
@@ -216,6 +205,7 @@ def evaluate(
             run here.
         device: auto, cpu or cuda. Methods that don't support the GPU use the CPU.
         threads: CPU threads. Default: all cores.
+        width: Widths of the stripes in pixels. Default, without --missing and --gaps-from: 4,8,14.
         missing: Percentages of the image to hide: 3,6,15,35,55.
         gaps_from: Use the gaps of a real SLC-off scene.
         seeds: How often each pattern is placed, each time at another position.
@@ -235,7 +225,6 @@ def evaluate(
     """
     from landsat_fill import evaluation
     from landsat_fill.cli.console import print_error, shares_shown
-    from landsat_fill.cli.score_tables import print_scores
     from landsat_fill.evaluation.figures import refuse_picture
     from landsat_fill.methods import Context
     from landsat_fill.pipeline.resources import usable_cores
@@ -340,3 +329,80 @@ def _refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, 
     protected = [path for scene in scenes for path in input_files(scene)]
     for target in wanted:
         refuse_target(target, overwrite=overwrite, protected=protected)
+
+
+SCORES = {
+    "RMSE %": "rmse_pct",
+    "MAE %": "mae_pct",
+    "bias %": "bias_pct",
+    "r²": "r2",
+    "PSNR": "psnr_db",
+    "SSIM": "ssim",
+    "MS-SSIM": "ms_ssim",
+    "angle °": "spectral_angle_deg",
+    "border": "border_step",
+    "inner": "inner_step",
+    "stripe index": "stripe_index",
+    "cover 90": "coverage_90",
+    "CRPS %": "crps_pct",
+    "s": "seconds",
+}
+"""The scores in the printed tables, by heading."""
+
+SHOWN_IF_NARROW = ("r²", "SSIM", "stripe index", "cover 90", "s")
+"""The columns that a narrow terminal shows; the files have all."""
+
+WIDTH_WITHOUT_TERMINAL = 200
+
+
+def print_scores(results: Results) -> None:
+    """Print a table for each pattern, and one of the groups of scenes if there are several."""
+    from rich.console import Console
+
+    from landsat_fill.evaluation import ALL_PATTERNS, summarise, summarise_groups
+    from landsat_fill.evaluation.report import group_columns
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+    summary = summarise(results)
+    known = [heading for heading, name in SCORES.items() if len(summary) and summary[name].notna().any()]
+    for pattern in summary["pattern"].unique() if len(summary) else ():
+        title = "all patterns" if pattern == ALL_PATTERNS else f"stripes: {pattern}"
+        rows = summary[summary["pattern"] == pattern].set_index("method")
+        rows = rows.rename(columns={"rmse_ratio": "RMSE/GDAL", "worst_rmse_ratio": "worst"})
+        rows = rows.rename(columns={name: heading for heading, name in SCORES.items()})
+        table = _table(title, rows[["RMSE/GDAL", "worst", *known]])
+        if console.measure(table, options=console.options.update(max_width=10_000)).maximum > console.width:
+            table = _table(title, rows[["RMSE/GDAL", "worst", *(h for h in known if h in SHOWN_IF_NARROW)]])
+        console.print(table)
+    groups = summarise_groups(results)
+    if len(groups):
+        columns = group_columns(results, groups, {"SSIM": "ssim", "r²": "r2"})
+        console.print(_table("groups of scenes", columns))
+    console.print(
+        f"RMSE/GDAL: RMSE on hidden pixels relative to {results.methods[0]}, mean over scenes and bands; worst: "
+        "the highest mean of one scene. RMSE, MAE, bias, CRPS: in % of the band's range (0.1 to 99.9 percentile of "
+        "its observed pixels). border, inner: steps across the gaps' borders and inside them, relative to steps "
+        "elsewhere; 1 is invisible. stripe index: how far both are from 1, on average; 0 is invisible.",
+        soft_wrap=True,
+    )
+    if len(groups):
+        console.print(
+            "groups: RMSE/GDAL over all patterns, and its ratio to that of the first group.", soft_wrap=True
+        )
+
+
+def _table(title: str, rows: pd.DataFrame) -> Table:
+    """Return a table of numbers whose index is the methods."""
+    from rich.table import Table
+
+    from landsat_fill.evaluation.report import three_digits
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="bold")
+    table.add_column("method", overflow="fold")
+    for heading in rows.columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows.itertuples():
+        table.add_row(row[0], *map(three_digits, row[1:]))
+    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,9 +24,7 @@ from landsat_fill.cli.options import (
     Verbose,
     arg,
     band_list,
-    choice,
     command,
-    flags,
     opt,
     pairs,
 )
@@ -41,7 +40,7 @@ from landsat_fill.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from landsat_fill.pipeline.plan import Plan
+    from landsat_fill.pipeline.plan import Plan, Shard
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 GAPS = "Gaps"
@@ -114,12 +113,6 @@ class FillOptions:
     verbose: Verbose = False
 
 
-def most_at_once(inputs: Sequence[str], lists: Sequence[Path], jobs: int) -> int:
-    """Return the largest number of scenes that can be filled at once, before any file is read."""
-    only_files = not lists and all(os.path.isfile(one) for one in inputs)  # noqa: PTH113 (never raises)
-    return min(jobs, len(inputs)) if only_files else jobs
-
-
 def planned_scenes(
     inputs: Sequence[str],
     lists: Sequence[Path],
@@ -141,19 +134,18 @@ def planned_scenes(
     if manifest is not None:
         if inputs or lists or outputs.target is not None:
             raise UsageError("expected --manifest without scenes and -o, but got them together")
-        return _of_manifest(manifest, shard, request, outputs)
+        return _of_manifest(manifest, share, request, outputs)
     if not inputs and not lists:
         raise UsageError("expected at least one scene, but got none", hint="See `landsat-fill fill --help`.")
     found, bad = find_inputs(inputs, lists)
     return Plan(plan_jobs(found, outputs, share, request=request), share.of(bad), outputs)
 
 
-def _of_manifest(manifest: Path, shard: str, request: FillRequest, outputs: OutputRequest) -> Plan:
+def _of_manifest(manifest: Path, share: Shard, request: FillRequest, outputs: OutputRequest) -> Plan:
     from landsat_fill.cluster import Round, jobs_of, read_manifest
-    from landsat_fill.pipeline.plan import Plan, read_shard, with_actions
+    from landsat_fill.pipeline.plan import Plan, with_actions
 
-    lines = read_shard(shard).of(read_manifest(manifest))
-    jobs, bad = jobs_of(lines, stack=outputs.stack)
+    jobs, bad = jobs_of(share.of(read_manifest(manifest)), stack=outputs.stack)
     outputs = replace(outputs, done_since_ns=Round(manifest.parent).began_ns)
     return Plan(
         with_actions(jobs, outputs, request),
@@ -171,28 +163,28 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     """
     from landsat_fill.gaps.holes import Holes
     from landsat_fill.methods import DEFAULT_METHOD, create_method, method_classes
-    from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
+    from landsat_fill.pipeline import request as asked
     from landsat_fill.pipeline.resources import usable_cores
 
     method = create_method(options.method, pairs("-O", options.option))
-    request = FillRequest(
+    request = asked.FillRequest(
         method=method,
-        holes=choice("--holes", options.holes, Holes),
+        holes=asked.member("--holes", options.holes, Holes),
         largest_gap_px=options.largest_gap,
-        distrusted=flags("--distrust", options.distrust),
-        refilled=flags("--refill", options.refill),
+        distrusted=asked.quality_flags("--distrust", options.distrust),
+        refilled=asked.quality_flags("--refill", options.refill),
         nodata=options.nodata,
         bands=band_list(options.bands),
         seed=options.seed,
         threads=max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
     )
-    outputs = OutputRequest(
+    outputs = asked.OutputRequest(
         target=options.output,
         name=options.name,
         stack=options.stack,
-        fill_layer=choice("--fill-layer", options.fill_layer, FillLayer),
-        uncertainty=wants_deviation(options.uncertainty, method.info),
+        fill_layer=asked.member("--fill-layer", options.fill_layer, asked.FillLayer),
+        uncertainty=asked.wants_deviation(options.uncertainty, method.info),
         preview=options.preview,
         overwrite=options.overwrite,
         cog=options.cog,
@@ -217,17 +209,11 @@ def memory_bytes(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    sizes = {"K": 10, "M": 20, "G": 30, "T": 40}
-    number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
-    if number and number[-1] in sizes:
-        number, unit = number[:-1], number[-1]
-    try:
-        count = float(number) * (1 << sizes.get(unit, 0))
-    except ValueError:
-        count = 0.0
-    if not 1 <= count < float("inf"):
+    match = re.fullmatch(r"(\d*\.?\d+)\s*([KMGT]?)I?B?", text.strip().upper())
+    size = float(match[1]) * 1024 ** " KMGT".index(match[2] or " ") if match else 0.0
+    if not 1 <= size < float("inf"):
         raise UsageError(f"expected --memory to be a size such as 8G, but got {text!r}")
-    return int(count)
+    return int(size)
 
 
 EPILOG = f"""\
@@ -271,8 +257,9 @@ def fill(
     from landsat_fill.pipeline.workers import SpareProcesses
 
     inputs, lists = options.inputs or [], options.from_file or []
-    at_once = 1 if dry_run else most_at_once(inputs, [*lists, *filter(None, [manifest])], options.jobs)
-    with SpareProcesses(at_once if at_once > 1 else 0) as spare:  # they start while we plan
+    only_files = not lists and manifest is None and all(map(os.path.isfile, inputs))
+    at_once = min(options.jobs, len(inputs)) if only_files else options.jobs
+    with SpareProcesses(at_once if at_once > 1 and not dry_run else 0) as spare:  # they start while we plan
         from landsat_fill.cli.console import Said, print_plan, run_batch
         from landsat_fill.pipeline.batch import Resources
         from landsat_fill.pipeline.plan import Action

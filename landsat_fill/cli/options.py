@@ -10,21 +10,19 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
 from landsat_fill.cli.exits import errors_reported
-from landsat_fill.errors import InputError, UsageError, not_one_of
+from landsat_fill.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from enum import Enum
 
     from typer import Context
 
-    from landsat_fill.pipeline.request import Flag
     from landsat_fill.scene import Scene
 
 
@@ -77,6 +75,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             defaults |= {field.name: field.default for field in fields(kind)}
         else:
             defaults[name] = parameter.default
+    defaults.setdefault("debug", False)
     parameters = [
         inspect.Parameter(
             name,
@@ -84,7 +83,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             default=default,
             annotation=_with_help(types[name], described.get(name)),
         )
-        for name, default in ({"debug": False} | defaults).items()
+        for name, default in defaults.items()
     ]
 
     @functools.wraps(function)
@@ -179,28 +178,6 @@ def band_list(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else named(text)
 
 
-E = TypeVar("E", bound="Enum")
-
-
-def choice(flag: str, text: str, kind: type[E]) -> E:
-    """Return the member of `kind` whose value is `text`.
-
-    Raises:
-        UsageError: If there is none; the hint names the nearest.
-    """
-    values = [str(member.value) for member in kind]
-    if text in values:
-        return kind(text)
-    raise not_one_of(f"{flag} to be one of {', '.join(values)}", text, values, "")
-
-
-def flags(flag: str, text: str | None) -> frozenset[Flag]:
-    """Return the quality flags in a comma-separated list, none for None."""
-    from landsat_fill.pipeline.request import Flag
-
-    return frozenset(choice(flag, name, Flag) for name in named(text))
-
-
 def pairs(flag: str, texts: Sequence[str] | None) -> dict[str, str]:
     """Return the names and values of `NAME=VALUE` texts.
 
@@ -250,17 +227,9 @@ def open_one(argument: str, nodata: float | None = None, bands: str | None = Non
         InputError: If there is no such input, or it can't be opened.
         UsageError: If the argument names several inputs.
     """
-    from landsat_fill.io import find_inputs, open_input
+    from landsat_fill.io import one_input, open_input
 
-    found, bad = find_inputs([argument])
-    if bad:
-        raise bad[0][1]
-    if len(found) != 1:
-        raise UsageError(
-            f"expected one scene, but got {len(found)} in {argument}",
-            hint=f"Name one of them: {found[0].source}, …",
-        )
-    return list(open_input(found[0], nodata=nodata, bands=band_list(bands)))
+    return list(open_input(one_input(argument), nodata=nodata, bands=band_list(bands)))
 
 
 def open_all(

@@ -1,4 +1,4 @@
-"""`landsat-fill mask`, `tile`, `stitch`, `simulate` and `variogram`."""
+"""`landsat-fill info`, `mask`, `tile`, `stitch`, `simulate` and `variogram`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from landsat_fill.cli.options import (
     OUTPUT,
     Bands,
+    Debug,
     Folder,
     Json,
     Nodata,
@@ -19,16 +20,103 @@ from landsat_fill.cli.options import (
     Quiet,
     Target,
     arg,
+    band_list,
     command,
     open_one,
     opt,
     pairs,
     share,
 )
-from landsat_fill.errors import UsageError
+from landsat_fill.errors import EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from landsat_fill.methods.kriging import BandFit
+    from landsat_fill.pipeline.outcome import Description
+
+
+@command
+def info(
+    inputs: Annotated[list[str], arg("SCENE…", "GeoTIFFs, products, folders of them.")],
+    bands: Bands = None,
+    nodata: Nodata = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a scene is: sensor, date, bands, scan line corrector, and its gaps.
+
+    For the gaps: the share of the footprint that is missing, and the period, tilt and width of the stripes.
+    """
+    from rich.console import Console
+
+    from landsat_fill.cli.console import print_error
+    from landsat_fill.errors import LandsatFillError
+    from landsat_fill.io import find_inputs, open_input
+    from landsat_fill.pipeline.outcome import describe
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    found, bad = find_inputs(inputs)
+    failed = bool(bad)
+    for source, error in bad:
+        print_error(f"{source}: {error.message}", error.hint)
+    for one in found:
+        try:
+            for number, scene in enumerate(open_input(one, nodata=nodata, bands=band_list(bands))):
+                description = describe(scene)
+                if as_json:
+                    typer.echo(json.dumps(description.as_dict()))
+                    continue
+                _print_scene(console, description, with_heading=number == 0)
+        except LandsatFillError as error:
+            if debug:
+                raise
+            failed = True
+            print_error(f"{one.name}: {error.message}", error.hint)
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print_scene(console: Console, description: Description, *, with_heading: bool) -> None:
+    """Print the bands of a scene, its gaps and its stripes; the heading holds what the scenes of an input share."""
+    from rich.table import Table
+
+    scene, grid = description.scene, description.scene.grid
+    if with_heading:
+        console.print(scene.name, style="bold")
+        date = str(scene.acquired or "date unknown")
+        console.print(f"  {scene.sensor or 'sensor unknown'} · {date} · {description.corrector}")
+    pixel = f"{grid.pixel_size_m:g} m" if grid.pixel_size_m else "pixel size unknown"
+    crs = grid.crs.to_string() if grid.crs else "no CRS"
+    if len(crs) > 40:
+        crs = crs[:37] + "…"
+    console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}")
+    table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
+    for band, missing, outside in zip(
+        scene.bands, description.missing_shares, description.outside_shares, strict=True
+    ):
+        table.add_row(
+            band.name,
+            band.band.colour if band.band else "",
+            band.dtype,
+            "none" if band.nodata is None else f"{band.nodata:g}",
+            f"{100 * missing:.2f} %",
+            f"{100 * outside:.2f} %",
+        )
+    console.print(table)
+    stripes = description.survey.geometry
+    if stripes is None:
+        console.print("  no stripes")
+    else:
+        console.print(
+            f"  stripes: period {stripes.period_px:.1f} px · tilt {stripes.tilt_deg:.1f}° · "
+            f"width {stripes.median_width_px:.0f} px (widest {stripes.largest_width_px:.0f})"
+        )
+    extra = [q.kind for q in scene.quality] + (["gap_mask"] if any(b.gap_mask for b in scene.bands) else [])
+    if extra:
+        console.print(f"  quality: {', '.join(extra)}")
+    for note in description.notes:
+        console.print(f"  {note}" if note.startswith("warning:") else f"  note: {note}")
 
 
 @command
@@ -200,20 +288,17 @@ def variogram(
         plot: Plot the variograms (PNG, PDF, SVG).
         option: An option of kriging.
     """
-    from typing import cast
-
     from rich.console import Console
     from rich.table import Table
 
     from landsat_fill.evaluation.figures import write_variograms
     from landsat_fill.io.atomic import refuse_target
     from landsat_fill.methods import create_method
-    from landsat_fill.methods.kriging import Kriging
     from landsat_fill.pipeline.evidence import scene_variograms
     from landsat_fill.pipeline.outputs import input_files
     from landsat_fill.pipeline.resources import usable_cores
 
-    kriging = cast("Kriging", create_method("kriging", pairs("-O", option)))
+    kriging: Any = create_method("kriging", pairs("-O", option))
     scene = open_one(source, nodata, bands)[0]
     if plot is not None:
         refuse_target(plot, overwrite=overwrite, protected=input_files(scene))
@@ -246,13 +331,7 @@ def variogram(
 
 
 def _described(name: str, band: BandFit, pixel_m: float | None) -> dict[str, Any]:
-    """Return a band's variogram as plain values.
-
-    Args:
-        name: The band's name.
-        band: Its fit.
-        pixel_m: The size of a pixel in metres, or None if it is unknown.
-    """
+    """Return the variogram that was fitted to a band as plain values, with ranges in metres if the pixel size is known."""
     import math
 
     import numpy as np

@@ -208,16 +208,11 @@ def train(
     from landsat_fill.training.run_folder import RunFolder
 
     folder = RunFolder(output)
+    sources = {"paths": data, "validation": validation, "gaps_from": gaps_from}
     flags = {
         "network": {"name": network},
-        "data": {
-            "paths": _absolute(data),
-            "validation": _absolute(validation),
-            "gaps_from": _absolute(gaps_from),
-            "fold": fold,
-            "size_px": size,
-            "batch": batch,
-        },
+        "data": {name: _absolute(paths) for name, paths in sources.items()}
+        | {"fold": fold, "size_px": size, "batch": batch},
         "optimiser": {"learning_rate": learning_rate},
         "budget": {"steps": steps, "minutes": minutes},
         "validation": {"patience": patience},
@@ -242,7 +237,7 @@ def train(
 def _settings(
     folder: RunFolder, flags: dict[str, Any], config: Path | None, options: list[str], *, resume: bool
 ) -> TrainingSettings:
-    """Return the settings: the network's recipe, then the file's, then the flags, then the options."""
+    """Return the settings of the network's recipe, changed by the file, then the flags, then the options."""
     from landsat_fill.training.settings import changed, parse_assignments, read_run_file, recipe
 
     if resume:
@@ -269,17 +264,13 @@ def _settings(
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags that were given, without tables that are empty then."""
-    given = {
-        key: _given(value) if isinstance(value, dict) else value
-        for key, value in flags.items()
-        if value is not None
-    }
-    return {key: value for key, value in given.items() if value != {}}
+    """Return the flags that were given, and the tables that have any."""
+    given = {key: _given(value) if isinstance(value, dict) else value for key, value in flags.items()}
+    return {key: value for key, value in given.items() if value not in (None, {})}
 
 
 def _absolute(paths: list[str] | None) -> list[str] | None:
-    """Return paths that hold wherever a run.toml is used; what isn't a path here, such as a URL, stays as it is."""
+    """Return absolute paths, so that run.toml works in any folder; anything else, such as a URL, stays as it is."""
     if not paths:
         return None
     return [str(Path(path).resolve()) if Path(path).exists() else path for path in paths]

@@ -1,7 +1,7 @@
 """Files: what is a product, reading windows, writing atomically, and the metadata a raster carries."""
 
 from landsat_fill.io.atomic import Transaction, append_line, write_bytes_atomically, write_text_atomically
-from landsat_fill.io.inputs import Input, InputKind, find_inputs, open_input
+from landsat_fill.io.inputs import Input, InputKind, find_inputs, one_input, open_input
 from landsat_fill.io.locks import Claim, TakenError, claim_owner
 from landsat_fill.io.profile_files import read_profile
 from landsat_fill.io.raster_profile import RasterProfile
@@ -23,6 +23,7 @@ __all__ = [
     "claim_owner",
     "find_inputs",
     "new_raster",
+    "one_input",
     "open_input",
     "read_profile",
     "write_bytes_atomically",

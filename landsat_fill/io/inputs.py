@@ -105,6 +105,24 @@ def find_inputs(
     return inputs if len(inputs) == 1 else [one for one in inputs if not _is_output(one)], bad + bad_lists
 
 
+def one_input(source: str | Path) -> Input:
+    """Return the only input of an argument.
+
+    Raises:
+        InputError: If there is none.
+        UsageError: If there are several.
+    """
+    found, bad = find_inputs([str(source)])
+    if bad:
+        raise bad[0][1]
+    if len(found) != 1:
+        raise UsageError(
+            f"expected one scene, but got {len(found)} in {source}",
+            hint=f"Name one of them: {', '.join(one.source for one in found[:3])}.",
+        )
+    return found[0]
+
+
 def _is_output(one: Input) -> bool:
     """Return whether an input is a file that landsat-fill wrote."""
     return one.kind is InputKind.RASTER and is_local(one.source) and is_ours(Path(one.source))
