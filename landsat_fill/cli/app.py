@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,6 @@ import typer
 from typer.core import TyperGroup
 
 from landsat_fill.cli import cluster, evaluate, fill, guides, methods_and_models, tools, train
-from landsat_fill.cli.exits import print_usage_error
 from landsat_fill.cli.method_flags import MethodFlags
 from landsat_fill.cli.options import add
 from landsat_fill.errors import EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typer import Context
 
 
-DEFAULT_COMMAND = "fill"
 PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser raises for a command line that it can't read; Typer exports only a subclass."""
 EPILOG = """\
@@ -29,6 +28,40 @@ landsat-fill scenes/ -o filled/ -m harmonic  a folder of scenes and products
 landsat-fill info LE07_L1TP_….tar            what it is, and its gaps
 landsat-fill COMMAND --help                  the options of a command
 """
+
+
+_PARSER_WORDS = (
+    (r"No such option: (\S+?)\.?(?: \(?(.*?)\)?)?$", r"expected an option of `{command}`, but got \1", r"\2"),
+    (r"No such command (.+?)\.(?: (.*))?$", r"expected a command, but got \1", r"\2"),
+    (r"There is no file and no command (.+?)\. (.*)$", r"expected a file or a command, but got \1", r"\2"),
+    (r"Missing \w+ '?(.+?)'?\.$", r"expected \1, but got nothing", ""),
+    (r"Option '(.+?)' requires an argument\.$", r"expected a value after \1, but got none", ""),
+    (r"Invalid value for '(.+?)'.*?: (.+)$", r"expected a value that \1 can have, but got another", r"\2"),
+    (r"Got unexpected extra argument\S* \((.+)\)$", r"expected no further argument, but got \1", ""),
+)
+"""The parser's message, ours, and the hint. Other messages stay as they are."""
+
+RENAMED = {"--draw": "--realizations"}
+"""The new names of options, by their old names."""
+
+
+def print_usage_error(error: Exception) -> None:
+    """Print an error of the parser like all others: what was expected, what was found, and a hint."""
+    from landsat_fill.cli.console import print_error
+
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "landsat-fill"
+    message, hint = str(getattr(error, "format_message", error.__str__)()), ""
+    for pattern, words, hint_words in _PARSER_WORDS:
+        match = re.match(pattern, message, re.DOTALL)
+        if match is not None:
+            message = match.expand(words.replace("{command}", command)).replace("' / '", " / ")
+            hint = match.expand(hint_words)
+            break
+    renamed = RENAMED.get(getattr(error, "option_name", ""))
+    if renamed is not None:
+        hint = f"It is called {renamed} now."
+    print_error(message, hint or f"See `{command} --help`.")
 
 
 class FillByDefault(TyperGroup):
@@ -41,7 +74,7 @@ class FillByDefault(TyperGroup):
             near = did_you_mean(args[0], self.commands, cutoff=0.7)
             if near and not Path(args[0]).exists():
                 ctx.fail(f"There is no file and no command {args[0]!r}. {near}")
-            args = [DEFAULT_COMMAND, *args]
+            args = ["fill", *args]
         return super().parse_args(ctx, args)
 
     def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]

@@ -152,7 +152,7 @@ def typed_options(ctx: Context, options: FillOptions) -> dict[str, list[str]]:
 
 
 NAMED = 3
-"""How many scenes of the same status are named without --verbose."""
+"""How many scenes of a status are named without --verbose."""
 
 
 def hand_in(
@@ -167,12 +167,8 @@ def hand_in(
     """Create the next round of an archive and submit it, or print it.
 
     Args:
-        archive: The archive.
-        facts: What is recorded about the round.
         texts: The manifest, the script and the script of the merging job.
         scenes: Number of scenes to fill.
-        merge: Whether to submit the merging job.
-        dry_run: Whether to print only.
     """
     from landsat_fill.cluster import slurm
 
@@ -219,9 +215,8 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         for text in names if verbose else [", ".join(names[:NAMED]) + more]:
             yield f"{state.value:8} {text}" + (f": {reason}" if reason else "")
-    waits = {
-        one.reason for one in states if one.state is State.WAITING and not one.reason.startswith("its task")
-    }
+    reasons = {one.reason for one in states if one.state is State.WAITING}
+    waits = {reason for reason in reasons if not reason.startswith("its task")}
     if waits and not verbose:
         yield f"waiting  for Slurm: {'; '.join(sorted(waits)[:3])}"
     if any("BeginTime" in reason for reason in waits):

@@ -192,8 +192,8 @@ def print_stamped(text: str, stream: TextIO | None = None) -> None:
 
 
 @contextmanager
-def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function that shows the share done, 0 to 1, and the current item.
+def shares_shown(name: str = "", *, quiet: bool) -> Iterator[Callable[..., None]]:
+    """Yield a function that shows the share done, 0 to 1, and the current item, by default `name`.
 
     A bar on a terminal, a line every ten seconds otherwise.
     """
@@ -211,7 +211,7 @@ def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
         bar_format="{percentage:3.0f} %" + (" {bar}" if terminal else "") + " {elapsed}<{remaining}{postfix}",
     ) as bar:
 
-        def show(share: float, text: str) -> None:
+        def show(share: float, text: str = name) -> None:
             printable = "".join(c if c.isprintable() else "?" for c in text)
             bar.set_postfix_str(printable, refresh=False)
             bar.update(100 * share - bar.n)
@@ -293,11 +293,7 @@ def run_batch(
     """Fill the scenes of a batch, or those that are filled before a signal to stop, and return the exit code.
 
     Args:
-        scenes: The scenes and their outputs.
-        request: How scenes are filled.
-        resources: What may be used.
         spare: Processes for several scenes at once.
-        said: How much is printed.
         grace_s: Seconds that running scenes have after the signal to stop.
     """
     jobs, outputs = scenes.jobs, scenes.outputs

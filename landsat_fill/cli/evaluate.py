@@ -26,6 +26,7 @@ from landsat_fill.cli.options import (
     open_one,
     opt,
     pairs,
+    refuse_targets,
 )
 from landsat_fill.errors import EXIT_FAILED, InputError, MethodError, MissingPackageError, UsageError
 
@@ -152,7 +153,6 @@ def _try_out(method: FillMethod) -> None:
 
 
 STRIPES = "Hidden pixels"
-OTHERS = "others"
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -266,7 +266,7 @@ def evaluate(
         complete = complete and whole
     if not scenes:
         raise InputError("expected at least one scene to hide pixels of, but got none")
-    _refuse_targets([csv, json_file, figure, markdown], scenes, overwrite=overwrite)
+    refuse_targets([csv, json_file, figure, markdown], scenes, overwrite=overwrite)
     if figure is not None:
         refuse_picture(figure)
     with shares_shown(quiet=quiet or as_json) as on_progress:
@@ -312,23 +312,8 @@ def _grouped(clean: list[str], texts: list[str]) -> dict[str, list[str]]:
             raise UsageError(f"expected --group NAME=SCENE, but got --group {text!r}")
         groups.setdefault(name.strip(), []).append(argument)
     if clean:
-        groups.setdefault(OTHERS, []).extend(clean)
+        groups.setdefault("others", []).extend(clean)
     return groups
-
-
-def _refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, overwrite: bool) -> None:
-    """Raise an error, before hours of work, for files that must not be written."""
-    from landsat_fill.io.atomic import refuse_target
-    from landsat_fill.pipeline.outputs import input_files
-
-    wanted = [target for target in targets if target is not None]
-    if len({target.resolve() for target in wanted}) < len(wanted):
-        raise UsageError(
-            f"expected files of different names, but got {', '.join(str(target) for target in wanted)}"
-        )
-    protected = [path for scene in scenes for path in input_files(scene)]
-    for target in wanted:
-        refuse_target(target, overwrite=overwrite, protected=protected)
 
 
 SCORES = {

@@ -65,16 +65,12 @@ def methods(
     console.print(
         f"tiles of {info.tile_px} px with a halo of {info.halo_px} px; runs on {', '.join(info.devices)}"
     )
-    options = method_options(cls)
-    if not options:
-        console.print("It has no options.")
-        return
     table = Table(
         "option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold"
     )
-    for option in options:
+    for option in method_options(cls):
         table.add_row(option.flag, str(option.default), option.allowed, option.help)
-    console.print(table)
+    console.print(table if table.row_count else "It has no options.")
 
 
 def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
@@ -128,9 +124,6 @@ def _described(cls: Any) -> dict[str, object]:
     return asdict(cls.info) | {"options": options}
 
 
-SHORT_SHA_DIGITS = 12
-
-
 @command
 def models(
     name: Annotated[str | None, arg("NAME", "Weights whose card is shown.")] = None,
@@ -177,11 +170,10 @@ def _print_list(files: list[WeightsFile]) -> None:
     for file in files:
         facts = [
             f"network {file.network}",
-            f"{file.parameters / 1e6:.2f} M parameters",
-            f"{file.size_bytes / 1e6:.1f} MB",
+            f"{file.parameters / 1e6:.2f} M parameters, {file.size_bytes / 1e6:.1f} MB",
             f"bands: {file.facts.get('bands', 'any')}",
             f"licence: {file.facts.get('licence', 'not said')}",
-            f"sha256 {file.sha256[:SHORT_SHA_DIGITS]}…",
+            f"sha256 {file.sha256[:12]}…",
         ]
         console.print(f"[bold]{file.name:{width}}[/bold]  {escape(' · '.join(facts))}")
         for key, word in (("trained_on", "trained on"), ("scores", "scores")):

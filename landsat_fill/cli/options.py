@@ -7,6 +7,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -15,11 +16,18 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from landsat_fill.cli.exits import errors_reported
-from landsat_fill.errors import InputError, UsageError
+from landsat_fill.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    InputError,
+    TerminatedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from typer import Context
 
@@ -99,6 +107,28 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+@contextmanager
+def errors_reported(*, debug: bool) -> Iterator[None]:
+    """Print an error as users need it and exit with its code; with `debug`, raise it."""
+    from landsat_fill.cli.console import print_error
+
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, TerminatedError)
+        print_error("terminated" if terminated else "interrupted", None)
+        raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from None
+    except Exception as error:
+        if debug:
+            raise
+        from landsat_fill.pipeline.outcome import explained
+
+        print_error(*explained(error))
+        raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from None
+
+
 def _documented(documented: Any) -> tuple[str, dict[str, str]]:
     """Return a docstring without its arguments or attributes, and what it says about each of them."""
     text, *sections = re.split(r"\n\n(?:Args|Attributes):\n", inspect.getdoc(documented) or "")
@@ -140,17 +170,11 @@ def command_line(ctx: Context) -> str:
 
 
 def add(
-    app: typer.Typer,
-    function: Callable[..., None],
-    short_help: str,
-    *,
-    epilog: str = "",
-    cls: type[TyperCommand] = QuotedCommand,
-    no_args_is_help: bool = True,
+    app: typer.Typer, function: Callable[..., None], short_help: str, epilog: str = "", **more: Any
 ) -> None:
-    """Add a command to an app, with an epilog of which each line is a paragraph."""
-    paragraphs = epilog.replace("\n", "\n\n")
-    app.command(cls=cls, short_help=short_help, epilog=paragraphs, no_args_is_help=no_args_is_help)(function)
+    """Add a command to an app; each line of the epilog becomes a paragraph."""
+    more = {"cls": QuotedCommand, "no_args_is_help": True} | more
+    app.command(short_help=short_help, epilog=epilog.replace("\n", "\n\n"), **more)(function)
 
 
 Quiet = Annotated[bool, opt("-q, --quiet", TERMINAL, "Print errors only.")]
@@ -250,3 +274,18 @@ def open_all(
     for source, failure in failed:
         print_error(f"{source}: {failure.message}", failure.hint)
     return scenes, not failed
+
+
+def refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, overwrite: bool) -> None:
+    """Raise an error, before hours of work, for files that must not be written."""
+    from landsat_fill.io.atomic import refuse_target
+    from landsat_fill.pipeline.outputs import input_files
+
+    wanted = [target for target in targets if target is not None]
+    if len({target.resolve() for target in wanted}) < len(wanted):
+        raise UsageError(
+            f"expected files of different names, but got {', '.join(str(target) for target in wanted)}"
+        )
+    protected = [path for scene in scenes for path in input_files(scene)]
+    for target in wanted:
+        refuse_target(target, overwrite=overwrite, protected=protected)

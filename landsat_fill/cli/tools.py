@@ -25,6 +25,7 @@ from landsat_fill.cli.options import (
     open_one,
     opt,
     pairs,
+    refuse_targets,
     share,
 )
 from landsat_fill.errors import EXIT_FAILED, UsageError
@@ -171,14 +172,8 @@ def tile(
     scenes = open_one(scene, nodata, bands)
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
         folder = output / suffix.lstrip("_")
-        with shares_shown(quiet=quiet) as shown:
-            count = cut_scene(
-                part,
-                folder,
-                size,
-                overwrite=overwrite,
-                on_progress=lambda share: shown(share, part.name),  # noqa: B023
-            )
+        with shares_shown(part.name, quiet=quiet) as shown:
+            count = cut_scene(part, folder, size, overwrite=overwrite, on_progress=shown)
         if not quiet:
             typer.echo(f"{folder}  {count} patches of {size} px")
 
@@ -198,10 +193,8 @@ def stitch(
     from landsat_fill.cli.console import shares_shown
     from landsat_fill.pipeline.patches import join_patches
 
-    with shares_shown(quiet=quiet) as shown:
-        count = join_patches(
-            patches, output, overwrite=overwrite, on_progress=lambda share: shown(share, output.name)
-        )
+    with shares_shown(output.name, quiet=quiet) as shown:
+        count = join_patches(patches, output, overwrite=overwrite, on_progress=shown)
     if not quiet:
         typer.echo(f"{output}  from {count} patches")
 
@@ -292,16 +285,13 @@ def variogram(
     from rich.table import Table
 
     from landsat_fill.evaluation.figures import write_variograms
-    from landsat_fill.io.atomic import refuse_target
     from landsat_fill.methods import create_method
     from landsat_fill.pipeline.evidence import scene_variograms
-    from landsat_fill.pipeline.outputs import input_files
     from landsat_fill.pipeline.resources import usable_cores
 
     kriging: Any = create_method("kriging", pairs("-O", option))
     scene = open_one(source, nodata, bands)[0]
-    if plot is not None:
-        refuse_target(plot, overwrite=overwrite, protected=input_files(scene))
+    refuse_targets([plot], [scene], overwrite=overwrite)
     found = scene_variograms(scene, kriging, usable_cores())
     names = [band.name for band in scene.bands]
     if plot is not None:

@@ -101,12 +101,12 @@ def dataset(
 def _print(manifest: Manifest, folder: Path) -> None:
     """Print what the dataset holds."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console(highlight=False)
-    table = Table(box=None, header_style="bold")
-    for heading in ("fold", "scenes", "patches", "share", "bands"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("fold", "scenes", "patches", "share", "bands")
+    columns = [Column(heading, justify="right", no_wrap=True) for heading in headings]
+    table = Table(*columns, box=None, header_style="bold")
     total = sum(scene.patches for scene in manifest.scenes)
     for fold in range(manifest.folds):
         own = [scene for scene in manifest.scenes if scene.fold == fold]

@@ -50,7 +50,7 @@ def imports(modules):
             elif isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             found[module].update(name for name in names if name in modules and name != module)
-    assert "landsat_fill.errors" in found["landsat_fill.cli.exits"]
+    assert "landsat_fill.errors" in found["landsat_fill.cli.options"]
     return found
 
 
