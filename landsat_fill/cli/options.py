@@ -173,8 +173,8 @@ def add(
     app: typer.Typer, function: Callable[..., None], short_help: str, epilog: str = "", **more: Any
 ) -> None:
     """Add a command to an app; each line of the epilog becomes a paragraph."""
-    more = {"cls": QuotedCommand, "no_args_is_help": True} | more
-    app.command(short_help=short_help, epilog=epilog.replace("\n", "\n\n"), **more)(function)
+    given: dict[str, Any] = {"cls": QuotedCommand, "no_args_is_help": True} | more
+    app.command(short_help=short_help, epilog=epilog.replace("\n", "\n\n"), **given)(function)
 
 
 Quiet = Annotated[bool, opt("-q, --quiet", TERMINAL, "Print errors only.")]
