@@ -242,7 +242,7 @@ def fill(
     debug: Debug = False,
     as_json: Json = False,
 ) -> None:
-    """Fill the gaps of scenes and write them beside their inputs, folders as FOLDER_filled, or to -o.
+    """Fill the gaps of scenes and write the results beside the inputs (folders to FOLDER_filled) or to -o.
 
     Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
     footprint, and a fill layer records every pixel that was filled.
