@@ -70,7 +70,7 @@ class FillOptions:
             holes wider than the largest gap stay, unless --holes every is given.
         output: A file (.tif) for one GeoTIFF, otherwise a folder. Default: beside each input. Files from a folder go
             to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
-        name: Name of each output.
+        name: Name of each output; {name} stands for the name of the input.
         stack: Write one GeoTIFF per grid of a product, not a folder of bands.
         fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band) or none.
         uncertainty: Write the standard deviation (…_std.tif). Default: if the method has one.
