@@ -1,9 +1,9 @@
-"""Counts what one small scene passes through: functions and files of the package entered, and opens of the input.
+"""Counts the functions and files of the package that one small scene passes through, and opens of the input.
 
     python tests/benchmarks/count_steps.py CHECKOUT [CHECKOUT …] [--scene FILE] [--method NAME]
 
-Each CHECKOUT is a folder that holds the package. The scene is filled by each in a process of its own, with all
-threads watched. Compiled loops and lambdas aren't counted. Prints a Markdown table with a row a checkout.
+Each CHECKOUT is a folder that holds the package. Each fills the scene in its own process, with all threads
+watched. Compiled loops and lambdas aren't counted. Prints a Markdown table with a row a checkout.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
         counted = count(options.checkout[0].resolve(), options.scene.resolve(), options.method)
         options.count.write_text(json.dumps(counted), encoding="utf-8")
         return
-    print(f"| checkout | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}")
+    lines = [f"| checkout | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
     listed = []
     for checkout in options.checkout:
         with tempfile.TemporaryDirectory() as folder:
@@ -51,10 +51,9 @@ def main() -> None:
             counted = json.loads(result.read_text(encoding="utf-8"))
         entered, gdal, python = counted["entered"], counted["gdal"], counted["python"]
         files = {name for name, _ in entered}
-        print(f"| {checkout} | {len(entered)} | {len(files)} | {gdal} | {python} |")
+        lines.append(f"| {checkout} | {len(entered)} | {len(files)} | {gdal} | {python} |")
         listed += [f"{checkout}: {name} {function}" for name, function in entered]
-    if options.list:
-        print("", *listed, sep="\n")
+    sys.stdout.write("\n".join([*lines, *(listed if options.list else [])]) + "\n")
 
 
 def count(checkout: Path, scene: Path, method: str) -> dict[str, object]:
