@@ -96,7 +96,7 @@ class PriorRuns:
             # Outside of the except clause, which would keep what filled the memory alive.
             at_once = -(-at_once // 2)
             torch.cuda.empty_cache()
-            self.context.tell(
+            self.context.notify(
                 f"warning: {2 * at_once} fits at once don't fit into the memory of {self.context.device}: "
                 f"going on with {at_once}"
             )

@@ -12,6 +12,7 @@ import numpy as np
 
 from landsat_fill.methods.holdout import held_out
 from landsat_fill.methods.method import Context, MethodInfo
+from landsat_fill.methods.neighbourhoods import disc
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 
@@ -79,16 +80,6 @@ def square(radius_px: int) -> NDArray[np.int64]:
     rows, cols = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1].reshape(2, -1)
     pixels = np.stack([rows, cols], axis=1).astype(np.int64)
     return np.delete(pixels, len(pixels) // 2, axis=0)
-
-
-@cache
-def disc(radius_px: int) -> NDArray[np.int64]:
-    """Return rows and columns from a pixel to all others within a radius, the nearest first."""
-    rows, cols = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1].reshape(2, -1)
-    squares = rows**2 + cols**2
-    inside = (squares > 0) & (squares <= radius_px**2)
-    order = np.lexsort((cols[inside], rows[inside], squares[inside]))
-    return np.stack([rows[inside][order], cols[inside][order]], axis=1).astype(np.int64)
 
 
 LEVELS = 256

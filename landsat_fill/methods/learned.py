@@ -119,7 +119,7 @@ class LearnedMethod:
                 ),
             )
 
-        runner.in_batches(len(image), work, context.tell)
+        runner.in_batches(len(image), work, context.notify)
         return Filled(mean, std, draws)
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:  # noqa: ARG002
