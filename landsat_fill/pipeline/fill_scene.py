@@ -143,7 +143,7 @@ def _fill_scene(
         threads=request.threads,
         device=request.device,
         realizations=files.realizations,
-        tell=told.append,
+        notify=told.append,
         shelf=shelf,
     )
     method = prepared_for_scene(request.method, scene, reader, finder, context)
