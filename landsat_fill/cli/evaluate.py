@@ -276,7 +276,7 @@ def evaluate(
             patterns,
             groups=groups if group else (),
             seeds=range(seeds),
-            context=Context(threads=threads or usable_cores(), tell=note),
+            context=Context(threads=threads or usable_cores(), notify=note),
             device=device,
             sampling=sampling,
             shown=patterns[-1] if experiment else None,

@@ -127,7 +127,7 @@ def evaluate(
     group_of = {scene.name: group for scene, group in zip(named, groups or [""] * len(named), strict=True)}
     for image in _read_all(named, sampling, failures):
         known = _context_of(image, context or Context(threads=usable_cores()))
-        for pattern, seed, trial in _trials(image, patterns, seeds, failures, known.tell):
+        for pattern, seed, trial in _trials(image, patterns, seeds, failures, known.notify):
             fills: dict[str, Filled] = {}
             for method, label, runs_on in zip(contenders, labels, devices, strict=True):
                 if on_progress is not None:

@@ -32,6 +32,7 @@ from landsat_fill.io.usgs_names import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from landsat_fill.io.reader import Rasters
     from landsat_fill.scene import Scene
 
 
@@ -372,32 +373,39 @@ def _identity(source: str) -> str:
 
 
 def open_input(
-    given: Input, *, nodata: float | None = None, bands: Sequence[str] | None = None
+    given: Input,
+    *,
+    nodata: float | None = None,
+    bands: Sequence[str] | None = None,
+    rasters: Rasters | None = None,
 ) -> tuple[Scene, ...]:
-    """Return the scenes of an input: opened, not read.
+    """Return the scenes of an input, with what their headers say.
 
     Args:
         given: The input.
         nodata: The number that means "no observation", in place of what the file says.
         bands: The bands wanted, all where None: numbers or names as the file has them, `4`, `nir`, `SR_B4`.
+        rasters: Where the open rasters stay for whoever reads them next; None to close them.
 
     Raises:
         InputError: If it can't be opened.
         UsageError: If it has none of a band that is wanted.
     """
     if given.kind is InputKind.PRODUCT:
-        products = find_products(given.source, bands=bands, nodata=nodata, only=given.product)
+        products = find_products(
+            given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters
+        )
         return tuple(scene for product in products for scene in product.scenes)
-    scene = _open_raster(given.source, nodata)
+    scene = _open_raster(given.source, nodata, rasters)
     if bands is not None:
         scene = _with_bands(scene, bands)
     return (replace(scene, name=given.name, source=given.source),)
 
 
-def _open_raster(source: str, nodata: float | None) -> Scene:
+def _open_raster(source: str, nodata: float | None, rasters: Rasters | None) -> Scene:
     path = Path(source)
     is_here = is_local(source)
-    scene = open_band_file(path, nodata=nodata) if is_here else None
+    scene = open_band_file(path, nodata=nodata, rasters=rasters) if is_here else None
     if scene is not None:
         return scene
     is_gzipped = is_here and without_gzip(source) != source
@@ -405,6 +413,7 @@ def _open_raster(source: str, nodata: float | None) -> Scene:
         f"/vsigzip/{path.absolute()}" if is_gzipped else source,
         nodata=nodata,
         landsat=is_landsat_name(source) or None,
+        rasters=rasters,
     )
     return _with_facts(scene, source)
 

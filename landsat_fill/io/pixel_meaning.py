@@ -13,14 +13,14 @@ import numpy as np
 
 from landsat_fill.errors import InputError
 from landsat_fill.io.profile_files import colour_table
-from landsat_fill.io.reader import reading
 from landsat_fill.scene import Window, tile_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-    from rasterio.io import DatasetReader
+
+    from landsat_fill.io.reader import StoredReader
 
 
 SAMPLE_PX = 256
@@ -44,11 +44,12 @@ AS_BETWEEN_STRANGERS = 0.6
 codes. In an image, which is smooth, they differ less. Half as much will do where the codes are sparse."""
 
 
-def codes_in(dataset: DatasetReader, indexes: Sequence[int]) -> dict[int, str]:
-    """Return the bands of an open dataset that hold classes or flags rather than amounts.
+def codes_in(raster: StoredReader, indexes: Sequence[int]) -> dict[int, str]:
+    """Return the bands of an open raster that hold classes or flags rather than amounts.
 
     The second value of each says why, for people, to follow the band's name: `has a colour table`.
     """
+    dataset = raster.dataset
     found = {index: "has a colour table" for index in indexes if colour_table(dataset, index) is not None}
     for index in indexes:
         if dataset.tags(index).get("LAYER_TYPE", "").lower() == "thematic":
@@ -56,7 +57,7 @@ def codes_in(dataset: DatasetReader, indexes: Sequence[int]) -> dict[int, str]:
     left = [index for index in indexes if index not in found]
     windows = list(_spread(dataset.height, dataset.width, SAMPLE_PX))
     for index in left:
-        seen = [values for window in windows for values in _read(dataset, [index], window)]
+        seen = [values for window in windows for values in _read(raster, [index], window)]
         distinct = _distinct_codes(seen, dataset.nodatavals[index - 1])
         if distinct:
             found[index] = f"holds classes or flags ({distinct} different numbers)"
@@ -133,18 +134,19 @@ class Zeros:
     are_fill: bool
 
 
-def zeros_in(dataset: DatasetReader, indexes: Sequence[int], pixel_m: float | None) -> dict[int, Zeros]:
+def zeros_in(raster: StoredReader, indexes: Sequence[int], pixel_m: float | None) -> dict[int, Zeros]:
     """Return how the zeros of bands lie.
 
     Zeros outside of the convex hull of a window's other pixels are a border. All others must be stripes:
     long, narrow and along one direction. The whole file is read only where a few windows don't decide.
 
     Args:
-        dataset: An open dataset.
+        raster: An open raster.
         indexes: Numbers of the bands, from 1.
         pixel_m: Pixel size in metres, or None.
     """
     widest_px = LARGEST_GAP_PX if not pixel_m else max(LARGEST_GAP_M / pixel_m, 2.0)
+    dataset = raster.dataset
     first = set(_spread(dataset.height, dataset.width, TILE_PX))
     tiles = tile_windows(Window(0, 0, dataset.height, dataset.width), TILE_PX)
     border, among, striped = (dict.fromkeys(indexes, 0) for _ in range(3))
@@ -154,7 +156,7 @@ def zeros_in(dataset: DatasetReader, indexes: Sequence[int], pixel_m: float | No
             left = [index for index in left if among[index] < ENOUGH_PX]
         if not left:
             break
-        for index, values in zip(left, _read(dataset, left, window), strict=False):
+        for index, values in zip(left, _read(raster, left, window), strict=False):
             outside_px, inside_px, striped_px = _lie_of(values == 0, widest_px)
             border[index] += outside_px
             among[index] += inside_px
@@ -237,10 +239,10 @@ def _few_of(count: int) -> list[int]:
     return chosen
 
 
-def _read(dataset: DatasetReader, indexes: list[int], window: Window) -> list[NDArray[np.generic]]:
+def _read(raster: StoredReader, indexes: list[int], window: Window) -> list[NDArray[np.generic]]:
     """Return bands of a window, each in its own type, or nothing where the file is damaged."""
     try:
-        with reading(dataset.name, window) as where:
-            return [dataset.read(index, window=where) for index in indexes]
+        with raster.reading(window) as where:
+            return [raster.dataset.read(index, window=where) for index in indexes]
     except InputError:
         return []

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from landsat_fill.errors import InputError, UsageError, did_you_mean
 from landsat_fill.io.archives import Member, list_members
-from landsat_fill.io.gdal import open_dataset
 from landsat_fill.io.geotiff import DTYPES, conversion_hint, value_range
 from landsat_fill.io.mtl import Mtl, document_text, parse_mtl, slc_was_off
+from landsat_fill.io.reader import opened
 from landsat_fill.io.usgs_names import FileFacts, FileKind, Quantity, read_name, sensor_bands, without_gzip
 from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from landsat_fill.io.reader import Rasters
 
 
 LEVEL_FILL = 0.0
@@ -120,6 +122,7 @@ def find_products(
     bands: Sequence[str] | None = None,
     nodata: float | None = None,
     only: str | None = None,
+    rasters: Rasters | None = None,
 ) -> list[Product]:
     """Return the products in a folder or an archive, by name.
 
@@ -128,6 +131,7 @@ def find_products(
         bands: The bands wanted: `B4`, `4`, `nir`, or a file's own ending such as `SR_B4`; all where None.
         nodata: The number that means "no observation", in place of what product and header say.
         only: The identifier of the one product wanted, where several lie together.
+        rasters: Where the open rasters stay for whoever reads them next; None to close them.
 
     Raises:
         InputError: If the source can't be read, holds no Landsat band, or a band's header is broken.
@@ -143,10 +147,12 @@ def find_products(
             hint="a product's bands are known by the names that USGS and ESPA give them (…_B1.TIF, "
             "…_SR_B1.TIF, …_sr_band1.tif); name GeoTIFFs one by one to fill them as they are",
         )
-    return [_open_product(name, place, files, bands, nodata) for name, files in groups.items()]
+    return [_open_product(name, place, files, bands, nodata, rasters) for name, files in groups.items()]
 
 
-def open_band_file(path: Path, *, nodata: float | None = None) -> Scene | None:
+def open_band_file(
+    path: Path, *, nodata: float | None = None, rasters: Rasters | None = None
+) -> Scene | None:
     """Return the scene of one band of a product, with the gap_mask, quality bands and MTL that lie beside it.
 
     None comes out where the file isn't named as a product's band, or holds several.
@@ -154,6 +160,7 @@ def open_band_file(path: Path, *, nodata: float | None = None) -> Scene | None:
     Args:
         path: The band's file.
         nodata: The number that means "no observation", in place of what product and header say.
+        rasters: As of `find_products`.
 
     Raises:
         InputError: If the file, or one that lies beside it, can't be read.
@@ -163,10 +170,10 @@ def open_band_file(path: Path, *, nodata: float | None = None) -> Scene | None:
         return None
     files = _files_by_product(path.parent)[facts.scene_id]
     own = next(file for file in files if file.name == without_gzip(path.name))
-    if _header(own).count != 1:
+    if _header(own, rasters).count != 1:
         return None
     beside = [file for file in files if file is own or file.facts.kind is not FileKind.BAND]
-    return _open_product(facts.scene_id, path.parent, beside, None, nodata).scenes[0]
+    return _open_product(facts.scene_id, path.parent, beside, None, nodata, rasters).scenes[0]
 
 
 def product_names(place: Path) -> list[str]:
@@ -198,7 +205,12 @@ def _of_kind(files: Iterable[_File], kind: FileKind) -> list[_File]:
 
 
 def _open_product(
-    name: str, place: Path, files: list[_File], wanted: Sequence[str] | None, nodata: float | None
+    name: str,
+    place: Path,
+    files: list[_File],
+    wanted: Sequence[str] | None,
+    nodata: float | None,
+    rasters: Rasters | None,
 ) -> Product:
     documents = {
         file.name: document_text(file.member.text)
@@ -211,23 +223,25 @@ def _open_product(
         band_files = _chosen(band_files, wanted, name)
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
     # Bands first: they lie before the quality bands in a .tar.gz, where going back costs a second passage.
-    groups = _that_belong_together(_refuse_several_bands(_header(file)) for file in band_files)
-    quality = [_header(file) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None]
+    groups = _that_belong_together(_refuse_several_bands(_header(file, rasters)) for file in band_files)
+    quality = [
+        _header(file, rasters) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None
+    ]
     facts = band_files[0].facts
     acquired = facts.acquired or (mtl.acquired if mtl is not None else None)
     scenes = tuple(
         Scene(
             name=name,
             source=place,
-            bands=tuple(_scene_band(raster, mtl, nodata, gap_masks) for raster in rasters),
-            grid=rasters[0].grid,
-            quality=tuple(_quality_band(raster) for raster in quality if raster.grid == rasters[0].grid),
+            bands=tuple(_scene_band(raster, mtl, nodata, gap_masks) for raster in group),
+            grid=group[0].grid,
+            quality=tuple(_quality_band(raster) for raster in quality if raster.grid == group[0].grid),
             sensor=facts.sensor,
             acquired=acquired,
             slc_off=slc_was_off(mtl, facts.sensor, acquired),
             documents=documents,
         )
-        for rasters in groups
+        for group in groups
     )
     return Product(name, place, scenes)
 
@@ -283,13 +297,14 @@ def _band_name(facts: FileFacts) -> str:
     return "" if facts.band is None else facts.band.name
 
 
-def _header(file: _File) -> _Raster:
+def _header(file: _File, rasters: Rasters | None) -> _Raster:
     """Return a raster with what its header says: the grid is taken from here, never from the MTL file.
 
     Raises:
         InputError: If GDAL can't open it, or it isn't one band of numbers that can be filled.
     """
-    with open_dataset(file.member.dataset) as raster:
+    with opened(file.member.dataset, rasters) as stored:
+        raster = stored.dataset
         header = _Raster(
             file,
             Grid(raster.height, raster.width, raster.transform, raster.crs or None),

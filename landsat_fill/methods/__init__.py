@@ -1,4 +1,4 @@
-"""The ways to fill, one file each; see `method` for what they share."""
+"""The fill methods. `method` has the interface they share, `registry` finds them by name."""
 
 from landsat_fill.methods.method import Context, FillMethod, MethodInfo
 from landsat_fill.methods.registry import (

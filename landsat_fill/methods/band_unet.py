@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BandUNetMethod(LearnedMethod):
-    """What a spline in tension misses, as a network expects it, and how sure it is.
+    """A spline in tension plus the correction and standard deviation that a network predicts.
 
-    All bands go through the same weights and meet in the middle, so that any number of them, in any order and
-    unit, is filled alike. Far from anything it was trained on it can fall back on the spline.
+    All bands go through the same weights and are averaged in the middle of the network. The method therefore
+    takes any number of bands, in any order and unit.
 
     Source: this project; see the card of its weights.
     """
@@ -36,6 +36,6 @@ class BandUNetMethod(LearnedMethod):
     network: ClassVar[str] = "band-unet"
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
-        """Return the network's answer, of the wanted part where that is the same in all tiles."""
+        """Return the prediction, for the wanted part only if it is the same in all tiles."""
         prediction = network(signal, observed, wanted=context.wanted_in_all)
         return Answer(prediction.mean, prediction.std)

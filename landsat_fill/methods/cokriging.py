@@ -1,19 +1,19 @@
-"""Cokriging: kriging that also uses what the other bands show where one of them is missing.
+"""Cokriging: kriging that also uses the other bands at pixels where a band is missing.
 
-Differences, not numbers: what bands have in common over kilometres says little of the few pixels of a gap.
+The relation between bands is taken from differences of adjacent pixels. Their values have correlations over
+kilometres, which don't apply to the few pixels of a gap.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from landsat_fill.methods.kriging import HALO_PX, FittedKriging, Kriging, kriging_weights
-from landsat_fill.methods.method import Context, MethodInfo
-from landsat_fill.methods.neighbourhoods import find_neighbourhoods, local_roughness
+from landsat_fill.methods.method import Context, MethodInfo, in_threads
+from landsat_fill.methods.neighbourhoods import AROUND_PX, local_roughness
 from landsat_fill.scene import Gaps, Window
 
 if TYPE_CHECKING:
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-AROUND_PX = 33
-"""Side of the square that a regression is taken from: one scan period, which holds both sides of any gap."""
-
 PRIOR_PAIRS = 20
-"""Pairs of pixels that the scene's covariances count for beside those around. Of 20 and 100, squares of 17
-and 33 pixels, and the scene's covariances alone, on crops of training scenes, none differs by a hundredth."""
+"""The scene's covariances count as much as this number of local pairs of pixels. On crops of training scenes,
+20 and 100 pairs, squares of 17 and 33 pixels, and the scene alone differ by less than 1 %."""
 
 RIDGE = 1e-3
-"""Share added to each band's variance, so that bands that are alike to the last digit do no harm."""
+"""Share added to each band's variance, so that identical bands don't make the system singular."""
+
+LEAST_PIXELS = 100
+"""Least number of pixels at which all bands of a regression are usable."""
 
 
 class BandRegression(NamedTuple):
-    """A regression at each of some pixels.
+    """A regression of one band on others, at each of some pixels.
 
     Attributes:
-        slopes: On each of the other bands, `(pixel, other)`.
-        unexplained: The share of the band's variance that the others don't explain, `(pixel,)`.
+        slopes: Slope for each other band, `(pixel, other)`.
+        unexplained: Share of the band's variance that the others don't explain, `(pixel,)`.
     """
 
     slopes: NDArray[np.float64]
@@ -46,21 +46,21 @@ class BandRegression(NamedTuple):
 
 
 def overall_covariances(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the mean products of all bands' differences between neighbours, `(band, band)`.
+    """Return the covariances of differences between adjacent pixels, `(band, band)`.
 
-    0 for two bands that are never usable together.
+    The covariance is 0 for two bands that are never usable together.
 
     Args:
         image: Windows, `(window, band, row, col)`.
-        usable: What may be looked at.
+        usable: Usable pixels, of the same shape.
     """
     count = image.shape[1]
     sums, pairs = np.zeros((count, count)), np.zeros((count, count))
     for values, known in zip(image, usable, strict=True):
         for steps, both in _steps(np.where(known, values, 0).astype(np.float64), known):
-            flat, seen = steps.reshape(count, -1), both.reshape(count, -1).astype(np.float64)
+            flat, counted = steps.reshape(count, -1), both.reshape(count, -1).astype(np.float64)
             sums += flat @ flat.T
-            pairs += seen @ seen.T
+            pairs += counted @ counted.T
     return sums / np.maximum(pairs, 1)
 
 
@@ -70,13 +70,13 @@ def regression_at(
     usable: NDArray[np.bool_],
     overall: NDArray[np.float64],
 ) -> BandRegression:
-    """Return the regression of the first band on the others around each of some pixels.
+    """Return the regression of the first band on the others, from the pixels around each target.
 
     Args:
         targets: Rows and columns, `(pixel, 2)`.
         values: `(band, row, col)`, finite.
-        usable: Where all of them are usable, `(row, col)`.
-        overall: Their covariances in the whole scene, `(band, band)`.
+        usable: Pixels at which all bands are usable, `(row, col)`.
+        overall: Covariances of the bands in the whole scene, `(band, band)`.
     """
     import cv2
 
@@ -90,7 +90,7 @@ def regression_at(
 
     found = list(_steps(values, np.broadcast_to(usable, values.shape)))
     pairs = around(np.sum([both[0] for _, both in found], axis=0, dtype=np.float64))
-    # In units of each band's own spread: products of reflectances are tiny.
+    # In units of each band's spread, because products of reflectances are tiny.
     spread = np.sqrt(np.where(np.diag(overall) > 0, np.diag(overall), 1.0))
     moments = np.empty((len(targets), count, count))
     for one in range(count):
@@ -109,9 +109,9 @@ def regression_at(
 def _steps(
     values: NDArray[np.float64], usable: NDArray[np.bool_]
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
-    """Yield each pixel's difference to the next, 0 where not both are usable, and where they are.
+    """Yield differences to the next pixel, 0 unless both are usable, and whether they are: down, then right.
 
-    Once down and once to the right; both `(band, row, col)`.
+    Both arrays are `(band, row, col)`.
     """
     for axis in (1, 2):
         here: list[slice] = [slice(None)] * 3
@@ -124,20 +124,16 @@ def _steps(
         yield steps * both, both
 
 
-LEAST_EVIDENCE = 100
-"""Pixels that some bands must share before the one is told from the others."""
-
-
 @dataclass(frozen=True)
 class Cokriging(Kriging):
-    """Kriging, and where other bands are observed the correction that their own kriging errors call for.
+    """Kriging, with a correction from the kriging errors of bands that are observed at the pixel.
 
-    Stripes of one band lie up to a row off those of another, and a band may be lost where others aren't. At
-    such a pixel the others are kriged, too, from the very neighbours the missing band is kriged from; how far
-    they turn out to be off tells, by a regression taken around, how far it is. That is collocated cokriging
-    with bands whose variograms are proportional, as those of one land cover nearly are.
+    Stripes of one band lie up to a row off those of another, so one band may be missing where others are
+    observed. At such a pixel the other bands are kriged from the same neighbours, and their errors are known.
+    A local regression predicts the error of the missing band from them. This is collocated cokriging of bands
+    with proportional variograms, which is nearly true within one land cover.
 
-    Where no other band is observed it is kriging.
+    Where no other band is observed, the fill is that of kriging.
 
     Source: Chilès and Delfiner 2012, Geostatistics, doi:10.1002/9781118136188 (section 5.5: the intrinsic
     model; 5.6.3: collocated cokriging).
@@ -152,17 +148,17 @@ class Cokriging(Kriging):
     )
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FittedCokriging:
-        """Return the method with what it knows of a scene's bands; see `Prepares`."""
+        """Return the method fitted to the bands of a scene; see `Prepares`."""
         fitted = super().prepare(image, gaps, context)
         return FittedCokriging(self, fitted.bands, overall_covariances(image, gaps.usable))
 
 
 @dataclass(frozen=True)
 class FittedCokriging(FittedKriging):
-    """Cokriging that knows the bands of a scene.
+    """Cokriging fitted to the bands of a scene.
 
     Attributes:
-        covariances: Of the bands' differences between neighbours, `(band, band)`.
+        covariances: Covariances of differences between adjacent pixels, `(band, band)`.
     """
 
     covariances: NDArray[np.float64]
@@ -184,26 +180,25 @@ class FittedCokriging(FittedKriging):
             own = Gaps(gaps.missing[tile], gaps.usable[tile])
             self._correct_band(mean[tile], std[place], own, band, part)
 
-        with ThreadPoolExecutor(max(1, context.threads)) as pool:
-            list(pool.map(correct, np.ndindex(*mean.shape[:2])))
+        in_threads(correct, np.ndindex(*mean.shape[:2]), context.threads)
 
     def _correct_band(
         self, image: NDArray[np.floating], std: NDArray[np.float32], gaps: Gaps, band: int, part: Window
     ) -> None:
-        """Krige a band once more, where others are observed and tell it better than its own neighbours.
+        """Correct a band at pixels where other bands are observed, if that reduces the standard deviation.
 
         Args:
-            image: The bands, `(band, row, col)`; missing pixels of one are written to.
-            std: The standard deviation of that band, `(row, col)`; likewise.
+            image: The bands, `(band, row, col)`; missing pixels of the corrected band are written to.
+            std: Standard deviation of the corrected band, `(row, col)`; likewise.
             gaps: Cubes of the image's shape.
-            band: Which.
-            part: Which pixels are wanted.
+            band: Number of the corrected band.
+            part: The wanted pixels.
         """
         roughness: NDArray[np.float64] | None = None
         for others, targets in _by_other_bands(gaps, band, part):
             bands = [band, *others]
             usable: NDArray[np.bool_] = np.logical_and.reduce(gaps.usable[bands])
-            if np.count_nonzero(usable) < LEAST_EVIDENCE:
+            if np.count_nonzero(usable) < LEAST_PIXELS:
                 continue
             levels = [float(image[one][gaps.usable[one]].mean(dtype=np.float64)) for one in bands]
             values = np.stack(
@@ -217,14 +212,7 @@ class FittedCokriging(FittedKriging):
             fitted = regression_at(targets, values, usable, self.covariances[np.ix_(bands, bands)])
             number = np.full(usable.shape, -1, np.int64)
             number[tuple(targets.T)] = np.arange(len(targets))
-            most = self.kriging.neighbours
-            for near in find_neighbourhoods(
-                usable,
-                targets,
-                most=most,
-                most_a_quadrant=-(-most // 4) if self.kriging.quadrants else most,
-                radius_px=self.info.halo_px,
-            ):
+            for near in self.neighbourhoods(usable, targets):
                 solved = kriging_weights(near, self.bands[band].variogram)
                 rows, cols = near.targets.T
                 own = number[rows, cols]
@@ -241,7 +229,7 @@ class FittedCokriging(FittedKriging):
 def _by_other_bands(
     gaps: Gaps, band: int, part: Window
 ) -> Iterator[tuple[tuple[int, ...], NDArray[np.int64]]]:
-    """Yield sets of other bands, and the missing pixels of a band where just these are usable."""
+    """Yield sets of other bands, each with the missing pixels of a band at which exactly these are usable."""
     others = [one for one in range(len(gaps.usable)) if one != band]
     targets = np.argwhere(gaps.missing[band][part.slices]) + np.array([part.row, part.col])
     if not len(targets) or not others:
@@ -251,8 +239,5 @@ def _by_other_bands(
     sets, which = np.unique(known, axis=0, return_inverse=True)
     for number, chosen in enumerate(sets):
         if chosen.any():
-            there = which.reshape(-1) == number
-            yield (
-                tuple(one for one, there_too in zip(others, chosen, strict=True) if there_too),
-                targets[there],
-            )
+            bands = tuple(other for other, is_usable in zip(others, chosen, strict=True) if is_usable)
+            yield bands, targets[which.reshape(-1) == number]

@@ -11,7 +11,7 @@ from landsat_fill.methods.method import MethodInfo
 
 @dataclass(frozen=True)
 class ConvCNPMethod(LearnedMethod):
-    """A Gaussian for every missing pixel, from a network that averages observations and counts them.
+    """A Gaussian for every missing pixel, from the mean and the density of the observations around it.
 
     Source: Gordon et al. 2020, Convolutional conditional neural processes, arXiv:1910.13556.
     """

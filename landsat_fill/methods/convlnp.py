@@ -1,10 +1,10 @@
 """The convolutional latent neural process, whose realizations are coherent, as in Pondaven et al. 2022.
 
-Missing pixels of two bands correlate as the observed ones do, in their steps from pixel to pixel. Independent
-fields, one for each band, get these correlations when they are mixed by the square root of the correlation
-matrix. This is the intrinsic model of coregionalization: bands correlate alike at every distance. Each part
-of a scene has correlations of its own, since a cloud is white and the land below has colours.
-tests/benchmarks/check_draws.py measures how well it fits.
+Realizations of different bands get the correlations of the observed bands, measured in differences between
+nearby pixels. Independent fields, one for each band, are mixed by the square root of the correlation matrix.
+This is the intrinsic model of coregionalization: the correlation is the same at every distance. Each part of
+a scene has its own correlations, because a cloud is white and the land below is coloured.
+tests/benchmarks/check_draws.py measures how well the model fits.
 
 Source: Pondaven et al. 2022, arXiv 2205.12407; Wackernagel 2003, Multivariate Geostatistics, 3rd ed., ch. 22
 and 26, doi:10.1007/978-3-662-05294-5; the parts are this project's.
@@ -26,47 +26,47 @@ if TYPE_CHECKING:
 
 
 STEP_PX = 2
-"""Length of the steps: shorter ones have more of the sensor's noise, longer ones more of the land's large
-parts, which no fill misses. Of 1, 2, 3, 4 and 8 px it came nearest to the errors of ConvLNP in the scenes
-that it was trained on."""
+"""Distance of the two pixels of a difference. Sensor noise dominates shorter distances, and large landforms,
+which every fill has right, dominate longer ones. Of 1, 2, 3, 4 and 8 px, 2 px came nearest to the errors of
+ConvLNP in its training scenes."""
 
 CELL_PX = 32
-"""Side of the parts that have correlations of their own, taken of themselves and of the eight around them."""
+"""Side of the cells that have their own correlations, measured in the cell and the eight cells around it."""
 
 STEPS_IN_DOUBT = 100
-"""Steps of two bands that are trusted half: of fewer, a correlation may be chance. Then that of the tile
-counts, and of few in all of the tile, none."""
+"""With this number of differences, a correlation has half the weight. The rest is the correlation of the
+whole tile, which shrinks to 0 in the same way."""
 
 
 class _Sums(NamedTuple):
-    """Sums over steps that both of two bands have, `(tile, band, band, …)` each.
+    """Sums over differences that both of two bands have, `(tile, band, band, …)` each.
 
     Attributes:
-        products: Of the step in the one and the step in the other.
-        squares: Of the step in the first.
-        steps: How many there are.
+        products: Sums of the products of both bands' differences.
+        squares: Sums of the first band's squared differences.
+        steps: Number of differences.
     """
 
     products: Tensor
     squares: Tensor
     steps: Tensor
 
-    def correlations(self, otherwise: Tensor) -> Tensor:
-        """Return the correlations, as far as they can be trusted, and something else for the rest."""
+    def correlations(self, prior: Tensor) -> Tensor:
+        """Return the weighted mean of the measured correlations and a prior; see `STEPS_IN_DOUBT`."""
         norm = (self.squares * self.squares.transpose(1, 2)).sqrt()
         found = self.products / norm.where(norm > 0, 1)
         trust = self.steps / (self.steps + STEPS_IN_DOUBT)
-        correlations = trust * found + (1 - trust) * otherwise
+        correlations = trust * found + (1 - trust) * prior
         correlations.diagonal(dim1=1, dim2=2).fill_(1)
         return correlations
 
 
 def local_correlations(image: Tensor, observed: Tensor) -> Tensor:
-    """Return the correlations of bands in steps along rows and columns that both have, in each cell.
+    """Return the correlations between bands of differences along rows and columns, in each cell.
 
     Args:
-        image: `(tile, band, row, col)`; what isn't observed doesn't count.
-        observed: 1 where a pixel is observed, else 0, of the same shape.
+        image: `(tile, band, row, col)`; values at unobserved pixels don't matter.
+        observed: 1 where a pixel is observed and 0 otherwise, of the same shape.
 
     Returns:
         `(tile, band, band, cell row, cell col)`; the cells cover the tile from its corner.
@@ -85,12 +85,12 @@ def local_correlations(image: Tensor, observed: Tensor) -> Tensor:
 
 
 def _sums_of_cells(image: Tensor, observed: Tensor, axis: int) -> _Sums:
-    """Return the sums over the steps along an axis that end in each cell."""
+    """Return the sums over differences along an axis, for each cell."""
     both = observed * observed.roll(STEP_PX, axis)
     both.narrow(axis, 0, min(STEP_PX, image.shape[axis])).zero_()
     image = image.masked_fill(observed == 0, 0)
-    seen, steps = _in_cells(both), _in_cells((image - image.roll(STEP_PX, axis)) * both)
-    sums = (steps @ steps.mT, steps.square() @ seen.mT, seen @ seen.mT)
+    counted, steps = _in_cells(both), _in_cells((image - image.roll(STEP_PX, axis)) * both)
+    sums = (steps @ steps.mT, steps.square() @ counted.mT, counted @ counted.mT)
     return _Sums(*(of.permute(0, 3, 4, 1, 2).contiguous() for of in sums))
 
 
@@ -105,14 +105,15 @@ def _in_cells(pixels: Tensor) -> Tensor:
 
 
 def mixed(fields: Tensor, correlations: Tensor) -> Tensor:
-    """Return fields whose bands have these correlations, and at each pixel the variance that they had.
+    """Return fields whose bands have these correlations, with unchanged variance at each pixel.
 
-    They are mixed by the symmetric square root, which changes them least, of the four cells next to a pixel.
+    The mixing matrix is the symmetric square root, which changes the fields least, interpolated between the
+    cells around a pixel.
 
     Args:
-        fields: `(draw, tile, band, row, col)`, of bands that are independent of each other and alike.
-        correlations: `(tile, band, band, cell row, cell col)`. Each of other pixels, those of a cell may
-            contradict each other a little.
+        fields: `(draw, tile, band, row, col)`; the bands are independent and have the same statistics.
+        correlations: `(tile, band, band, cell row, cell col)`. A matrix may be slightly indefinite, because
+            each of its elements comes from other pixels.
     """
     torch = import_torch()
     values, vectors = torch.linalg.eigh(correlations.permute(0, 3, 4, 1, 2))
@@ -129,18 +130,18 @@ def mixed(fields: Tensor, correlations: Tensor) -> Tensor:
 
 
 SAMPLES = {64: 32, 128: 8}
-"""Samples of the latent values by the side of the training patches. Source: Pondaven et al. 2022."""
+"""Number of latent samples for each side of the training patches. Source: Pondaven et al. 2022."""
 
 CPU_VALUES, GPU_VALUES = 128_000_000, 1_000_000_000
-"""Values a layer's output may have for all samples worked on at once: half a gigabyte of float32, or four."""
+"""Largest number of values in a layer's output for all samples computed at once: 0.5 GB or 4 GB of float32."""
 
 
 @dataclass(frozen=True)
 class ConvLNPMethod(LearnedMethod):
-    """The mean of several coherent fills, and how much they differ.
+    """The mean and standard deviation of several coherent realizations.
 
-    Half of the latent values are averaged over a tile with its halo, so that a fill depends a little on where
-    the tiles lie. The noise belongs to the pixel, so that neighbouring tiles draw the same.
+    Half of the latent values are averaged over a tile with its halo, so a fill depends slightly on the
+    position of the tiles. The noise depends on the position of the pixel, so neighbouring tiles agree.
 
     Source: Foong et al. 2020, Meta-learning stationary stochastic process prediction with convolutional
     neural processes, arXiv:2007.01332.
@@ -160,9 +161,9 @@ class ConvLNPMethod(LearnedMethod):
     )
     network: ClassVar[str] = "convlnp"
 
-    variant: int = option(64, "side of the patches that the shipped weights were trained on", choices=SAMPLES)
+    variant: int = option(64, "side of the training patches of the shipped weights", choices=SAMPLES)
     samples: int | None = option(
-        None, "samples whose mean and standard deviation are the fill; 32 of variant 64, 8 of 128", low=1
+        None, "latent samples for the mean and standard deviation; 32 for variant 64, 8 for 128", low=1
     )
 
     @property
@@ -173,9 +174,9 @@ class ConvLNPMethod(LearnedMethod):
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
         """Return mean and standard deviation of the mixture of all samples, and independent realizations.
 
-        Samples come in pairs, of noise and of its opposite, so that much of the chance in their mean cancels
-        out. Each band of a realization comes from a pair of its own. The bands are then mixed by the
-        correlations of the scene's bands: a network that serves any bands in any order hardly learns these.
+        Samples come in pairs of opposite noise, so that much of the random error of their mean cancels out.
+        Each band of a realization comes from its own pair. The bands are then mixed by the correlations of
+        the scene's bands, which the network hardly learns, because it takes any bands in any order.
 
         Source: Hammersley and Morton 1956, A new Monte Carlo technique: antithetic variates,
         doi:10.1017/S0305004100031455.
@@ -189,8 +190,8 @@ class ConvLNPMethod(LearnedMethod):
         at_once = max(1, (CPU_VALUES if signal.device.type == "cpu" else GPU_VALUES) // values)
         total, squares = torch.zeros_like(signal), torch.zeros_like(signal)
         draws = signal.new_empty((context.realizations, *signal.shape))
-        drawn = {2 * number: divmod(number, bands) for number in range(context.realizations * bands)}
-        numbers = sorted({*range(samples), *drawn})
+        draw_and_band = {2 * number: divmod(number, bands) for number in range(context.realizations * bands)}
+        numbers = sorted({*range(samples), *draw_and_band})
         for first in range(0, len(numbers), at_once):
             part = numbers[first : first + at_once]
             pairs = [number // 2 for number in part]
@@ -202,8 +203,8 @@ class ConvLNPMethod(LearnedMethod):
                 if number < samples:
                     total += mean
                     squares += mean.square() + std.square()
-                if number in drawn:
-                    draw, band = drawn[number]
+                if number in draw_and_band:
+                    draw, band = draw_and_band[number]
                     draws[draw, :, band] = mean[:, band]
         mean = total / samples
         std = (squares / samples - mean.square()).clamp_min(0).sqrt()

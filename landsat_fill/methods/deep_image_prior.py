@@ -6,7 +6,7 @@ import hashlib
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -34,8 +34,8 @@ class PriorRuns:
     """Runs fits with one setting.
 
     Attributes:
-        settings: How hourglasses are built and fitted.
-        bfloat16: Whether products are taken in bfloat16.
+        settings: Structure and optimisation of the networks.
+        bfloat16: Whether products are computed in bfloat16.
         context: Threads, device, seed, shelf and progress.
     """
 
@@ -48,22 +48,17 @@ class PriorRuns:
     _count: int = 0
 
     def outputs(self, fits: Sequence[Fit]) -> list[NDArray[np.float32]]:
-        """Return the output of each fit, `(band, row, col)`.
-
-        Args:
-            fits: Of one shape.
+        """Return the output of each fit, `(band, row, col)`; all fits have the same shape.
 
         Raises:
-            MethodError: If the device's memory doesn't hold a single one.
+            MethodError: If a single fit doesn't fit into the device's memory.
         """
         self._count = len(fits)
-        if self.context.device == "cpu":
-            return self._on_cpu(fits)
-        return self._on_card(fits)
+        return self._on_cpu(fits) if self.context.device == "cpu" else self._on_gpu(fits)
 
     def _on_cpu(self, fits: Sequence[Fit]) -> list[NDArray[np.float32]]:
         torch = import_torch()
-        # A fit a thread: no result depends on their number, and small convolutions don't share well.
+        # Each fit has one thread: small convolutions gain little from more, and no result depends on them.
         torch.set_num_threads(1)
         with ThreadPoolExecutor(
             self.context.threads, initializer=torch.set_num_threads, initargs=(1,)
@@ -76,7 +71,7 @@ class PriorRuns:
                     one.cancel()
                 raise
 
-    def _on_card(self, fits: Sequence[Fit]) -> list[NDArray[np.float32]]:
+    def _on_gpu(self, fits: Sequence[Fit]) -> list[NDArray[np.float32]]:
         torch = import_torch()
         outputs: list[NDArray[np.float32]] = []
         at_once = len(fits)
@@ -93,22 +88,22 @@ class PriorRuns:
                         f"expected a tile to fit into the memory of {self.context.device}, but it is full",
                         hint="end other programs that use it, give fewer --bands, or --device cpu",
                     ) from error
-            # Outside of the except clause, which would keep what filled the memory alive.
+            # Outside the except clause, whose traceback would keep the memory occupied.
             at_once = -(-at_once // 2)
             torch.cuda.empty_cache()
-            self.context.tell(
+            self.context.notify(
                 f"warning: {2 * at_once} fits at once don't fit into the memory of {self.context.device}: "
-                f"going on with {at_once}"
+                f"continuing with {at_once}"
             )
         return outputs
 
     def _together(self, fits: Sequence[Fit], number: int) -> list[NDArray[np.float32]]:
-        """Return the outputs of fits that are worked side by side, or were in a run before."""
+        """Return the outputs of fits computed together, in this run or an earlier one."""
         shelf = self.context.shelf
         name = self._name_of(fits) if shelf is not None else ""
         done = shelf.get(f"{name}.npy") if shelf is not None else None
         if done is not None:
-            self._tell(number, len(fits), 1.0, float("nan"))
+            self._report(number, len(fits), 1.0, float("nan"))
             return list(np.load(io.BytesIO(done), allow_pickle=False).astype(np.float32))
         work = FitsInProgress(
             fits,
@@ -121,7 +116,7 @@ class PriorRuns:
         if state is not None:
             work.resume(state)
         work.run(
-            tell=lambda share, error: self._tell(number, len(fits), share, error),
+            report=lambda share, error: self._report(number, len(fits), share, error),
             keep=None if shelf is None else partial(shelf.put, f"{name}.state"),
         )
         best = work.best
@@ -130,11 +125,11 @@ class PriorRuns:
             np.save(content, best.astype(np.float16))
             shelf.put(f"{name}.npy", content.getvalue())
             shelf.drop(f"{name}.state")
-        self._tell(number, len(fits), 1.0, work.held_error)
+        self._report(number, len(fits), 1.0, work.held_error)
         return list(best)
 
-    def _tell(self, number: int, count: int, share: float, error: float) -> None:
-        """Tell the share of all fits that is done, and the held-out error of those that have one."""
+    def _report(self, number: int, count: int, share: float, error: float) -> None:
+        """Report the share of all fits that is done, and the mean held-out error."""
         with self._lock:
             self._shares[number] = count * share
             if error == error:  # not NaN
@@ -145,7 +140,7 @@ class PriorRuns:
         self.context.progress(min(done, 1.0), text)
 
     def _name_of(self, fits: Sequence[Fit]) -> str:
-        """Return a name that no other work shares: of the pixels, the settings and the version."""
+        """Return a unique name for fits: a hash of the pixels, the settings and the version."""
         digest = hashlib.sha256(
             repr((__version__, self.settings, self.context.seed, self.context.device, self.bfloat16)).encode()
         )
@@ -158,12 +153,12 @@ class PriorRuns:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A set of defaults that go together.
+    """A named set of defaults.
 
     Attributes:
-        fit: How an hourglass is built and fitted.
-        runs: How many of them are averaged.
-        blend: Whether smooth surfaces take part.
+        fit: Structure and optimisation of a network.
+        runs: Number of networks that are averaged.
+        blend: Whether smooth surfaces are blended in.
     """
 
     fit: FitSettings
@@ -187,9 +182,9 @@ PAPER = FitSettings(
     average=0.99,
     patience_share=0.3,
 )
-"""Source: Petrovskaia et al. 2020, appendix A.1: four skip connections of the five whose filters are listed,
-and noise of four channels where section 2.4 and the formula have noise and the text a meshgrid. Sigmoid and
-moving average: the code it was made with, https://github.com/DmitryUlyanov/deep-image-prior."""
+"""Source: Petrovskaia et al. 2020, appendix A.1, with four skip connections although five have filters listed,
+and noise of four channels as in section 2.4, although the appendix says meshgrid. Sigmoid and moving average
+are as in the authors' code, https://github.com/DmitryUlyanov/deep-image-prior."""
 
 FAST = replace(
     PAPER,
@@ -204,7 +199,7 @@ FAST = replace(
     warm_share=0.3,
     average=0.97,
 )
-"""Chosen on crops of the training scenes; the benchmarks' page has the figures."""
+"""Chosen on crops of the training scenes; see the page of benchmarks."""
 
 SETTINGS = {"fast": Setting(FAST, runs=4, blend=True), "paper": Setting(PAPER, runs=1, blend=False)}
 INPUTS = ("noise", "meshgrid")
@@ -212,11 +207,11 @@ INPUTS = ("noise", "meshgrid")
 
 @dataclass(frozen=True)
 class DeepImagePrior:
-    """What untrained hourglasses make of the gaps, when they are fitted to the observed pixels around them.
+    """The output of untrained hourglass networks that are fitted to the observed pixels of the scene.
 
-    A convolutional network fits an image long before it fits noise, and what it puts where it is not held to
-    anything goes on from what surrounds it. Held-out pieces of stripes tell when to stop, how much smooth
-    surfaces know beside it, and how far it all errs.
+    A convolutional network fits an image long before it fits noise, and continues the image into the gaps.
+    Held-out pieces of stripes determine when to stop, the weights of smooth surfaces in the blend, and the
+    standard deviation.
 
     Source: Ulyanov et al. 2018, doi:10.1109/CVPR.2018.00984; Petrovskaia et al. 2020, A single image deep
     learning approach to restoration of corrupted remote sensing products.
@@ -236,39 +231,40 @@ class DeepImagePrior:
 
     setting: str = option(
         "fast",
-        "paper: wider networks, 1500 iterations, one run; other options change it",
+        "defaults of the other options; paper has wider networks, 1500 iterations and one run",
         choices=SETTINGS,
     )
-    iterations: int | None = option(None, "iterations at most; 200 of fast, 1500 of paper", low=1)
-    runs: int | None = option(None, "networks that are averaged; 4 of fast, 1 of paper", low=1, high=64)
-    channels: int | None = option(None, "filters at each depth; 32 of fast, 128 of paper", low=1, high=1024)
+    iterations: int | None = option(None, "largest number of iterations; fast 200, paper 1500", low=1)
+    runs: int | None = option(None, "networks that are averaged; fast 4, paper 1", low=1, high=64)
+    channels: int | None = option(None, "filters at each depth; fast 32, paper 128", low=1, high=1024)
     skip_channels: int | None = option(
-        None, "filters of a skip connection, 0 for none; 4 of fast, 128 of paper", low=0, high=1024
+        None, "filters of a skip connection, 0 for none; fast 4, paper 128", low=0, high=1024
     )
-    skips: int | None = option(None, "depths with a skip connection; 5 of fast, 4 of paper", low=0, high=8)
+    skips: int | None = option(None, "depths with a skip connection; fast 5, paper 4", low=0, high=8)
     scales: int | None = option(None, "how often the image is halved; 5", low=1, high=8)
-    input: str = option("noise", "what the network is given; meshgrid: rows and columns", choices=INPUTS)
+    input: str = option("noise", "input of the network; meshgrid is rows and columns", choices=INPUTS)
     input_noise: float | None = option(
-        None, "std of the noise added to the input each time; 0.03 of fast, 0.1 of paper", low=0, high=10
+        None, "std of the noise added to the input at each iteration; fast 0.03, paper 0.1", low=0, high=10
     )
-    learning_rate: float | None = option(None, "of Adam; 0.01", low=1e-6, high=1)
-    each_band: bool = option(False, "fit each band alone instead of all as one composite")
+    learning_rate: float | None = option(None, "learning rate of Adam; 0.01", low=1e-6, high=1)
+    each_band: bool = option(False, "fit each band separately instead of all together")
     blend: bool | None = option(
-        None,
-        "mix in tension spline and membrane, as much as held-out pixels say; true of fast, false of paper",
+        None, "blend with tension spline and membrane, weighted by held-out pixels; fast true, paper false"
     )
     held_out: float = option(
-        7.0, "percentage of the observed pixels held back to stop by, at most", low=1, high=30
+        7.0, "largest percentage of the observed pixels that is held out", low=1, high=30
     )
     precision: str = option(
-        "auto", "of the layers; auto is bfloat16 where the device is faster with it", choices=PRECISIONS
+        "auto",
+        "number format of the layers; auto is bfloat16 on devices that it speeds up",
+        choices=PRECISIONS,
     )
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`.
 
         Raises:
-            MethodError: If the device's memory doesn't hold a tile.
+            MethodError: If a tile doesn't fit into the device's memory.
         """
         levelled = standardise(image, gaps.usable, context.threads)
         mean = np.full(image.shape, np.nan, np.float32)
@@ -301,41 +297,29 @@ class DeepImagePrior:
 
     @property
     def fit_settings(self) -> FitSettings:
-        """How an hourglass is built and fitted: the setting, and what the options change of it."""
-        changed = {
-            name: value
-            for name in (
-                "iterations",
-                "channels",
-                "skip_channels",
-                "skips",
-                "scales",
-                "input",
-                "input_noise",
-                "learning_rate",
-            )
-            if (value := getattr(self, name)) is not None
-        }
+        """Structure and optimisation of a network: the setting, with the changes of the options."""
+        changed = {f.name: getattr(self, f.name, None) for f in fields(FitSettings)}
+        changed = {name: value for name, value in changed.items() if value is not None}
         return replace(SETTINGS[self.setting].fit, **changed)
 
     @property
     def run_count(self) -> int:
-        """How many hourglasses are averaged."""
+        """Number of networks that are averaged."""
         return self.runs or SETTINGS[self.setting].runs
 
     @property
     def blends(self) -> bool:
-        """Whether smooth surfaces take part."""
+        """Whether smooth surfaces are blended in."""
         return SETTINGS[self.setting].blend if self.blend is None else self.blend
 
     def _parts(self, gaps: Gaps) -> list[tuple[int, list[int]]]:
-        """Return what is fitted by itself: a tile, and its bands that have both gaps and usable pixels."""
+        """Return the tile and the bands of each fit."""
         parts = []
         for tile in range(len(gaps.missing)):
             usable, missing = (cube[tile].any(axis=(1, 2)) for cube in (gaps.usable, gaps.missing))
             if self.each_band:
                 parts += [(tile, [int(band)]) for band in np.flatnonzero(usable & missing)]
-            elif (usable & missing).any():  # bands without gaps inform the others
+            elif (usable & missing).any():  # bands without gaps help the others
                 parts.append((tile, np.flatnonzero(usable).tolist()))
         return parts
 

@@ -1,4 +1,4 @@
-"""One image that hourglasses are fitted to: what they are given, and how their outputs are blended."""
+"""The input of a deep image prior's networks, and the blend of their outputs with smooth surfaces."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 EDGES_PX = (1.5, 2.5, 4.5, 8.5, 16.5)
-"""Distances at which one class ends and the next begins."""
+"""Limits of the distance classes."""
 
 LEAST_PIXELS = 50
-"""Errors that a class needs to be believed."""
+"""Least number of errors in a distance class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorByDistance:
-    """Mean squared errors at some distances; between them they are interpolated, beyond them they stay.
+    """Mean squared error as a function of the distance to the nearest pixel of the fit.
 
     Attributes:
-        distances_px: Rising.
-        squares: Mean squared error at each, never falling.
+        distances_px: Distances in increasing order; between them the error is interpolated.
+        squares: Mean squared error at each distance, never decreasing.
     """
 
     distances_px: NDArray[np.floating]
@@ -44,11 +44,11 @@ class ErrorByDistance:
 
     @classmethod
     def of(cls, distances_px: NDArray[np.floating], squares: NDArray[np.floating]) -> ErrorByDistance | None:
-        """Return what known errors tell, or None where there are too few of them.
+        """Return the function for known errors, or None if there are too few.
 
         Args:
-            distances_px: Of each pixel whose error is known, to the nearest one it was made from.
-            squares: Its squared error.
+            distances_px: Distance of each pixel with a known error to the nearest pixel of the fit.
+            squares: Squared error of each pixel.
         """
         classes = np.searchsorted(EDGES_PX, distances_px)
         found = [
@@ -59,7 +59,7 @@ class ErrorByDistance:
         if not found:
             return None
         where, what = np.array(found).T
-        # Farther from usable pixels nothing is known better: a dip is chance.
+        # The error can't decrease with distance, except by chance.
         return cls(where, np.maximum.accumulate(what))
 
     def at(self, distances_px: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -69,10 +69,9 @@ class ErrorByDistance:
 
 
 def distances_px(known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return each pixel's distance to the nearest known one, `(band, row, col)`; each band by itself.
+    """Return each pixel's distance to the nearest known pixel of its band, `(band, row, col)`.
 
-    Args:
-        known: `(band, row, col)`; a band with none of them is far from everything.
+    In a band without known pixels, all distances are larger than the image.
     """
     import cv2
 
@@ -89,20 +88,20 @@ def distances_px(known: NDArray[np.bool_]) -> NDArray[np.float32]:
 def best_shares(
     truth: NDArray[np.floating], fills: NDArray[np.floating], gained: float = 0.0
 ) -> NDArray[np.float64]:
-    """Return the share of each fill, none below 0, 1 together, that makes the least mean squared error.
+    """Return the weights of fills with the least mean squared error: none below 0, sum 1.
 
     Args:
-        truth: Known numbers; at least one.
-        fills: What each fill has there, `(fill, number)`.
-        gained: By how much the mean squared error of the first fill will be lower than it is here.
+        truth: True values; at least one.
+        fills: Values of each fill, `(fill, value)`.
+        gained: Amount by which the mean squared error of the first fill will be lower than here.
     """
     errors = (fills - truth).astype(np.float64)
     products = errors @ errors.T / truth.size
-    # Not below nothing, where chance says that more is gained than there is.
+    # By chance, the gain may exceed the error.
     products[0, 0] = max(products[0, 0] - gained, 0.0)
     best: NDArray[np.float64] = np.eye(len(fills))[0]
     least = float(products[0, 0])
-    # All sets of fills that may take part: there are few.
+    # Try all subsets of the fills.
     for size in range(1, len(fills) + 1):
         for chosen in map(list, combinations(range(len(fills)), size)):
             own = products[np.ix_(chosen, chosen)]
@@ -118,17 +117,17 @@ def best_shares(
 
 
 TENSIONS = (0.35, 1.0)
-"""Of the surfaces that take part: the spline in tension, which is bold, and the membrane, which is not."""
+"""Tensions of the surfaces in the blend: the spline in tension, and the membrane."""
 
 
 USUAL_SHARES = (0.5, 0.5, 0.0)
-"""Shares of the hourglasses and of these surfaces that do well on most scenes. What the held-out pixels of
-one tile say counts for half beside it: they are few, and of even fewer pieces of stripes."""
+"""Weights of networks, spline and membrane that do well on most scenes. They count as much as the weights
+from the held-out pixels of a tile, which are few."""
 
 
 GAPS_ERR_MORE = 1.4
-"""Squared errors in gaps relative to those of held-out pieces: a piece ends after a few pixels, and has
-usable pixels on more sides than a gap that goes on. Mean of crops of training scenes, 22 and 55 % hidden."""
+"""Ratio of squared errors in gaps to those in held-out pieces, which have usable pixels on more sides. Mean
+over crops of training scenes with 22 and 55 % hidden."""
 
 
 class PriorImage:
@@ -149,22 +148,22 @@ class PriorImage:
             values: Mean 0 and standard deviation 1 over the usable pixels, 0 elsewhere.
             gaps: Cubes of the same shape; each band has a usable pixel.
             corner: Row and column of the tile in the scene.
-            seed: Decides which pixels are held back.
-            percent: Percentage of the usable pixels to hold back at most.
+            seed: Seed of the choice of held-out pixels.
+            percent: Largest percentage of the usable pixels to hold out.
         """
         self._values, self._gaps, self._corner = values, gaps, corner
         self._seed, self._percent = seed, percent
-        # What an hourglass says beyond the range of all that was observed is its own invention.
+        # Outputs are clipped to the range of the usable pixels.
         self._low = np.min(values, axis=(1, 2), keepdims=True, where=gaps.usable, initial=np.inf)
         self._high = np.max(values, axis=(1, 2), keepdims=True, where=gaps.usable, initial=-np.inf)
 
     def fit(self, run: int, settings: FitSettings, *, warm: bool) -> Fit:
-        """Return what an hourglass is fitted to.
+        """Return the data that a network is fitted to.
 
         Args:
-            run: Its number; runs of even and odd number hold back different pixels.
-            settings: How it is built.
-            warm: Whether it begins with the spline in tension.
+            run: Number of the run; even and odd runs hold out different pixels.
+            settings: Structure of the network.
+            warm: Whether the fit starts with the spline in tension.
         """
         held = self._held(run)
         fitted = self._gaps.usable & ~held
@@ -195,19 +194,19 @@ class PriorImage:
         """Return mean and standard deviation.
 
         Args:
-            fits: All that were made of this image.
-            outputs: What their hourglasses gave.
-            settings: How they were built.
-            blend: Whether smooth surfaces take part.
+            fits: All fits to this image.
+            outputs: The output of each fit.
+            settings: Structure of the networks.
+            blend: Whether smooth surfaces are blended in.
         """
         height, width = self._values.shape[1:]
         runs = np.stack([self._unscaled(one[:, :height, :width], settings) for one in outputs])
         excess = self._excess(fits, runs)
-        truth, distances, bands, *fills = self._met(fits, runs)
+        truth, distances, bands, *fills = self._held_out_values(fits, runs)
         shares = np.eye(len(fills))[0]
         if blend:
             shares = np.array(USUAL_SHARES)
-            if len(truth):  # nothing is held back of a tile that is too small
+            if len(truth):  # a very small tile has no held-out pixels
                 shares = (shares + best_shares(truth, np.stack(fills), gained=excess)) / 2
         mean = shares[0] * runs.mean(axis=0)
         for share, tension in zip(shares[1:], TENSIONS, strict=True):
@@ -219,9 +218,9 @@ class PriorImage:
         return mean, self._deviation(squares, distances, bands)
 
     def _excess(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> float:
-        """Return what averaging all runs takes away of the mean squared error of one.
+        """Return the reduction of the mean squared error by averaging all runs.
 
-        Told by the runs that hold back the same pixels; 0 where no two of them do.
+        It is estimated from the runs that hold out the same pixels, and is 0 if no two runs do.
         """
         variances = []
         for fold in (0, 1):
@@ -234,16 +233,16 @@ class PriorImage:
     def _deviation(
         self, squares: NDArray[np.floating], distances: NDArray[np.floating], bands: NDArray[np.floating]
     ) -> NDArray[np.float32]:
-        """Return the standard deviation of each pixel, from the errors of the held-out ones.
+        """Return the standard deviation of each pixel, from the errors of the held-out pixels.
 
-        Where there are none, it is that of the bands themselves.
+        Without held-out pixels it is the standard deviation of the bands.
         """
         usable = self._gaps.usable
         errors = ErrorByDistance.of(distances, squares)
         if errors is None:
             return np.ones(self._values.shape, np.float32)
         variance = GAPS_ERR_MORE * errors.at(distances_px(usable))
-        # Some bands are rougher than others, at all distances.
+        # Scale by band, because some bands are rougher than others.
         expected = errors.at(distances)
         for band in range(len(usable)):
             own = bands == band
@@ -252,8 +251,10 @@ class PriorImage:
         std: NDArray[np.float32] = np.sqrt(variance).astype(np.float32)
         return std
 
-    def _met(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
-        """Return of all held-out pixels truth, distance to fitted pixels, band, output, and surfaces."""
+    def _held_out_values(
+        self, fits: Sequence[Fit], runs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.floating], ...]:
+        """Return truth, distance to fitted pixels, band, output and surfaces at all held-out pixels."""
         found = []
         for one, output in zip(fits, runs, strict=True):
             held = self._held(one.number)
@@ -272,7 +273,7 @@ class PriorImage:
         return held_out(self._gaps, self._corner, fold=run % 2, seed=self._seed, percent=self._percent)
 
     def _surface(self, known: NDArray[np.bool_], tension: float) -> NDArray[np.float32]:
-        """Return the surface of some tension through known pixels, everywhere."""
+        """Return the surface of a tension through the known pixels."""
         values = np.where(known, self._values, 0)[None]
         fill_band = partial(plate, tension=tension, reduction=100.0)
         filled = fill_each_band(fill_band, values, Gaps(~known[None], known[None]), 1)
@@ -280,7 +281,7 @@ class PriorImage:
         return surface
 
     def _scaled(self, values: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
-        """Return values in the units of an hourglass: from 0 to 1 where it ends with a sigmoid."""
+        """Return values in the units of a network: 0 to 1 if it ends with a sigmoid."""
         if not settings.sigmoid:
             return values
         span = np.where(self._high > self._low, self._high - self._low, 1)

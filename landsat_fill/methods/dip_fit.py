@@ -1,4 +1,4 @@
-"""Fits hourglasses to the observed pixels of tiles: Adam, held-out scores, moving averages, back-tracking."""
+"""Fits hourglass networks to observed pixels: Adam, held-out error, moving average, backtracking."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 
 
 CHECK_ITERATIONS = 10
-"""How often the held-out pixels are looked at."""
+"""Iterations between two checks of the held-out error."""
 
 KEPT_ITERATIONS = 50
-"""How often a state is kept, from which a killed run goes on: every few seconds."""
+"""Iterations between two saved states, from which a killed run resumes: a few seconds."""
 
 DIVERGED = 3.0
-"""A fit whose error is so many times that of the last look goes back to where it was then: 5 dB, as in the
-authors' code (https://github.com/DmitryUlyanov/deep-image-prior)."""
+"""A fit whose error grows by this factor between two checks returns to the weights of the earlier check: 5 dB,
+as in the authors' code (https://github.com/DmitryUlyanov/deep-image-prior)."""
 
 INPUT_SPREAD = 0.1
-"""The input is uniform noise from 0 to this. Source: Petrovskaia et al. 2020, section 2.4."""
+"""The input is uniform noise between 0 and this. Source: Petrovskaia et al. 2020, section 2.4."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """How hourglasses are built and fitted.
+    """Structure and optimisation of the networks.
 
     Attributes:
         channels: Filters at each depth.
         skip_channels: Filters of the skip connections; 0 for none.
         scales: How often the image is halved.
-        skips: How many depths have a skip connection.
-        sigmoid: Whether the output is pressed into the range of the observed pixels.
+        skips: Number of depths with a skip connection.
+        sigmoid: Whether a sigmoid limits the output to the range of the observed pixels.
         input: `noise` or `meshgrid`.
         input_channels: Channels of the noise.
-        input_noise: Standard deviation of what is added to the input at each iteration.
-        iterations: How many at most.
-        learning_rate: Adam's.
-        anneal: Whether the learning rate rises in the beginning and falls to 0 in the end.
-        warm_share: Share of the iterations in which the gaps' interpolation is fitted, too.
+        input_noise: Standard deviation of the noise added to the input at each iteration.
+        iterations: Largest number of iterations.
+        learning_rate: Learning rate of Adam.
+        anneal: Whether the learning rate rises at the beginning and falls to 0 at the end.
+        warm_share: Share of the iterations in which the interpolated gaps are fitted, too.
         average: Weight of the past in the moving average of the output.
-        patience_share: Share of the iterations without a better held-out score after which a fit ends.
+        patience_share: Share of the iterations without a lower held-out error after which a fit ends.
     """
 
     channels: int
@@ -71,7 +71,7 @@ class FitSettings:
 
     @property
     def warm_iterations(self) -> int:
-        """Iterations in which the interpolation is fitted."""
+        """Iterations in which the interpolated gaps are fitted."""
         return round(self.warm_share * self.iterations)
 
     def rate_at(self, iteration: int) -> float:
@@ -84,15 +84,15 @@ class FitSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """What one hourglass is fitted to. Arrays are `(band, row, col)`, of sides that suit the hourglass.
+    """The data that one network is fitted to. Arrays are `(band, row, col)`, padded to suit the network.
 
     Attributes:
-        number: Tells the fits of one tile apart.
+        number: Number of the fit in its tile.
         corner: Row and column of the tile in the scene.
-        target: Normalised values, 0 where nothing is fitted.
-        fitted: The usable pixels that aren't held back.
-        held: Those that are.
-        first: An interpolation of the fitted pixels, or None to begin without.
+        target: Normalised values, 0 outside the usable pixels.
+        fitted: Usable pixels that aren't held out.
+        held: Held-out pixels.
+        first: Interpolation of the fitted pixels, or None for a start without it.
     """
 
     number: int
@@ -104,19 +104,19 @@ class Fit:
 
 
 class FitsInProgress:
-    """Several fits of one shape, worked side by side; none depends on another."""
+    """Several independent fits of one shape, computed together."""
 
     def __init__(
         self, fits: Sequence[Fit], settings: FitSettings, *, seed: int, device: str, bfloat16: bool
     ) -> None:
-        """Build the hourglasses.
+        """Build the networks.
 
         Args:
-            fits: What to fit; of one shape.
-            settings: How.
-            seed: Seed of weights, inputs and noise, together with the place and the number of a fit.
+            fits: Data of the fits, all of one shape.
+            settings: Structure and optimisation.
+            seed: Seed of weights, inputs and noise, combined with the position and number of a fit.
             device: `cpu`, or `cuda:0` and the like.
-            bfloat16: Whether products are taken in bfloat16.
+            bfloat16: Whether products are computed in bfloat16.
         """
         torch = import_torch()
         from landsat_fill.networks.hourglass import Hourglasses, HourglassSettings
@@ -134,7 +134,7 @@ class FitsInProgress:
             sigmoid=settings.sigmoid,
         )
         seeds = [_seed(seed, fit.number) for fit in fits]
-        # On a CPU with channels last convolutions are faster; on a card grouped ones aren't.
+        # Channels last is faster on a CPU, but not for grouped convolutions on a GPU.
         layout = {"memory_format": torch.channels_last} if device == "cpu" else {}
         self._network = Hourglasses(build, seeds).to(device, **layout)
         self._optimiser = torch.optim.Adam(self._network.parameters(), lr=settings.learning_rate, fused=True)
@@ -163,14 +163,14 @@ class FitsInProgress:
 
     def run(
         self,
-        tell: Callable[[float, float], None] | None = None,
+        report: Callable[[float, float], None] | None = None,
         keep: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Fit until all have ended.
+        """Run all fits to their end.
 
         Args:
-            tell: Told the share of the iterations done and the mean held-out error, now and then.
-            keep: Given the state, from which `resume` goes on, every `KEPT_ITERATIONS`.
+            report: Called with the share of iterations done and the mean held-out error.
+            keep: Called with the state, for `resume`, every `KEPT_ITERATIONS`.
         """
         torch = import_torch()
         settings = self._settings
@@ -181,10 +181,10 @@ class FitsInProgress:
                 at_end = self._iteration == settings.iterations
                 if not at_end and self._iteration % CHECK_ITERATIONS:
                     continue
-                self._look(error)
-                if tell is not None:
-                    tell(self._iteration / settings.iterations, self.held_error)
-                # Before the rate falls, a standstill says little.
+                self._check(error)
+                if report is not None:
+                    report(self._iteration / settings.iterations, self.held_error)
+                # Before the learning rate falls, a plateau means little.
                 behind = self._iteration - self._best_iteration
                 late = self._iteration > 0.5 * settings.iterations
                 if late and bool((behind > patience).all()) and bool(self._has_held.all()):
@@ -194,21 +194,21 @@ class FitsInProgress:
 
     @property
     def best(self) -> NDArray[np.float32]:
-        """The moving average of the output, when the held-out pixels were met best: `(fit, band, row, col)`.
+        """The averaged output with the lowest held-out error: `(fit, band, row, col)`.
 
-        In half precision, a thousandth of the bands' standard deviation: that is the precision kept.
+        It is rounded to half precision, a thousandth of the bands' standard deviation, as it is stored.
         """
         best: NDArray[np.float16] = self._best.cpu().numpy().astype(np.float16)
         return best.astype(np.float32)
 
     @property
     def held_error(self) -> float:
-        """The least mean squared error of the held-out pixels so far, mean over the fits; NaN without any."""
+        """Lowest mean squared error of the held-out pixels, mean over the fits; NaN without such pixels."""
         known = self._best_error[self._has_held]
         return float(known.mean()) if len(known) else math.nan
 
     def state(self) -> bytes:
-        """Return all that changes as the fits go on."""
+        """Return the state of the fits, for `resume`."""
         torch = import_torch()
         content = io.BytesIO()
         state = {name: getattr(self, name) for name in _STATE}
@@ -221,9 +221,9 @@ class FitsInProgress:
         return content.getvalue()
 
     def resume(self, state: bytes) -> None:
-        """Go on from a state of the same fits, exactly as if nothing had been."""
+        """Continue from a state of the same fits, with exactly the same result as without a break."""
         torch = import_torch()
-        # Generators' states must stay on the CPU; the modules take theirs where they need them.
+        # States of generators must stay on the CPU; modules move theirs.
         found = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
         self._network.load_state_dict(found["network"])
         self._optimiser.load_state_dict(found["optimiser"])
@@ -234,7 +234,7 @@ class FitsInProgress:
             setattr(self, name, _moved(value, self._device))
 
     def _step(self) -> Tensor:
-        """Take an iteration, and return each fit's mean squared error before it."""
+        """Run an iteration, and return each fit's mean squared error before it."""
         torch = import_torch()
         settings = self._settings
         for group in self._optimiser.param_groups:
@@ -254,7 +254,7 @@ class FitsInProgress:
         error.sum().backward()
         self._optimiser.step()
         self._iteration += 1
-        # Corrected for the zeros it began with as Adam's moments are.
+        # Corrected for the initial zeros, like Adam's moments.
         past = min(settings.average, 1 - 1 / self._iteration)
         self._average.lerp_(output.detach(), 1 - past)
         before: Tensor = error.detach()
@@ -272,11 +272,11 @@ class FitsInProgress:
         disturbed: Tensor = torch.add(self._input, noise, alpha=self._settings.input_noise)
         return disturbed
 
-    def _look(self, error: Tensor) -> None:
-        """Keep the outputs that meet the held-out pixels better than before; send diverged fits back."""
+    def _check(self, error: Tensor) -> None:
+        """Keep outputs with a lower held-out error, and restore the weights of diverged fits."""
         torch = import_torch()
         held_error = self._error_of(self._average, self._held)
-        # Without held-out pixels the latest is taken.
+        # Without held-out pixels, take the latest output.
         better = (held_error < self._best_error) | ~self._has_held
         better &= torch.tensor(self._iteration > self._settings.warm_iterations, device=better.device)
         if self._iteration == self._settings.iterations:
@@ -289,7 +289,7 @@ class FitsInProgress:
         diverged = ~(error < DIVERGED * self._good_error) & (self._good_error < math.inf)
         with torch.no_grad():
             for parameter, good in zip(self._network.parameters(), self._good, strict=True):
-                # A hourglass has its own run of filters in each parameter.
+                # Each network has its own range of filters in each parameter.
                 back = diverged.repeat_interleave(len(parameter) // len(error))
                 back = back.view(-1, *[1] * (parameter.ndim - 1))
                 parameter.copy_(torch.where(back, good, parameter))
@@ -297,13 +297,13 @@ class FitsInProgress:
         self._good_error = torch.where(diverged, self._good_error, error)
 
     def _error_of(self, output: Tensor, where: Tensor) -> Tensor:
-        """Return each fit's mean squared error over some pixels; 0 without any."""
+        """Return each fit's mean squared error over some pixels; 0 if there are none."""
         squares = ((output - self._target).square() * where).flatten(1).sum(1)
         return squares / where.flatten(1).sum(1).clamp_min(1)
 
 
 _STATE = ("_iteration", "_average", "_best", "_best_error", "_best_iteration", "_good", "_good_error")
-"""Attributes that change as fits go on, beside the network, the optimiser and the noise."""
+"""Attributes that belong to the state, in addition to the network, the optimiser and the noise."""
 
 
 def _moved(value: Any, device: str) -> Any:
@@ -315,7 +315,7 @@ def _moved(value: Any, device: str) -> Any:
 def _input(
     fits: Sequence[Fit], settings: FitSettings, seed: int, size: tuple[int, int], device: str
 ) -> Tensor:
-    """Return the inputs of all hourglasses side by side, `(1, fit * channel, row, col)`."""
+    """Return the inputs of all networks, `(1, fit * channel, row, col)`."""
     torch = import_torch()
     if settings.input == "meshgrid":
         height, width = size
@@ -323,7 +323,7 @@ def _input(
         mesh = torch.from_numpy(np.stack([cols, rows]).astype(np.float32)).to(device)
         channels = mesh.repeat(len(fits), 1, 1)[None]
     else:
-        # The noise belongs to the place, so that neighbouring tiles begin alike where they overlap.
+        # The noise depends on the position, so that neighbouring tiles start alike where they overlap.
         normal = [
             noise_at(
                 [fit.corner], size, range(fit.number, fit.number + 1), settings.input_channels, seed, device
@@ -338,5 +338,5 @@ def _input(
 
 
 def _seed(*parts: int) -> int:
-    """Return a seed of 63 bits, which is what torch takes."""
+    """Return a seed of 63 bits, the most that torch takes."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]) >> 1

@@ -1,9 +1,8 @@
-"""Direct sampling: each missing pixel takes the numbers of an observed one whose surroundings are alike."""
+"""Direct sampling: each missing pixel takes the values of an observed pixel with similar surroundings."""
 
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from landsat_fill.methods.holdout import held_out
-from landsat_fill.methods.method import Context, MethodInfo
+from landsat_fill.methods.method import Context, MethodInfo, in_threads
+from landsat_fill.methods.neighbourhoods import disc
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 STRIDES = 64
-"""Ways to go through the candidates."""
+"""Number of different orders in which candidates are scanned."""
 
 
 def path_of(
@@ -30,12 +30,12 @@ def path_of(
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Return the missing pixels in random order, rows and columns `(pixel, 2)`, and a random number for each.
 
-    Both depend on the seed, the draw and the row and column in the scene, and on nothing else.
+    Both depend only on the seed, the draw, and the row and column in the scene.
 
     Args:
         missing: `(row, col)`.
-        corner: Row and column of its corner in the scene.
-        seed: Decides all of it.
+        corner: Row and column of the tile's corner in the scene.
+        seed: Seed of the order.
         draw: Number of the draw.
     """
     pixels = np.argwhere(missing)
@@ -61,7 +61,7 @@ def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @cache
 def coprime_steps(count: int) -> NDArray[np.int64]:
-    """Return strides that go once through `count` places in a circle before they come back."""
+    """Return strides that visit all `count` positions of a circle before they return to the first."""
     found: list[int] = []
     golden = 0.6180339887498949
     for number in range(1, 16 * STRIDES):
@@ -75,40 +75,30 @@ def coprime_steps(count: int) -> NDArray[np.int64]:
 
 @cache
 def square(radius_px: int) -> NDArray[np.int64]:
-    """Return rows and columns from a pixel to all others of a square around it."""
+    """Return rows and columns from a pixel to all others in a square around it."""
     rows, cols = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1].reshape(2, -1)
     pixels = np.stack([rows, cols], axis=1).astype(np.int64)
     return np.delete(pixels, len(pixels) // 2, axis=0)
 
 
-@cache
-def disc(radius_px: int) -> NDArray[np.int64]:
-    """Return rows and columns from a pixel to all others within a radius, the nearest first."""
-    rows, cols = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1].reshape(2, -1)
-    squares = rows**2 + cols**2
-    inside = (squares > 0) & (squares <= radius_px**2)
-    order = np.lexsort((cols[inside], rows[inside], squares[inside]))
-    return np.stack([rows[inside][order], cols[inside][order]], axis=1).astype(np.int64)
-
-
 LEVELS = 256
-"""Steps that a band's range is compared in. Surroundings that differ by rounding alone are the same then, so
-that a scene in other units gets the same fill."""
+"""Values are rounded to this number of levels of a band's range before they are compared, so that a scene in
+other units gets the same fill."""
 
 LIMITS_PCT = (1, 99)
-"""What counts as a band's range, in percentiles: clouds and glints shouldn't stretch it."""
+"""Percentiles that limit a band's range, so that clouds and glints don't stretch it."""
 
 REACH_PX = 32
-"""How far a neighbour may lie."""
+"""Largest distance of a neighbour."""
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws from a scene.
+    """Draws realizations.
 
     Attributes:
-        options: How.
-        limits: Ends of each band's range, `(band, 2)`.
+        options: Options of the method.
+        limits: Limits of each band's range, `(band, 2)`.
     """
 
     options: DirectSampling
@@ -116,13 +106,13 @@ class Sampler:
 
     @property
     def groups(self) -> list[list[int]]:
-        """The bands that are drawn together."""
+        """Groups of bands that are drawn together."""
         bands = range(len(self.limits))
         return [list(bands)] if self.options.multivariate else [[band] for band in bands]
 
     @property
     def quanta(self) -> NDArray[np.float64]:
-        """The step that each band is compared in."""
+        """Width of a level of each band."""
         width = np.diff(self.limits, axis=1)[:, 0]
         return np.where(width > 0, width, 1.0) / LEVELS
 
@@ -134,14 +124,14 @@ class Sampler:
         context: Context,
         count: int,
     ) -> NDArray[np.floating]:
-        """Return a tile filled so many times, `(draw, band, row, col)`.
+        """Return realizations of a tile, `(draw, band, row, col)`.
 
         Args:
             image: `(band, row, col)`.
             gaps: Cubes of the same shape.
             corner: Row and column of the tile's corner in the scene.
             context: Threads and seed.
-            count: Draws wanted; a draw is the same however many there are.
+            count: Number of draws. A draw doesn't depend on their number.
         """
         draws = np.repeat(image[None], count, axis=0)
 
@@ -149,40 +139,32 @@ class Sampler:
             number, bands = place
             self._draw(draws[number], bands, gaps, corner, context.seed, number)
 
-        with ThreadPoolExecutor(max(1, context.threads)) as pool:
-            list(pool.map(draw, [(number, bands) for number in range(count) for bands in self.groups]))
+        in_threads(
+            draw, [(number, bands) for number in range(count) for bands in self.groups], context.threads
+        )
         return draws
 
     def _draw(
         self,
-        drawn: NDArray[np.floating],
+        tile: NDArray[np.floating],
         bands: Sequence[int],
         gaps: Gaps,
         corner: tuple[int, int],
         seed: int,
         number: int,
     ) -> None:
-        """Fill some bands of a tile in place, as a whole.
-
-        Args:
-            drawn: The tile, `(band, row, col)`.
-            bands: Which bands.
-            gaps: What is missing and usable.
-            corner: Row and column of the tile's corner in the scene.
-            seed: Seed of the draws.
-            number: Which draw this is.
-        """
+        """Fill some bands of a tile `(band, row, col)` in place, together; `number` is that of the draw."""
         from landsat_fill.methods.kernels.pattern_scan import simulate
 
-        seen = [band for band in bands if gaps.usable[band].any()]
-        for band in set(bands) - set(seen):
-            drawn[band][gaps.missing[band]] = np.nan
-        missing, usable = gaps.missing[seen], gaps.usable[seen]
+        filled = [band for band in bands if gaps.usable[band].any()]
+        for band in set(bands) - set(filled):
+            tile[band][gaps.missing[band]] = np.nan
+        missing, usable = gaps.missing[filled], gaps.usable[filled]
         if not missing.any():
             return
         path, keys = path_of(np.asarray(missing.any(axis=0)), corner, seed, number)
-        quantum = self.quanta[seen]
-        levels = (drawn[seen] - self.limits[seen, :1, None]) / quantum[:, None, None]
+        quantum = self.quanta[filled]
+        levels = (tile[filled] - self.limits[filled, :1, None]) / quantum[:, None, None]
         known = np.where(usable, np.round(levels), np.nan).astype(np.float32)
         known = np.ascontiguousarray(known.transpose(1, 2, 0))  # (row, col, band)
         taken = np.full((*known.shape[:2], 2), -1, np.int32)
@@ -207,17 +189,12 @@ class Sampler:
             options.differences,
         )
         found = _Found(path, keys, taken, shifts * quantum)
-        for place, band in enumerate(seen):
-            found.write(drawn[band], missing[place], usable[place], place)
+        for place, band in enumerate(filled):
+            found.write(tile[band], missing[place], usable[place], place)
 
 
 def limits_of(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the ends of each band's range, `(band, 2)`.
-
-    Args:
-        image: Windows, `(window, band, row, col)`.
-        usable: What may be looked at.
-    """
+    """Return the limits of each band's range, `(band, 2)`, from windows `(window, band, row, col)`."""
     limits = []
     for band in range(image.shape[1]):
         known = image[:, band][usable[:, band]].astype(np.float64)
@@ -226,13 +203,13 @@ def limits_of(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray
 
 
 class _Found(NamedTuple):
-    """What a simulation found.
+    """The result of a simulation.
 
     Attributes:
         path: Rows and columns of the missing pixels, `(pixel, 2)`.
-        keys: A random number for each.
-        taken: The row and column each pixel's numbers come from, `(row, col, 2)`; -1 for none.
-        shifts: What is to be added to them, `(row, col, band)`.
+        keys: A random number for each missing pixel.
+        taken: Row and column of the pixel that each pixel's values come from, `(row, col, 2)`; -1 for none.
+        shifts: Values to add, `(row, col, band)`.
     """
 
     path: NDArray[np.int64]
@@ -243,49 +220,42 @@ class _Found(NamedTuple):
     def write(
         self, plane: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_], number: int
     ) -> None:
-        """Fill the missing pixels of a band.
-
-        Args:
-            plane: The band, `(row, col)`.
-            missing: Its missing pixels.
-            usable: Its usable ones.
-            number: Which of the bands it is.
-        """
+        """Fill the missing pixels of a band `(row, col)` in place; `number` is its index in `shifts`."""
         rows, cols = self.path.T
         from_rows, from_cols = self.taken[rows, cols].T
         here, found = missing[rows, cols], from_rows >= 0
         whole, lost = here & found, here & ~found
         shift = self.shifts[rows[whole], cols[whole], number]
-        # Where no place near has all bands that are missing here, any number of the band will do.
+        # Without a candidate that has all missing bands, take a random value of the band.
         pool = plane[usable]
         plane[rows[lost], cols[lost]] = pool[self.keys[lost] % np.uint64(len(pool))]
         plane[rows[whole], cols[whole]] = plane[from_rows[whole], from_cols[whole]] + shift
 
 
 WINDOWS = 4
-"""Windows of a scene that pixels are held back in, at most."""
+"""Largest number of windows with held-out pixels."""
 
 HELD_OUT_PCT = 5.0
-"""Percentage of a window's usable pixels that is held back in each of two folds, at most."""
+"""Largest percentage of a window's usable pixels that is held out in each of two folds."""
 
 DRAWS = 4
 
 USUAL_RATIO = 2.3
-"""The usual ratio: the mean over crops of eight training scenes under stripes of 4 and 8 pixels."""
+"""Mean ratio over crops of eight training scenes under stripes of 4 and 8 pixels."""
 
 USUAL_PIXELS = 500
-"""Held-out pixels the usual ratio counts for: pixels of one piece of a stripe tell much the same."""
+"""The usual ratio counts as much as this number of held-out pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRatio:
-    """The mean squared error of the mean of endlessly many draws, relative to the variance of the draws.
+    """The mean squared error of the mean of infinitely many draws, relative to the variance of the draws.
 
-    It would be 1 if the truth were one more draw. It is larger because draws take what is most alike, more
-    alike than the truth is.
+    The ratio would be 1 if the truth were one more draw. It is larger because draws take the most similar
+    pixels, which are more similar than the truth.
 
     Attributes:
-        value: The ratio, 1 at least.
+        value: The ratio, at least 1.
     """
 
     value: float
@@ -294,10 +264,10 @@ class ErrorRatio:
     def measured(
         cls, sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, context: Context
     ) -> ErrorRatio:
-        """Return what held-out pieces of stripes tell, with the usual ratio for what they can't.
+        """Return the ratio at held-out pieces of stripes, combined with the usual ratio.
 
         Args:
-            sampler: Draws.
+            sampler: Draws realizations.
             image: Windows of a scene, `(window, band, row, col)`.
             gaps: Cubes of the same shape.
             context: Threads and seed.
@@ -305,7 +275,7 @@ class ErrorRatio:
         error, spread, pixels = 0.0, 0.0, 0
         for window in np.unique(np.linspace(0, len(image) - 1, WINDOWS).round().astype(int)).tolist():
             own = Gaps(gaps.missing[window], gaps.usable[window])
-            # Nothing is known of where windows lie, but two shouldn't be drawn alike.
+            # The windows' positions are unknown, but each window needs its own random numbers.
             corner = (int(window) * image.shape[2], 0)
             for fold in (0, 1):
                 held = held_out(own, corner, fold=fold, seed=context.seed, percent=HELD_OUT_PCT)
@@ -316,7 +286,7 @@ class ErrorRatio:
                 ).astype(np.float64)
                 for band, quantum in enumerate(sampler.quanta):
                     if sampler.limits[band, 0] == sampler.limits[band, 1]:
-                        continue  # all but a few numbers are the same: there's nothing to err in
+                        continue  # a band that is nearly constant has no errors to compare
                     truth = image[window, band][held[band]].astype(np.float64)
                     found = drawn[:, band, held[band]]
                     error += float(np.square((found.mean(axis=0) - truth) / quantum).sum())
@@ -324,27 +294,27 @@ class ErrorRatio:
                 pixels += int(np.count_nonzero(held.any(axis=0)))
         if spread <= 0:
             return cls(USUAL_RATIO)
-        # Of the error, one DRAWS-th is that the draws are few.
+        # The small number of draws adds 1 / DRAWS to the ratio.
         ratio = error / spread - 1 / DRAWS
         return cls(max((pixels * ratio + USUAL_PIXELS * USUAL_RATIO) / (pixels + USUAL_PIXELS), 1.0))
 
 
 POOLED_PX = 7
-"""Side of the square that the draws' variance is averaged over: at one pixel it is mostly luck."""
+"""Side of the square over which the draws' variance is averaged, because it is noisy at a single pixel."""
 
 
 @dataclass(frozen=True)
 class DirectSampling:
-    """Realizations, each a random patchwork of the scene itself, their mean and standard deviation.
+    """Realizations made of pixels of the scene itself, and their mean and standard deviation.
 
-    Missing pixels take turns in a random order. Each looks at its nearest informed pixels, observed or filled
-    before, scans the observed pixels around for one whose neighbours at the same places are alike, and takes
-    the numbers of the first that is alike enough, or else of the most alike of those it may look at. All
-    bands of a pixel come from one place; bands that are observed where another is missing count as
-    neighbours.
+    Missing pixels are filled in random order. The neighbours of a pixel are the nearest pixels that are
+    observed or already filled. The method scans observed pixels around the missing one, and compares their
+    neighbours at the same offsets. The missing pixel takes the values of the first pixel below the threshold,
+    or of the most similar one. All bands of a pixel come from the same pixel. Other bands that are observed at
+    a missing pixel count as neighbours.
 
-    Order and scan belong to the place, so that neighbouring tiles agree where they overlap, but for what
-    reaches them from beyond their halo.
+    Order and scan depend on the position in the scene, so neighbouring tiles agree where they overlap, except
+    for influences from beyond their halo.
 
     Source: Mariethoz, Renard and Straubhaar 2010, The Direct Sampling method to perform multiple-point
     geostatistical simulations, doi:10.1029/2008WR007621.
@@ -360,32 +330,32 @@ class DirectSampling:
         gives_realizations=True,
     )
 
-    neighbours: int = option(30, "n: informed pixels compared, 20 to 50 in the paper", low=1, high=200)
+    neighbours: int = option(30, "n: neighbours that are compared, 20 to 50 in the paper", low=1, high=200)
     threshold: float = option(
-        0.02, "t: the difference that is alike enough, as a share of the range", low=0, high=1
+        0.02, "t: largest difference that ends the scan, as a share of the range", low=0, high=1
     )
-    fraction: float = option(
-        0.05, "f: the share of the training image that is scanned at most", low=1e-4, high=1
+    fraction: float = option(0.05, "f: largest share of the training image that is scanned", low=1e-4, high=1)
+    radius_px: int = option(
+        48, "half the side of the training image, a square around a pixel", low=4, high=256
     )
-    radius_px: int = option(48, "the training image: the square this far around a pixel", low=4, high=256)
-    multivariate: bool = option(True, "fill all bands of a pixel from one place")
-    differences: bool = option(True, "compare and take differences from the surroundings' mean, not numbers")
-    decay: float = option(1.0, "power of the distance that neighbours lose weight with", low=0, high=4)
+    multivariate: bool = option(True, "fill all bands of a pixel from the same pixel")
+    differences: bool = option(True, "compare and copy differences from the mean of the surroundings")
+    decay: float = option(1.0, "weights of neighbours fall with this power of the distance", low=0, high=4)
     ensemble: int = option(
         8,
-        "realizations whose mean and standard deviation are the fill",
+        "realizations for the mean and standard deviation",
         low=2,
         high=1000,
         was="realisations",
     )
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> PreparedSampling:
-        """Return the method with the ranges of a scene's bands, and how far its draws err; see `Prepares`."""
+        """Return the method with the ranges of a scene's bands and its error ratio; see `Prepares`."""
         sampler = Sampler(self, limits_of(image, gaps.usable))
         return PreparedSampling(sampler, ErrorRatio.measured(sampler, image, gaps, context).value)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image, each tile with ranges of its own; see `FillMethod.fill`."""
+        """Return the filled image, each tile with its own ranges; see `FillMethod.fill`."""
         return _joined(
             self.prepare(image[one], Gaps(gaps.missing[one], gaps.usable[one]), context).fill_tile(
                 image[tile],
@@ -409,10 +379,10 @@ def _joined(tiles: Iterable[Filled]) -> Filled:
 
 @dataclass(frozen=True)
 class PreparedSampling:
-    """Direct sampling that knows the ranges of a scene's bands, and how far its draws err.
+    """Direct sampling with the ranges of a scene's bands and its error ratio.
 
     Attributes:
-        sampler: The options, and the ranges.
+        sampler: The options and the ranges.
         error_ratio: See `ErrorRatio`.
     """
 
@@ -421,7 +391,7 @@ class PreparedSampling:
 
     @property
     def info(self) -> MethodInfo:
-        """What the pipeline must know."""
+        """The facts about direct sampling."""
         return self.sampler.options.info
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
@@ -439,30 +409,23 @@ class PreparedSampling:
     def fill_tile(
         self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], context: Context
     ) -> Filled:
-        """Return a tile filled.
-
-        Args:
-            image: `(band, row, col)`.
-            gaps: Cubes of the same shape.
-            corner: Row and column of the tile's corner in the scene.
-            context: As handed to the method.
-        """
+        """Return a filled tile `(band, row, col)` whose corner is at a row and column of the scene."""
         options = self.sampler.options
         draws = self.sampler.draws(image, gaps, corner, context, max(options.ensemble, context.realizations))
-        of = draws[: options.ensemble]
+        ensemble = draws[: options.ensemble]
         mean = image.copy()
         std = np.zeros(image.shape, np.float32)
         for band in range(len(image)):
             missing = gaps.missing[band]
-            drawn = of[:, band, missing].astype(np.float64)
+            drawn = ensemble[:, band, missing].astype(np.float64)
             mean[band, missing] = drawn.mean(axis=0)
             variance = _pooled(drawn.var(axis=0, ddof=1), missing)
-            std[band, missing] = np.sqrt(variance * (self.error_ratio + 1 / len(of)))
+            std[band, missing] = np.sqrt(variance * (self.error_ratio + 1 / len(ensemble)))
         return Filled(mean, std, draws[: context.realizations] if context.realizations else None)
 
 
 def _pooled(variance: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the mean variance of the missing pixels around each."""
+    """Return the mean variance of the missing pixels around each missing pixel."""
     import cv2
 
     spread = np.zeros(missing.shape)
@@ -471,5 +434,5 @@ def _pooled(variance: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArra
         missing.astype(np.float64), -1, (POOLED_PX, POOLED_PX), borderType=cv2.BORDER_CONSTANT
     )
     total = cv2.boxFilter(spread, -1, (POOLED_PX, POOLED_PX), borderType=cv2.BORDER_CONSTANT)
-    # Rounding of a running sum may leave less than nothing.
+    # A running sum may round below 0.
     return np.asarray(np.maximum(total[missing], 0) / share[missing], np.float64)

@@ -1,4 +1,4 @@
-"""Observed pixels that are held back from a fit, in the shape of the stripes, to know how good it is."""
+"""Held-out pixels: observed pixels in the shape of the stripes, withheld from a fit to measure its error."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ if TYPE_CHECKING:
 
 
 PIECE_PX = (32, 16)
-"""Height and width of the pieces that stripes are cut into; they lie on a grid of the scene."""
+"""Height and width of the pieces of stripes, on a grid of the scene."""
 
 FIRST_SHARE = 0.3
-"""Share of the usable pixels that a single piece may hold, where none is small enough for what was asked."""
+"""Largest share of the usable pixels in the first piece, if no piece is below the requested percentage."""
 
 MARGIN_PX = 2
-"""Observed rows that are left between a held-out stripe and a gap, so that both keep a border."""
+"""Observed rows between a held-out stripe and a gap, so that both keep a border."""
 
 LARGEST_SHIFT_PX = 40
-"""How far a gap is shifted at most to hide what lies beside it: one period of the stripes of 25 m pixels."""
+"""Largest shift of a gap onto observed pixels: one period of the stripes at 25 m."""
 
 
 def held_out(
     gaps: Gaps, corner: tuple[int, int], *, fold: int, seed: int, percent: float
 ) -> NDArray[np.bool_]:
-    """Return observed pixels to hold back, `(band, row, col)`: pieces of the gaps, shifted on to them.
+    """Return observed pixels to hold out, `(band, row, col)`: pieces of the gaps, shifted onto them.
 
-    Each band's own gaps are shifted, all by the same way, so that what one band loses another knows as often
-    as in the gaps themselves. Which pieces are taken depends on their place in the scene, not on the tile.
+    The gaps of all bands are shifted by the same distance, so that other bands are observed at a held-out
+    pixel as often as at a missing one. The choice of pieces depends on their position in the scene, not on the
+    tile.
 
     Args:
         gaps: Cubes `(band, row, col)` of a tile.
         corner: Row and column of the tile in the scene.
-        fold: Pieces differ from fold to fold; the same pixel is in one of two folds that follow each other.
-        seed: Decides which pieces are taken.
-        percent: Percentage of the usable pixels to hold back at most.
+        fold: Number of the fold. Two consecutive folds share no pieces.
+        seed: Seed of the choice.
+        percent: Largest percentage of the usable pixels to hold out.
     """
     far = gaps.usable & ~_near(gaps.missing, MARGIN_PX)
     candidates = _shifted_on_to(far, gaps.missing) & far
@@ -52,7 +53,7 @@ def held_out(
         if size and count + size <= (most if count else largest):
             kept[:, rows, cols] = piece
             count += size
-    # A band that keeps nothing has nothing to be fitted to.
+    # A band must keep a usable pixel for the fit.
     for band in range(len(kept)):
         if np.array_equal(gaps.usable[band], kept[band]):
             kept[band] = False
@@ -60,7 +61,7 @@ def held_out(
 
 
 def _shifted_on_to(wanted: NDArray[np.bool_], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the gaps, shifted down by the least way that lays most of them on wanted pixels."""
+    """Return the gaps shifted down by the smallest distance that puts most of them on wanted pixels."""
     height = missing.shape[1]
     any_missing: NDArray[np.bool_] = np.logical_or.reduce(missing)
     any_wanted: NDArray[np.bool_] = np.logical_or.reduce(wanted)
@@ -76,7 +77,7 @@ def _shifted_on_to(wanted: NDArray[np.bool_], missing: NDArray[np.bool_]) -> NDA
 
 
 def _near(missing: NDArray[np.bool_], distance_px: int) -> NDArray[np.bool_]:
-    """Return the missing pixels and those at most some rows above or below one."""
+    """Return the missing pixels and those within some rows above or below them."""
     near = missing.copy()
     for shift in range(1, min(distance_px, missing.shape[1] - 1) + 1):
         near[:, shift:] |= missing[:, :-shift]
@@ -87,18 +88,18 @@ def _near(missing: NDArray[np.bool_], distance_px: int) -> NDArray[np.bool_]:
 def _pieces(
     size: tuple[int, ...], corner: tuple[int, int], fold: int, seed: int
 ) -> list[tuple[float, slice, slice]]:
-    """Return the pieces of a tile in the order of chance, each with its lot."""
+    """Return the pieces of a tile in random order, each with its random number."""
     height, width = size
     top, left = corner
     pieces = []
     high, wide = PIECE_PX
     for row in range(top // high, -(-(top + height) // high)):
         for col in range(left // wide, -(-(left + width) // wide)):
-            # Folds of even and odd number take from the two colours of a chessboard.
+            # Even and odd folds take the two colours of a chessboard.
             if (row + col + fold) % 2:
                 continue
-            lot = np.random.default_rng([seed, fold, row, col]).random()
+            order = np.random.default_rng([seed, fold, row, col]).random()
             rows = slice(max(row * high - top, 0), (row + 1) * high - top)
             cols = slice(max(col * wide - left, 0), (col + 1) * wide - left)
-            pieces.append((lot, rows, cols))
+            pieces.append((order, rows, cols))
     return sorted(pieces, key=lambda piece: piece[0])

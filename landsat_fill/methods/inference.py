@@ -1,4 +1,4 @@
-"""Runs a network: weights loaded once a process, batches that fit the device."""
+"""Runs a network: loads weights once in a process, and fits batches into the device's memory."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ if TYPE_CHECKING:
 
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-"""What a network may be run in. `auto` is bfloat16 where the device multiplies it faster: the graphics
-processors since 2020 and the processors with AMX; float32 elsewhere. What that is worth on a scene, shows
-tests/benchmarks/bench_full_scene.py."""
+"""Precisions of a network. `auto` is bfloat16 on devices that multiply it faster (GPUs since 2020 and CPUs
+with AMX) and float32 on others. tests/benchmarks/bench_full_scene.py measures the gain on a scene."""
 
 
 class Runner:
-    """A network on a device, ready to be asked."""
+    """A network on a device."""
 
     def __init__(self, network: nn.Module, device: str, *, bfloat16: bool) -> None:
-        """Take a network in evaluation mode.
+        """Take a network.
 
         Args:
-            network: The network, on the device already.
+            network: A network in evaluation mode, on the device.
             device: `cpu`, or `cuda:0` and the like.
-            bfloat16: Whether its products are taken in bfloat16; float32 else.
+            bfloat16: Whether products are computed in bfloat16 instead of float32.
         """
         self.network = network
         self.device = device
@@ -44,10 +43,10 @@ class Runner:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run a network's products in the precision chosen, without a graph, alike at every run."""
+        """Use the chosen precision and deterministic algorithms."""
         torch = import_torch()
         kind = self.device.partition(":")[0]
-        # No contest of algorithms, which another may win next time; and float32 is not cut to TF32.
+        # cuDNN's benchmark mode could choose another algorithm in the next run; TF32 would cut float32.
         same = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with (
             torch.autocast(kind, torch.bfloat16, enabled=self._bfloat16),
@@ -55,13 +54,13 @@ class Runner:
         ):
             yield
 
-    def in_batches(self, tiles: int, work: Callable[[slice], None], tell: Callable[[str], None]) -> None:
-        """Do the work for all tiles: on a card as many at once as its memory holds, on a CPU each alone.
+    def in_batches(self, tiles: int, work: Callable[[slice], None], notify: Callable[[str], None]) -> None:
+        """Process all tiles: on a GPU as many at once as its memory holds, on a CPU one by one.
 
         Args:
-            tiles: How many there are.
-            work: Does it for a run of them; done again from its beginning where memory runs out.
-            tell: Told where the batch had to be made smaller.
+            tiles: Number of tiles.
+            work: Processes a range of tiles; called again for a smaller range if memory runs out.
+            notify: Called with a sentence when a batch becomes smaller.
 
         Raises:
             LackOfMemoryError: If not even one tile fits.
@@ -79,15 +78,15 @@ class Runner:
                 except RuntimeError as error:
                     if not is_lack_of_memory(error):
                         raise
-                # Outside of the except clause, which would keep what filled the memory alive.
+                # Outside the except clause, whose traceback would keep the memory occupied.
                 if not on_cpu:
                     torch.cuda.empty_cache()
                 if count == 1:
                     raise self._too_small()
                 self._tiles_at_once = count // 2
-                tell(
+                notify(
                     f"warning: {count} tiles at once don't fit into the memory of {self.device}: "
-                    f"going on with {self._tiles_at_once}"
+                    f"continuing with {self._tiles_at_once}"
                 )
 
     def _too_small(self) -> LackOfMemoryError:
@@ -99,7 +98,7 @@ class Runner:
 
 
 class _OneThread:
-    """How many work with one thread of torch's, and how many threads it had before the first of them."""
+    """Number of users of `_one_thread`, and torch's number of threads before the first one."""
 
     lock = threading.Lock()
     inside = 0
@@ -108,11 +107,10 @@ class _OneThread:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Work with one thread of torch's; the last one to leave puts back as many as there were.
+    """Limit torch to one thread; the last user restores the previous number.
 
-    The steps between the convolutions know one thread only: others are for other tiles. And no result
-    depends on how many there are. Not earlier: a thread that has just come takes over the number that any
-    other has set last, with its first operation.
+    Other threads process other tiles, and no result depends on their number. The limit must be set here,
+    because a new thread takes over the last number that any thread has set.
     """
     torch = import_torch()
     with _OneThread.lock:
@@ -134,15 +132,15 @@ _RUNNERS: dict[tuple[str, str, str, str], Runner] = {}
 
 
 def runner_of(file: WeightsFile, device: str, precision: str) -> Runner:
-    """Return the runner of a file of weights, the same one for the same file, device and precision.
+    """Return the runner of a weights file, shared by calls with the same file, device and precision.
 
     Args:
-        file: The weights; read again, and refused if they changed since.
+        file: The weights, which are read again.
         device: `cpu`, or `cuda:0` and the like.
         precision: One of `PRECISIONS`.
 
     Raises:
-        InputError: If the weights can't be loaded.
+        InputError: If the weights can't be loaded, or have changed.
         MissingPackageError: If torch isn't installed.
         MethodError: If the network doesn't fit into the device's memory.
     """
@@ -157,7 +155,7 @@ def _loaded(file: WeightsFile, device: str, precision: str) -> Runner:
     torch = import_torch()
     network = cast("Any", load_network(file.path, expected_sha256=file.sha256).network)
     try:
-        # The layout that convolutions are fastest in, of oneDNN on a CPU and of cuDNN.
+        # The fastest layout for the convolutions of oneDNN and cuDNN.
         network = network.to(device, memory_format=torch.channels_last)
     except torch.OutOfMemoryError as error:
         raise MethodError(
@@ -170,7 +168,7 @@ def _loaded(file: WeightsFile, device: str, precision: str) -> Runner:
 
 
 def is_lack_of_memory(error: RuntimeError) -> bool:
-    """Return whether torch found no memory: it has an error for that on a card, only words on the CPU."""
+    """Return whether torch ran out of memory; on the CPU only the error's text says so."""
     torch = import_torch()
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
@@ -180,13 +178,13 @@ def bfloat16_is_fast(device: str) -> bool:
     torch = import_torch()
     if device != "cpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # With AVX-512 alone it is slower than float32; the matrix units of AMX make it several times faster.
+    # With AVX-512 alone bfloat16 is slower than float32; with AMX it is several times faster.
     is_amx_there = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch 2.6 and later
     return is_amx_there is not None and bool(is_amx_there())
 
 
 BLOCK_PX = 32
-"""Noise is drawn in blocks of this side, each from a generator of its own."""
+"""Noise is drawn in blocks of this side, each from its own generator."""
 
 
 def noise_at(
@@ -199,16 +197,16 @@ def noise_at(
 ) -> Tensor:
     """Return standard normal noise `(sample, tile, channel, row, col)`.
 
-    A number depends on the seed, the sample, the channel and the row and column in the scene, and on nothing
-    else but the kind of device.
+    A value depends only on the seed, the sample, the channel, the row and column in the scene, and the kind of
+    device.
 
     Args:
         corners: Row and column in the scene of each tile's corner.
         shape_px: Height and width of the tiles.
-        samples: Numbers of the samples.
-        channels: How many channels.
-        seed: Decides all of it.
-        device: Where it is drawn.
+        samples: Indexes of the samples.
+        channels: Number of channels.
+        seed: Seed of the noise.
+        device: Device that draws the noise.
     """
     torch = import_torch()
     height, width = shape_px
@@ -230,12 +228,6 @@ def noise_at(
 
 
 def _shared(block_px: int, tile_px: int, size_px: int) -> tuple[slice, slice]:
-    """Return the pixels that a block and a tile share along an axis, counted in the tile and in the block.
-
-    Args:
-        block_px: Where the block begins.
-        tile_px: Where the tile begins.
-        size_px: The tile's size.
-    """
+    """Return the pixels that a block and a tile share along an axis, within the tile and the block."""
     start, end = max(block_px, tile_px), min(block_px + BLOCK_PX, tile_px + size_px)
     return slice(start - tile_px, end - tile_px), slice(start - block_px, end - block_px)

@@ -1,4 +1,4 @@
-"""Ordinary kriging: the linear estimate of least error under the scene's own variogram.
+"""Ordinary kriging: the linear estimate with the least error under the scene's variogram.
 
 Source: Matheron 1971, The theory of regionalized variables and its applications (section 4: kriging);
 Chilès and Delfiner 2012, Geostatistics, doi:10.1002/9781118136188 (section 3.4).
@@ -6,13 +6,12 @@ Chilès and Delfiner 2012, Geostatistics, doi:10.1002/9781118136188 (section 3.4
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo
+from landsat_fill.methods.method import Context, MethodInfo, in_threads
 from landsat_fill.methods.neighbourhoods import find_neighbourhoods, local_roughness, overall_roughness
 from landsat_fill.methods.variogram import (
     ESTIMATORS,
@@ -31,15 +30,15 @@ if TYPE_CHECKING:
 
 
 SYSTEMS_AT_ONCE = 2048
-"""Systems of 33 equations worked on at once: 18 MB."""
+"""Systems of 33 equations solved at once: 18 MB."""
 
 
 class KrigingWeights(NamedTuple):
-    """Weights and errors of kinds of neighbourhoods.
+    """Weights and errors by kind of neighbourhood.
 
     Attributes:
-        weights: `(kind, neighbour)`, of sum 1; 0 where there is no neighbour.
-        variance: The kriging variance of each kind, in squared units of the band.
+        weights: `(kind, neighbour)`, with sum 1; 0 where there is no neighbour.
+        variance: Kriging variance of each kind, in squared units of the band.
     """
 
     weights: NDArray[np.float64]
@@ -47,12 +46,12 @@ class KrigingWeights(NamedTuple):
 
 
 def kriging_weights(near: Neighbourhoods, variogram: Variogram) -> KrigingWeights:
-    """Return the weights that give each kind of neighbourhood the least error, of all that sum to 1."""
+    """Return the weights with sum 1 that give each kind of neighbourhood the least error."""
     found = near.found
     weights = np.zeros(found.shape, np.float64)
     variance = np.zeros(len(found), np.float64)
     sill = variogram.sill
-    if sill <= 0:  # a band of one value
+    if sill <= 0:  # a constant band
         there = found >= 0
         return KrigingWeights(there / there.sum(axis=1, keepdims=True), variance)
     lookup = _Lookup(near, variogram)
@@ -63,7 +62,7 @@ def kriging_weights(near: Neighbourhoods, variogram: Variogram) -> KrigingWeight
 
 
 class _Lookup:
-    """Covariances by lag in shares of the sill, worked out once for all lags there are."""
+    """A table of covariances by lag, in shares of the sill."""
 
     def __init__(self, near: Neighbourhoods, variogram: Variogram) -> None:
         used = near.offsets[np.unique(near.found[near.found >= 0])]
@@ -73,10 +72,9 @@ class _Lookup:
         self._table = table.reshape(-1) / variogram.sill
         self._middle = self._table.size // 2
         self.numbers: NDArray[np.int64] = near.offsets[:, 0] * (2 * cols + 1) + near.offsets[:, 1]
-        """A number for each offset; those of two differ by that of the lag between them."""
+        """A number for each offset. The difference of two numbers is the number of the lag between them."""
 
     def at(self, lags: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the covariances at numbers of lags."""
         return self._table.take(lags + self._middle)
 
 
@@ -88,7 +86,7 @@ def _solved(found: NDArray[np.int32], lookup: _Lookup) -> tuple[NDArray[np.float
     both = there[:, :, None] & there[:, None, :]
     matrix = np.zeros((count, most + 1, most + 1))
     matrix[:, :most, :most] = np.where(both, lookup.at(places[:, :, None] - places[:, None, :]), 0)
-    # What isn't there gets an equation of its own, of solution 0.
+    # An absent neighbour gets an equation whose solution is 0.
     matrix[:, range(most), range(most)] += ~there
     matrix[:, :most, most] = matrix[:, most, :most] = there
     known = np.ones((count, most + 1))
@@ -103,19 +101,19 @@ SOURCE = (
     "Robust estimation of the variogram, doi:10.1007/BF01035243"
 )
 HALO_PX = 32
-"""How far a neighbour may lie: from the middle of the widest SLC gap, of 15 m pixels, past its border."""
+"""Largest distance of a neighbour: from the middle of the widest SLC-off gap at 15 m past its border."""
 
 
 @dataclass(frozen=True)
 class Kriging:
-    """The weighted mean of the nearest usable pixels that errs least under the band's variogram.
+    """The weighted mean of the nearest usable pixels with the least error under the band's variogram.
 
-    The variogram is fitted to the scene, band by band; see `variogram`. It is that of a field whose spread
-    may differ from place to place, for fields are rougher than a lake: so no cloud and no city decides upon
-    all of it, and the standard deviation, that of kriging, is larger where the band is rougher.
+    The variogram is fitted to each band of the scene; see `variogram`. Differences are measured in units of
+    the local roughness, because fields are rougher than a lake. A single cloud or city therefore doesn't
+    dominate the variogram, and the standard deviation is larger where the band is rougher.
 
-    Neighbours are taken evenly from the four quadrants, since the nearest ones alone may all lie on one side
-    of a gap. Missing pixels with no usable pixel within the halo take the nearest ones, however far.
+    Neighbours are taken evenly from the four quadrants, because the nearest ones may all lie on one side of a
+    gap. Missing pixels without a usable pixel within the halo take the nearest ones at any distance.
 
     Source: Matheron 1963, Principles of geostatistics, doi:10.2113/gsecongeo.58.8.1246.
     """
@@ -128,33 +126,26 @@ class Kriging:
         gives_std=True,
     )
 
-    neighbours: int = option(32, "usable pixels a fill is made of", low=4, high=64)
-    quadrants: bool = option(True, "take them evenly from the four quadrants, not just the nearest")
-    anisotropic: bool = option(False, "let directions have ranges of their own")
-    local: bool = option(True, "measure differences in what is usual around, not the same throughout")
+    neighbours: int = option(32, "usable pixels in each weighted mean", low=4, high=64)
+    quadrants: bool = option(True, "take neighbours evenly from the four quadrants")
+    anisotropic: bool = option(False, "let the range depend on the direction")
+    local: bool = option(True, "measure differences in units of the local roughness")
     estimator: str = option(
         "matheron",
-        "of semivariances: mean squares, or mean roots of Cressie and Hawkins",
+        "estimator of semivariances: mean squares, or the mean roots of Cressie and Hawkins",
         choices=ESTIMATORS,
     )
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FittedKriging:
-        """Return the method with what it knows of a scene's bands; see `Prepares`."""
-        bands = range(image.shape[1])
+        """Return the method fitted to the bands of a scene; see `Prepares`."""
 
         def fit(band: int) -> BandFit:
             return self.fit(image[:, band], gaps.usable[:, band])
 
-        with ThreadPoolExecutor(max(1, context.threads)) as pool:
-            return FittedKriging(self, tuple(pool.map(fit, bands)))
+        return FittedKriging(self, tuple(in_threads(fit, range(image.shape[1]), context.threads)))
 
     def fit(self, image: NDArray[np.floating], usable: NDArray[np.bool_]) -> BandFit:
-        """Return what is known of a band.
-
-        Args:
-            image: Windows of the band, `(window, row, col)`.
-            usable: What may be looked at.
-        """
+        """Return the fit to a band, from its windows and their usable pixels, `(window, row, col)`."""
         overall = overall_roughness(image, usable) if self.local else 0.0
         roughness = np.stack([local_roughness(*pair, overall) for pair in zip(image, usable, strict=True)])
         found = estimate_semivariances(image, usable, self.estimator, roughness)
@@ -162,7 +153,7 @@ class Kriging:
         return BandFit(found, fit_variogram(found, variance, anisotropic=self.anisotropic), overall)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image, each tile with a variogram of its own; see `FillMethod.fill`."""
+        """Return the filled image, each tile with its own variogram; see `FillMethod.fill`."""
         mean, std = image.copy(), np.zeros(image.shape, np.float32)
         for tile in range(len(image)):
             one = slice(tile, tile + 1)
@@ -173,12 +164,12 @@ class Kriging:
 
 
 class BandFit(NamedTuple):
-    """What is known of a band.
+    """The variogram of a band.
 
     Attributes:
-        found: The semivariances that were estimated.
-        variogram: The model fitted to them; in squared units of the local roughness.
-        roughness: The overall one, in the band's unit; 0 where it is taken for the same throughout, and the
+        found: Estimated semivariances.
+        variogram: The fitted model, in squared units of the local roughness.
+        roughness: Roughness of the whole band, in its unit. If it is 0, the option `local` is off and the
             variogram is in squared units of the band.
     """
 
@@ -189,11 +180,11 @@ class BandFit(NamedTuple):
 
 @dataclass(frozen=True)
 class FittedKriging:
-    """Kriging that knows the bands of a scene.
+    """Kriging fitted to the bands of a scene.
 
     Attributes:
         kriging: The options.
-        bands: What is known of each.
+        bands: The fit to each band.
     """
 
     kriging: Kriging
@@ -201,7 +192,7 @@ class FittedKriging:
 
     @property
     def info(self) -> MethodInfo:
-        """What the pipeline must know."""
+        """The facts about kriging."""
         return self.kriging.info
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
@@ -218,14 +209,14 @@ class FittedKriging:
         context: Context,
         wanted: tuple[Window, ...],
     ) -> None:
-        """Fill tiles.
+        """Fill tiles in place.
 
         Args:
-            mean: The tiles, `(tile, band, row, col)`; missing pixels are written to.
-            std: Takes the standard deviation.
-            gaps: Theirs.
-            context: As handed to the method.
-            wanted: The part of each tile that is wanted, or empty for all of them.
+            mean: The tiles, `(tile, band, row, col)`; their missing pixels are written to.
+            std: Standard deviation, of the same shape; written to.
+            gaps: Cubes of the same shape.
+            context: As in `fill`.
+            wanted: The part of each tile to fill, or empty for the whole tiles.
         """
 
         def fill(place: tuple[int, int]) -> None:
@@ -233,13 +224,18 @@ class FittedKriging:
             part = wanted[tile] if wanted else Window(0, 0, *mean.shape[2:])
             self._fill_band(mean[place], std[place], gaps.missing[place], gaps.usable[place], band, part)
 
-        places = list(np.ndindex(*mean.shape[:2]))
-        if context.threads <= 1:
-            for place in places:
-                fill(place)
-        else:
-            with ThreadPoolExecutor(context.threads) as pool:
-                list(pool.map(fill, places))
+        in_threads(fill, np.ndindex(*mean.shape[:2]), context.threads)
+
+    def neighbourhoods(self, usable: NDArray[np.bool_], targets: NDArray[np.int64]) -> list[Neighbourhoods]:
+        """Return the neighbours of targets as the options say; see `find_neighbourhoods`."""
+        most = self.kriging.neighbours
+        return find_neighbourhoods(
+            np.ascontiguousarray(usable),
+            targets,
+            most=most,
+            most_a_quadrant=-(-most // 4) if self.kriging.quadrants else most,
+            radius_px=self.info.halo_px,
+        )
 
     def _fill_band(
         self,
@@ -256,17 +252,11 @@ class FittedKriging:
         if not usable.any():
             mean[missing] = np.nan
             return
-        fit, most = self.bands[band], self.kriging.neighbours
+        fit = self.bands[band]
         level = mean[usable].mean(dtype=np.float64)
         values = np.where(usable, mean, level) - level
         roughness = local_roughness(values, usable, fit.roughness)
-        for near in find_neighbourhoods(
-            np.ascontiguousarray(usable),
-            targets,
-            most=most,
-            most_a_quadrant=-(-most // 4) if self.kriging.quadrants else most,
-            radius_px=self.info.halo_px,
-        ):
+        for near in self.neighbourhoods(usable, targets):
             solved = kriging_weights(near, fit.variogram)
             rows, cols = near.targets.T
             mean[rows, cols] = level + near.sums(values, solved.weights)

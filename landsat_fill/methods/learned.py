@@ -1,4 +1,4 @@
-"""What all learned methods share: from tiles to a network's normalised signal, and back to stored numbers."""
+"""The base of all learned methods: from tiles to a network's normalised signal, and back to stored numbers."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What a network says of a batch, in the units of its signal.
+    """The prediction of a network for a batch, in the units of its signal.
 
     Attributes:
         mean: `(tile, band, row, col)`.
-        std: Of the same shape, or None.
-        realizations: Plausible fills `(draw, tile, band, row, col)`, or None.
+        std: Standard deviation, of the same shape, or None.
+        realizations: `(draw, tile, band, row, col)`, or None.
     """
 
     mean: Tensor
@@ -43,23 +43,25 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class LearnedMethod:
-    """A method that asks a trained network; a subclass says which, and may change how it is asked."""
+    """A method that runs a trained network, named by a subclass. A subclass may override `predict`."""
 
     info: ClassVar[MethodInfo]
     network: ClassVar[str]
     """Name of the network in the catalogue."""
 
-    weights: str = option("", "file of your own weights (.safetensors); the shipped ones if not given")
+    weights: str = option("", "file of your own weights (.safetensors); the shipped weights if not given")
     precision: str = option(
-        "auto", "of the layers; auto is bfloat16 where the device is faster with it", choices=PRECISIONS
+        "auto",
+        "number format of the layers; auto is bfloat16 on devices that it speeds up",
+        choices=PRECISIONS,
     )
 
     def __post_init__(self) -> None:
-        """Look at the weights, whose network decides upon halo and alignment.
+        """Read the header of the weights, and set halo and alignment for their network.
 
         Raises:
-            UsageError: If the weights are another network's, or an option may not have its value.
-            InputError: If they can't be read, or the shipped ones are missing or damaged.
+            UsageError: If the weights belong to another network, or an option has a value that isn't allowed.
+            InputError: If the weights can't be read, or shipped weights are missing or damaged.
         """
         require_allowed(self)
         file = self.file
@@ -79,7 +81,7 @@ class LearnedMethod:
             tile_a_thread=True,
             weights=f"{file.path.name} sha256:{file.sha256}",
         )
-        object.__setattr__(self, "info", own)  # hides the class's, whose halo is that of the shipped weights
+        object.__setattr__(self, "info", own)  # the class's info is for the shipped weights
 
     @property
     def shipped_name(self) -> str:
@@ -88,7 +90,7 @@ class LearnedMethod:
 
     @cached_property
     def file(self) -> WeightsFile:
-        """The weights' file, verified."""
+        """The verified weights file."""
         if self.weights:
             return read_weights_file(Path(self.weights).expanduser())
         return shipped_file(self.shipped_name)
@@ -119,18 +121,17 @@ class LearnedMethod:
                 ),
             )
 
-        runner.in_batches(len(image), work, context.tell)
+        runner.in_batches(len(image), work, context.notify)
         return Filled(mean, std, draws)
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:  # noqa: ARG002
-        """Return the network's answer.
+        """Return the network's prediction.
 
         Args:
             network: The network on its device.
             signal: `(tile, band, row, col)`, normalised, with sides that suit the network.
-            observed: 1 where the signal is an observation, else 0.
-            context: As handed to the method, of these tiles alone; its corners and wanted parts are those of
-                the signal.
+            observed: 1 where the signal is an observation, and 0 otherwise.
+            context: The context for these tiles, with corners and wanted parts relative to the signal.
         """
         prediction = network(signal, observed)
         return Answer(prediction.mean, prediction.std)
@@ -141,15 +142,7 @@ class LearnedMethod:
     def _fill_batch(
         self, image: NDArray[np.floating], gaps: Gaps, context: Context, runner: Runner, filled: Filled
     ) -> None:
-        """Fill the tiles that go through the network at once; halos stay as they are.
-
-        Args:
-            image: The tiles.
-            gaps: Theirs.
-            context: Theirs.
-            runner: Runs the network.
-            filled: Where the answer goes.
-        """
+        """Fill a batch of tiles and write the result to `filled`; halos stay as they are."""
         standardised = standardise(image, gaps.usable, context.threads)
         values = standardised.values
         is_first_filled = bool(runner.network.starts_filled)
@@ -160,32 +153,32 @@ class LearnedMethod:
             _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant"),
         ]
         standardised = standardised.without_values()
-        seen = self._seen(context.wanted_in_all, Window(0, 0, *on_device[0].shape[2:]))
-        given = normalise(*on_device, first_filled=is_first_filled, part=(..., *seen.slices))
+        needed = self._needed(context.wanted_in_all, Window(0, 0, *on_device[0].shape[2:]))
+        given = normalise(*on_device, first_filled=is_first_filled, part=(..., *needed.slices))
         del on_device, values
         placed = replace(
             context,
-            corners=tuple((r + seen.row, c + seen.col) for r, c in context.corners),
-            wanted=tuple(wanted.within(seen) for wanted in context.wanted),
+            corners=tuple((r + needed.row, c + needed.col) for r, c in context.corners),
+            wanted=tuple(wanted.within(needed) for wanted in context.wanted),
         )
         with runner.running():
             answer = self.predict(runner.network, given.signal, given.observed, placed)
-        height = min(seen.height, image.shape[2] - seen.row)
-        width = min(seen.width, image.shape[3] - seen.col)
-        target = (..., *Window(seen.row, seen.col, height, width).slices)
+        height = min(needed.height, image.shape[2] - needed.row)
+        width = min(needed.width, image.shape[3] - needed.col)
+        target = (..., *Window(needed.row, needed.col, height, width).slices)
 
-        def back(values: Tensor, whole: NDArray[np.floating], *, is_difference: bool = False) -> None:
+        def write(values: Tensor, whole: NDArray[np.floating], *, is_difference: bool = False) -> None:
             inner = values[..., :height, :width].float().cpu().numpy()
             whole[target] = standardised.restored(inner, whole.dtype, is_difference=is_difference)
 
-        back(given.restored(answer.mean), filled.mean)
+        write(given.restored(answer.mean), filled.mean)
         if filled.std is not None and answer.std is not None:
-            back((given.spread * answer.std).mul_(self.file.std_factor), filled.std, is_difference=True)
+            write((given.spread * answer.std).mul_(self.file.std_factor), filled.std, is_difference=True)
         if filled.realizations is not None and answer.realizations is not None:
-            back(given.restored(answer.realizations), filled.realizations)
+            write(given.restored(answer.realizations), filled.realizations)
 
-    def _seen(self, wanted: Window | None, tile: Window) -> Window:
-        """Return the part of a tile that the network must see for the wanted one; all of it for None."""
+    def _needed(self, wanted: Window | None, tile: Window) -> Window:
+        """Return the part of a tile that the network needs for the wanted part; None wants the whole tile."""
         if wanted is None:
             return tile
         align_px = self.info.align_px
@@ -197,7 +190,7 @@ class LearnedMethod:
 
 
 def _part(context: Context, tiles: slice) -> Context:
-    """Return the context of some of the tiles."""
+    """Return the context of a range of tiles."""
     return replace(
         context,
         generators=context.generators[tiles],
@@ -211,13 +204,13 @@ def _rounded_up(size_px: int, multiple_px: int) -> int:
 
 
 def _on_device(cube: NDArray[np.float32], multiple_px: int, runner: Runner, beyond: str) -> Tensor:
-    """Return tiles on the device, padded below and to the right to sides that are multiples.
+    """Return tiles on the runner's device, padded below and to the right to multiples of `multiple_px`.
 
     Args:
         cube: `(tile, band, row, col)`.
-        multiple_px: What the sides must be multiples of.
-        runner: Knows the device.
-        beyond: What the padding holds: `edge` for the nearest pixel's value, `constant` for 0.
+        multiple_px: Divisor of the padded sides.
+        runner: The runner of the network.
+        beyond: Values of the padding: `edge` for the nearest pixel's value, `constant` for 0.
     """
     torch = import_torch()
     height, width = cube.shape[2:]

@@ -1,45 +1,50 @@
-"""The one interface between the pipeline and a method, and a helper for methods that fill one band at a time.
+"""The interface between the pipeline and a method, and a helper for methods that fill one band at a time.
 
-A method sees an image, its gaps and a context; never a file, a terminal or another method.
+A method sees an image, its gaps and a context. It never sees a file, a terminal or another method.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Band, Filled, Gaps, Window
 
-    FillBand = Callable[[NDArray[np.floating], NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.floating]]
+    Image = NDArray[np.floating]
+    Flags = NDArray[np.bool_]
+    FillBand = Callable[[Image, Flags, Flags], Image]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
 class MethodInfo:
-    """What a method is called, where it comes from, and what the pipeline must know to run it.
+    """The name and source of a method, and what the pipeline must know to run it.
 
     Attributes:
-        name: Its name on the command line: lower case, words joined by hyphens.
+        name: Name on the command line: lower case, words joined by hyphens.
         summary: One line.
         source: Authors, year, title, DOI.
-        halo_px: Margin around a tile that a fill of its inner part depends on, in pixels.
-        tile_px: Side of the tiles it is given, in pixels, without the halo.
-        gives_std: Whether it returns a standard deviation.
-        needs_references: Whether it needs other acquisitions of the place.
-        devices: The kinds of device it runs on.
-        align_px: What the rows and columns that tiles begin at must be multiples of, so that no result
-            depends on how a scene was cut.
-        gives_realizations: Whether it gives realizations: several plausible fills.
-        weights: Name and sha256 of the trained weights it runs with, or None for a method without.
-        slow: Whether it takes minutes where others take seconds, so that it only runs where it is named.
-        tile_a_thread: Whether a processor's cores work on a tile each, because the method keeps but one busy.
+        halo_px: Margin around a tile that the fill of the tile depends on.
+        tile_px: Side of a tile without its halo.
+        gives_std: Whether the method returns a standard deviation.
+        needs_references: Whether the method needs other acquisitions of the place.
+        devices: The kinds of device the method runs on.
+        align_px: The rows and columns where tiles begin are multiples of this, so that the result doesn't
+            depend on how a scene is cut.
+        gives_realizations: Whether the method returns realizations (several plausible fills).
+        weights: Name and sha256 of the trained weights, or None for a method without weights.
+        slow: Whether the method takes minutes where others take seconds. A slow method runs only if named.
+        tile_a_thread: Whether each CPU core gets a tile of its own, because a fill uses only one core.
     """
 
     name: str
@@ -57,49 +62,48 @@ class MethodInfo:
     tile_a_thread: bool = False
 
 
-def _told_nobody(_note: str) -> None:
-    """Drop a note."""
+def _ignore_note(_note: str) -> None:
+    pass
 
 
-def _shown_nobody(_share: float, _text: str) -> None:
-    """Drop what is said of the progress."""
+def _ignore_progress(_share: float, _text: str) -> None:
+    pass
 
 
 class Shelf(Protocol):
-    """Where a method that works for minutes keeps what is done, so that a killed run can go on."""
+    """Stores intermediate results of a slow method, so that a killed run can resume."""
 
     def get(self, name: str) -> bytes | None:
-        """Return what was put there under a name, perhaps by a run before, or None."""
+        """Return the content stored under a name, perhaps by an earlier run, or None."""
         ...
 
     def put(self, name: str, content: bytes) -> None:
-        """Keep something under a name, in place of what is there."""
+        """Store content under a name and replace what is there."""
         ...
 
     def drop(self, name: str) -> None:
-        """Forget what is there under a name, if anything."""
+        """Delete the content stored under a name, if there is any."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a method may need beside the pixels. No result depends on `threads`.
+    """What a method may need in addition to the pixels. No result depends on `threads`.
 
     Attributes:
-        bands: The sensor's band behind each band of the image, or None where it isn't known.
+        bands: The sensor's band for each band of the image, or None if unknown.
         pixel_size_m: Pixel size in metres, or None.
-        threads: How many threads the method may use.
+        threads: Number of threads the method may use.
         device: `cpu`, or `cuda:0` and the like.
-        generators: One random generator a tile, or empty for a method that draws nothing.
-        corners: Row and column in the scene of each tile's corner, its halo counted in, or empty where the
-            tiles lie nowhere.
-        wanted: The part of each tile whose fill is used, in pixels of the tile, or empty for all of it: the
-            rest is halo, and a method may leave it as it is.
-        seed: Seed of a method that draws by place, so that neighbouring tiles agree where they overlap.
-        realizations: How many plausible fills are wanted beside the mean, of a method that gives them.
-        tell: Takes a sentence that the user should read.
-        progress: Told the share of these tiles that is done, 0 to 1, and in a few words how it goes.
-        shelf: Where to keep what is done, or None.
+        generators: One random generator for each tile, or empty for a method without randomness.
+        corners: Row and column in the scene of each tile's corner, halo included; empty if unknown.
+        wanted: The part of each tile whose fill is used, in pixels of the tile; empty for the whole tile. The
+            rest is halo, and a method may leave it unfilled.
+        seed: Seed of a method that draws by position, so that neighbouring tiles agree where they overlap.
+        realizations: Number of realizations to return, for a method that gives them.
+        notify: Called with a sentence for the user.
+        progress: Called with the share of these tiles that is done, 0 to 1, and a short status.
+        shelf: Storage for intermediate results, or None.
     """
 
     bands: tuple[Band | None, ...] = ()
@@ -111,23 +115,22 @@ class Context:
     wanted: tuple[Window, ...] = ()
     seed: int = 0
     realizations: int = 0
-    tell: Callable[[str], None] = _told_nobody
-    progress: Callable[[float, str], None] = _shown_nobody
+    notify: Callable[[str], None] = _ignore_note
+    progress: Callable[[float, str], None] = _ignore_progress
     shelf: Shelf | None = None
 
     @property
     def wanted_in_all(self) -> Window | None:
-        """The part of a tile whose fill is used where that is the same in all tiles, else None, for all."""
+        """The part of a tile whose fill is used, if it is the same in all tiles; otherwise None."""
         return self.wanted[0] if len(set(self.wanted)) == 1 else None
 
 
 @runtime_checkable
 class FillMethod(Protocol):
-    """A way to fill, as a frozen dataclass whose fields are its options.
+    """A way to fill: a frozen dataclass whose fields are its options.
 
-    Each option is a field made by `option`; the command line, the help table, the checks and the provenance
-    read the fields. Where options decide upon the halo, an instance has an `info` of its own that replaces
-    the class's.
+    Each option is a field made by `option`. The command line, the help table, the checks and the provenance
+    read the fields. An instance may have its own `info`, for example if its options change the halo.
     """
 
     info: ClassVar[MethodInfo]
@@ -136,32 +139,32 @@ class FillMethod(Protocol):
         """Return the filled image of a batch of tiles.
 
         Args:
-            image: Float32 or float64 array `(tile, band, row, col)` in stored numbers. What it holds
-                outside `gaps.usable` is undefined and must not influence the result. Not written to.
+            image: Float32 or float64 array `(tile, band, row, col)` in stored numbers. Values outside
+                `gaps.usable` are undefined and must not influence the result. The method never writes to it.
             gaps: Cubes of the image's shape.
-            context: What else there is to know.
+            context: Bands, device, seed and the like.
 
         Returns:
-            A mean of the image's shape, a standard deviation where `info.gives_std`, and as many realizations
-            as `context.realizations` where `info.gives_realizations`: finite at every missing pixel of a
-            tile's band that has a usable pixel in that tile, NaN at the missing pixels of one that has none.
+            A mean of the image's shape, a standard deviation if `info.gives_std`, and
+            `context.realizations` realizations if `info.gives_realizations`. Every missing pixel is finite if
+            its band has a usable pixel in the tile, and NaN otherwise.
         """
         ...
 
 
 @runtime_checkable
 class Prepares(Protocol):
-    """A method that looks at a whole scene before it fills parts of it."""
+    """A method that measures a whole scene before it fills parts of it."""
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FillMethod:
-        """Return the method with what it must know of a scene: its variogram, say.
+        """Return the method fitted to a scene, for example with the scene's variogram.
 
-        A method that wasn't prepared does so for each tile by itself.
+        A method that isn't prepared fits each tile separately.
 
         Args:
-            image: Windows spread over the scene, `(window, band, row, col)`, as tiles are given to `fill`.
+            image: Windows spread over the scene, `(window, band, row, col)`; otherwise as in `fill`.
             gaps: Cubes of the same shape.
-            context: What else there is to know; of the windows' places nothing.
+            context: As in `fill`, without the positions of the windows.
         """
         ...
 
@@ -171,42 +174,43 @@ def fill_each_band(
 ) -> NDArray[np.floating]:
     """Return the image with every missing pixel filled by `fill_band`, band by band.
 
-    Bands without a missing pixel are passed over; bands without a usable one become NaN where they are
-    missing. Unless told, `fill_band` sees values around 0: the mean of the usable pixels is taken off before
-    and put back after, so that bands of a large offset lose no digits.
+    A band without missing pixels stays as it is. A band without usable pixels becomes NaN at its missing
+    pixels. By default `fill_band` sees values around 0: the mean of the usable pixels is subtracted before
+    and added afterwards, so that bands with a large offset keep their precision.
 
     Args:
         fill_band: Takes `(values, missing, usable)`, each `(row, col)`, with values 0 outside `usable`;
-            returns an array whose values at the missing pixels are taken.
+            returns an array that is right at the missing pixels.
         image: `(tile, band, row, col)`.
         gaps: Cubes of the same shape.
-        threads: Bands worked on at once. `fill_band` should release the interpreter lock.
-        around_zero: Whether the mean is taken off.
+        threads: Bands filled at once. `fill_band` should release the interpreter lock.
+        around_zero: Whether the mean is subtracted.
     """
     import cv2
 
     filled = image.copy()
 
-    def fill(tile: int, band: int) -> None:
-        missing = np.ascontiguousarray(gaps.missing[tile, band])
-        usable = np.ascontiguousarray(gaps.usable[tile, band])
+    def fill(place: tuple[int, int]) -> None:
+        missing = np.ascontiguousarray(gaps.missing[place])
+        usable = np.ascontiguousarray(gaps.usable[place])
         if not missing.any():
             return
         if not usable.any():
-            filled[tile, band][missing] = np.nan
+            filled[place][missing] = np.nan
             return
         given = usable.view(np.uint8)
-        mean = cv2.mean(image[tile, band], given)[0] if around_zero else 0.0
-        # OpenCV copies where a condition holds sixteen times as fast as numpy.
-        values = cv2.copyTo(image[tile, band], given, np.full_like(image[tile, band], mean)) - mean
-        cv2.copyTo(fill_band(values, missing, usable) + mean, missing.view(np.uint8), filled[tile, band])
+        mean = cv2.mean(image[place], given)[0] if around_zero else 0.0
+        # OpenCV's conditional copy is sixteen times as fast as numpy's.
+        values = cv2.copyTo(image[place], given, np.full_like(image[place], mean)) - mean
+        cv2.copyTo(fill_band(values, missing, usable) + mean, missing.view(np.uint8), filled[place])
 
-    places = [(tile, band) for tile in range(image.shape[0]) for band in range(image.shape[1])]
-    if threads <= 1:
-        for place in places:
-            fill(*place)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(fill, *place) for place in places]:
-                done.result()
+    in_threads(fill, np.ndindex(*image.shape[:2]), threads)
     return filled
+
+
+def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
+    """Return the result of `work` for each item, in the order of the items."""
+    if threads <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))

@@ -1,7 +1,7 @@
-"""The usable pixels around missing ones, and how rough a band is around each pixel.
+"""The usable pixels around missing ones, and the roughness of a band around each pixel.
 
-Stripes repeat: what depends on where neighbours lie, and not on their values, need be worked out but once for
-all pixels that have them at the same places.
+Stripes repeat, so many pixels have their neighbours at the same positions. Kriging weights depend only on
+these positions and are computed once for all such pixels.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhoods:
-    """Neighbours of pixels, by kind of neighbourhood.
+    """Neighbours of pixels, by kind of neighbourhood: pixels of a kind have neighbours at the same offsets.
 
     Attributes:
         targets: Row and column of each pixel, `(target, 2)`.
-        kind: The kind of neighbourhood of each.
-        offsets: Row and column from a pixel to what may be its neighbour, `(offset, 2)`.
-        found: Numbers of the offsets that lead to neighbours, the nearest first, `(kind, neighbour)`; -1
-            where there are no more.
+        kind: Kind of neighbourhood of each pixel.
+        offsets: Rows and columns from a pixel to its possible neighbours, `(offset, 2)`.
+        found: Indexes of the offsets of the neighbours, the nearest first, `(kind, neighbour)`; -1 for none.
     """
 
     targets: NDArray[np.int64]
@@ -53,21 +52,22 @@ def find_neighbourhoods(
     most_a_quadrant: int,
     radius_px: int,
 ) -> list[Neighbourhoods]:
-    """Return the nearest usable pixels of each target, at least one of which must be there.
+    """Return the nearest usable pixels of each target.
 
-    Targets without a usable pixel within the radius come apart, with their nearest ones however far.
+    Targets without a usable pixel within the radius form a second group, with their nearest pixels at any
+    distance.
 
     Args:
-        usable: `(row, col)`.
+        usable: `(row, col)`; at least one pixel is usable.
         targets: `(target, 2)`.
-        most: Neighbours wanted.
-        most_a_quadrant: Neighbours wanted in one quadrant at most, so that they aren't all of one side.
-        radius_px: How far they may lie.
+        most: Largest number of neighbours.
+        most_a_quadrant: Largest number of neighbours in a quadrant, so that they aren't all on one side.
+        radius_px: Largest distance of a neighbour.
     """
     from landsat_fill.methods.kernels.pixel_loops import nearest_usable
 
-    offsets, quadrants = _offsets(radius_px)
-    found, hashes = nearest_usable(usable, targets, offsets, quadrants, most, most_a_quadrant)
+    offsets = disc(radius_px)
+    found, hashes = nearest_usable(usable, targets, offsets, _quadrants(radius_px), most, most_a_quadrant)
     lonely = found[:, 0] < 0
     groups = []
     if not lonely.all():
@@ -83,16 +83,15 @@ def _grouped(
     found: NDArray[np.int32],
     hashes: NDArray[np.uint64],
 ) -> Neighbourhoods:
-    """Return targets by kind of neighbourhood."""
     _, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
     kinds = found[first]
-    if not np.array_equal(kinds[kind], found):  # two kinds of one hash
+    if not np.array_equal(kinds[kind], found):  # a hash collision
         kinds, kind = np.unique(found, axis=0, return_inverse=True)
     return Neighbourhoods(targets, kind.reshape(-1).astype(np.int64), offsets, kinds)
 
 
 def _far(usable: NDArray[np.bool_], targets: NDArray[np.int64], most: int) -> Neighbourhoods:
-    """Return the nearest usable pixels of targets that have none near, each a kind of its own."""
+    """Return the nearest usable pixels of targets without near ones; each target is its own kind."""
     from scipy.spatial import KDTree
 
     pixels = np.argwhere(usable)
@@ -106,34 +105,36 @@ def _far(usable: NDArray[np.bool_], targets: NDArray[np.int64], most: int) -> Ne
 
 
 @cache
-def _offsets(radius_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the offsets to all pixels of a disc but its centre, the nearest first, and their quadrants."""
+def disc(radius_px: int) -> NDArray[np.int64]:
+    """Return rows and columns from a pixel to all others within a radius, the nearest first."""
     rows, cols = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1].reshape(2, -1)
     squares = rows**2 + cols**2
     inside = (squares > 0) & (squares <= radius_px**2)
-    rows, cols, squares = rows[inside], cols[inside], squares[inside]
-    order = np.lexsort((cols, rows, squares))
-    rows, cols = rows[order], cols[order]
-    # A quadrant holds one of the half axes, so that all four are alike.
-    quadrants = np.select(
-        [(rows > 0) & (cols >= 0), (rows <= 0) & (cols > 0), (rows < 0) & (cols <= 0)], [0, 1, 2], 3
-    )
-    return np.stack([rows, cols], axis=1).astype(np.int64), quadrants.astype(np.int64)
+    order = np.lexsort((cols[inside], rows[inside], squares[inside]))
+    return np.stack([rows[inside][order], cols[inside][order]], axis=1).astype(np.int64)
+
+
+@cache
+def _quadrants(radius_px: int) -> NDArray[np.int64]:
+    """Return the quadrant of each pixel of a disc; each quadrant includes one half axis."""
+    rows, cols = disc(radius_px).T
+    conditions = [(rows > 0) & (cols >= 0), (rows <= 0) & (cols > 0), (rows < 0) & (cols <= 0)]
+    return np.select(conditions, [0, 1, 2], 3).astype(np.int64)
 
 
 AROUND_PX = 33
-"""Side of the square looked at around a pixel: one scan period, which holds both sides of any gap."""
+"""Side of the square for local statistics: one scan period, so it includes both sides of any gap."""
 
 PRIOR_PAIRS = 4
-"""Pairs of pixels that the whole scene's roughness counts for beside those around."""
+"""The scene's roughness counts as much as this number of local pairs of pixels."""
 
 
 def overall_roughness(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> float:
-    """Return the root mean square difference between usable pixels beside each other; 0 if there are none.
+    """Return the root mean square difference between adjacent usable pixels; 0 if there are none.
 
     Args:
         image: Windows of a band, `(window, row, col)`.
-        usable: What may be looked at.
+        usable: Usable pixels, of the same shape.
     """
     square, pairs = 0.0, 0
     for plane, known in zip(image, usable, strict=True):
@@ -146,12 +147,12 @@ def overall_roughness(image: NDArray[np.floating], usable: NDArray[np.bool_]) ->
 def local_roughness(
     plane: NDArray[np.floating], usable: NDArray[np.bool_], overall: float
 ) -> NDArray[np.float64]:
-    """Return the root mean square difference between neighbours around each pixel, `(row, col)`.
+    """Return the root mean square difference between adjacent pixels around each pixel, `(row, col)`.
 
     Args:
         plane: `(row, col)`.
-        usable: What may be looked at.
-        overall: That of the scene, which counts where little is usable. If it is 0, the answer is 1.
+        usable: Usable pixels, of the same shape.
+        overall: Roughness of the scene, which dominates if few pixels are usable. The result is 1 if it is 0.
     """
     import cv2
 
@@ -163,7 +164,7 @@ def local_roughness(
         cv2.boxFilter(each, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
         for each in (squares, counts)
     )
-    total = np.maximum(total, 0)  # rounding of a running sum
+    total = np.maximum(total, 0)  # a running sum may round below 0
     return np.asarray(np.sqrt((total + PRIOR_PAIRS * overall**2) / (pairs + PRIOR_PAIRS)), np.float64)
 
 

@@ -1,4 +1,4 @@
-"""OpenCV's inpainting by Telea and by Navier–Stokes, for numbers of any range."""
+"""OpenCV's inpainting by Telea and by Navier–Stokes, for values of any range."""
 
 from __future__ import annotations
 
@@ -12,56 +12,36 @@ from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from landsat_fill.methods.method import Flags, Image
 
 
 _LARGEST_STORED = 65535.0
-"""OpenCV's 16-bit inpainting is used for every band. Its 8-bit one rounds too coarsely, and its float one
-adds half a unit to what Telea's method fills, whatever the unit is worth."""
-
-
-def inpaint(
-    image: NDArray[np.floating], gaps: Gaps, threads: int, *, radius_px: float, algorithm: int
-) -> NDArray[np.floating]:
-    """Return the image with its missing pixels filled by `cv2.inpaint`, to 1/65535 of each band's range.
-
-    Pixels that are neither missing nor usable are filled on the way, since OpenCV knows no third kind.
-
-    Args:
-        image: `(tile, band, row, col)`.
-        gaps: Cubes of the same shape.
-        threads: Bands worked on at once.
-        radius_px: Distance within which observed pixels count for a missing one.
-        algorithm: `cv2.INPAINT_NS` or `cv2.INPAINT_TELEA`.
-    """
-    import cv2
-
-    def fill_band(
-        values: NDArray[np.floating], _missing: NDArray[np.bool_], usable: NDArray[np.bool_]
-    ) -> NDArray[np.floating]:
-        low, high, _, _ = cv2.minMaxLoc(values, usable.view(np.uint8))
-        step = (high - low) / _LARGEST_STORED or 1.0
-        stored = np.where(usable, np.rint((values - low) / step), 0).astype(np.uint16)
-        answer = cv2.inpaint(stored, (~usable).view(np.uint8), radius_px, algorithm)
-        return answer.astype(values.dtype) * step + low
-
-    return fill_each_band(fill_band, image, gaps, threads)
+"""OpenCV's 16-bit inpainting serves every band. Its 8-bit version rounds too coarsely, and its float version
+adds half a unit to each pixel that Telea's method fills, in any unit."""
 
 
 @dataclass(frozen=True)
 class _Inpainting:
-    """One of OpenCV's algorithms; a subclass says which."""
+    """One of OpenCV's algorithms, named by a subclass. Fills are exact to 1/65535 of a band's range."""
 
     algorithm: ClassVar[str]
 
-    radius_px: float = option(3.0, "neighbourhood of a pixel that counts, in pixels", low=1, high=30)
+    radius_px: float = option(3.0, "radius of the neighbourhood of a pixel, in pixels", low=1, high=30)
 
-    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+    def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
         import cv2
 
-        algorithm = getattr(cv2, self.algorithm)
-        return Filled(inpaint(image, gaps, context.threads, radius_px=self.radius_px, algorithm=algorithm))
+        def fill_band(values: Image, _missing: Flags, usable: Flags) -> Image:
+            low, high, _, _ = cv2.minMaxLoc(values, usable.view(np.uint8))
+            step = (high - low) / _LARGEST_STORED or 1.0
+            stored = np.where(usable, np.rint((values - low) / step), 0).astype(np.uint16)
+            # OpenCV has no third kind of pixel, so all pixels that aren't usable are filled.
+            unknown = (~usable).view(np.uint8)
+            filled = cv2.inpaint(stored, unknown, self.radius_px, getattr(cv2, self.algorithm))
+            return filled.astype(values.dtype) * step + low
+
+        return Filled(fill_each_band(fill_band, image, gaps, context.threads))
 
 
 @dataclass(frozen=True)

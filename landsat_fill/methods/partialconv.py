@@ -11,14 +11,14 @@ from landsat_fill.methods.method import MethodInfo
 
 @dataclass(frozen=True)
 class PartialConvMethod(LearnedMethod):
-    """A learned fill that grows into the gaps from scale to scale.
+    """A learned fill that extends into the gaps from scale to scale.
 
     Source: Liu et al. 2018, Image inpainting for irregular holes, doi:10.1007/978-3-030-01252-6_6.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="partialconv",
-        summary="U-Net of partial convolutions, which look only at what is known so far",
+        summary="U-Net of partial convolutions, which ignore pixels that are still unknown",
         source="Liu et al. 2018, Image inpainting for irregular holes using partial convolutions, "
         "doi:10.1007/978-3-030-01252-6_6",
         halo_px=112,

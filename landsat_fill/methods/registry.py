@@ -1,25 +1,29 @@
-"""The methods by name: every class with a `MethodInfo` in this package, and those of other packages.
+"""The methods by name: every class with a `MethodInfo` in this package, and plugins from other packages.
 
-Adding a method is adding one file here, or an entry point of the group `landsat_fill.methods` in another
-package that names the class, or a module with several.
+To add a method, add one file here. Another package adds methods by an entry point of the group
+`landsat_fill.methods` that names a class or a module.
 """
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
+
+import numpy as np
 
 from landsat_fill.errors import UsageError, not_one_of
-from landsat_fill.methods.method import FillMethod, MethodInfo
+from landsat_fill.methods.method import Context, FillMethod, MethodInfo, Prepares
 from landsat_fill.networks.catalogue import classes_of
-from landsat_fill.scene import BandRole
+from landsat_fill.scene import BandRole, Filled, Gaps
 from landsat_fill.schema import Option, options_of, parsed, require_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from landsat_fill.scene import SceneBand
 
@@ -28,14 +32,14 @@ DEFAULT_METHOD = "auto"
 CODE_METHOD = "nearest"
 PANCHROMATIC_METHOD = "tension-spline"
 BEST_METHOD = "band-unet"
-"""What `auto` stands for: the method that measures best on places it was not trained on."""
+"""The method behind `auto`: the most accurate one on places it was not trained on."""
 
 PLUGINS = "landsat_fill.methods"
 """The group of entry points by which other packages add methods."""
 
 
 class _Found(NamedTuple):
-    """The methods there are, and the plugins that can't be used, each with the reason."""
+    """All methods, and the plugins that can't be used, each with the reason."""
 
     classes: dict[str, type[FillMethod]]
     broken: dict[str, str]
@@ -43,7 +47,7 @@ class _Found(NamedTuple):
 
 @cache
 def _found() -> _Found:
-    """Return all methods; a fault in one of this package's own is raised, one in a plugin is kept."""
+    """Return all methods. An error in this package is raised; an error in a plugin is recorded."""
     classes: dict[str, type[FillMethod]] = {}
     broken: dict[str, str] = {}
     for cls in filter(_is_method, classes_of("landsat_fill.methods")):
@@ -57,7 +61,7 @@ def _found() -> _Found:
                 raise TypeError(f"{plugin.value} has no class with an info of the type MethodInfo")
             for cls in own:
                 _add(cls, classes)
-        except Exception as error:  # whatever a plugin does on import must not stop the others
+        except Exception as error:  # a broken plugin must not stop the others
             package = plugin.dist.name if plugin.dist is not None else plugin.value
             broken[plugin.name] = f"package {package}: {type(error).__name__}: {error}"
     return _Found(dict(sorted(classes.items())), broken)
@@ -68,11 +72,7 @@ def _is_method(member: object) -> bool:
 
 
 def _add(cls: type, classes: dict[str, type[FillMethod]]) -> None:
-    """Add a method class to others.
-
-    Raises:
-        TypeError: If it isn't a method, or a method has that name.
-    """
+    """Add a method class, or raise TypeError if it isn't a method or its name is taken."""
     name = cls.info.name  # type: ignore[attr-defined]
     if name in classes or name == DEFAULT_METHOD:
         raise TypeError(f"two methods are called {name!r}: {classes.get(name)} and {cls}")
@@ -88,15 +88,15 @@ def method_classes() -> Mapping[str, type[FillMethod]]:
 
 
 def broken_plugins() -> Mapping[str, str]:
-    """Return why a method of another package can't be used, by the name of its entry point."""
+    """Return the reason why each broken plugin can't be used, by the name of its entry point."""
     return _found().broken
 
 
 def method_class(name: str) -> type[FillMethod]:
-    """Return the class of the method called `name`; `auto` is the best of them.
+    """Return the class of a method; `auto` is the best one.
 
     Raises:
-        UsageError: If there is none of that name; the hint names the nearest.
+        UsageError: If no method has that name; the hint names similar ones.
     """
     classes = method_classes()
     if name == DEFAULT_METHOD:
@@ -109,15 +109,15 @@ def method_class(name: str) -> type[FillMethod]:
 
 
 def create_method(method: str | FillMethod, options: Mapping[str, object] | None = None) -> FillMethod:
-    """Return a method by its name with the given options, the rest at their defaults.
+    """Return a method with the given options; other options keep their defaults.
 
     Args:
         method: A method's name, or `auto`; or a method object, which is returned as it is.
         options: Values by field name; text is converted to the field's type.
 
     Raises:
-        UsageError: If the method or an option doesn't exist, an option may not have its value, or options
-            are given beside a method object.
+        UsageError: If the method or an option doesn't exist, a value isn't allowed, or options are given
+            together with a method object.
     """
     if isinstance(method, str):
         cls = method_class(method)
@@ -130,7 +130,7 @@ def create_method(method: str | FillMethod, options: Mapping[str, object] | None
         )
     if options:
         raise UsageError(
-            f"expected no options beside a method object, but got {', '.join(options)}",
+            f"expected no options together with a method object, but got {', '.join(options)}",
             hint="Give them to the object when it is made.",
         )
     require_allowed(method)
@@ -140,18 +140,17 @@ def create_method(method: str | FillMethod, options: Mapping[str, object] | None
 def suited_method(
     method: FillMethod, bands: Sequence[SceneBand], *, is_choice: bool, empty: frozenset[int] = frozenset()
 ) -> tuple[FillMethod, tuple[str, ...]]:
-    """Return the method that fills the bands of a scene, and a note where it isn't the one asked for.
+    """Return the method that fills the bands of a scene, and a note for each band that gets another method.
 
-    Codes are never interpolated, whatever is asked for: they take the nearest number. What `auto` stands for
-    was trained on bands of 30 m, not on the finer grain of the panchromatic band.
+    Codes are never interpolated: they take the nearest value. The method behind `auto` was trained on 30 m
+    bands, so the panchromatic band gets `PANCHROMATIC_METHOD` unless the user names a method.
 
     Args:
-        method: The method asked for.
+        method: The requested method.
         bands: The bands, in the order of the image.
-        is_choice: Whether the user named it, rather than `auto`.
-        empty: Bands without an observed pixel, from 0, which no method is given.
+        is_choice: Whether the user named the method, rather than `auto`.
+        empty: Numbers of the bands without an observed pixel, from 0; these are not filled.
     """
-    from landsat_fill.methods.interpolation import BandByBand
 
     def name_of(band: SceneBand) -> str:
         if band.holds_codes:
@@ -180,6 +179,72 @@ def suited_method(
     )
     parts = tuple(part for part in parts if part[0])
     return BandByBand(parts, replace(method.info, halo_px=halo_px)), tuple(notes)
+
+
+@dataclass(frozen=True)
+class BandByBand:
+    """Several methods, each of which fills some bands of a scene. It has no name, so users can't choose it.
+
+    Attributes:
+        parts: Numbers of bands, from 0, and the method that fills them. Each band is in one part.
+        facts: The `info` of this method: the requested method's, with the widest halo.
+    """
+
+    info: ClassVar[MethodInfo]
+
+    parts: tuple[tuple[tuple[int, ...], FillMethod], ...]
+    facts: MethodInfo
+
+    def __post_init__(self) -> None:
+        """Set the `info` of this object."""
+        object.__setattr__(self, "info", self.facts)
+
+    def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FillMethod:
+        """Return the methods fitted to a scene; see `Prepares.prepare`."""
+        parts = tuple(
+            (
+                bands,
+                method.prepare(*_select_bands(bands, method, image, gaps, context))
+                if isinstance(method, Prepares)
+                else method,
+            )
+            for bands, method in self.parts
+        )
+        return replace(self, parts=parts)
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`.
+
+        The standard deviation is NaN in a band whose method doesn't give one.
+        """
+        mean = image.copy()
+        std = np.full(image.shape, np.nan, np.float32) if self.info.gives_std else None
+        realizations = np.stack([image] * context.realizations) if context.realizations else None
+        for bands, method in self.parts:
+            where = (slice(None), list(bands))
+            filled = method.fill(*_select_bands(bands, method, image, gaps, context))
+            mean[where] = filled.mean
+            if std is not None and filled.std is not None:
+                std[where] = filled.std
+            if realizations is not None:
+                realizations[(slice(None), *where)] = (
+                    filled.mean if filled.realizations is None else filled.realizations
+                )
+        return Filled(mean, std, realizations)
+
+
+def _select_bands(
+    bands: tuple[int, ...], method: FillMethod, image: NDArray[np.floating], gaps: Gaps, context: Context
+) -> tuple[NDArray[np.floating], Gaps, Context]:
+    """Return the arguments of `fill` for some bands of an image."""
+    where = (slice(None), list(bands))
+    own = replace(
+        context,
+        bands=tuple(context.bands[band] for band in bands) if context.bands else (),
+        realizations=context.realizations if method.info.gives_realizations else 0,
+        device=context.device if context.device.partition(":")[0] in method.info.devices else "cpu",
+    )
+    return image[where], Gaps(gaps.missing[where], gaps.usable[where]), own
 
 
 def method_options(cls: type[FillMethod]) -> tuple[Option, ...]:

@@ -19,24 +19,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Image = NDArray[np.floating]
-    Flags = NDArray[np.bool_]
+    from landsat_fill.methods.method import Flags, Image
+
     Solve = Callable[[Image, Flags, Flags, float], Image]
 
 
 _SMALLEST_LEVEL_PX = 4
-"""Where halving stops: whatever is missing on a level this small starts from its mean."""
+"""Halving stops at images of this size, where missing pixels start from the mean."""
 
 
 def chebyshev_shares(radius: float, reduction: float) -> list[float]:
-    """Return what each sweep's result weighs in Chebyshev's three-term recurrence.
-
-    The rest is the image of the sweep before. It is negative: a share goes beyond its sweep.
+    """Return the weight of each sweep in Chebyshev's three-term recurrence; a weight may exceed 1.
 
     Args:
-        radius: The iteration's spectral radius, below 1. A larger value than the true one costs sweeps; a
-            smaller one leaves some of the slowest error.
-        reduction: By what factor the error of the guess shrinks.
+        radius: Spectral radius of the iteration, below 1. A value above the true radius costs sweeps; a value
+            below it leaves some of the slowest error.
+        reduction: Factor by which the error of the guess shrinks.
     """
     shares = [1.0, 1 / (1 - radius**2 / 2)]
     sweeps = math.ceil(math.acosh(reduction) / math.acosh(1 / radius))
@@ -46,35 +44,35 @@ def chebyshev_shares(radius: float, reduction: float) -> list[float]:
 
 
 def runs_of(unknown: Flags) -> NDArray[np.int64]:
-    """Return row, first column and end of pixels that lie side by side, `(run, 3)`."""
+    """Return row, first column and end of each horizontal run of unknown pixels, `(run, 3)`."""
     runs = find_runs(unknown, 0)
     return np.stack([runs.row, runs.start, runs.stop], axis=1)
 
 
 def widest_gap_px(missing: Flags, usable: Flags) -> float:
-    """Return the width of the widest gap: twice the farthest way from a missing pixel to a usable one."""
+    """Return the width of the widest gap: twice the largest distance from a missing to a usable pixel."""
     import cv2
 
-    # The 5 × 5 chamfer is exact along rows and columns; the 3 × 3 one falls short by 4.5 % there.
+    # The 5 × 5 chamfer is exact along rows and columns; the 3 × 3 chamfer is 4.5 % too short there.
     distance_px = cv2.distanceTransform((~usable).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return 2.0 * cv2.minMaxLoc(distance_px, missing.view(np.uint8))[1]
 
 
 def solved_from_coarse_to_fine(solve: Solve, values: Image, missing: Flags, usable: Flags) -> Image:
-    """Return the solution at full resolution; its guess is the solution at half of it, and so on down.
+    """Return the solution at full resolution. Each resolution starts from the solution at half of it.
 
     Args:
-        solve: Takes `(guess, missing, usable, spacing_px)` and returns the solution where pixels are
+        solve: Takes `(guess, missing, usable, spacing_px)` and returns the solution for pixels that are
             `spacing_px` apart. Below full resolution every pixel that isn't usable is missing.
         values: `(row, col)`, 0 outside `usable`.
-        missing: Pixels asked for.
+        missing: Pixels to fill.
         usable: Observed pixels; at least one.
     """
     return solve(_guessed(solve, values, usable, 1.0), missing, usable, 1.0)
 
 
 def _guessed(solve: Solve, values: Image, usable: Flags, spacing_px: float) -> Image:
-    """Return the values with a guess wherever they aren't usable, by solving at twice the spacing."""
+    """Return the values, with a guess at every pixel that isn't usable, solved at twice the spacing."""
     import cv2
 
     if usable.all():
@@ -84,9 +82,9 @@ def _guessed(solve: Solve, values: Image, usable: Flags, spacing_px: float) -> I
         mean = values.dtype.type(values[usable].mean())
         return np.where(usable, values, mean)
     share = _halved(usable.astype(values.dtype))
-    seen = share > 0
-    coarse: Image = np.divide(_halved(values), share, out=np.zeros_like(share), where=seen)
-    coarse = solve(_guessed(solve, coarse, seen, 2 * spacing_px), ~seen, seen, 2 * spacing_px)
+    known = share > 0
+    coarse: Image = np.divide(_halved(values), share, out=np.zeros_like(share), where=known)
+    coarse = solve(_guessed(solve, coarse, known, 2 * spacing_px), ~known, known, 2 * spacing_px)
     doubled = cv2.resize(coarse, (2 * coarse.shape[1], 2 * coarse.shape[0]), interpolation=cv2.INTER_LINEAR)
     guess = np.ascontiguousarray(doubled[:height, :width])
     return cast("Image", cv2.copyTo(values, usable.view(np.uint8), guess))
@@ -103,51 +101,46 @@ def _halved(values: Image) -> Image:
 
 
 _LARGEST_STRETCHING, _LARGEST_BENDING = 8.0, 64.0
-"""Largest eigenvalues of Laplace's five-point stencil and of its square: those of a chessboard of ±1."""
+"""Largest eigenvalues of Laplace's five-point stencil and of its square, for a chessboard of ±1."""
 
 _CLAMPED = 4.730
-"""First root of cos(x)·cosh(x) = 1: a clamped strip of length l bends with the eigenvalue (x / l)⁴. On the
-grid, w unknown rows between given ones have l = w + 2 to within a percent."""
+"""First root of cos(x)·cosh(x) = 1. A clamped strip of length l has the smallest eigenvalue (x / l)⁴; on the
+grid, w unknown rows have l = w + 2 to within a percent."""
 
 _WIDEST_MODE_PX = 48.0
-"""Errors longer than this are left to the coarser levels: here they would take too many sweeps."""
+"""The coarser levels remove errors of longer wavelength, which would take too many sweeps here."""
 
 
 def plate(
-    values: NDArray[np.floating],
-    missing: NDArray[np.bool_],
-    usable: NDArray[np.bool_],
+    values: Image,
+    missing: Flags,
+    usable: Flags,
     *,
     tension: float,
     reduction: float,
     widest_px: float | None = None,
-) -> NDArray[np.floating]:
-    """Return the values, with (1 - tension)·∇⁴u = tension·∇²u solved wherever they aren't usable.
+) -> Image:
+    """Return the values, with (1 - tension)·∇⁴u = tension·∇²u solved at every pixel that isn't usable.
 
-    Pixels that are neither missing nor usable are bridged like missing ones; the edge of the tile mirrors
-    the surface. Gaps wider than 48 px come out stiffer than the equation has them.
+    Pixels that are neither missing nor usable are bridged like missing ones. The surface is mirrored at the
+    edge of the tile. In gaps wider than 48 px the surface is stiffer than the equation says.
 
     Args:
         values: `(row, col)`, 0 outside `usable`.
-        missing: Pixels asked for.
+        missing: Pixels to fill.
         usable: Observed pixels; at least one.
         tension: 0 bends only (a thin plate), 1 stretches only (a membrane); per pixel of spacing.
-        reduction: By what factor each resolution reduces the error it starts with.
-        widest_px: Width of the widest gap to be expected, instead of that of the widest there is: then the
-            error that is left is the same however an image is cut into tiles. Pixels farther than that from
-            a usable one are left as half the resolution has them.
+        reduction: Factor by which each resolution reduces its initial error.
+        widest_px: Fixed gap width to solve for, instead of the measured one, so that the remaining error
+            doesn't depend on how an image is cut into tiles. Pixels farther than this from a usable pixel
+            keep the solution at half the resolution.
     """
 
-    def solve(
-        guess: NDArray[np.floating],
-        missing: NDArray[np.bool_],
-        usable: NDArray[np.bool_],
-        spacing_px: float,
-    ) -> NDArray[np.floating]:
+    def solve(guess: Image, missing: Flags, usable: Flags, spacing_px: float) -> Image:
         if not missing.any():
             return guess
         bending, stretching = (1 - tension) / spacing_px**4, tension / spacing_px**2
-        # Bounds of the eigenvalues in an endless stripe; a closed hole's lie between them.
+        # Bounds of the eigenvalues in an infinite stripe. Those of a closed hole lie between them.
         width_px = widest_px or min(widest_gap_px(missing, usable), _WIDEST_MODE_PX)
         smallest = bending * (_CLAMPED / (width_px + 2)) ** 4
         smallest += stretching * 2 * (1 - math.cos(math.pi / (width_px + 1)))
@@ -163,22 +156,16 @@ def plate(
     return solved_from_coarse_to_fine(solve, values, missing, usable)
 
 
-def _within(usable: NDArray[np.bool_], distance_px: int) -> NDArray[np.bool_]:
-    """Return which pixels have a usable one so many rows and columns away or nearer."""
+def _within(usable: Flags, distance_px: int) -> Flags:
+    """Return which pixels have a usable pixel within a square of this radius."""
     import cv2
 
     side_px = 2 * distance_px + 1
     return cv2.dilate(usable.view(np.uint8), np.ones((side_px, side_px), np.uint8)).view(np.bool_)
 
 
-def _swept(
-    guess: NDArray[np.floating],
-    unknown: NDArray[np.bool_],
-    stretching: float,
-    bending: float,
-    shares: list[float],
-) -> NDArray[np.floating]:
-    """Return the surface after one sweep a share; see `sweep_plate`."""
+def _swept(guess: Image, unknown: Flags, stretching: float, bending: float, shares: list[float]) -> Image:
+    """Return the surface after one sweep for each share; see `sweep_plate`."""
     from landsat_fill.methods.kernels.pixel_loops import FRAME_PX, sweep_plate
 
     new = np.pad(guess, FRAME_PX, mode="symmetric")
@@ -193,10 +180,10 @@ _FOUR_NEIGHBOURS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 
 @dataclass(frozen=True)
 class Harmonic:
-    """The smoothest surface through the borders of a gap, by the sum of its squared slopes.
+    """The surface through the borders of a gap with the smallest sum of squared slopes.
 
-    A missing pixel is the mean of its four neighbours. Observed pixels are given; pixels that are neither
-    missing nor usable, and the edge of the tile, let nothing through (a natural boundary).
+    Each missing pixel is the mean of its four neighbours. Pixels that are neither missing nor usable, and the
+    edge of the tile, are natural boundaries.
 
     Source: Chan and Shen 2002, Mathematical models for local nontexture inpaintings,
     doi:10.1137/S0036139900368844 (section 4: harmonic inpainting).
@@ -211,34 +198,27 @@ class Harmonic:
     )
 
     reduction: float = option(
-        300.0, "factor by which each resolution reduces the error it starts with", low=2, high=1e6
+        300.0, "factor by which each resolution reduces its initial error", low=2, high=1e6
     )
 
-    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+    def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
 
-        def solve(
-            guess: NDArray[np.floating],
-            missing: NDArray[np.bool_],
-            usable: NDArray[np.bool_],
-            _spacing_px: float,
-        ) -> NDArray[np.floating]:
+        def solve(guess: Image, missing: Flags, usable: Flags, _spacing_px: float) -> Image:
             return membrane(guess, missing, usable, self.reduction)
 
         fill_band = partial(solved_from_coarse_to_fine, solve)
         return Filled(fill_each_band(fill_band, image, gaps, context.threads))
 
 
-def membrane(
-    guess: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_], reduction: float
-) -> NDArray[np.floating]:
-    """Return the solution of Laplace's equation at the missing pixels, the usable ones as they are.
+def membrane(guess: Image, missing: Flags, usable: Flags, reduction: float) -> Image:
+    """Return the solution of Laplace's equation at the missing pixels; usable pixels keep their values.
 
     Args:
-        guess: `(row, col)`: the given values, and a first guess of the missing ones.
-        missing: The unknowns.
-        usable: The given pixels.
-        reduction: By what factor the error of the guess shrinks.
+        guess: `(row, col)`: usable values, and a first guess of the missing ones.
+        missing: Pixels to solve for.
+        usable: Pixels with known values.
+        reduction: Factor by which the error of the guess shrinks.
     """
     import cv2
 
@@ -249,8 +229,8 @@ def membrane(
     inside = (missing | usable).astype(guess.dtype)
     neighbours = cv2.filter2D(inside, -1, _FOUR_NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
     weight = np.divide(inside, neighbours, out=np.zeros_like(guess), where=missing & (neighbours > 0))
-    # In an endless stripe of w rows the slowest error is half a sine wave from border to border, which a
-    # sweep multiplies by (1 + cos(π / (w + 1))) / 2. In a closed hole of that width it dies faster.
+    # In an infinite stripe of w rows the slowest error is half a sine wave from border to border. A sweep
+    # multiplies it by (1 + cos(π / (w + 1))) / 2. In a closed hole of that width it shrinks faster.
     radius = (1 + math.cos(math.pi / (widest_gap_px(missing, usable) + 1))) / 2
     shares = np.array(chebyshev_shares(radius, reduction), guess.dtype)
     new, weights = np.pad(guess * inside, 1), np.pad(weight, 1)
@@ -260,7 +240,7 @@ def membrane(
 
 @dataclass(frozen=True)
 class Biharmonic:
-    """The surface through the borders of a gap that bends least; see `plate`.
+    """The surface through the borders of a gap with the least bending; see `plate`.
 
     Source: Damelin and Hoang 2018, On surface completion and image inpainting by biharmonic functions:
     numerical aspects, doi:10.1155/2018/3950312.
@@ -275,10 +255,10 @@ class Biharmonic:
     )
 
     reduction: float = option(
-        300.0, "factor by which each resolution reduces the error it starts with", low=2, high=1e6
+        300.0, "factor by which each resolution reduces its initial error", low=2, high=1e6
     )
 
-    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+    def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
         fill_band = partial(plate, tension=0.0, reduction=self.reduction)
         return Filled(fill_each_band(fill_band, image, gaps, context.threads))
@@ -286,10 +266,10 @@ class Biharmonic:
 
 @dataclass(frozen=True)
 class TensionSpline:
-    """The surface through the borders of a gap that bends and stretches least; see `plate`.
+    """The surface through the borders of a gap with the least bending and stretching; see `plate`.
 
-    A membrane has a kink at the border of a gap and a thin plate overshoots inside a wide one. A plate under
-    tension bends over a pixel or two and runs level beyond.
+    A membrane has a kink at the border of a gap, and a thin plate overshoots in a wide gap. A plate under
+    tension bends over a pixel or two and is flat beyond.
 
     Source: Smith and Wessel 1990, Gridding with continuous curvature splines in tension,
     doi:10.1190/1.1442837.
@@ -305,28 +285,26 @@ class TensionSpline:
 
     tension: float = option(0.35, "0 is a thin plate (biharmonic), 1 a membrane (harmonic)", low=0, high=1)
     reduction: float = option(
-        100.0, "factor by which each resolution reduces the error it starts with", low=2, high=1e6
+        100.0, "factor by which each resolution reduces its initial error", low=2, high=1e6
     )
 
-    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+    def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
         fill_band = partial(plate, tension=self.tension, reduction=self.reduction)
         return Filled(fill_each_band(fill_band, image, gaps, context.threads))
 
 
-def first_fill(
-    values: NDArray[np.float32], usable: NDArray[np.bool_], threads: int = 1
-) -> NDArray[np.float32]:
-    """Return tiles with a spline in tension through their usable pixels, for a network that `starts_filled`.
+def first_fill(values: NDArray[np.float32], usable: Flags, threads: int = 1) -> NDArray[np.float32]:
+    """Return tiles filled by a spline in tension, the input of a network that `starts_filled`.
 
-    The spline is less exact than the method `tension-spline` has it: the network corrects that, too. It is
-    inexact in the same way wherever a tile is cut, and the same in training and in filling.
+    The spline is less exact than that of `tension-spline`, because the network corrects its error. The error
+    doesn't depend on how a scene is cut into tiles, and is the same in training and in filling.
 
     Args:
         values: `(tile, band, row, col)`, standardised.
-        usable: Which of them are observations; all others are filled, beyond the footprint, too, as the
-            network would take any other number there for an observation.
-        threads: Bands worked on at once.
+        usable: Observed pixels. All others are filled, even outside the footprint, because the network
+            reads every pixel.
+        threads: Bands filled at once.
 
     Returns:
         Float32 of the same shape, 0 in a band without any usable pixel.

@@ -1,4 +1,4 @@
-"""The U-Net that is given the gaps as channels, as in Pondaven et al. 2022 (arXiv 2205.12407)."""
+"""The U-Net with the gaps as extra input channels, as in Pondaven et al. 2022 (arXiv 2205.12407)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The variogram of a band: how unlike two pixels are, by how far apart they lie.
+"""The variogram of a band: how much two pixels differ, as a function of their distance.
 
-Semivariances are estimated from the differences between usable pixels, and a model is fitted to them: a
-nugget and a mixture of exponential and Matérn structures of many ranges, none of them negative, so that it is
-valid whatever comes out. Directions may have ranges of their own (geometric anisotropy).
+Semivariances are estimated from differences between usable pixels. The model fitted to them is a nugget and a
+mixture of exponential and Matérn structures of many ranges. All weights are positive, so the model is always
+valid. The range may depend on the direction (geometric anisotropy).
 
 Source: Cressie and Hawkins 1980, Robust estimation of the variogram, doi:10.1007/BF01035243; Cressie 1985,
 Fitting variogram models by weighted least squares, doi:10.1007/BF01032109; Chilès and Delfiner 2012,
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
 ESTIMATORS = ("matheron", "cressie-hawkins")
 
 LAG_DISTANCES_PX = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
-"""Distances that semivariances are estimated at. Kriging from pixels within 16 px asks for none above 32."""
+"""Distances of the estimated semivariances. Kriging from pixels within 16 px needs none above 32."""
 
 LAG_DIRECTIONS = 8
-"""Directions they are estimated in, 22.5 degrees apart."""
+"""Directions of the estimated semivariances, 22.5 degrees apart."""
 
 LEAST_PAIRS = 30
-"""Pairs of pixels behind a semivariance. Source: Journel and Huijbregts 1978, Mining Geostatistics."""
+"""Least pairs of pixels for a semivariance. Source: Journel and Huijbregts 1978, Mining Geostatistics."""
 
 RANGES_PX = tuple(2.0 ** (half / 2) for half in range(-1, 17))
-"""Ranges of the structures mixed, 0.7 to 256 pixels; longer ones look the same within 32."""
+"""Ranges of the structures, 0.7 to 256 pixels. Longer ranges look the same within 32 pixels."""
 
 ANGLES_DEG = tuple(range(0, 180, 15))
 RATIOS = (1.25, 1.5, 2.0, 3.0)
-"""Anisotropies tried, beside none: the direction of the longest range, and longest by shortest range."""
+"""Anisotropies to try: direction of the longest range, and ratio of the longest to the shortest range."""
 
 LEAST_GAIN = 0.1
-"""Share of the squared misfit that an anisotropy must take away to be believed."""
+"""An anisotropic model must reduce the squared misfit by this share to be chosen."""
 
 TINY = 1e-6
-"""Share of the sill that is added to the nugget, so that no system of equations is singular."""
+"""This share of the sill is added to the nugget, so that no system of equations is singular."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variogram:
-    """A valid model of a band's variogram, in squared units of its numbers; distances in pixels.
+    """A model of a band's variogram, in squared units of the band; distances in pixels.
 
     Attributes:
-        nugget: What two pixels differ by however near they are.
+        nugget: Semivariance of two pixels at a very small distance.
         exponential: Sill of each exponential structure, for the ranges of `RANGES_PX`.
         matern: Sill of each Matérn structure of smoothness 3/2, for the same ranges.
         angle_deg: Direction of the longest range, from the rows' direction towards the columns'.
-        ratio: Longest by shortest range; 1 for none.
+        ratio: Ratio of the longest to the shortest range; 1 if isotropic.
     """
 
     nugget: float
@@ -66,23 +66,21 @@ class Variogram:
 
     @property
     def sill(self) -> float:
-        """The semivariance that is never exceeded."""
+        """The largest semivariance."""
         return self.nugget + sum(self.exponential) + sum(self.matern)
 
     def covariance(self, rows: NDArray[np.floating], cols: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the sill minus the semivariance at lags of so many rows and columns."""
+        """Return the sill minus the semivariance, at lags given in rows and columns."""
         distance = _distance(rows, cols, self.angle_deg, self.ratio)
         total = np.where(distance == 0, self.nugget, 0.0)
-        for sill, range_px in zip(self.exponential, RANGES_PX, strict=True):
-            if sill:
-                total += sill * _exponential(distance, range_px)
-        for sill, range_px in zip(self.matern, RANGES_PX, strict=True):
-            if sill:
-                total += sill * _matern(distance, range_px)
+        for sills, structure in ((self.exponential, _exponential), (self.matern, _matern)):
+            for sill, range_px in zip(sills, RANGES_PX, strict=True):
+                if sill:
+                    total += sill * structure(distance, range_px)
         return total
 
     def semivariance(self, rows: NDArray[np.floating], cols: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return half the mean squared difference at lags of so many rows and columns."""
+        """Return half the mean squared difference, at lags given in rows and columns."""
         return self.sill - self.covariance(rows, cols)
 
 
@@ -94,7 +92,7 @@ class Semivariances:
         rows: Rows of each lag.
         cols: Columns of each lag.
         values: Semivariance at each lag.
-        pairs: Pairs of pixels behind it.
+        pairs: Number of pairs of pixels at each lag.
     """
 
     rows: NDArray[np.float64]
@@ -113,11 +111,11 @@ def estimate_semivariances(
 
     Args:
         image: Windows of the band, `(window, row, col)`.
-        usable: What may be looked at.
-        estimator: One of `ESTIMATORS`. Cressie and Hawkins's is the fourth power of a mean root, which single
-            edges and clouds hardly move; Matheron's is the mean square.
-        roughness: What differences are measured in at each pixel, of the image's shape: their own unit
-            throughout, or what is usual around. A difference is measured in the geometric mean of both ends'.
+        usable: Usable pixels, of the same shape.
+        estimator: One of `ESTIMATORS`. Matheron's is the mean square. Cressie and Hawkins's is the fourth
+            power of a mean root, which single edges and clouds hardly change.
+        roughness: Unit of differences at each pixel, of the image's shape: 1 everywhere, or the local
+            roughness. The unit of a difference is the geometric mean at its two pixels.
     """
     from landsat_fill.methods.kernels.pixel_loops import increment_sums
 
@@ -135,12 +133,12 @@ def estimate_semivariances(
 
 
 def fit_variogram(found: Semivariances, variance: float, *, anisotropic: bool) -> Variogram:
-    """Return the model that fits semivariances best, by squares relative to each (Cressie's weights).
+    """Return the best fit to semivariances by relative squared error (Cressie's weights).
 
     Args:
         found: Semivariances.
-        variance: Of the band's usable pixels: the nugget where no two of them tell more.
-        anisotropic: Whether directions may have ranges of their own.
+        variance: Variance of the band's usable pixels, used as the nugget if there are no semivariances.
+        anisotropic: Whether the range may depend on the direction.
     """
     none = (0.0,) * len(RANGES_PX)
     if not found.values.size or found.values.max() <= 0:
@@ -164,7 +162,7 @@ def fit_variogram(found: Semivariances, variance: float, *, anisotropic: bool) -
 
 
 def _fit(found: Semivariances, angle_deg: float, ratio: float) -> tuple[NDArray[np.float64], float]:
-    """Return the sills of nugget and structures, and the misfit."""
+    """Return the sills of nugget and structures, and the squared misfit."""
     from scipy.optimize import nnls
 
     distance = _distance(found.rows, found.cols, angle_deg, ratio)
@@ -184,7 +182,7 @@ def _fit(found: Semivariances, angle_deg: float, ratio: float) -> tuple[NDArray[
 
 
 def _lags() -> NDArray[np.int64]:
-    """Return the lags estimated at, rows >= 0 and columns, each once."""
+    """Return each lag once, as rows (0 or more) and columns."""
     lags = {
         (round(distance * math.sin(angle)), round(distance * math.cos(angle)))
         for distance in LAG_DISTANCES_PX
@@ -196,7 +194,7 @@ def _lags() -> NDArray[np.int64]:
 def _distance(
     rows: NDArray[np.floating], cols: NDArray[np.floating], angle_deg: float, ratio: float
 ) -> NDArray[np.float64]:
-    """Return the length of lags, those across the longest range stretched by the ratio."""
+    """Return the length of lags, stretched by the ratio across the direction of the longest range."""
     cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     return np.hypot(cosine * cols + sine * rows, ratio * (cosine * rows - sine * cols))
 

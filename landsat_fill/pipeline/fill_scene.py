@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.io import SceneReader, TakenError, Transaction, open_input
+from landsat_fill.io import Rasters, SceneReader, TakenError, Transaction, open_input
 from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, kept_deviation, make_backdrop
 from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unanswerable
@@ -64,24 +64,24 @@ def run_job(
     """
     began = time.perf_counter()
     keep_large_blocks_apart()
-    with Transaction(job.target) as transaction:
+    with Transaction(job.target) as transaction, Rasters() as rasters:
         job = with_action(job, outputs, request)  # it may have been done since the plan was made
         if job.action is Action.REFUSE:
             raise job.refusal()
         if job.action is Action.SKIP:
             return Outcome(job.input.name, job.input.source, job.target, Status.SKIPPED)
-        scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
+        scenes = open_input(job.input, nodata=request.nodata, bands=request.bands, rasters=rasters)
         admit(scenes)
         tallies: list[_SceneTally] = []
         shelf = FolderShelf(job.target)
-        written = JobOutputs(job, request, outputs, scenes, transaction)
+        written = JobOutputs(job, request, outputs, scenes, rasters, transaction)
         for number, scene in enumerate(scenes):
 
             def report(share: float, text: str, number: int = number) -> None:
                 on_progress((number + share) / len(scenes), text)
 
             answerable, unanswered = without_unanswerable(request, scene, scenes)
-            with SceneReader(scene) as reader, written.open(number) as files:
+            with SceneReader(scene, rasters) as reader, written.open(number) as files:
                 tallies.append(_fill_scene(scene, reader, files, answerable, report, shelf))
             tallies[-1].notes += unanswered
         tally = sum((t.tally for t in tallies), Tally())
@@ -143,7 +143,7 @@ def _fill_scene(
         threads=request.threads,
         device=request.device,
         realizations=files.realizations,
-        tell=told.append,
+        notify=told.append,
         shelf=shelf,
     )
     method = prepared_for_scene(request.method, scene, reader, finder, context)

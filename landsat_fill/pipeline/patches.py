@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from landsat_fill.errors import InputError
 from landsat_fill.io import (
     Opacity,
     RasterProfile,
+    Rasters,
     RasterWriter,
     SceneReader,
     StoredReader,
@@ -57,14 +58,15 @@ def cut_scene(
         InputError: If the scene can't be read.
         OutputError: If a patch can't be written.
     """
-    profile = stacked_profile(scene)
     protected = input_files(scene)
     height, width = scene.grid.height, scene.grid.width
     entries = []
     one_file = len({band.dataset for band in scene.bands}) == 1
     with Transaction(folder / MANIFEST_NAME) as new, ExitStack() as opened:
-        reader = opened.enter_context(SceneReader(scene))
-        stored = opened.enter_context(StoredReader(scene.bands[0].dataset) if one_file else nullcontext())
+        rasters = opened.enter_context(Rasters())
+        reader = opened.enter_context(SceneReader(scene, rasters))
+        profile = stacked_profile(scene, rasters)
+        stored = rasters[scene.bands[0].dataset] if one_file else None
         for block in opened.enter_context(read_blocks(reader, height, width, size_px, 0)):
             opacity = Opacity() if stored is None else stored.read_opacity(block.strip)
             for window in tile_windows(block.strip, size_px):

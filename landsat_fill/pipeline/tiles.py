@@ -81,7 +81,7 @@ def fill_tiles(
                 if not SMALLEST_TILE_PX <= half_px < longest_px:
                     raise
             # Outside of the except clause, which would keep what filled the memory alive.
-            context.tell(
+            context.notify(
                 f"warning: tiles fill the memory of {context.device}: going on with tiles of {half_px} px"
             )
             smaller = [window for tile in part for window in tile_windows(tile, half_px)]

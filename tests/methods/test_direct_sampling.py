@@ -12,9 +12,9 @@ from landsat_fill.methods.direct_sampling import (
     USUAL_RATIO,
     ErrorRatio,
     coprime_steps,
-    disc,
     path_of,
 )
+from landsat_fill.methods.neighbourhoods import disc
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
 

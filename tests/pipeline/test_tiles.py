@@ -203,7 +203,7 @@ def test_lack_of_memory_halves_tiles_aloud():
     image, gaps = scene(1, 2, 400, 150)
     said = []
     expected = fill_tiles(image, gaps, whole(image), BoxMean(), Context())
-    found = fill_tiles(image, gaps, whole(image), Hungry(), Context(tell=said.append))
+    found = fill_tiles(image, gaps, whole(image), Hungry(), Context(notify=said.append))
     np.testing.assert_array_equal(found.mean, expected.mean)
     assert dict.fromkeys(said) == dict.fromkeys(
         f"warning: tiles fill the memory of cpu: going on with tiles of {px} px" for px in (200, 104)
