@@ -91,7 +91,7 @@ class PriorRuns:
                 if at_once == 1:
                     raise MethodError(
                         f"expected a tile to fit into the memory of {self.context.device}, but it is full",
-                        hint="end other programs that use it, give fewer --bands, or --device cpu",
+                        hint="End other programs that use it, give fewer --bands, or use --device cpu.",
                     ) from error
             # Outside of the except clause, which would keep what filled the memory alive.
             at_once = -(-at_once // 2)
