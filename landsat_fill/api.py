@@ -409,7 +409,7 @@ def simulate_gaps(
         )
         lost = simulated(shape, model, generator)
     elif width_px is not None or share is not None:
-        raise UsageError("expected gaps, or width_px or share, but got both", hint="Leave one of them out")
+        raise UsageError("expected gaps, or width_px or share, but got both", hint="Leave one of them out.")
     else:
         lost = gaps_from(as_booleans("gaps", gaps), shape, generator)
     return like(image, lost.reshape(values.shape))

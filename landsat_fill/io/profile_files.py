@@ -577,7 +577,7 @@ def _option_complaints() -> Iterator[list[str]]:
 def _wrong_options(reason: str) -> UsageError:
     return UsageError(
         f"expected creation options that GDAL's driver takes, but it says: {reason}",
-        hint="See the driver's page: https://gdal.org/drivers/raster/gtiff.html#creation-options",
+        hint="See the driver's page: https://gdal.org/drivers/raster/gtiff.html#creation-options.",
     )
 
 

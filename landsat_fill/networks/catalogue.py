@@ -33,7 +33,7 @@ def import_torch() -> Any:
     except (ImportError, OSError) as error:  # a broken installation's libraries fail with OSError
         raise MissingPackageError(
             f"expected the package torch, which learned methods run on, but it can't be imported: {error}",
-            hint="pip install torch; or choose a method without: -m tension-spline",
+            hint="Run: pip install torch; or choose a method that needs none, for example -m tension-spline.",
         ) from error
 
 

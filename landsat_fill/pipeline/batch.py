@@ -222,7 +222,7 @@ def _given_up(job: Job, request: FillRequest) -> Outcome:
         status=Status.STOPPED,
         method=request.method.info.name,
         error="time was up before the scene was filled",
-        hint="it is begun anew when the batch goes on; give it more time than it has had",
+        hint="The scene starts again when the batch continues; allow it more time.",
     )
 
 

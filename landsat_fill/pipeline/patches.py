@@ -141,7 +141,7 @@ def _join_one(writer: RasterWriter, profile: RasterProfile, file: Path | None, w
         raise InputError(
             f"expected a patch for row {window.row}, column {window.col}, but got none"
             + (f": there is no {file}" if file else ""),
-            hint="cut the scene again with `landsat-fill tile`",
+            hint="Cut the scene again with `landsat-fill tile`.",
         )
     with StoredReader(str(file)) as patch:
         found = (patch.profile.count, patch.profile.height, patch.profile.width, patch.profile.dtype)
@@ -149,7 +149,7 @@ def _join_one(writer: RasterWriter, profile: RasterProfile, file: Path | None, w
         if found != wanted:
             raise InputError(
                 f"expected bands, rows, columns and type {wanted} in {file}, but got {found}",
-                hint="a patch may be changed, but not its size, bands or data type",
+                hint="Change only the pixel values of a patch, not its size, bands or data type.",
             )
         whole = Window(0, 0, window.height, window.width)
         opacity = patch.read_opacity(whole)
@@ -168,6 +168,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"expected a folder of patches with {MANIFEST_NAME}, but {folder} has none that can be read",
-            hint="give the folder that `landsat-fill tile` wrote",
+            hint="Give the folder that `landsat-fill tile` wrote.",
         ) from error
     return manifest

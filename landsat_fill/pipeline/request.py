@@ -152,6 +152,6 @@ def wants_deviation(asked: bool | None, info: MethodInfo) -> bool:
     if asked and not info.gives_std:
         raise UsageError(
             f"expected a method with a standard deviation for --uncertainty, but {info.name} has none",
-            hint="`landsat-fill methods` says which do",
+            hint="Run `landsat-fill methods` to see which do.",
         )
     return info.gives_std if asked is None else asked

@@ -463,5 +463,5 @@ def _killed(job: Job, request: FillRequest, exit_code: int | None) -> Outcome:
         status=Status.FAILED,
         method=request.method.info.name,
         error=f"expected the worker process to live, but {how} while this scene was being filled",
-        hint="often memory ran out: use fewer --jobs; call again to fill what is missing",
+        hint="Run it again with fewer --jobs to fill the other scenes: memory may have run out.",
     )

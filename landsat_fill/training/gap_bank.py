@@ -114,8 +114,8 @@ def cut_gaps(
         raise InputError(
             f"expected a place of {size_px} px in {scene.name} with {low:.0%} to {high:.0%} missing, "
             "but found none",
-            hint="take gaps from an SLC-off scene (acquired after 2003-05-31), away from nadir; where its "
-            "gaps hold a number that isn't marked as nodata, mark it first",
+            hint="Take gaps from an SLC-off scene (acquired after 2003-05-31), away from nadir; where its "
+            "gaps hold a number that isn't marked as nodata, mark it first.",
         )
     return np.stack(crops)
 
@@ -129,7 +129,7 @@ def _missing_crops(
         raise InputError(
             f"expected a scene of at least {size_px} × {size_px} pixels, "
             f"but {scene.name} has {height} × {width}",
-            hint="choose a smaller --size, or leave the scene out",
+            hint="Choose a smaller --size, or leave the scene out.",
         )
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=1, on_progress=lambda share: on_progress(share / 2))

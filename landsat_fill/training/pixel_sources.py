@@ -137,7 +137,7 @@ class MappedArray:
             except (OSError, ValueError) as error:
                 raise InputError(
                     f"expected an array in {self._path}, but got an error: {error}",
-                    hint="make the dataset again with `landsat-fill dataset`",
+                    hint="Make the dataset again with `landsat-fill dataset`.",
                 ) from error
         return self._array
 
@@ -262,7 +262,7 @@ def open_images(scene: Scene, size_px: int) -> Images:
         raise InputError(
             f"expected a scene of at least {size_px} × {size_px} pixels, "
             f"but {scene.name} has {height} × {width}",
-            hint="choose a smaller size, or leave the scene out",
+            hint="Choose a smaller size, or leave the scene out.",
         )
     value_bytes = max(np.dtype(band.dtype).itemsize for band in scene.bands) + 1
     is_small = height * width * len(scene.bands) * value_bytes <= HELD_BYTES

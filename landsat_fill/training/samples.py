@@ -236,7 +236,7 @@ class SampleSource:
         raise InputError(
             f"expected pieces of {self.size_px} px that are well observed, "
             f"but got none in {_MOST_TRIES} tries",
-            hint="choose a smaller size, or scenes with fewer missing pixels",
+            hint="Choose a smaller size, or scenes with fewer missing pixels.",
         )
 
     def _draw_scene(self, generator: np.random.Generator, bands: int | None) -> Images:
@@ -245,7 +245,7 @@ class SampleSource:
         if reach[-1] == 0 or (bands is not None and bands < 1):
             raise UsageError(
                 f"expected a number of bands from 1 to {self.most_bands}, but got {bands}",
-                hint="no scene has more bands",
+                hint="No scene has more bands.",
             )
         # Never a scene of weight 0: those don't raise the cumulated weights.
         drawn = np.searchsorted(reach, generator.random() * reach[-1], side="right")

@@ -88,7 +88,7 @@ def test_data_that_leave_nothing_to_train_or_score_on_are_explained(
     (tmp_path / "data" / "scenes").mkdir(parents=True)
     (tmp_path / "data" / "scenes" / "000_place.npy").touch()
     for arguments, code, reason in (
-        ([tmp_path / "data"], 1, "a dataset has a manifest.json, which this folder lacks"),
+        ([tmp_path / "data"], 1, "A dataset has a manifest.json, which this folder lacks"),
         ([clean_scenes[0]], 2, "outside fold 0, which is held out, but all lie in it"),
         ([*clean_scenes, "--fold", 4], 2, "in fold 4, but it is empty"),
     ):

@@ -253,7 +253,7 @@ def test_a_container_names_its_subdatasets(tmp_path):
         for name in ("one", "two"):
             container.createVariable(name, "i2", ("y", "x"))[:] = 1
 
-    with pytest.raises(InputError, match="holds none itself") as caught:
+    with pytest.raises(InputError, match="has none of its own") as caught:
         open_geotiff(str(path))
     assert "2 subdatasets" in caught.value.hint
     inner = caught.value.hint.rpartition(" ")[2]
