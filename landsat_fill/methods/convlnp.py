@@ -133,7 +133,8 @@ SAMPLES = {64: 32, 128: 8}
 """Number of latent samples for each side of the training patches. Source: Pondaven et al. 2022."""
 
 CPU_VALUES, GPU_VALUES = 128_000_000, 1_000_000_000
-"""Largest number of values in a layer's output for all samples computed at once: 0.5 GB or 4 GB of float32."""
+"""Largest number of values in a layer's output for all samples computed at once: 0.5 GB or 4 GB of
+float32."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -182,9 +182,9 @@ PAPER = FitSettings(
     average=0.99,
     patience_share=0.3,
 )
-"""Source: Petrovskaia et al. 2020, appendix A.1, with four skip connections although five have filters listed,
-and noise of four channels as in section 2.4, although the appendix says meshgrid. Sigmoid and moving average
-are as in the authors' code, https://github.com/DmitryUlyanov/deep-image-prior."""
+"""Source: Petrovskaia et al. 2020, appendix A.1, with four skip connections although it lists five, and noise
+of four channels as in section 2.4, although the appendix says meshgrid. Sigmoid and moving average are as in
+the authors' code, https://github.com/DmitryUlyanov/deep-image-prior."""
 
 FAST = replace(
     PAPER,
@@ -298,8 +298,8 @@ class DeepImagePrior:
     @property
     def fit_settings(self) -> FitSettings:
         """Structure and optimisation of a network: the setting, with the changes of the options."""
-        changed = {f.name: getattr(self, f.name, None) for f in fields(FitSettings)}
-        changed = {name: value for name, value in changed.items() if value is not None}
+        options: dict[str, Any] = {f.name: getattr(self, f.name, None) for f in fields(FitSettings)}
+        changed = {name: value for name, value in options.items() if value is not None}
         return replace(SETTINGS[self.setting].fit, **changed)
 
     @property

@@ -26,8 +26,8 @@ KEPT_ITERATIONS = 50
 """Iterations between two saved states, from which a killed run resumes: a few seconds."""
 
 DIVERGED = 3.0
-"""A fit whose error grows by this factor between two checks returns to the weights of the earlier check: 5 dB,
-as in the authors' code (https://github.com/DmitryUlyanov/deep-image-prior)."""
+"""A fit whose error grows by this factor between two checks returns to its earlier weights: 5 dB, as in the
+authors' code (https://github.com/DmitryUlyanov/deep-image-prior)."""
 
 INPUT_SPREAD = 0.1
 """The input is uniform noise between 0 and this. Source: Petrovskaia et al. 2020, section 2.4."""

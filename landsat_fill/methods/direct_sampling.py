@@ -310,8 +310,8 @@ class DirectSampling:
     Missing pixels are filled in random order. The neighbours of a pixel are the nearest pixels that are
     observed or already filled. The method scans observed pixels around the missing one, and compares their
     neighbours at the same offsets. The missing pixel takes the values of the first pixel below the threshold,
-    or of the most similar one. All bands of a pixel come from the same pixel. Other bands that are observed at
-    a missing pixel count as neighbours.
+    or of the most similar one. All bands of a pixel come from the same pixel. Other bands that are observed
+    at a missing pixel count as neighbours.
 
     Order and scan depend on the position in the scene, so neighbouring tiles agree where they overlap, except
     for influences from beyond their halo.

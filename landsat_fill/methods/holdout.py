@@ -31,8 +31,8 @@ def held_out(
     """Return observed pixels to hold out, `(band, row, col)`: pieces of the gaps, shifted onto them.
 
     The gaps of all bands are shifted by the same distance, so that other bands are observed at a held-out
-    pixel as often as at a missing one. The choice of pieces depends on their position in the scene, not on the
-    tile.
+    pixel as often as at a missing one. The choice of pieces depends on their position in the scene, not on
+    the tile.
 
     Args:
         gaps: Cubes `(band, row, col)` of a tile.

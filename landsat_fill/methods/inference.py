@@ -197,8 +197,8 @@ def noise_at(
 ) -> Tensor:
     """Return standard normal noise `(sample, tile, channel, row, col)`.
 
-    A value depends only on the seed, the sample, the channel, the row and column in the scene, and the kind of
-    device.
+    A value depends only on the seed, the sample, the channel, the row and column in the scene, and the kind
+    of device.
 
     Args:
         corners: Row and column in the scene of each tile's corner.

@@ -1,4 +1,4 @@
-"""The base of all learned methods: from tiles to a network's normalised signal, and back to stored numbers."""
+"""The base of all learned methods: from tiles to a normalised signal, and back to stored numbers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The networks by name: every class with a name in the modules of this package.
 
-Adding a network is adding its file. torch and the networks are imported when one is first asked for.
+To add a network, add its file. torch and the networks are imported at their first use.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def import_torch() -> Any:
-    """Return the module torch, imported when it is first asked for: that takes seconds.
+    """Return the module torch. Its import takes seconds, so it happens at the first use.
 
     Raises:
-        MissingPackageError: If it isn't installed, or can't be imported.
+        MissingPackageError: If torch isn't installed, or can't be imported.
     """
     try:
         prefer_large_pages()
@@ -38,10 +38,10 @@ def import_torch() -> Any:
 
 
 def prefer_large_pages() -> None:
-    """Ask torch for large pages of memory on Linux, unless the user has decided, before its first tensor.
+    """Make torch use large memory pages on Linux, unless the user has set the variable.
 
-    A network's maps come and go by tens of megabytes, and in pages of 4 KB the system was busy with them for
-    a tenth to half of the time. Source: torch, c10/core/impl/alloc_cpu.cpp.
+    With pages of 4 KB, the system spends 10 to 50 % of the time on the feature maps' memory. Call this before
+    the first tensor. Source: torch, c10/core/impl/alloc_cpu.cpp.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
@@ -72,14 +72,14 @@ def network_classes() -> Mapping[str, type[Network]]:
 
 
 def build_network(name: str, settings: Mapping[str, object] | None = None) -> Network:
-    """Return a network with fresh weights.
+    """Return a network with random weights.
 
     Args:
-        name: A network's name.
-        settings: Values by field of its settings; the rest are at their defaults.
+        name: Name of the network.
+        settings: Values by field of its settings; other settings keep their defaults.
 
     Raises:
-        UsageError: If the network, or a setting of it, doesn't exist, or a setting may not have its value.
+        UsageError: If the network or a setting doesn't exist, or a value isn't allowed.
         MissingPackageError: If torch isn't installed.
     """
     import_torch()
@@ -94,5 +94,5 @@ def build_network(name: str, settings: Mapping[str, object] | None = None) -> Ne
 
 
 def settings_of(network: Network) -> dict[str, object]:
-    """Return a network's settings by name, which `build_network` makes the same network from."""
+    """Return a network's settings by name, for `build_network`."""
     return asdict(network.settings)

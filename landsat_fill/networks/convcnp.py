@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConvCNPSettings:
-    """What a ConvCNP is built from; by default 0.34 million parameters that see 45 px far.
+    """Settings of a ConvCNP; the defaults give 0.34 million parameters and a reach of 45 px.
 
-    With `batch_norm` the statistics in use are those kept from training, a mix over the band counts it saw.
+    With `batch_norm`, a fill uses the mean statistics of training, over all band counts.
     """
 
-    slots: int = option(6, "bands it works at once", low=1)
+    slots: int = option(6, "bands processed at once", low=1)
     channels: int = option(128, "width of all layers", low=1)
     blocks: int = option(5, "residual blocks, of two convolutions each", low=0)
-    kernel_px: int = option(9, "side of the blocks' kernels", low=1, parity="odd")
+    kernel_px: int = option(9, "side of the kernels in the blocks", low=1, parity="odd")
     context_kernel_px: int = option(
         11, "side of the first kernel, which averages the observations", low=3, parity="odd"
     )
     decoder_layers: int = option(4, "hidden layers of the decoder", low=0)
-    batch_norm: bool = option(False, "normalise the blocks' input over the batch, as the source does")
+    batch_norm: bool = option(False, "normalise the input of the blocks over the batch, as in the source")
 
 
 class ConvCNP(SlotNetwork):
-    """Predicts an independent Gaussian for every pixel, equivariant to shifts away from a tile's edges."""
+    """Predicts an independent Gaussian for every pixel; equivariant to shifts except near a tile's edges."""
 
     name: ClassVar[str] = "convcnp"
     settings_kind: ClassVar[type] = ConvCNPSettings
@@ -58,6 +58,6 @@ class ConvCNP(SlotNetwork):
         self.decoder = pixel_mlp(channels, channels, settings.decoder_layers, 2 * settings.slots)
 
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
-        """Return mean and standard deviation; the noise is not looked at."""
+        """Return mean and standard deviation; the noise is unused."""
         del noise
         return gaussian(self.decoder(self.resnet(self.context(signal, observed))))

@@ -1,4 +1,4 @@
-"""The convolutional latent neural process on a grid (ConvLNP), whose fills are coherent draws.
+"""The convolutional latent neural process on a grid (ConvLNP), whose samples are coherent images.
 
 Source: Foong et al. 2020, "Meta-learning stationary stochastic process prediction with convolutional neural
 processes", arXiv:2007.01332; architecture as GridConvLNP in Dubois et al. 2020, "Neural process family".
@@ -34,36 +34,36 @@ LEAST_LATENT_STD = 0.1
 
 @dataclass(frozen=True)
 class ConvLNPSettings:
-    """What a ConvLNP is built from; by default 0.49 million parameters that see 69 px far, and the average.
+    """Settings of a ConvLNP; the defaults give 0.49 million parameters and a reach of 69 px.
 
-    Pondaven et al. 2022 use the same network for patches of 64 and of 128 px, with other numbers of samples.
+    Pondaven et al. 2022 (arXiv 2205.12407) use the same network for patches of 64 and of 128 px, with
+    different numbers of samples.
 
-    With `averaged` a prediction depends on the tile's size. Without `pixel_std`, as in the source, a tile's
-    band has one standard deviation for each sample, the average, so that the latent values have to tell sure
-    pixels from unsure ones. The channels of the noise take turns in the `scales`: single pixels, as in the
-    source, then means over 3, 7, 15 px and so on, in which the middle weighs most. So wide features of a
-    realization need not be made of single pixels. With `batch_norm` the statistics in use are those kept from
-    training, a mix over the band counts it saw.
+    With `averaged`, a prediction depends on the size of the tile. Without `pixel_std`, as in the source, each
+    sample has one standard deviation for a band of a tile. The channels of the noise alternate between
+    `scales`: single pixels, as in the source, and weighted means over 3, 7, 15 px and so on, for wide
+    features of a realization. With `batch_norm`, a fill uses the mean statistics of training, over all band
+    counts.
     """
 
-    slots: int = option(6, "bands it works at once", low=1)
-    channels: int = option(128, "width of all layers and latent values a pixel", low=2, parity="even")
-    blocks: int = option(4, "residual blocks before the latent values, and as many after them", low=0)
-    kernel_px: int = option(9, "side of the blocks' kernels", low=1, parity="odd")
+    slots: int = option(6, "bands processed at once", low=1)
+    channels: int = option(128, "width of all layers, and latent values of a pixel", low=2, parity="even")
+    blocks: int = option(4, "residual blocks before the latent values; the same number follows them", low=0)
+    kernel_px: int = option(9, "side of the kernels in the blocks", low=1, parity="odd")
     context_kernel_px: int = option(
         11, "side of the first kernel, which averages the observations", low=3, parity="odd"
     )
-    averaged: bool = option(True, "average half of the latent values over the tile, to describe all of it")
-    pixel_std: bool = option(False, "give every pixel a standard deviation of its own")
-    scales: int = option(1, "scales that the noise of the latent values comes in", low=1, high=6)
-    batch_norm: bool = option(False, "normalise the blocks' input over the batch, as the source does")
+    averaged: bool = option(True, "average half of the latent values over the tile")
+    pixel_std: bool = option(False, "give every pixel its own standard deviation")
+    scales: int = option(1, "number of spatial scales of the latent noise", low=1, high=6)
+    batch_norm: bool = option(False, "normalise the input of the blocks over the batch, as in the source")
 
 
 class ConvLNP(SlotNetwork):
-    """Predicts a mixture of Gaussians, one for each draw of the latent values.
+    """Predicts a mixture of Gaussians, one for each sample of the latent values.
 
     Attributes:
-        reach_px: How far an observed pixel can influence a prediction, but through the tile's average.
+        reach_px: Half the receptive field, apart from the average over the tile.
     """
 
     name: ClassVar[str] = "convlnp"
@@ -94,11 +94,11 @@ class ConvLNP(SlotNetwork):
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
         """Return mean and standard deviation `(sample, tile, slot, row, col)`.
 
-        Without noise there is one sample, that of the latent values' means.
+        Without noise there is one sample, from the means of the latent values.
         """
         latent = self._draw(self.before(self.context(signal, observed)), noise)
         samples, tiles = latent.shape[:2]
-        # Samples and tiles in one axis: a convolution knows no other.
+        # Convolutions need samples and tiles in one axis.
         latent = latent.flatten(0, 1)
         if self.settings.averaged:
             local, shared = latent.chunk(2, 1)
@@ -126,15 +126,15 @@ class ConvLNP(SlotNetwork):
 
 
 def _in_scales(noise: Tensor, scales: int) -> Tensor:
-    """Return noise `(sample, tile, channel, row, col)` with a scale for each channel.
+    """Return noise `(sample, tile, channel, row, col)` whose channels alternate between scales.
 
-    Its standard deviation is still 1, but for less near the edges of a tile.
+    Its standard deviation is 1, and less near the edges of a tile.
     """
     whole = noise.clone()
     for scale in range(1, scales):
         width_px = 2**scale
         smooth = pad(noise[:, :, scale::scales], (width_px - 1,) * 4)
-        # Sums of sums, whose weights are a tent along each axis: squares would show in draws.
+        # Sums of sums have triangular weights; plain sums would show as squares.
         for axis in (-2, -1, -2, -1):
             smooth = _sums(smooth, width_px, axis)
         squared_weights = width_px * (2 * width_px**2 + 1) / 3
@@ -143,7 +143,7 @@ def _in_scales(noise: Tensor, scales: int) -> Tensor:
 
 
 def _sums(values: Tensor, count: int, axis: int) -> Tensor:
-    """Return the sums of so many neighbours along an axis, which gets shorter by all but one of them."""
+    """Return the sums of `count` adjacent values along an axis, which gets shorter by `count` - 1."""
     up_to = values.cumsum(axis)
     length = values.shape[axis] - count
     rest = up_to.narrow(axis, count, length) - up_to.narrow(axis, 0, length)

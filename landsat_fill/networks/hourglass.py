@@ -1,7 +1,7 @@
 """The hourglass of the deep image prior: an untrained network whose structure is the prior.
 
-Many of them run side by side in one module: each has channels of its own, and the convolutions are grouped,
-so that they keep a GPU busy although each is small. No result of one depends on another.
+One module runs many independent hourglasses as grouped convolutions, because a single one is too small to
+keep a GPU busy.
 
 Source: Ulyanov et al. 2018, "Deep image prior", doi:10.1109/CVPR.2018.00984, supplementary material;
 Petrovskaia et al. 2020, "A single image deep learning approach to restoration of corrupted remote sensing
@@ -27,16 +27,16 @@ SLOPE = 0.2
 
 @dataclass(frozen=True)
 class HourglassSettings:
-    """What an hourglass is built from.
+    """Settings of an hourglass.
 
     Attributes:
-        inputs: Channels of its input.
+        inputs: Channels of the input.
         outputs: Bands of the image.
         channels: Filters at each depth, down and up.
         skip_channels: Filters of the skip connection at each depth; 0 for none.
         scales: How often the image is halved.
-        skips: How many depths have a skip connection, counted from the finest.
-        sigmoid: Whether the output is pressed between 0 and 1.
+        skips: Number of depths with a skip connection, counted from the finest.
+        sigmoid: Whether a sigmoid limits the output to between 0 and 1.
     """
 
     inputs: int
@@ -49,7 +49,7 @@ class HourglassSettings:
 
     @property
     def size_multiple_px(self) -> int:
-        """What the sides of an image must be a multiple of."""
+        """Divisor of the sides of an image."""
         return 1 << self.scales
 
 
@@ -57,8 +57,8 @@ class Hourglasses(nn.Module):
     """Several hourglasses of one shape.
 
     Args:
-        settings: What each is built from.
-        seeds: A seed for the first weights of each; their number is that of the hourglasses.
+        settings: Settings of each hourglass.
+        seeds: Seeds of the initial weights, one for each hourglass.
     """
 
     def __init__(self, settings: HourglassSettings, seeds: list[int]) -> None:
@@ -83,14 +83,7 @@ class Hourglasses(nn.Module):
         self._draw_weights(seeds)
 
     def forward(self, noise: Tensor) -> Tensor:
-        """Return the images.
-
-        Args:
-            noise: The inputs of all hourglasses, `(1, hourglass * channel, row, col)`.
-
-        Returns:
-            `(hourglass, band, row, col)`.
-        """
+        """Return images `(hourglass, band, row, col)` from inputs `(1, hourglass * channel, row, col)`."""
         features, shortcuts = noise, []
         for down, skip in zip(self.down, self.skip, strict=True):
             shortcuts.append(None if isinstance(skip, nn.Identity) else skip(features))
@@ -103,7 +96,7 @@ class Hourglasses(nn.Module):
         return image.sigmoid() if self.settings.sigmoid else image
 
     def _beside(self, features: Tensor, shortcut: Tensor) -> Tensor:
-        """Return the channels of each hourglass beside its own shortcut."""
+        """Return the channels of each hourglass, followed by those of its shortcut."""
         if self.count == 1:
             return torch.cat([features, shortcut], 1)
         size = features.shape[2:]
@@ -123,7 +116,7 @@ class Hourglasses(nn.Module):
 
     @torch.no_grad()
     def _draw_weights(self, seeds: list[int]) -> None:
-        """Give each hourglass the weights of its seed, whatever stands beside it.
+        """Draw the weights of each hourglass from its seed, independently of the others.
 
         Source: PyTorch's default for convolutions, uniform within ± 1 / √(inputs of a filter).
         """

@@ -1,12 +1,8 @@
-"""Layers that several networks share, and how far a network sees.
+"""Layers that several networks share, and the computation of receptive fields.
 
-Source: Gordon et al. 2020, arXiv:1910.13556; GridConvCNP in Dubois et al. 2020, "Neural process
-family".
-
-Source: Gordon et al. 2020, arXiv:1910.13556; ResConvBlock of the Neural Process Family; He et al. 2016,
-arXiv:1603.05027 (pre-activation); Chollet 2017, arXiv:1610.02357 (separable convolutions).
-
-Source: Le et al. 2018, "Empirical evaluation of neural process objectives", as in the Neural Process Family.
+Source: Gordon et al. 2020, arXiv:1910.13556; GridConvCNP and ResConvBlock in Dubois et al. 2020, "Neural
+process family"; He et al. 2016, arXiv:1603.05027 (pre-activation); Chollet 2017, arXiv:1610.02357 (separable
+convolutions); Le et al. 2018, "Empirical evaluation of neural process objectives" (standard deviation).
 """
 
 from __future__ import annotations
@@ -25,20 +21,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Step = Callable[[int, int], tuple[int, int]]
-    "From the first and the last pixel needed of a layer's output to those needed of its input."
+    "Maps the first and last needed pixel of a layer's output to those of its input."
 
 
 MOST_HALVINGS = 9
-"""How often a tile can be halved: one of 512 px, as learned methods are given it, is a single pixel then."""
+"""Largest number of halvings: a tile of 512 px becomes a single pixel."""
 
 
 def pixel_linear(channels: int, outputs: int) -> nn.Conv2d:
-    """Return a linear layer over the channels of each pixel, its bias 0 at first.
-
-    Args:
-        channels: Channels that come in.
-        outputs: Channels that come out.
-    """
+    """Return a linear layer over the channels of each pixel, with an initial bias of 0."""
     layer = nn.Conv2d(channels, outputs, 1)
     nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
     if layer.bias is not None:
@@ -47,14 +38,7 @@ def pixel_linear(channels: int, outputs: int) -> nn.Conv2d:
 
 
 def pixel_mlp(channels: int, hidden: int, layers: int, outputs: int) -> nn.Sequential:
-    """Return a perceptron over the channels of each pixel.
-
-    Args:
-        channels: Channels that come in.
-        hidden: Width of the hidden layers.
-        layers: Number of hidden layers, each followed by a ReLU.
-        outputs: Channels that come out.
-    """
+    """Return a perceptron over the channels of each pixel, with `layers` hidden layers and ReLUs."""
     steps: list[nn.Module] = []
     for _ in range(layers):
         steps += [pixel_linear(channels, hidden), nn.ReLU()]
@@ -63,19 +47,19 @@ def pixel_mlp(channels: int, hidden: int, layers: int, outputs: int) -> nn.Seque
 
 
 LEAST_DENSITY = 1e-5
-"""What a density below is taken for, so that a window without an observation gives 0. Source: GridConvCNP."""
+"""Smallest divisor, so that a window without observations gives 0. Source: GridConvCNP."""
 
 
 class ContextConv(nn.Module):
-    """Averages the observations around each pixel, and says how many there were.
+    """Computes the weighted mean and the density of the observations around each pixel.
 
-    Each slot has one kernel of positive weights; it weighs the observations, and what is observed. Their
-    ratio is the signal (a normalised convolution), the latter the density. Both are mixed linearly.
+    Each slot has one kernel of positive weights, which convolves the observations and the observed flags. The
+    second convolution is the density, and the ratio of both is the mean. A linear layer mixes the two.
     """
 
     def __init__(self, slots: int, channels: int, kernel_px: int) -> None:
         super().__init__()
-        # Weights of one sign that sum to 1: a density of 1 where all is observed.
+        # The weights sum to 1, so the density is 1 where all pixels are observed.
         kernel = torch.rand(slots, 1, kernel_px, kernel_px)
         self.weight = nn.Parameter(kernel / kernel.sum((2, 3), keepdim=True))
         self.resizer = pixel_linear(2 * slots, channels)
@@ -88,7 +72,7 @@ class ContextConv(nn.Module):
             observed: 1 or 0, of the same shape.
         """
         slots, padding = self.weight.shape[0], self.weight.shape[-1] // 2
-        # A quotient of two sums: it would lose too much in bfloat16.
+        # The ratio of two sums needs more precision than bfloat16.
         with torch.autocast(signal.device.type, enabled=False):
             kernel = self.weight.abs()
             values = conv2d(signal.to(kernel.dtype), kernel, padding=padding, groups=slots)
@@ -99,16 +83,16 @@ class ContextConv(nn.Module):
 
 
 class DepthwiseConv(nn.Conv2d):
-    """A convolution of each channel with its own kernel of odd side; a tile keeps its size."""
+    """A convolution of each channel with its own kernel of odd side, padded to keep the size."""
 
     def __init__(self, channels: int, kernel_px: int) -> None:
         super().__init__(channels, channels, kernel_px, padding=kernel_px // 2, groups=channels)
         nn.init.kaiming_normal_(self.weight, mode="fan_out")
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name for it
-        """Return the convolved channels; on a CPU always in the weights' own precision.
+        """Return the convolved channels, on a CPU in the precision of the weights.
 
-        There bfloat16 gains nothing on the way forward, and loses a factor of 2.5 on the way back.
+        On a CPU, bfloat16 is no faster forward, and 2.5 times slower backward.
         """
         if input.device.type != "cpu":
             return super().forward(input)
@@ -120,10 +104,10 @@ class DepthwiseConv(nn.Conv2d):
 
 
 class _DepthwiseOnCpu(torch.autograd.Function):
-    """The same convolution as torch's, whose kernel's gradient is two to four times as fast.
+    """torch's depthwise convolution with a gradient of the kernel that is two to four times as fast.
 
-    That gradient correlates each channel with the gradient of its output: again a depthwise convolution, by
-    a kernel as large as the tile. oneDNN's forward convolution does this far faster than its backward one.
+    The gradient is the depthwise convolution of each channel with the gradient of its output. oneDNN's
+    forward convolution computes it much faster than its backward one.
     """
 
     @staticmethod
@@ -152,7 +136,7 @@ def _depthwise(features: Tensor, kernel: Tensor, padding: int) -> Tensor:
 
 
 class SeparableBlock(nn.Module):
-    """Two pre-activated separable convolutions and a shortcut past all but the last, pointwise, step."""
+    """Two pre-activated separable convolutions, with a shortcut to the last pointwise convolution."""
 
     def __init__(self, channels: int, kernel_px: int, *, batch_norm: bool) -> None:
         super().__init__()
@@ -172,7 +156,7 @@ class SeparableBlock(nn.Module):
 
 
 class SeparableResNet(nn.Module):
-    """A row of separable blocks."""
+    """A sequence of separable blocks."""
 
     def __init__(self, channels: int, blocks: int, kernel_px: int, *, batch_norm: bool) -> None:
         super().__init__()
@@ -181,33 +165,32 @@ class SeparableResNet(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return features of the same shape, their channels last in memory: so CPUs are fastest."""
-        worked: Tensor = self.blocks(features.contiguous(memory_format=torch.channels_last))
-        return worked
+        """Return features of the same shape, computed with channels last, the fastest layout on CPUs."""
+        result: Tensor = self.blocks(features.contiguous(memory_format=torch.channels_last))
+        return result
 
 
 def resnet_reach_px(blocks: int, kernel_px: int) -> int:
-    """Return how far a row of separable blocks sees: two convolutions a block."""
+    """Return half the receptive field of separable blocks, which have two convolutions each."""
     return blocks * 2 * (kernel_px // 2)
 
 
 def _pointwise(channels: int) -> nn.Conv2d:
     conv = nn.Conv2d(channels, channels, 1)
-    # Nothing rectifies the shortcut, so a gain of 1 keeps the features' size from block to block.
+    # The shortcut has no ReLU, so a gain of 1 keeps the variance of the features.
     nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
     return conv
 
 
 LEAST_STD = 0.01
-"""The smallest standard deviation, in units of the signal's local spread: keeps the likelihood bounded."""
+"""Smallest standard deviation, in units of the signal, which bounds the likelihood."""
 
 
 def gaussian(channels: Tensor) -> Prediction:
     """Return mean and standard deviation, in single precision or better.
 
     Args:
-        channels: `(tile, 2 x slot, row, col)`: the means, then the standard deviations before they are made
-            positive.
+        channels: `(tile, 2 x slot, row, col)`: the means, then the standard deviations before softplus.
     """
     precision = torch.promote_types(channels.dtype, torch.float32)
     mean, raw_std = channels.to(precision).chunk(2, 1)
@@ -215,33 +198,33 @@ def gaussian(channels: Tensor) -> Prediction:
 
 
 def convolved(kernel_px: int, convolutions: int = 1) -> Step:
-    """Return the step back through some convolutions of an odd kernel."""
+    """Return the step through convolutions with an odd kernel."""
     margin = convolutions * (kernel_px // 2)
     return lambda first, last: (first - margin, last + margin)
 
 
 def strided(kernel_px: int) -> Step:
-    """Return the step back through a convolution of stride 2 and an odd kernel."""
+    """Return the step through a convolution of stride 2 with an odd kernel."""
     margin = kernel_px // 2
     return lambda first, last: (2 * first - margin, 2 * last + margin)
 
 
 def pooled(first: int, last: int) -> tuple[int, int]:
-    """Step back through a pooling of 2 x 2 pixels."""
+    """Step through a pooling of 2 x 2 pixels."""
     return 2 * first, 2 * last + 1
 
 
 def enlarged(first: int, last: int) -> tuple[int, int]:
-    """Step back through an enlargement by 2, of which each pixel comes from one."""
+    """Step through an enlargement by 2, in which each pixel comes from one pixel."""
     return first // 2, last // 2
 
 
 def reach_px(steps: Sequence[Step], period_px: int) -> int:
-    """Return the largest distance between a pixel of the output and one of the input that it depends on.
+    """Return the largest distance between a pixel of the output and an input pixel that it depends on.
 
     Args:
-        steps: The longest way through the network, from its last layer to its first.
-        period_px: The distance after which the network treats pixels alike: 2 to the number of halvings.
+        steps: The longest path through the network, from its last layer to its first.
+        period_px: The network is periodic with this shift: 2 to the power of the number of halvings.
     """
     farthest = 0
     for pixel in range(period_px):

@@ -1,8 +1,8 @@
-"""What every network takes and gives, and a base for those with a fixed number of band channels.
+"""The interface of all networks, and a base for networks with a fixed number of band channels.
 
-The networks of the literature fix their channels when they are built. Here each channel is a slot: a scene of
-fewer bands leaves slots without any observation, one of more bands is worked in several groups. A network
-that was trained on random subsets and orders of bands then serves every scene.
+Networks from the literature have a fixed number of channels. Here each channel is a slot. A scene with fewer
+bands leaves slots without observations, and a scene with more bands is processed in groups. A network trained
+on random subsets and orders of bands therefore serves every scene.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Prediction(NamedTuple):
-    """What a network says of every pixel, in the units of the signal it was given.
+    """The prediction for every pixel, in the units of the signal.
 
     Attributes:
         mean: `(tile, band, row, col)`, or `(sample, tile, band, row, col)` from a latent model.
-        std: Standard deviation of the same shape, positive, or None where the network has none.
+        std: Standard deviation of the same shape, positive; None from a network without one.
     """
 
     mean: Tensor
@@ -36,32 +36,30 @@ class Prediction(NamedTuple):
 
 
 class Network(nn.Module, ABC):
-    """The root of all networks: predicts all pixels of normalised tiles from the observed ones.
+    """The base of all networks: predicts all pixels of normalised tiles from the observed pixels.
 
     Attributes:
-        settings: The frozen dataclass that it was built from.
-        reach_px: How far an observed pixel can influence a prediction: half the receptive field.
-        size_multiple_px: What the sides of a tile must be a multiple of.
-        slots: How many bands it works at once, each in a place of its own; None where bands have no places.
-        latent_channels: Size of the third axis of the noise that a latent model draws from; 0 for others.
+        settings: The frozen dataclass of the network's settings.
+        reach_px: Largest distance at which an observed pixel influences a prediction.
+        size_multiple_px: Divisor of the sides of a tile.
+        slots: Number of bands processed at once; None for a network that takes any number.
+        latent_channels: Channels of a latent model's noise; 0 for other networks.
     """
 
     name: ClassVar[str]
-    """What it is called in `train` and in files of weights."""
+    """Name in `train` and in weights files."""
 
     settings_kind: ClassVar[type]
     """The frozen dataclass of its settings, whose fields are made by `option`."""
 
     starts_filled: ClassVar[bool] = False
-    """Whether its signal is filled by `first_fill` where nothing is observed; 0 otherwise."""
+    """Whether `first_fill` fills the unobserved pixels of the signal, which are 0 otherwise."""
 
     growing: ClassVar[tuple[str, ...]] = ()
-    """Settings that may be raised when training goes on: a block that is added says nothing at first, what is
-    switched on has no weights."""
+    """Settings that may be raised when training continues from weights. A new block starts with no effect."""
 
     shrinking: ClassVar[tuple[str, ...]] = ()
-    """Settings that may be lowered when training goes on: a residual block that is left out is missed less
-    than it seems, and training makes up for it."""
+    """Settings that may be lowered when training continues from weights, which drops residual blocks."""
 
     settings: Any
     slots: int | None = None
@@ -77,28 +75,19 @@ class Network(nn.Module, ABC):
         """Return the prediction, in the signal's precision.
 
         Args:
-            signal: `(tile, band, row, col)`, normalised, of any number of bands in any order; of any value
-                where not observed, or interpolated there for a network that `starts_filled`.
-            observed: 1 where the signal is an observation, else 0; of the same shape.
-            noise: Standard normal draws `(sample, tile, latent, row, col)` of a latent model, the same for
-                all bands; others don't look at it.
+            signal: `(tile, band, row, col)`, normalised, with any number of bands in any order. Values at
+                unobserved pixels don't matter, unless the network `starts_filled`.
+            observed: 1 where the signal is an observation and 0 otherwise, of the same shape.
+            noise: Standard normal noise `(sample, tile, latent, row, col)` of a latent model, the same for
+                all bands; unused by other networks.
 
         Raises:
-            MethodError: If the tensors' shapes don't suit each other or the network.
+            MethodError: If the shapes of the tensors don't match, or don't suit the network.
         """
 
 
 def require_tiles(signal: Tensor, observed: Tensor, multiple_px: int) -> None:
-    """Refuse shapes that a network can't work on.
-
-    Args:
-        signal: What it is given.
-        observed: What it is told of that.
-        multiple_px: What the sides must be multiples of.
-
-    Raises:
-        MethodError: If they aren't `(tile, band, row, col)`, of one shape, with such sides.
-    """
+    """Raise MethodError unless both are `(tile, band, row, col)` of one shape and suitable sides."""
     shape = tuple(signal.shape)
     if signal.ndim != 4 or shape != tuple(observed.shape):
         raise MethodError(
@@ -114,16 +103,16 @@ def require_tiles(signal: Tensor, observed: Tensor, multiple_px: int) -> None:
 
 
 BAND_AXIS = -3
-"""Where the bands are in a prediction, whether it has a sample axis or not."""
+"""The axis of bands in a prediction, with or without a sample axis."""
 
 
 class BandGroup(NamedTuple):
-    """A run of neighbouring bands that are worked together.
+    """Adjacent bands that are processed together.
 
     Attributes:
-        first: The first band of the run.
-        last: One beyond the last.
-        kept: The first band whose prediction is wanted; the ones before it are there as neighbours only.
+        first: First band of the group.
+        last: One beyond the last band.
+        kept: First band whose prediction is kept; the bands before it are only inputs.
     """
 
     first: int
@@ -132,22 +121,17 @@ class BandGroup(NamedTuple):
 
 
 def band_groups(bands: int, slots: int) -> Iterator[BandGroup]:
-    """Yield the groups in which some bands are worked; each band is kept in exactly one.
-
-    Args:
-        bands: How many bands there are.
-        slots: How many a network takes at once.
-    """
+    """Yield the groups of a number of bands for a number of slots; each band is kept in exactly one group."""
     for kept in range(0, bands, slots):
         first = max(0, min(kept, bands - slots))
         yield BandGroup(first, min(first + slots, bands), kept)
 
 
 class SlotNetwork(Network):
-    """The root of the networks that have a fixed number of slots for bands.
+    """The base of networks with a fixed number of slots for bands.
 
     Attributes:
-        slots: How many bands it works at once.
+        slots: Number of bands processed at once.
     """
 
     slots: int
@@ -157,9 +141,9 @@ class SlotNetwork(Network):
         self.slots = slots
 
     def forward(self, signal: Tensor, observed: Tensor, noise: Tensor | None = None) -> Prediction:
-        """Return the prediction for all bands, worked in groups; see `Network.forward`."""
+        """Return the prediction for all bands, processed in groups; see `Network.forward`."""
         require_tiles(signal, observed, self.size_multiple_px)
-        # Not a product: a hidden NaN must not get through either.
+        # A product would let NaN pass.
         signal = signal.masked_fill(observed == 0, 0).clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
         observed = observed.to(signal.dtype)
         parts = [
@@ -174,12 +158,12 @@ class SlotNetwork(Network):
 
     @abstractmethod
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
-        """Return the prediction for exactly as many bands as there are slots.
+        """Return the prediction for one band in each slot.
 
         Args:
             signal: `(tile, slot, row, col)`, 0 where not observed.
-            observed: 1 or 0, of the same shape; a slot without a band is nowhere observed.
-            noise: What a latent model was given.
+            observed: 1 or 0, of the same shape; 0 in a slot without a band.
+            noise: As in `forward`.
         """
 
     def _predict_group(

@@ -1,10 +1,9 @@
-"""Takes level and contrast out of an image, so that one network serves every sensor, unit and place.
+"""Removes level and contrast from an image, so that one network serves every sensor, unit and place.
 
-There are two steps, and training and filling share both. `standardise` takes the mean and the standard
-deviation off each tile's band, so that single precision suffices whatever the unit. `normalise` then takes
-off the mean and the standard deviation of the observed pixels around each pixel: in a fixed window, not the
-tile, so that a pixel is normalised alike in every tile that sees it. Any positive gain and any offset of a
-band cancel out; a negative gain turns the signal round.
+Training and filling share two steps. `standardise` removes the mean and the standard deviation of each band
+of a tile, so that single precision suffices in any unit. `normalise` then removes the mean and the standard
+deviation of the observed pixels around each pixel. It uses a fixed window, so the result doesn't depend on
+the tile. Any positive gain and any offset of a band cancel out.
 """
 
 from __future__ import annotations
@@ -21,35 +20,35 @@ if TYPE_CHECKING:
 
 
 CELL_PX = 8
-"""Statistics are gathered in cells of this side; a tile's sides must be multiples of it."""
+"""Side of the cells of the local statistics; a tile's sides must be multiples of it."""
 
 WINDOW_CELLS = 9
 """Side of the window around a cell: 72 px, two periods of the SLC-off stripes."""
 
 LARGEST_SIGNAL = 10.0
-"""What networks are shown of a normalised signal at most: a ship on a calm sea stands out a hundred times as
-far, and would drown all else."""
+"""Networks see the normalised signal clipped to this, because a ship on a calm sea can reach 1000."""
 
 FLAT_SPREAD = 1e-6
-"""Below this share of the band's standard deviation an area counts as flat: it is what single precision
-leaves of sums of equal numbers."""
+"""An area with less than this share of the band's standard deviation counts as flat. Rounding in single
+precision leaves about this much for equal values."""
 
 REACH_PX = CELL_PX * (WINDOW_CELLS // 2 + 2)
-"""How far a pixel can influence the mean of another: half a window, its cell, and the interpolation.
+"""Largest distance at which a pixel influences the local mean: half a window, its cell, and the
+interpolation.
 
-The spread, of differences from such means, depends on pixels nearly twice as far: on a Landsat image, cutting
-off all beyond this distance changed it by 2 % (median; at most 11 %)."""
+The local standard deviation depends on pixels nearly twice as far away. On a Landsat image, a cut at this
+distance changed it by 2 % (median; at most 11 %)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standardised:
-    """Tiles in units of their own.
+    """Standardised tiles.
 
     Attributes:
-        values: Float32 `(tile, band, row, col)`: mean 0 and standard deviation 1 over the usable pixels of a
-            tile's band, 0 where nothing is known. All 0 in a band of one value.
-        level: What was taken off each tile's band, `(tile, band)`; NaN where no pixel is usable.
-        scale: What the rest was divided by; 1 in a band of one value.
+        values: Float32 `(tile, band, row, col)`: mean 0 and standard deviation 1 over the usable pixels of
+            each band, 0 at unknown pixels and in constant bands.
+        level: The subtracted mean, `(tile, band)`; NaN in a band without usable pixels.
+        scale: The divisor, `(tile, band)`; 1 in a constant band.
     """
 
     values: NDArray[np.float32]
@@ -57,17 +56,17 @@ class Standardised:
     scale: NDArray[np.float64]
 
     def without_values(self) -> Standardised:
-        """Return level and scale alone, which is all that brings an answer back."""
+        """Return level and scale only, which `restored` needs."""
         return replace(self, values=self.values[..., :0, :0].copy())
 
     def restored(
         self, values: NDArray[np.float32], dtype: np.dtype[np.floating], *, is_difference: bool = False
     ) -> NDArray[np.floating]:
-        """Return `(…, tile, band, row, col)` in the units of the image; NaN in bands without a usable pixel.
+        """Return `(…, tile, band, row, col)` in the units of the image; NaN in bands without usable pixels.
 
         Args:
-            values: In the units of the tiles.
-            dtype: Of the result.
+            values: Standardised values.
+            dtype: Data type of the result.
             is_difference: Whether the values are differences or standard deviations, which have no level.
         """
         restored = values.astype(dtype)
@@ -85,13 +84,13 @@ def standardise(
     *,
     known: NDArray[np.bool_] | None = None,
 ) -> Standardised:
-    """Return tiles without the level and scale of their bands.
+    """Return tiles with level and scale of each band removed.
 
     Args:
-        image: `(tile, band, row, col)`, of any value where nothing is known.
-        usable: The pixels that level and scale are taken from.
-        threads: Bands worked on at once.
-        known: The pixels whose values are wanted: the usable ones, and in training the hidden truth.
+        image: `(tile, band, row, col)`; values at unknown pixels don't matter.
+        usable: The pixels that define level and scale.
+        threads: Bands processed at once.
+        known: The pixels whose values are kept: by default the usable ones; in training also the hidden ones.
     """
     import cv2
 
@@ -99,16 +98,16 @@ def standardise(
     level = np.full(image.shape[:2], np.nan)
     scale = np.ones(image.shape[:2])
 
-    def take_off(place: tuple[int, int]) -> None:
+    def standardise_band(place: tuple[int, int]) -> None:
         given = np.ascontiguousarray(usable[place]).view(np.uint8)
         if not given.any():
             return
         wanted = usable[place] if known is None else known[place]
         plane = np.ascontiguousarray(image[place])
-        # Twice: the squares of numbers far from 0 have no digits left for the standard deviation.
+        # Centre first, because squares of values far from 0 lose the digits of the standard deviation.
         first = float(plane.dtype.type(cv2.mean(plane, given)[0]))
-        seen = np.ascontiguousarray(wanted).view(np.uint8)
-        centred = cv2.copyTo(plane - first, seen, np.zeros_like(plane))
+        kept = np.ascontiguousarray(wanted).view(np.uint8)
+        centred = cv2.copyTo(plane - first, kept, np.zeros_like(plane))
         mean, deviation = (found.item() for found in cv2.meanStdDev(centred, mask=given))
         level[place] = first + mean
         if deviation > np.finfo(plane.dtype).eps * abs(first):
@@ -118,21 +117,21 @@ def standardise(
     places = list(np.ndindex(*image.shape[:2]))
     if threads <= 1:
         for place in places:
-            take_off(place)
+            standardise_band(place)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(take_off, places))
+            list(pool.map(standardise_band, places))
     return Standardised(values, level, scale)
 
 
 class Normalised(NamedTuple):
-    """Standardised tiles in the units of their surroundings, `(tile, band, row, col)` each.
+    """Locally normalised tiles, `(tile, band, row, col)` each.
 
     Attributes:
-        signal: What a network is given.
-        observed: 1 where the signal is an observation, else 0.
-        mean: Of the surroundings of each pixel.
-        spread: Their standard deviation, the unit of the signal.
+        signal: The input of a network.
+        observed: 1 where the signal is an observation, and 0 otherwise.
+        mean: Local mean at each pixel.
+        spread: Local standard deviation, the unit of the signal.
     """
 
     signal: Tensor
@@ -142,7 +141,7 @@ class Normalised(NamedTuple):
 
     @property
     def is_rough(self) -> Tensor:
-        """Where the surroundings are not flat; a spread that is no number counts as flat."""
+        """True where the surroundings aren't flat; NaN counts as flat."""
         return self.spread > FLAT_SPREAD
 
     def in_units(self, values: Tensor) -> Tensor:
@@ -157,19 +156,18 @@ class Normalised(NamedTuple):
 def normalise(
     values: Tensor, observed: Tensor, *, first_filled: bool, part: tuple[Any, ...] = (...,)
 ) -> Normalised:
-    """Return what a network is given, in training and in filling.
+    """Return the input of a network, in training and in filling.
 
     Args:
-        values: Standardised, `(tile, band, row, col)`; first filled where not observed, or of any finite
-            value there. The sides are multiples of `CELL_PX`.
-        observed: 1 where the values are observations, else 0.
-        first_filled: Whether the signal is wanted where nothing is observed; 0 otherwise.
-        part: The slices that the signal is wanted of; the statistics are those of the whole tile.
+        values: Standardised, finite, `(tile, band, row, col)`. The sides are multiples of `CELL_PX`.
+        observed: 1 where the values are observations, and 0 otherwise.
+        first_filled: Whether unobserved values are filled and become part of the signal, instead of 0.
+        part: Slices of the wanted part; the statistics are those of the whole tile.
     """
     import torch
 
     statistics = local_statistics(values, observed)
-    # Copies, so that the rest of the tile needn't be kept.
+    # Copies let the memory of the whole tile go.
     given = Normalised(values[part], *(of[part].clone() for of in (observed, *statistics)))
     signal = given.in_units(given.signal)
     if not first_filled:
@@ -180,16 +178,14 @@ def normalise(
 def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the standard deviation of the observed pixels around each pixel.
 
-    Where the window holds no observed pixel, those of the whole tile's band stand in, and their distances
-    from their common mean.
+    In a window without observed pixels, the statistics of the whole band of the tile take their place.
 
     Args:
-        image: `(tile, band, row, col)`, of any finite value where not observed. Best shifted near zero: it is
-            summed in its own precision.
-        observed: 1 where the image is an observation, else 0; of the same shape.
+        image: `(tile, band, row, col)`, finite, with values around 0, because it is summed in its precision.
+        observed: 1 where the image is an observation and 0 otherwise, of the same shape.
 
     Returns:
-        Two tensors of the image's shape. A band without any observed pixel has mean and spread 0.
+        Two tensors of the image's shape, 0 in a band without observed pixels.
     """
     observed = observed.to(image.dtype)
     weight = _window_sum(observed)
@@ -197,11 +193,11 @@ def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     empty = weight <= 0
     weight = weight.clamp_min(1e-12)
 
-    # In place where it can be: fresh memory takes as long as the sums.
-    seen = image * observed
-    band_mean = seen.sum((2, 3), keepdim=True) / total
-    mean = _to_pixels((_window_sum(seen) / weight).where(~empty, band_mean))
-    del seen
+    # Operations are in place where possible, because new memory takes as long as the sums.
+    known = image * observed
+    band_mean = known.sum((2, 3), keepdim=True) / total
+    mean = _to_pixels((_window_sum(known) / weight).where(~empty, band_mean))
+    del known
     variance = _window_sum((image - mean).square_().mul_(observed)) / weight
     if empty.any():
         apart = (image - band_mean).square_().mul_(observed)

@@ -1,4 +1,4 @@
-"""The U-Net of partial convolutions (PartialConv): every layer looks only at what is known so far.
+"""The U-Net of partial convolutions (PartialConv), whose layers ignore pixels that are still unknown.
 
 Source: Liu et al. 2018, "Image inpainting for irregular holes using partial convolutions",
 doi:10.1007/978-3-030-01252-6_6; the layer as NVIDIA's PartialConv2d with `multi_channel`. Here the network is
@@ -37,24 +37,24 @@ LEAK = 0.2
 
 @dataclass(frozen=True)
 class PartialConvSettings:
-    """What a PartialConv network is built from; by default 0.59 million parameters that see 53 px far.
+    """Settings of a PartialConv network; the defaults give 0.59 million parameters and a reach of 53 px.
 
-    `batch_norm` is off: statistics kept from training on mixed band counts are wrong for a single band.
+    `batch_norm` is off, because statistics from training on mixed band counts are wrong for a single band.
     """
 
-    slots: int = option(6, "bands it works at once", low=1)
-    channels: int = option(32, "width after the first halving; it doubles with each further one", low=1)
+    slots: int = option(6, "bands processed at once", low=1)
+    channels: int = option(32, "width after the first halving; doubles with each further halving", low=1)
     most_channels: int = option(96, "the largest width", low=1)
     halvings: int = option(4, "how often a tile is halved on the way down", low=1, high=MOST_HALVINGS)
     batch_norm: bool = option(False, "normalise the layers' output over the batch, as in the source")
 
 
 class Partial(NamedTuple):
-    """Features of which some are unknown.
+    """Features with unknown pixels.
 
     Attributes:
         values: `(tile, channel, row, col)`, 0 where unknown.
-        known: 1 or 0, of as many channels, or of one that holds for all.
+        known: 1 or 0, with the same number of channels, or one for all channels.
     """
 
     values: Tensor
@@ -62,7 +62,7 @@ class Partial(NamedTuple):
 
 
 class PartialConv2d(nn.Module):
-    """A convolution over what is known, scaled as if all were; its result is known wherever anything was."""
+    """A convolution over known pixels, scaled by their share; the result is known if any input pixel is."""
 
     def __init__(self, channels: int, outputs: int, kernel_px: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -72,17 +72,13 @@ class PartialConv2d(nn.Module):
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
     def forward(self, *parts: Partial) -> Partial:
-        """Return the convolved features, which are known alike in all channels.
-
-        Args:
-            parts: What is convolved, stacked along the channels.
-        """
+        """Return the convolved features of parts that are stacked along the channels."""
         kernel_px = self.weight.shape[-1]
         padding = kernel_px // 2
         raw = conv2d(
             torch.cat([part.values for part in parts], 1), self.weight, stride=self.stride, padding=padding
         )
-        # The share of the window that is known, over all channels; what lies beyond the edge is unknown.
+        # The known share of the window over all channels; pixels beyond the edge are unknown.
         share = avg_pool2d(known_share(parts), kernel_px, self.stride, padding)
         known = (share > 0).to(share.dtype)
         scale = known / share.where(share > 0, 1)
@@ -98,7 +94,7 @@ def known_share(parts: Sequence[Partial]) -> Tensor:
 
 
 class PartialConv(SlotNetwork):
-    """Predicts every pixel by closing the gaps from scale to scale; it gives no standard deviation."""
+    """Predicts every pixel by closing the gaps from scale to scale; no standard deviation."""
 
     name: ClassVar[str] = "partialconv"
     settings_kind: ClassVar[type] = PartialConvSettings
@@ -120,16 +116,16 @@ class PartialConv(SlotNetwork):
             PartialConv2d(fine, coarse, kernel, stride=2)
             for (fine, coarse), kernel in zip(pairs, kernels_px, strict=True)
         )
-        # From the coarsest to the finest, as they are used; the last one gives the slots.
+        # From the coarsest to the finest; the last one gives the slots.
         self.up = nn.ModuleList(
             PartialConv2d(coarse + fine, fine, KERNEL_PX) for fine, coarse in reversed(pairs)
         )
-        # As in the source, neither the first layer nor the last is normalised.
+        # As in the source, the first and the last layer are not normalised.
         self.down_norms = nn.ModuleList([nn.Identity(), *(self._norm(width) for width in widths[2:])])
         self.up_norms = nn.ModuleList(self._norm(width) for width in reversed(widths[1:-1]))
 
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
-        """Return the mean; the noise is not looked at."""
+        """Return the mean; the noise is unused."""
         del noise
         features = Partial(signal, observed)
         shortcuts = []
@@ -145,7 +141,7 @@ class PartialConv(SlotNetwork):
 
 
 def _activated(features: Partial, norm: nn.Module, *, leak: float) -> Partial:
-    """Return features normalised and rectified, and 0 where unknown."""
+    """Return normalised, rectified features, 0 where unknown."""
     values = norm(features.values)
     values = leaky_relu(values, leak) if leak else relu(values)
     return Partial(values * features.known.to(values.dtype), features.known)

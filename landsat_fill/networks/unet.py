@@ -1,7 +1,7 @@
-"""The U-Net, which is told of the gaps by one more input channel for each band.
+"""The U-Net, with a second input channel for each band that marks the observed pixels.
 
 Source: Ronneberger et al. 2015, "U-Net: convolutional networks for biomedical image segmentation",
-doi:10.1007/978-3-319-24574-4_28. Here layers are padded, so that a tile keeps its size, and narrower.
+doi:10.1007/978-3-319-24574-4_28. Here layers are narrower, and padded so that a tile keeps its size.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UNetSettings:
-    """What a U-Net is built from; by default 0.83 million parameters that see 51 px far."""
+    """Settings of a U-Net; the defaults give 0.83 million parameters and a reach of 51 px."""
 
-    slots: int = option(6, "bands it works at once", low=1)
-    channels: int = option(32, "width at full size; it doubles with each halving", low=1)
+    slots: int = option(6, "bands processed at once", low=1)
+    channels: int = option(32, "width at full size; doubles with each halving", low=1)
     most_channels: int = option(96, "the largest width", low=1)
     halvings: int = option(3, "how often a tile is halved on the way down", low=0, high=MOST_HALVINGS)
 
 
 class UNet(SlotNetwork):
-    """Predicts every pixel from features at several scales; it gives no standard deviation."""
+    """Predicts every pixel from features at several scales; no standard deviation."""
 
     name: ClassVar[str] = "unet"
     settings_kind: ClassVar[type] = UNetSettings
@@ -49,13 +49,15 @@ class UNet(SlotNetwork):
         pairs = list(pairwise(widths))
         self.entrance = double_conv(2 * settings.slots, widths[0])
         self.down = nn.ModuleList(double_conv(fine, coarse) for fine, coarse in pairs)
-        # From the coarsest to the finest, as they are used.
-        self.enlarge = nn.ModuleList(enlarging_conv(coarse, fine) for fine, coarse in reversed(pairs))
+        # From the coarsest to the finest.
+        self.enlarge = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in reversed(pairs)
+        )
         self.up = nn.ModuleList(double_conv(2 * fine, fine) for fine, _ in reversed(pairs))
         self.exit = nn.Conv2d(widths[0], settings.slots, 1)
 
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
-        """Return the mean; the noise is not looked at."""
+        """Return the mean; the noise is unused."""
         del noise
         features = self.entrance(torch.cat([signal, observed], 1))
         shortcuts = []
@@ -68,12 +70,7 @@ class UNet(SlotNetwork):
 
 
 def double_conv(channels: int, outputs: int) -> nn.Sequential:
-    """Return two 3 x 3 convolutions, each followed by a ReLU.
-
-    Args:
-        channels: Channels that come in.
-        outputs: Channels that come out.
-    """
+    """Return two 3 x 3 convolutions, each followed by a ReLU."""
     steps: list[nn.Module] = []
     for _ in range(2):
         conv = nn.Conv2d(channels, outputs, 3, padding=1)
@@ -82,13 +79,3 @@ def double_conv(channels: int, outputs: int) -> nn.Sequential:
         steps += [conv, nn.ReLU()]
         channels = outputs
     return nn.Sequential(*steps)
-
-
-def enlarging_conv(channels: int, outputs: int) -> nn.ConvTranspose2d:
-    """Return the transposed 2 x 2 convolution that doubles the size.
-
-    Args:
-        channels: Channels that come in.
-        outputs: Channels that come out.
-    """
-    return nn.ConvTranspose2d(channels, outputs, 2, stride=2)

@@ -1,7 +1,7 @@
-"""Weights: what a file of them says of itself, those that are shipped, saving and loading a network.
+"""Weights files: their metadata, the shipped weights, and saving and loading a network.
 
-Source: the format's description, https://huggingface.co/docs/safetensors: the header's length as a
-little-endian number of 8 bytes, the header, the numbers.
+A file has the header's length as a little-endian number of 8 bytes, the header, and the numbers.
+Source: https://huggingface.co/docs/safetensors.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ FORMAT = "landsat-fill/1"
 SUFFIX = ".safetensors"
 
 _LONGEST_HEADER = 100_000_000
-"""Bytes; the format's own limit, so that a file of another kind isn't read whole."""
+"""Limit of the format, in bytes."""
 
 _OWN_KEYS = ("format", "network", "settings", "reach_px", "size_multiple_px")
-"""Metadata that `network_content` writes itself; all others are facts its caller gave."""
+"""Metadata of `network_content`; all other keys are the facts of its caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """A file of weights, without the weights.
+    """The metadata of a weights file.
 
     Attributes:
-        path: Where it is.
+        path: Path of the file.
         network: Name of the network.
-        settings: What the network is built with.
-        reach_px: How far an observed pixel can influence a prediction.
-        size_multiple_px: What the sides of a tile must be a multiple of.
-        facts: What else its maker wrote down: `trained_on`, `scores`, `licence`, `std_factor` and so on.
-        parameters: How many numbers it holds.
-        size_bytes: How large it is.
-        sha256: Of the whole file, in hexadecimal.
+        settings: Settings of the network.
+        reach_px: Largest distance at which an observed pixel influences a prediction.
+        size_multiple_px: Divisor of the sides of a tile.
+        facts: Other metadata: `trained_on`, `scores`, `licence`, `std_factor` and so on.
+        parameters: Number of parameters.
+        size_bytes: Size of the file.
+        sha256: Hash of the whole file, in hexadecimal.
     """
 
     path: Path
@@ -69,31 +69,31 @@ class WeightsFile:
 
     @property
     def std_factor(self) -> float:
-        """What the network's standard deviation is multiplied by to be honest; 1 where nobody measured it."""
+        """Measured correction factor of the network's standard deviation; 1 if it wasn't measured."""
         text = self.facts.get("std_factor", "1")
         try:
             factor = float(text)
         except ValueError:
             factor = math.nan
         if not 0 < factor < math.inf:
-            raise _not_ours(self.path, f"its std_factor is {text!r}")
+            raise _wrong_format(self.path, f"its std_factor is {text!r}")
         return factor
 
 
 def read_weights_file(path: Path) -> WeightsFile:
-    """Return what a file of weights says of itself.
+    """Return the metadata of a weights file.
 
     Raises:
-        InputError: If it can't be read, or `network_content` didn't write it.
+        InputError: If the file can't be read, or `network_content` didn't write it.
     """
     return described(path, weights_content(path))
 
 
 def weights_content(path: Path) -> bytes:
-    """Return what a file of weights holds.
+    """Return the content of a weights file.
 
     Raises:
-        InputError: If it can't be read.
+        InputError: If the file can't be read.
     """
     try:
         return path.read_bytes()
@@ -105,11 +105,7 @@ def weights_content(path: Path) -> bytes:
 
 
 def described(path: Path, content: bytes) -> WeightsFile:
-    """Return what the content of a file of weights says of itself.
-
-    Args:
-        path: Where it is.
-        content: What was read there.
+    """Return the metadata in the content of a weights file.
 
     Raises:
         InputError: If `network_content` didn't write it.
@@ -117,7 +113,7 @@ def described(path: Path, content: bytes) -> WeightsFile:
     header = _header(path, content)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise _not_ours(path, "it isn't of that format")
+        raise _wrong_format(path, "it has another format")
     try:
         file = WeightsFile(
             path=path,
@@ -131,10 +127,10 @@ def described(path: Path, content: bytes) -> WeightsFile:
             sha256=hashlib.sha256(content).hexdigest(),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise _not_ours(path, f"its metadata lack or garble {error}") from error
+        raise _wrong_format(path, f"its metadata is wrong: {error}") from error
     for name in ("reach_px", "size_multiple_px"):
         if getattr(file, name) < 1:
-            raise _not_ours(path, f"its {name} is {getattr(file, name)}")
+            raise _wrong_format(path, f"its {name} is {getattr(file, name)}")
     return file
 
 
@@ -142,17 +138,17 @@ def _header(path: Path, content: bytes) -> dict[str, Any]:
     """Return the JSON at the beginning of a safetensors file."""
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or not 2 <= length <= min(_LONGEST_HEADER, len(content) - 8):
-        raise _not_ours(path, "it is no safetensors file")
+        raise _wrong_format(path, "it isn't a safetensors file")
     try:
         header = json.loads(content[8 : 8 + length])
     except ValueError as error:
-        raise _not_ours(path, "it is no safetensors file") from error
+        raise _wrong_format(path, "it isn't a safetensors file") from error
     if not isinstance(header, dict):
-        raise _not_ours(path, "it is no safetensors file")
+        raise _wrong_format(path, "it isn't a safetensors file")
     return header
 
 
-def _not_ours(path: Path, why: str) -> InputError:
+def _wrong_format(path: Path, why: str) -> InputError:
     return InputError(
         f"expected weights that `landsat-fill train` wrote (format {FORMAT}) in {path}, but {why}",
         hint="Give its best.safetensors or last.safetensors.",
@@ -160,22 +156,22 @@ def _not_ours(path: Path, why: str) -> InputError:
 
 
 SUMS_NAME = "SHA256SUMS"
-"""The list, in the form of the command sha256sum."""
+"""The list of hashes, in the format of the command sha256sum."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder() -> Path:
-    """Return the folder of the shipped weights: in the installed package, else in the checkout around it."""
+    """Return the folder of the shipped weights: in the installed package, otherwise in the checkout."""
     installed = _PACKAGE / "_data" / "models"
     return installed if installed.is_dir() else _PACKAGE.parent / "models"
 
 
 def shipped_names() -> tuple[str, ...]:
-    """Return the names of what should be there: listed in the sums, or lying in the folder."""
+    """Return the names of the shipped weights: those in the list of hashes, and those in the folder."""
     folder = shipped_folder()
-    lying = {path.name for path in folder.glob(f"*{SUFFIX}")}
-    names = lying | {name for name in _sums(folder) if name.endswith(SUFFIX)}
+    present = {path.name for path in folder.glob(f"*{SUFFIX}")}
+    names = present | {name for name in _sums(folder) if name.endswith(SUFFIX)}
     return tuple(sorted(name.removesuffix(SUFFIX) for name in names))
 
 
@@ -183,7 +179,7 @@ def shipped_file(name: str) -> WeightsFile:
     """Return the shipped weights called `name`.
 
     Raises:
-        InputError: If they are missing, damaged or not listed.
+        InputError: If the file is missing, damaged or not listed.
     """
     folder = shipped_folder()
     path = folder / f"{name}{SUFFIX}"
@@ -210,7 +206,7 @@ def shipped_file(name: str) -> WeightsFile:
 
 
 def shipped_card(name: str) -> str | None:
-    """Return the card of shipped weights, Markdown, or None where there is none."""
+    """Return the card of shipped weights (Markdown), or None."""
     path = shipped_folder() / f"{name}.md"
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
@@ -231,9 +227,9 @@ class Weights:
     Attributes:
         network: The network on the CPU, in evaluation mode.
         name: Name of the network.
-        facts: What its maker wrote down.
-        sha256: Of the file, in hexadecimal.
-        path: The file.
+        facts: Other metadata.
+        sha256: Hash of the file, in hexadecimal.
+        path: Path of the file.
     """
 
     network: Network
@@ -248,8 +244,7 @@ def network_content(network: Network, facts: Mapping[str, str] | None = None) ->
 
     Args:
         network: The network.
-        facts: What else is to be known of it, as text by name: `trained_on`, `patch_px`, `scores`, `licence`,
-            `std_factor` and so on.
+        facts: Other metadata: `trained_on`, `patch_px`, `scores`, `licence`, `std_factor` and so on.
     """
     metadata = {
         **(facts or {}),
@@ -263,17 +258,15 @@ def network_content(network: Network, facts: Mapping[str, str] | None = None) ->
 
 
 def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
-    """Return the network that a file holds.
-
-    Numbers of another precision than the network's are converted.
+    """Return the network of a weights file; its numbers are converted to the network's precision.
 
     Args:
         path: A file that `network_content` wrote.
-        expected_sha256: What its sha256 must be, or None to take it as it is.
+        expected_sha256: Expected hash, or None for any.
 
     Raises:
-        InputError: If it can't be read, has another sha256, doesn't fit the network it names, or holds
-            numbers that aren't finite.
+        InputError: If the file can't be read, has another hash, doesn't fit its network, or has numbers that
+            aren't finite.
         MissingPackageError: If torch isn't installed.
     """
     import_torch()
@@ -309,7 +302,7 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
 
 
 def _require_fit(network: Network, given: Mapping[str, Tensor]) -> None:
-    """Raise ValueError with the first tensor that is missing, unknown or of another shape."""
+    """Raise ValueError for the first tensor that is missing, unknown or of another shape."""
     own = network.state_dict()
     for name in (*own, *given):
         if name not in given:
@@ -322,9 +315,9 @@ def _require_fit(network: Network, given: Mapping[str, Tensor]) -> None:
 
 
 def _safetensors(network: Network, metadata: Mapping[str, str]) -> bytes:
-    """Return a safetensors file, the same bytes for the same weights and metadata.
+    """Return the content of a safetensors file, identical for identical weights and metadata.
 
-    The package safetensors writes metadata in another order every time, so they are put in here.
+    The package safetensors writes metadata in random order, so this function writes the header.
     """
     from safetensors.torch import save
 

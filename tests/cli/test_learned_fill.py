@@ -128,7 +128,7 @@ def test_own_weights(make, run, opened, tiny_models):
     assert "holds unet" in ended.err_in_a_line
     ended = run(made.path, "-m", "unet", "--weights", made.path, "--overwrite")
     assert ended.code == 1
-    assert "it is no safetensors file" in ended.err_in_a_line
+    assert "it isn't a safetensors file" in ended.err_in_a_line
 
 
 def test_weights_that_are_not_shipped_stop_before_the_first_scene(

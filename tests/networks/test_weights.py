@@ -166,13 +166,13 @@ def test_a_changed_file_is_refused(saved) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "it is no safetensors file"),
-        (b"II*\0 a TIFF, say, that somebody named wrongly", "it is no safetensors file"),
-        (with_header("[1] "), "it is no safetensors file"),
-        (with_header("{}"), "it isn't of that format"),
+        (b"", "it isn't a safetensors file"),
+        (b"II*\0 a TIFF, say, that somebody named wrongly", "it isn't a safetensors file"),
+        (with_header("[1] "), "it isn't a safetensors file"),
+        (with_header("{}"), "it has another format"),
         (
             with_header('{"__metadata__":{"format":"landsat-fill/1"}}'),
-            "its metadata lack or garble 'network'",
+            "its metadata is wrong: 'network'",
         ),
         (with_header(metadata(reach_px="-1", size_multiple_px="4")), "its reach_px is -1"),
         (with_header(metadata(reach_px="9", size_multiple_px="0")), "its size_multiple_px is 0"),
