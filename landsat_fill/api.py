@@ -352,7 +352,7 @@ def fill_file(
     if job.action is Action.REFUSE:
         raise job.refusal()
     if job.action is Action.SKIP:
-        return Outcome(job.input.name, job.input.source, job.target, Status.SKIPPED)
+        return job.outcome(Status.SKIPPED)
     outcome = run_job(job, request, outputs, progress or (lambda _share, _text: None))
     if outputs.report is not None:
         Reports(outputs, [job], request).add(outcome)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from landsat_fill.errors import InputError, OutputError, UsageError
 from landsat_fill.io import Input, InputKind
@@ -17,6 +17,7 @@ from landsat_fill.pipeline.provenance import differences, request_facts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from landsat_fill.pipeline.outcome import Outcome, Status
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
@@ -111,6 +112,12 @@ class Job:
         """
         place = f"{self.target.name}/" if self.is_folder else ""
         return [f"{place}{self.stem}{suffix}{end}" for suffix in suffixes for end in outputs.layer_endings]
+
+    def outcome(self, status: Status, **facts: Any) -> Outcome:
+        """Return what became of the job: how it ended, and other attributes of `Outcome`."""
+        from landsat_fill.pipeline.outcome import Outcome
+
+        return Outcome(self.input.name, self.input.source, self.target, status, **facts)
 
     def refusal(self) -> OutputError:
         """Return the error of a job whose target is there already."""
