@@ -1,6 +1,6 @@
-"""The package from Python: open a scene, find gaps, fill an array or a file, simulate gaps, evaluate.
+"""The Python interface: open a scene, find gaps, fill an array or a file, simulate gaps, evaluate.
 
-Arrays are numpy arrays, `xarray.DataArray`s, or whatever numpy converts, lists and CPU tensors for example.
+Arrays are numpy arrays, `xarray.DataArray`s, or anything that numpy converts, such as lists and CPU tensors.
 A DataArray comes back as a DataArray with the same coordinates and attributes.
 """
 
@@ -58,7 +58,7 @@ class OpenedScene:
     """A scene with its pixels in memory. All arrays have the shape `(band, row, col)`.
 
     Attributes:
-        name: What the scene is called in reports and file names.
+        name: Name of the scene in reports and file names.
         bands: Names of the bands in the order they are stored.
         values: Stored numbers, of the bands' common data type.
         observed: True where a pixel holds an observation.
@@ -87,7 +87,7 @@ class OpenedScene:
 
 @dataclass(frozen=True, slots=True)
 class FoundGaps:
-    """What `find_gaps` finds. Both arrays have the shape of the image.
+    """The result of `find_gaps`. Both arrays have the shape of the image.
 
     Attributes:
         missing: True where a pixel inside the footprint holds no observation.
@@ -107,13 +107,14 @@ def open_scene(
         source: A GeoTIFF, or the folder or archive of a USGS or ESPA product: a path, a URL or `/vsi…`.
         bands: Names or numbers of the bands to read. If not given, all bands on the first grid: those of a
             product's reflective bands. The panchromatic band has a grid of its own; name it to read it.
-        nodata: The stored number that means "no observation", where the file doesn't say.
+        nodata: The stored number for "no observation", if the file doesn't define it.
 
     Raises:
         InputError: If the scene can't be read, or a band has no observed pixel.
         UsageError: If the source holds several scenes, or lacks one of the bands.
 
-    Source: USGS LSDS-1414 and LSDS-1618 for names and metadata of products; the footprint as of `find_gaps`.
+    Source: USGS LSDS-1414 and LSDS-1618 for names and metadata of products; for the footprint see
+    `find_gaps`.
 
     Example:
         >>> scene = landsat_fill.open_scene("sample_data/slc_off.tif")
@@ -142,16 +143,16 @@ def open_scene(
 def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -> FoundGaps:
     """Return which pixels of an image are missing, and its footprint.
 
-    Gaps open into the border at the edges of the swath. They count as missing, the border does not.
+    Gaps count as missing. The border around the swath doesn't, even where gaps open into it.
 
     Args:
         image: `(band, row, col)`, or `(row, col)` for one band. The masked pixels of a masked array, NaN and
             infinity hold no observation.
-        nodata: The number that means "no observation".
+        nodata: The number for "no observation".
         period_px: Rows from one SLC-off gap to the next of its side: 33 at 30 m, 66 at 15 m.
 
     Raises:
-        UsageError: If the image isn't one of numbers, or nothing says which of its pixels are unobserved.
+        UsageError: If the image isn't numeric, or its unobserved pixels can't be determined.
 
     Source: Data Users Handbook of Landsat 7, USGS LSDS-1927, for the geometry of the swath; the procedure is
     this package's own (`landsat_fill.gaps.footprint`).
@@ -192,26 +193,25 @@ def fill_array(
     Args:
         image: `(band, row, col)`, or `(row, col)` for one band; integers or floats in any unit. Its values at
             missing pixels don't matter. Masked pixels of a masked array are never used to fill others.
-        missing: Which pixels to fill, bool or integers (0 is no); of the image's shape, or `(row, col)` for
-            all bands alike.
-        usable: Which pixels a fill may rely on, of the same shapes; all that are finite and not missing, if
-            not given.
-        method: Name of a method, or a method object. `list_methods` names them; `auto` is the best.
-        options: Options of the method by name, where it is named.
-        realizations: How many plausible fills to return beside the mean, of a method that gives them.
+        missing: Pixels to fill, as booleans or integers (0 is false); of the image's shape, or `(row, col)`
+            for all bands.
+        usable: Pixels that a fill may use, of the same shapes; all finite pixels that aren't missing, if not
+            given.
+        method: Name of a method, or a method object. `list_methods` lists them; `auto` is the best one.
+        options: Options of a named method.
+        realizations: Number of realizations (plausible fills) to return, for a method that gives them.
         seed: Seed of the methods that use random numbers.
         pixel_size_m: Pixel size in metres, or None if unknown.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads; all cores that this process may use, if not given.
 
     Returns:
-        `mean`, of the image's shape, float32 or float64: observed pixels as they were, filled ones in the
-        same unit, NaN in a band without a usable pixel. `std`, the standard deviation in the same unit, 0 at
-        observed pixels, or None for a method without. The realizations, along a leading axis, or None.
+        `mean`, of the image's shape, float32 or float64: observed pixels unchanged, filled pixels in the same
+        unit, NaN in a band without usable pixels. `std`, the standard deviation in the same unit, 0 at
+        observed pixels, or None. `realizations`, along a leading axis, or None.
 
     Raises:
-        UsageError: If an array can't be used or its shape doesn't agree, or the method or an option doesn't
-            exist.
+        UsageError: If an array or its shape isn't valid, or the method or an option doesn't exist.
         LandsatFillError: If the method's weights or the device can't be used.
 
     Source: `landsat_fill.list_methods()` has the source of each method, `landsat-fill cite` prints it as
@@ -276,44 +276,44 @@ def fill_file(
     report: str | Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Outcome:
-    """Fill a GeoTIFF or a product, as `landsat-fill fill` does, and return what became of it.
+    """Fill a GeoTIFF or a product, as `landsat-fill fill` does, and return the outcome.
 
     Args:
         source: A GeoTIFF, or the folder or archive of a product; a path, a URL or a `/vsi…` path.
         target: The file to write for a GeoTIFF, a folder for a product; beside the source if not given.
         method: Name of a method, or a method object.
-        options: Options of the method by name, where it is named.
+        options: Options of a named method.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         seed: Seed of the methods that use random numbers.
         threads: CPU threads; all cores that this process may use, if not given.
         bands: Names or numbers of the bands to fill; all if not given.
-        nodata: The stored number that means "no observation", where the file doesn't say.
+        nodata: The stored number for "no observation", if the file doesn't define it.
         holes: Which missing pixels to fill: `narrow` (no wider than the largest gap), `every` or `stripes`.
         largest_gap_px: The widest gap to fill in pixels; one scan period, 990 m, if not given.
-        distrust: Observed pixels that a fill must not rely on: `cloud`, `dilated-cloud`, `shadow`,
-            `saturated`, `interpolated`, `faint`.
-        refill: Observed pixels to replace; the same words.
-        name: Template of the output's name where the target is a folder or not given.
+        distrust: Observed pixels that a fill must not use: `cloud`, `dilated-cloud`, `shadow`, `saturated`,
+            `interpolated`, `faint`.
+        refill: Observed pixels to replace, with the same words.
+        name: Template of the output's name if the target is a folder or not given.
         stack: Write a product as one GeoTIFF a grid instead of a folder of bands.
-        fill_layer: The record of what was filled: one layer for the `scene`, one a band (`bands`), or `none`.
-        uncertainty: Write the standard deviation; if not given, where the method has one.
-        realizations: How many plausible fills to write, of a method that gives them.
+        fill_layer: Layer of the filled pixels: one for the `scene`, one for each band (`bands`), or `none`.
+        uncertainty: Write the standard deviation; by default if the method has one.
+        realizations: Number of realizations to write, for a method that gives them.
         preview: Write a picture of before and after.
         cog: Write cloud-optimised GeoTIFFs.
         creation_options: GDAL creation options that replace the input's.
         overwrite: Replace outputs that exist.
         report: A file to append a JSON line to.
-        progress: Called with the share done, 0 to 1, and a word on how it goes.
+        progress: Called with the share done, 0 to 1, and a short status.
 
     Returns:
         Status, pixel counts, the files written, notes, the median standard deviation in stored numbers, and
-        seconds. The status is `SKIPPED` where the same fill lies there already.
+        seconds. The status is `SKIPPED` if the output exists with the same method and options.
 
     Raises:
-        UsageError: If an argument can't be meant, or the method has no standard deviation that is asked for.
-        LandsatFillError: If the file can't be read, filled or written; then nothing is left behind.
+        UsageError: If an argument isn't valid, or the method doesn't give a requested standard deviation.
+        LandsatFillError: If the file can't be read, filled or written. No partial output remains.
 
-    Source: as of `fill_array`.
+    Source: as for `fill_array`.
 
     Example:
         >>> outcome = landsat_fill.fill_file("sample_data/slc_off.tif", "filled.tif", method="harmonic")
@@ -372,21 +372,21 @@ def simulate_gaps(
 ) -> Any:
     """Return SLC-off gaps for a clean image, simulated or a real scene's, as booleans of its shape.
 
-    Without `width_px`, `share` and `gaps` they are those of a whole swath: closed at nadir, widest at its
-    edges.
+    Without `width_px`, `share` and `gaps`, the gaps are those of a whole swath: closed at nadir and widest at
+    its edges.
 
     Args:
-        image: `(band, row, col)`, or `(row, col)` for one band. Only its shape counts.
-        width_px: One width of all gaps, in rows.
-        share: Share of the pixels to lose, 0 to 1.
-        gaps: Missing pixels of an SLC-off scene, `(band, row, col)` or `(row, col)`, to lay over the image.
+        image: `(band, row, col)`, or `(row, col)` for one band. Only its shape matters.
+        width_px: Width of all gaps, in rows.
+        share: Share of missing pixels, 0 to 1.
+        gaps: Missing pixels of a real SLC-off scene, `(band, row, col)` or `(row, col)`.
         period_px: Rows from one gap to the next of its side.
-        tilt_deg: How far gaps dip to the right.
-        band_shift_px: How many rows the gaps of one band lie off those of another, at most.
-        seed: Places the gaps.
+        tilt_deg: Angle at which gaps descend to the right.
+        band_shift_px: Largest shift between the gaps of two bands, in rows.
+        seed: Seed of the positions of the gaps.
 
     Raises:
-        UsageError: If two of the ways are asked for, or no gaps of that kind fit the image.
+        UsageError: If the arguments exclude each other, or no such gaps fit the image.
 
     Source: geometry measured on Landsat 7 scenes; Landsat 7 Data Users Handbook, USGS LSDS-1927.
 
@@ -430,27 +430,27 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Hide observed pixels under stripes, fill them, and return the scores of the hidden pixels.
 
-    All methods fill the same pixels. GDAL's fillnodata with three smoothing passes (`inverse-distance`) is
-    always one of the rows, and the one that ratios refer to.
+    All methods fill the same pixels. The reference of all ratios is GDAL's fillnodata with three smoothing
+    passes (`inverse-distance`), which is always in the result.
 
     Args:
         scenes: One scene or several: GeoTIFFs, products, folders.
         methods: One method or several, by name or as objects.
         widths_px: Widths of the stripes in rows.
-        shares: Shares of the pixels to hide, 0 to 1, beside the widths.
-        band_shift_px: How many rows the stripes of one band lie off those of another; with 0 all bands lose
-            the same pixels.
-        seeds: How often each pattern is laid, each time elsewhere.
+        shares: Shares of hidden pixels, 0 to 1, as further patterns.
+        band_shift_px: Largest shift between the stripes of two bands, in rows; with 0 all bands lose the same
+            pixels.
+        seeds: Number of random positions of each pattern.
         bands: Names or numbers of the bands; all if not given.
-        nodata: The stored number that means "no observation", where a file doesn't say.
+        nodata: The stored number for "no observation", if a file doesn't define it.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads; all cores that this process may use, if not given.
 
     Returns:
         A dictionary for each pattern and method, and for `all` patterns: `rmse_ratio` (RMSE relative to
         fillnodata's), `r2`, `ssim`, `stripe_index` (0 is invisible), `coverage_90` (share of the truth inside
-        90 % intervals), `seconds` and others; None where a score doesn't apply. Scores are means over scenes
-        and bands. `pandas.DataFrame` takes the list as it is.
+        90 % intervals), `seconds` and others; None for a score that doesn't apply. Scores are means over
+        scenes and bands. The list is suitable for `pandas.DataFrame`.
 
     Raises:
         InputError: If a scene can't be read.
@@ -492,7 +492,7 @@ def evaluate(
 
 
 def list_methods() -> tuple[MethodInfo, ...]:
-    """Return what each method is called, where it comes from and what it can do.
+    """Return the name, source and abilities of each method.
 
     Source: the attribute `source` of each.
 
@@ -504,7 +504,7 @@ def list_methods() -> tuple[MethodInfo, ...]:
 
 
 def _footprint(observed: NDArray[np.bool_], period_px: int) -> NDArray[np.bool_]:
-    """Return where the sensor could have seen the ground, of the shape of what is observed."""
+    """Return where the sensor could have seen the ground, with the shape of `observed`."""
     cube = observed if observed.ndim == 3 else observed[None]
     bands, height, width = cube.shape
     survey = FootprintSurvey(bands, height, width, reach_for_period(period_px), usable_cores())

@@ -1,7 +1,7 @@
-"""One schema for everything that can be set: options of methods, of networks, and of training.
+"""The schema of all settings: options of methods, networks and training.
 
-A setting is a field of a frozen dataclass, made by `option`. The field says what the setting means and which
-values it may have. The command line, the help tables, `run.toml` and the checks all read it there.
+A setting is a field of a frozen dataclass, made by `option`. The field has the meaning and the allowed values
+of the setting. The command line, the help tables, `run.toml` and the checks all read it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def option(
     """Return a dataclass field that is a setting.
 
     Args:
-        default: Its value where none is given.
-        help: What it means, in a few words.
-        low: The least it may be.
-        high: The most it may be.
+        default: Default value.
+        help: Meaning, in a few words.
+        low: Smallest allowed value.
+        high: Largest allowed value.
         parity: Whether a whole number must be even or odd.
-        choices: The only values it may have, or none for any.
-        was: A name it had in earlier versions, which is refused with the present one.
+        choices: All allowed values, or empty for any.
+        was: Name in earlier versions, which is refused with a hint.
     """
     limits = {"low": low, "high": high, "parity": parity, "choices": tuple(choices)}
     return field(default=default, metadata={"help": help, "was": was, **limits})
@@ -51,16 +51,16 @@ class Option:
     """A setting, as its field describes it.
 
     Attributes:
-        name: The field.
-        kind: `bool`, `int`, `float` or `str`; of the items where `many`.
-        default: Its value where none is given.
-        many: Whether it is a tuple.
-        help: What it means.
-        low: The least it may be, or None.
-        high: The most it may be, or None.
+        name: Name of the field.
+        kind: `bool`, `int`, `float` or `str`; for a tuple, that of its items.
+        default: Default value.
+        many: Whether the setting is a tuple.
+        help: Meaning.
+        low: Smallest allowed value, or None.
+        high: Largest allowed value, or None.
         parity: `even`, `odd` or None.
-        choices: The only values it may have; empty for any.
-        was: Its name in earlier versions, or an empty text.
+        choices: All allowed values; empty for any.
+        was: Name in earlier versions, or an empty text.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Option:
 
     @property
     def allowed(self) -> str:
-        """The values it may have, in words: `an odd whole number of at least 3`."""
+        """The allowed values in words: `an odd whole number of at least 3`."""
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}"
         words = f"{self.parity} {_WORDS[self.kind]}" if self.parity else _WORDS[self.kind]
@@ -98,11 +98,11 @@ class Option:
 
         Args:
             value: A value, or text.
-            called: What to call the setting in an error.
-            from_text: Whether text may stand for a number.
+            called: Name of the setting in an error.
+            from_text: Whether text is converted to a number.
 
         Raises:
-            UsageError: If the setting may not have that value.
+            UsageError: If the value isn't allowed.
         """
         if self.many:
             values = value if isinstance(value, list | tuple) else [value]
@@ -134,7 +134,7 @@ class Option:
 
 
 def _converted(value: Any, kind: type, from_text: bool) -> object:
-    """Return a value as a type, or raise TypeError, ValueError or KeyError where that would change it."""
+    """Return a value as a type, or raise TypeError, ValueError or KeyError if the value would change."""
     if kind is str:
         return os.fspath(value)
     if isinstance(value, str):
@@ -154,12 +154,12 @@ def options_of(cls: Hashable) -> Mapping[str, Option]:
     """Return the settings of a dataclass by name, in the order of its fields, without tables of settings.
 
     Raises:
-        TypeError: If it isn't a dataclass, or a field has a type that no setting can have.
+        TypeError: If the class isn't a dataclass, or a field has another type.
     """
     if not (isinstance(cls, type) and is_dataclass(cls)):
         raise TypeError(f"expected a dataclass, but got {cls}")
     own = [f for f in fields(cls) if not is_dataclass(f.default)]
-    # The fields alone: what a class variable is annotated with may only be there for type checkers.
+    # Only the fields, because types of class variables may be imported for type checkers only.
     hints = get_type_hints(SimpleNamespace(__annotations__={f.name: f.type for f in own}))
     found = {}
     for f in own:
@@ -180,13 +180,13 @@ def parsed(
 
     Args:
         cls: The dataclass.
-        values: By name, with hyphens or underscores; those left out keep their defaults.
-        owner: Whose settings they are, for errors: `an option of telea`.
-        called: How a setting is called in an error; `{name}` or `{flag}` stands for it.
-        from_text: Whether text may stand for a number.
+        values: Values by name, with hyphens or underscores.
+        owner: Owner of the settings, for errors: `an option of telea`.
+        called: Name of a setting in an error, with `{name}` or `{flag}`.
+        from_text: Whether text is converted to a number.
 
     Raises:
-        UsageError: If there is no such setting, or it may not have that value.
+        UsageError: If a setting doesn't exist, or a value isn't allowed.
     """
     known = options_of(cls)
     found = {}
@@ -203,11 +203,7 @@ def parsed(
 
 
 def require_allowed(settings: Any) -> None:
-    """Check the fields of a dataclass of settings that was made by hand.
-
-    Raises:
-        UsageError: If one has a value that it may not have.
-    """
+    """Check the settings of an object, and raise UsageError if a value isn't allowed."""
     kind: type = type(settings)
     for name, one in options_of(kind).items():
         one.parse(getattr(settings, name), one.flag)

@@ -1,4 +1,4 @@
-"""Hiding observed pixels, scoring the methods that fill them, tables and a figure of the scores."""
+"""Hides observed pixels, scores the methods that fill them, and writes tables and figures."""
 
 from landsat_fill.evaluation.figures import write_figure
 from landsat_fill.evaluation.petrovskaia2020 import (

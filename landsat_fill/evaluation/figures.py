@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 LINE_CHARACTERS = 30
-"""Characters that fit above a picture of the figure in small letters."""
+"""Largest number of characters in a line above a picture."""
 
 
 def in_lines(label: str) -> str:
@@ -37,9 +37,9 @@ def in_lines(label: str) -> str:
 
 
 def calibration_curves(results: Results) -> dict[str, list[float]]:
-    """Return the coverage in per cent at each of `NOMINAL_PCT`, by method, for the methods that give a std.
+    """Return the coverage in per cent at each of `NOMINAL_PCT`, for the methods with a standard deviation.
 
-    Means over scenes, patterns, seeds and bands, each band counting once.
+    Each value is the mean over scenes, patterns, seeds and bands.
     """
     summary = summarise_pattern(results).set_index("method").reindex(results.methods)
     curves = 100 * summary[[f"coverage_{pct}" for pct in NOMINAL_PCT]].dropna()
@@ -87,7 +87,7 @@ def draw_curves(figure: SubFigure, results: Results) -> None:
 
 
 def _with_breaks(patterns: Sequence[str], found: Mapping[str, float]) -> tuple[list[float], list[float]]:
-    """Return places and values of a line that breaks off between patterns of different units (px and %)."""
+    """Return positions and values of a line, with a break between patterns of different units (px and %)."""
     places: list[float] = []
     values: list[float] = []
     for place, pattern in enumerate(patterns):
@@ -118,7 +118,7 @@ class Picture:
     """One picture.
 
     Attributes:
-        title: What stands above it.
+        title: Text above the picture.
         pixels: Colours from 0 to 1, `(row, col, 3)`; or per cent, `(row, col)`, NaN where nothing was hidden.
     """
 
@@ -132,13 +132,13 @@ class Picture:
 
 
 def picture_grid(example: Example, shown: Sequence[str] | None = None) -> list[list[Picture | None]]:
-    """Return rows of pictures: truth, gaps and each method's fill, below it its error, below that its std.
+    """Return rows of pictures: truth, gaps, and the fill, error and standard deviation of each method.
 
-    More than six columns continue in further rows. None is an empty place, as below the truth.
+    More than six columns continue in further rows. None is an empty cell.
 
     Args:
-        example: What to show.
-        shown: The labels of the methods to show, in their order; all if not given.
+        example: The example to show.
+        shown: Labels of the methods to show, in their order; all if not given.
     """
     labels = list(example.fills) if shown is None else [label for label in shown if label in example.fills]
     columns = _columns(example, labels)
@@ -197,7 +197,7 @@ def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
 
 
 def _worst_percent(grid: Sequence[Sequence[Picture | None]]) -> float:
-    """Return the top of the scale of errors; one per cent of the hidden pixels may exceed it."""
+    """Return the maximum of the error scale: the 99th percentile of the hidden pixels."""
     percents = [p.pixels for row in grid for p in row if p is not None and not p.is_colour]
     hidden = [percent[np.isfinite(percent)] for percent in percents]
     return max((float(np.percentile(percent, 99)) for percent in hidden if percent.size), default=0) or 1.0
@@ -243,7 +243,7 @@ class Stretch:
 def _limits(
     truth: NDArray[np.floating], percentiles: tuple[float, float]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Return a low and a higher number for each band, `(band, 1, 1)`, also where it is constant or empty."""
+    """Return two different limits for each band, `(band, 1, 1)`, even if it is constant or empty."""
     known = [band[np.isfinite(band)] for band in truth]
     limits = np.array([np.percentile(band, percentiles) if band.size else (0, 1) for band in known])
     low, high = limits[:, 0, None, None], limits[:, 1, None, None]
@@ -258,13 +258,12 @@ DOTS_PER_INCH = 130
 def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
     """Return the figure of an evaluation, to be saved with `savefig`.
 
-    Above, a crop of one trial: truth, gaps, and for each method its fill, its absolute error and its standard
-    deviation where it has one, both in per cent of the bands' range. Below, the RMSE relative to that of the
-    reference, and r², both against the patterns, and where methods give a std the coverage of their central
-    intervals against the nominal one.
+    The upper part shows a crop of one trial: truth, gaps, and the fill, absolute error and standard deviation
+    of each method, in per cent of the bands' range. The lower part has the relative RMSE and r² for each
+    pattern, and the calibration of methods with a standard deviation.
 
     Args:
-        results: What to draw.
+        results: The results to draw.
         shown: Labels of the methods whose crops to show; all if not given. The curves always show all.
 
     Raises:
@@ -288,23 +287,23 @@ def write_figure(results: Results, path: Path, shown: Sequence[str] | None = Non
     """Write the figure of an evaluation, in the format of the file name's suffix (PNG, PDF, SVG).
 
     Args:
-        results: What to draw.
+        results: The results to draw.
         path: The file.
         shown: As in `draw_figure`.
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
-        UsageError: If nothing was scored, or the suffix isn't one of a picture.
+        UsageError: If nothing was scored, or the suffix isn't that of a picture.
         OutputError: If the file can't be written.
     """
     save_figure(draw_figure(results, shown), path)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as the kind of picture that the file's suffix names, whole or not at all.
+    """Write a figure atomically, in the format of the file's suffix.
 
     Raises:
-        UsageError: If the suffix isn't one of a picture.
+        UsageError: If the suffix isn't that of a picture.
         OutputError: If the file can't be written.
     """
     refuse_picture(path)

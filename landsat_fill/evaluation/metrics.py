@@ -1,13 +1,10 @@
-"""Scores of filled numbers against the true ones, band by band.
+"""Scores of filled values against the true ones, band by band.
 
-Errors look at hidden pixels only. The similarities look at the composite: observed and filled pixels
-together. Observed pixels are always right, so a mean over the whole image flatters; one over the hidden
-pixels doesn't.
+Errors use hidden pixels only. Similarities use the composite of observed and filled pixels; because observed
+pixels are always right, a mean over the whole image is higher than a mean over the hidden pixels.
 
-The similarities equal those of scikit-image to 1e-12 and of `pytorch-msssim` to 2e-6 (which rounds its window
-to float32). They are computed here because scikit-image doesn't return the two terms that the multi-scale one
-needs apart, and `pytorch-msssim` takes 14 times as long (7.5 s instead of 0.5 s for a band of 1024² pixels on
-two cores), which would be longer than most fills.
+The similarities equal those of scikit-image to 1e-12 and of `pytorch-msssim` to 2e-6. scikit-image doesn't
+return the two terms of the multi-scale similarity separately, and `pytorch-msssim` takes 14 times as long.
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 
 
 RANGE_PERCENTILES = (0.1, 99.9)
-"""The limits of a band's range of numbers: a bright roof or a dead pixel must not stretch it."""
+"""Percentiles that limit a band's range, so that a bright roof or a dead pixel doesn't stretch it."""
 
 
 def root_mean_square_error(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
@@ -43,8 +40,8 @@ def bias(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
 def determination(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
     """Return the coefficient of determination r² = 1 − Σ(fill − truth)² / Σ(truth − mean truth)².
 
-    1 is perfect, 0 is as good as the mean of the hidden pixels themselves, and there is no lower bound. NaN
-    where the hidden pixels are all alike.
+    1 is perfect, 0 is as good as the mean of the hidden pixels, and there is no lower bound. The result is
+    NaN if the hidden pixels are constant.
     """
     spread = np.sum(np.square(truth - np.mean(truth, dtype=np.float64)))
     if spread == 0:
@@ -53,11 +50,11 @@ def determination(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> fl
 
 
 def squared_correlation(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
-    """Return the square of Pearson's correlation, which forgives bias and gain.
+    """Return the square of Pearson's correlation, which ignores bias and gain.
 
-    NaN where either side is constant. Never below `determination`. Both are called r² in the literature:
-    Petrovskaia et al. 2020 (table 1) define the other, but report a higher r² with a higher RMSE of the same
-    band, which only this one allows.
+    It is NaN if either side is constant, and never below `determination`. Both are called r² in the
+    literature. Petrovskaia et al. 2020 (table 1) define `determination`, but report a higher r² with a higher
+    RMSE of the same band, which is only possible for this one.
     """
     true_part = truth - np.mean(truth, dtype=np.float64)
     fill_part = fill - np.mean(fill, dtype=np.float64)
@@ -73,10 +70,10 @@ def peak_signal_to_noise_db(rmse: float, data_range: float) -> float:
 
 
 def data_limits(truth: NDArray[np.floating]) -> tuple[float, float]:
-    """Return the low and the high end of a band's observed numbers: their 0.1 and 99.9 percentiles.
+    """Return the 0.1 and 99.9 percentiles of a band's observed values.
 
-    Taken from the pixels and not from the data type, so that 8-bit, 16-bit and float versions of one scene
-    get the same scores. The high end is above the low one also for a constant band.
+    They don't depend on the data type, so 8-bit, 16-bit and float versions of a scene get the same scores.
+    The upper limit exceeds the lower one even in a constant band.
     """
     low, high = np.percentile(truth[np.isfinite(truth)], RANGE_PERCENTILES)
     return float(low), float(high) if high > low else float(low) + 1.0
@@ -184,8 +181,8 @@ def spectral_angle_deg(
 ) -> float:
     """Return the mean angle in degrees between the true and the composed spectra of the hidden pixels.
 
-    Counted are the pixels that are hidden in some band, observed in all, and not 0 in all. NaN with fewer
-    than two bands, where there is no angle, or without such a pixel.
+    Pixels count if they are hidden in some band, observed in all bands, and not 0 in all. The result is NaN
+    with fewer than two bands, or without such a pixel.
 
     Source: Kruse et al. 1993, "The Spectral Image Processing System (SIPS)",
     https://doi.org/10.1016/0034-4257(93)90013-N
@@ -215,11 +212,10 @@ NOMINAL_PCT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99)
 def coverages(
     truth: NDArray[np.floating], mean: NDArray[np.floating], std: NDArray[np.floating]
 ) -> dict[int, float]:
-    """Return, for each of `NOMINAL_PCT`, the share of true numbers inside the central interval of a Gaussian.
+    """Return, for each of `NOMINAL_PCT`, the share of true values inside the central interval of a Gaussian.
 
-    A share below the nominal one is overconfident, one above it too cautious. Stored numbers are rounded and
-    hit a mean exactly more often than a Gaussian would: where the std is below about 1 in stored numbers, the
-    narrow intervals hold more than they should.
+    A share below the nominal one means overconfidence. Stored numbers are rounded, so narrow intervals hold
+    too many values if the standard deviation is below about 1 in stored numbers.
     """
     from scipy.special import ndtri
 
@@ -235,8 +231,8 @@ def ranked_probability_score(
 ) -> float:
     """Return the mean continuous ranked probability score of a Gaussian forecast, in the units of the band.
 
-    Smaller is better. Where the std is 0 it is the absolute error, so that it compares with the mean absolute
-    error of a method without a std.
+    Smaller is better. If the standard deviation is 0, the score is the absolute error, so it compares with
+    the mean absolute error of a method without a standard deviation.
 
     Source: Gneiting & Raftery 2007, "Strictly Proper Scoring Rules, Prediction, and Estimation", eq. 21,
     https://doi.org/10.1198/016214506000001437
@@ -258,8 +254,7 @@ class StripeVisibility:
 
     Attributes:
         border_step: Mean absolute step across the borders of the gaps: 1 is invisible, more is an edge.
-        inner_step: Mean absolute step inside the gaps: 1 has the texture of its surroundings, 0 is flat.
-            A smooth fill has an invisible border and a visible blur; this is where it shows.
+        inner_step: Mean absolute step inside the gaps: 1 has the texture of the surroundings, 0 is flat.
     """
 
     border_step: float
@@ -267,25 +262,22 @@ class StripeVisibility:
 
     @property
     def stripe_index(self) -> float:
-        """How far both steps are from 1, on average: 0 is invisible, 0.5 a flat fill without an edge.
-
-        Too much counts like too little. NaN where either step is.
-        """
+        """Mean absolute difference of both steps from 1: 0 is invisible, 0.5 is flat without an edge."""
         return (abs(self.border_step - 1) + abs(self.inner_step - 1)) / 2
 
 
 def stripe_visibility(
     composite: NDArray[np.floating], hidden: NDArray[np.bool_], usable: NDArray[np.bool_]
 ) -> StripeVisibility:
-    """Return how visible the gaps of one band are; NaN where there is nothing to compare.
+    """Return the visibility of the gaps of one band; NaN without pixels to compare.
 
-    Horizontal and vertical neighbours are compared with their own kind: along the rows of a striped image
-    there are few borders, and its texture differs by direction.
+    Horizontal and vertical steps are compared separately, because borders and texture depend on the
+    direction.
 
     Args:
-        composite: `(row, col)`: observed pixels as they were, hidden ones as filled.
+        composite: `(row, col)`: observed pixels, and hidden pixels as filled.
         hidden: The filled pixels.
-        usable: The observed ones. Pixels that are neither are left out.
+        usable: The observed pixels. Other pixels don't count.
     """
     border_steps = inner_steps = border_expected = inner_expected = 0.0
     for axis in (0, 1):

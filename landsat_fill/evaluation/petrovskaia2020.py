@@ -1,4 +1,4 @@
-"""The experiments, tables and figures of the deep image prior paper.
+"""The experiments, tables and figures of the deep image prior paper by Petrovskaia et al. 2020.
 
 Source: Petrovskaia et al. 2020, A single image deep learning approach to restoration of corrupted remote
 sensing products, section 2.4.
@@ -42,7 +42,7 @@ class Preset:
     """An experiment.
 
     Attributes:
-        name: What it is called on the command line.
+        name: Name on the command line.
         summary: One line.
         percentages: Shares of the pixels that are hidden, the same pixels in all bands.
         bands_alone: Whether each method also fills each band alone.
@@ -56,7 +56,7 @@ class Preset:
     window_px: int = PAPER_WINDOW_PX
 
     def patterns(self) -> list[SimulatedStripes]:
-        """Return how pixels are hidden, the largest share last."""
+        """Return the patterns of hidden pixels, the largest share last."""
         return [SimulatedStripes.of_share(percent, band_shift_px=0) for percent in self.percentages]
 
     def contenders(self, methods: Sequence[FillMethod]) -> list[FillMethod]:
@@ -69,7 +69,7 @@ class Preset:
         return both
 
     def sampling(self, window_px: int | None = None, windows: int | None = None) -> Sampling:
-        """Return what is read of a scene: one window of the paper's size, unless given otherwise."""
+        """Return the sampling of a scene: by default one window of the paper's size."""
         return Sampling(window_px=window_px or self.window_px, windows=windows or 1)
 
 
@@ -116,8 +116,8 @@ def as_paper_page(results: Results, command: str, preset: Preset) -> str:
     """Return the page: methods by bands, by shares of hidden pixels, and by places.
 
     Args:
-        results: What was found.
-        command: The command line that made it, quoted on the page.
+        results: Results of the evaluation.
+        command: The command line, quoted on the page.
         preset: The experiment.
     """
     records = results.records
@@ -204,32 +204,32 @@ def _reflectance(value: float) -> str:
 REGIONS = 3
 ABOVE_INCHES = 5.2
 REGION_PX = 40
-"""Side of the regions shown closely: more than a period of the stripes."""
+"""Side of the enlarged regions: more than a period of the stripes."""
 
 
 def write_paper_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
     """Write the figure, in the format of the file name's suffix (PNG, PDF, SVG).
 
     Args:
-        results: What to draw.
+        results: The results to draw.
         path: The file.
-        shown: Labels of methods, of which the first is the one whose pictures are shown.
+        shown: Labels of methods; the pictures are those of the first.
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
-        UsageError: If nothing was scored, or the suffix isn't one of a picture.
+        UsageError: If nothing was scored, or the suffix isn't that of a picture.
         OutputError: If the file can't be written.
     """
     save_figure(draw_paper_figure(results, shown), path)
 
 
 def draw_paper_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
-    """Return the figure: above (a) scores and (b) similarity at each pixel, below three regions closely.
+    """Return the figure: (a) scores and (b) similarity at each pixel above, three enlarged regions below.
 
     Args:
-        results: What to draw.
-        shown: Labels of methods, of which the first is the one whose pictures are shown; the first after the
-            reference if not given.
+        results: The results to draw.
+        shown: Labels of methods; the pictures are those of the first. By default the first after the
+            reference.
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
@@ -275,7 +275,7 @@ def _draw_scores(axes: Axes, results: Results) -> None:
 
 
 def _draw_similarity(axes: Axes, example: Example, label: str) -> None:
-    """Draw how similar each pixel is to the true one: dark green is similar, white is not."""
+    """Draw the similarity of each pixel to the true one; dark green is similar."""
     stretch = Stretch(example)
     percent = stretch.percent(np.abs(example.composite(label) - example.truth))
     image = axes.imshow(
@@ -302,7 +302,7 @@ def _draw_regions(all_axes: Any, example: Example, label: str) -> None:
 
 
 def _regions(truth: NDArray[np.floating]) -> list[tuple[slice, slice]]:
-    """Return the regions that differ most within themselves; they don't overlap."""
+    """Return the regions with the largest variance; they don't overlap."""
     height, width = truth.shape[:2]
     found = []
     for row in range(0, max(height - REGION_PX, 0) + 1, REGION_PX):

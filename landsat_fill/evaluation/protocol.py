@@ -40,11 +40,7 @@ ENDING = " · bands alone"
 
 @dataclass(frozen=True)
 class BandsAlone:
-    """A method that never sees two bands together.
-
-    Attributes:
-        method: The method that fills each band.
-    """
+    """A method that fills each band separately with another method."""
 
     method: FillMethod
 
@@ -74,7 +70,7 @@ class BandsAlone:
 
 
 REFERENCE: FillMethod = InverseDistance(smoothing=3)
-"""The method all others are measured against: what `gdal_fillnodata -md 50 -si 3` does."""
+"""The reference method, the same as `gdal_fillnodata -md 50 -si 3`."""
 
 
 def evaluate(
@@ -90,28 +86,28 @@ def evaluate(
     shown: Pattern | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results:
-    """Return how well methods predict pixels that are hidden from them.
+    """Return the scores of methods on pixels that are hidden from them.
 
-    `REFERENCE` is always scored. The numbers that are scored are those that would be stored: rounded, and
-    within the band's valid range.
+    `REFERENCE` is always scored. Scores use the values that a fill stores: rounded, and within the band's
+    valid range.
 
     Args:
-        scenes: Opened scenes with observed pixels; what they lack themselves is neither hidden nor filled.
+        scenes: Opened scenes. Their own missing pixels are neither hidden nor filled.
         methods: The methods to compare.
-        patterns: How to hide pixels.
-        groups: The group of each scene, to compare scenes that a method was trained on with others; or none.
+        patterns: Patterns of hidden pixels.
+        groups: The group of each scene, for example scenes used in training and others; or none.
         seeds: Each seed places every pattern once.
         context: Threads; all cores if not given.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`: for the methods that can run there, the CPU for the others.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`. Methods that can't run there use the CPU.
         sampling: How much of a large scene to read.
-        shown: The pattern of which a crop is kept to be drawn; the middle one if not given.
-        on_progress: Called with the share done, 0 to 1, and what is being worked on.
+        shown: The pattern of the crop in the figure; the middle one if not given.
+        on_progress: Called with the share done, 0 to 1, and the current scene, pattern and method.
 
     Raises:
-        UsageError: If there is no scene, no pattern or no seed, two patterns share a label, not every scene
-            has a group, or the device isn't there.
+        UsageError: If there is no scene, pattern or seed, two patterns share a label, the number of groups is
+            wrong, or the device doesn't exist.
     """
-    _refuse_what_cannot_be_meant(scenes, patterns, groups, seeds)
+    _check_arguments(scenes, patterns, groups, seeds)
     sampling = sampling or Sampling()
     contenders = tuple(dict.fromkeys((REFERENCE, *methods)))
     labels = tuple(method_label(method) for method in contenders)
@@ -135,7 +131,7 @@ def evaluate(
                 done += 1
                 try:
                     filled, seconds = _fill(image, trial, method, replace(known, device=runs_on), seed)
-                except Exception as error:  # whatever a method raises, the other rows are still wanted
+                except Exception as error:  # a failing method must not stop the others
                     failures.append(Failure(image.name, pattern.label, seed, label, error))
                     continue
                 fills[label] = filled
@@ -164,7 +160,7 @@ def method_label(method: FillMethod) -> str:
     return " ".join([method.info.name, *changed])
 
 
-def _refuse_what_cannot_be_meant(
+def _check_arguments(
     scenes: Sequence[Scene], patterns: Sequence[Pattern], groups: Sequence[str], seeds: Sequence[int]
 ) -> None:
     for what, given in (("scene", scenes), ("pattern", patterns), ("seed", seeds)):
@@ -181,7 +177,7 @@ def _refuse_what_cannot_be_meant(
 
 
 def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
-    """Return the device of each method: the one asked for, or the CPU where the method can't run there."""
+    """Return the device of each method: the requested one, or the CPU if the method can't run there."""
     kind = asked.partition(":")[0]
     kinds = {known for method in methods for known in method.info.devices}
     if kind not in (AUTO, *kinds):
@@ -209,7 +205,7 @@ def _with_unique_names(scenes: Sequence[Scene]) -> list[Scene]:
 def _read_all(
     scenes: Sequence[Scene], sampling: Sampling, failures: list[Failure]
 ) -> Iterator[ObservedImage]:
-    """Yield the images of all scenes, noting the scenes that can't be read."""
+    """Yield the images of all scenes, and record scenes that can't be read as failures."""
     for scene in scenes:
         try:
             yield from read_images(scene, sampling)
@@ -224,7 +220,7 @@ def _trials(
     failures: list[Failure],
     note: Callable[[str], None],
 ) -> Iterator[tuple[Pattern, int, Trial]]:
-    """Yield the trials of an image, noting the patterns that don't fit it, or fit in one place only."""
+    """Yield the trials of an image, and record patterns that don't fit it as failures."""
     for pattern in patterns:
         before = None
         for seed in seeds:
@@ -248,7 +244,7 @@ def _context_of(image: ObservedImage, context: Context) -> Context:
 def _fill(
     image: ObservedImage, trial: Trial, method: FillMethod, context: Context, seed: int
 ) -> tuple[Filled, float]:
-    """Return what would be stored at the hidden pixels, NaN where nothing would, and the seconds it took."""
+    """Return the values to store at the hidden pixels, NaN for none, and the seconds of the fill."""
     start = time.perf_counter()
     filled = fill_array(trial.image, trial.gaps, method, context=context, seed=seed)
     seconds = time.perf_counter() - start
@@ -260,7 +256,7 @@ def _fill(
 def _rows(
     image: ObservedImage, key: dict[str, object], scores: Sequence[Scores | None]
 ) -> Iterator[dict[str, object]]:
-    """Yield a row for each band that has scores, and one for all together, whose scores come last."""
+    """Yield a row for each band with scores, and one for all bands, whose scores come last."""
     names = (*(band.name for band in image.scene.bands), ALL_BANDS)
     counts = np.count_nonzero(image.observed, axis=(1, 2))
     observed = (*counts.tolist(), int(counts.sum()))

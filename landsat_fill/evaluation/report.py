@@ -1,4 +1,4 @@
-"""Results as CSV, JSON and a page of Markdown."""
+"""Results as CSV, JSON and Markdown."""
 
 from __future__ import annotations
 
@@ -25,25 +25,17 @@ if TYPE_CHECKING:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV with a header; an empty cell where a score doesn't apply.
-
-    Raises:
-        OutputError: If the file can't be written.
-    """
+    """Write a table as CSV, or raise OutputError; scores that don't apply are empty."""
     write_text_atomically(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def write_json(results: Results, path: Path) -> None:
-    """Write summaries, records and failures as one JSON object; null where a score doesn't apply.
-
-    Raises:
-        OutputError: If the file can't be written.
-    """
+    """Write summaries, records and failures as JSON, or raise OutputError."""
     write_text_atomically(path, json.dumps(as_json(results), indent=2, ensure_ascii=False) + "\n")
 
 
 def as_json(results: Results) -> dict[str, Any]:
-    """Return what `write_json` writes."""
+    """Return summaries, records and failures; scores that don't apply are None."""
     return {
         "reference": results.methods[0],
         "methods": list(results.methods),
@@ -86,11 +78,7 @@ _SHOWN = {
 
 
 def write_markdown(results: Results, path: Path, command: str) -> None:
-    """Write the page that `as_markdown` returns.
-
-    Raises:
-        OutputError: If the file can't be written.
-    """
+    """Write the page of `as_markdown`, or raise OutputError."""
     write_text_atomically(path, as_markdown(results, command))
 
 
@@ -98,8 +86,8 @@ def as_markdown(results: Results, command: str) -> str:
     """Return a page with a row for each method: RMSE ratios by pattern, the worst place, other scores.
 
     Args:
-        results: What was found.
-        command: The command line that made it, quoted on the page.
+        results: Results of the evaluation.
+        command: The command line, quoted on the page.
     """
     parts = [f"```sh\n{command}\n```", _scores_table(results), _explanation(results)]
     groups = summarise_groups(results)
@@ -149,11 +137,10 @@ def _groups_table(results: Results, groups: pd.DataFrame) -> str:
 def group_columns(results: Results, groups: pd.DataFrame, scores: dict[str, str]) -> pd.DataFrame:
     """Return a row for each method, the best on the first group first.
 
-    The columns are the RMSE ratio on each group, what the ratio is relative to that on the first group, and
-    further scores.
+    The columns are the RMSE ratio on each group, its ratio to that on the first group, and further scores.
 
     Args:
-        results: What was found.
+        results: Results of the evaluation.
         groups: From `summarise_groups`.
         scores: The further columns by heading.
     """
@@ -188,7 +175,7 @@ def markdown_table(table: pd.DataFrame) -> str:
 
 
 def three_digits(value: float) -> str:
-    """Return three digits, as in tables for people, and a dash for NaN."""
+    """Return a number with three digits, and a dash for NaN."""
     if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")

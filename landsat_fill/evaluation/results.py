@@ -1,4 +1,4 @@
-"""What an evaluation finds: a table of scores, their averages by method and by group, and a crop to draw."""
+"""Results of an evaluation: a table of scores, their means by method and by group, and a crop to draw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 EXAMPLE_PX = 160
-"""Side of the crop: five scan periods, so that single pixels can still be seen."""
+"""Side of the crop: five scan periods, so that single pixels remain visible."""
 
 NATURAL_COLOUR = ("red", "green", "blue")
 
@@ -37,7 +37,7 @@ class Example:
         detail: How much detail the hidden pixels have, to choose between examples.
         truth: The true numbers, NaN where nothing was observed.
         hidden: The hidden pixels.
-        fills: What each method would have stored at them, by label; NaN elsewhere.
+        fills: Values of each method at the hidden pixels, by label; NaN elsewhere.
     """
 
     scene: str
@@ -49,7 +49,7 @@ class Example:
     fills: Mapping[str, Filled]
 
     def composite(self, method: str) -> NDArray[np.floating]:
-        """Return the truth with its hidden pixels as a method filled them."""
+        """Return the truth with the hidden pixels filled by a method."""
         return np.where(self.hidden, self.fills[method].mean, self.truth)
 
 
@@ -104,14 +104,14 @@ def _details(trial: Trial, shown: tuple[int, ...], windows: Sequence[Window]) ->
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What could not be scored, and why.
+    """A scene, pattern or method that couldn't be scored.
 
     Attributes:
         scene: The scene, or a window of it.
-        pattern: The pattern's label, or empty where the scene failed before.
+        pattern: The pattern's label, or empty for a scene that couldn't be read.
         seed: The seed, or None.
-        method: The method's label, or empty where no method was to blame.
-        error: What was raised.
+        method: The method's label, or empty if no method failed.
+        error: The error.
     """
 
     scene: str
@@ -123,14 +123,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that an evaluation finds.
+    """All results of an evaluation.
 
     Attributes:
         methods: The methods' labels, the reference first.
         records: The scores, from `record_table`.
-        failures: What could not be scored; the rest went on.
-        example: A crop of one trial to draw, or None where nothing was scored.
-        groups: The groups of scenes in the order they were given, empty where scenes aren't grouped.
+        failures: Scenes, patterns and methods that couldn't be scored.
+        example: A crop of one trial, or None if nothing was scored.
+        groups: The groups of scenes in their order; empty without groups.
         devices: The device that each method ran on, in the order of the methods.
     """
 

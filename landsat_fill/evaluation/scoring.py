@@ -81,10 +81,10 @@ def score_together(
     """Return the scores of all bands together.
 
     Args:
-        trial: What was hidden.
-        filled: What a method made of it.
-        bands: The scores of its bands, from `score_bands`.
-        seconds: How long the fill took.
+        trial: The image and its hidden pixels.
+        filled: The fill.
+        bands: Scores of each band, from `score_bands`.
+        seconds: Duration of the fill.
     """
     scored = [scores for scores in bands if scores is not None]
     weights = np.array([scores["hidden"] for scores in scored], dtype=np.float64)
@@ -164,7 +164,7 @@ def _similarity(
     """Return SSIM over the observed pixels, SSIM over the hidden ones, and MS-SSIM, by name."""
     low, high = limits
     observed = np.isfinite(truth)
-    # Pixels that were never observed are the same grey in both, so that they favour no method.
+    # Pixels that were never observed have the same grey in both images.
     true_unit, fill_unit = (
         np.where(observed, (values - low) / (high - low), 0.5) for values in (truth, composite)
     )

@@ -1,4 +1,4 @@
-"""Reads pixels and hides them: scenes, patterns of gaps, and trials whose truth is known."""
+"""Reads and hides pixels: scenes, patterns of gaps, and trials with known true values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 BRIGHTEST = 2.0
-"""Reflectances rarely exceed this: clouds and snow under a low sun reach 1.6, the largest value of Level
+"""Reflectances rarely exceed this. Clouds and snow under a low sun reach 1.6, the largest value in Level
 2."""
 
 _SHUFFLE_SEED = 0
@@ -37,7 +37,7 @@ class Sampling:
 
     Attributes:
         window_px: Side of a window.
-        windows: How many windows of a scene are scored. They are chosen at random, but always the same.
+        windows: Number of windows of a scene. Their random choice is always the same.
     """
 
     window_px: int = 1024
@@ -54,13 +54,13 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class ObservedImage:
-    """Some pixels of a scene.
+    """The pixels of a scene or a window.
 
     Attributes:
-        name: The scene's name, with the corner of the window if it isn't the whole scene.
+        name: Name of the scene, with the corner of a window.
         scene: The scene.
         values: `(band, row, col)` in stored numbers.
-        observed: Which of them are observations.
+        observed: True where a value is an observation.
         scales: The factor from each band's stored numbers to its physical unit, 1 if the file has none.
     """
 
@@ -72,7 +72,7 @@ class ObservedImage:
 
     @property
     def reflectance(self) -> float:
-        """The factor from stored numbers to reflectances; NaN where they aren't known to be reflectances.
+        """The factor from stored numbers to reflectances; NaN if they may not be reflectances.
 
         All bands must have the same scale, and it must bring all but the brightest thousandth below
         `BRIGHTEST`. Without a scale only floating-point numbers count as reflectances.
@@ -89,7 +89,7 @@ def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
     """Yield the scene as one image, or windows of a large one that are at least half observed.
 
     Raises:
-        InputError: If it can't be read, or no window is observed well enough.
+        InputError: If the scene can't be read, or no window has enough observed pixels.
     """
     whole = Window(0, 0, scene.grid.height, scene.grid.width)
     with SceneReader(scene) as reader:
@@ -116,7 +116,7 @@ def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
 
 
 def _candidates(whole: Window, sampling: Sampling) -> list[Window]:
-    """Return the windows of full size in an order that is random, but always the same."""
+    """Return the windows of full size in a fixed random order."""
     height, width = min(sampling.window_px, whole.height), min(sampling.window_px, whole.width)
     full = [w for w in tile_windows(whole, sampling.window_px) if (w.height, w.width) == (height, width)]
     order = np.random.default_rng(_SHUFFLE_SEED).permutation(len(full))
@@ -134,18 +134,15 @@ def _scales(scene: Scene) -> tuple[float, ...]:
 
 
 PAPER_PERCENTAGES = (3.0, 6.0, 15.0, 35.0, 55.0)
-"""The shares of hidden pixels in the experiments of the deep image prior paper, section 2."""
-
-FLOOR_WIDTHS_PX = (4.0, 8.0, 14.0)
-"""Gap widths that span an SLC-off scene of 30 m pixels: gaps are 14 px wide at the edge of the swath."""
+"""Shares of hidden pixels in the deep image prior paper (Petrovskaia et al. 2020), section 2."""
 
 
 class Pattern(Protocol):
-    """A way to lose pixels."""
+    """A pattern of lost pixels."""
 
     @property
     def label(self) -> str:
-        """What the pattern is called in tables: `8 px`, `15 %`, or the name of a scene."""
+        """Name in tables: `8 px`, `15 %`, or the name of a scene."""
         ...
 
     def draw(self, shape: tuple[int, int, int], generator: np.random.Generator) -> NDArray[np.bool_]:
@@ -157,12 +154,11 @@ class Pattern(Protocol):
 class SimulatedStripes:
     """Simulated SLC-off stripes.
 
-    As in real scenes, the stripes of each band have a shift and ragged edges of their own, so that at a
-    stripe's edge one band may have a pixel that another lacks. With a band shift of 0 all bands lose the
-    same.
+    As in real scenes, the stripes of each band have their own shift and ragged edges. With a band shift of 0
+    all bands lose the same pixels.
 
     Attributes:
-        label: What the pattern is called in tables.
+        label: Name in tables.
         model: The geometry of the stripes.
     """
 
@@ -191,8 +187,8 @@ class RealStripes:
     """The gaps of a real SLC-off scene.
 
     Attributes:
-        label: What the pattern is called in tables.
-        missing: `(band, row, col)` or `(row, col)`: where the scene lacks observations.
+        label: Name in tables.
+        missing: Missing pixels of the scene, `(band, row, col)` or `(row, col)`.
     """
 
     label: str
@@ -205,13 +201,13 @@ class RealStripes:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One image with known pixels hidden. All arrays are `(band, row, col)`.
+    """An image with hidden pixels. All arrays are `(band, row, col)`.
 
     Attributes:
-        image: What a method is given: float, NaN wherever a pixel isn't usable. No hidden number is in it.
-        truth: The image as it was observed: float, NaN where nothing was observed.
-        gaps: The hidden pixels as missing, the other observed ones as usable. Pixels that weren't observed in
-            the first place are neither: they have no truth to score against.
+        image: The input of a method: float, NaN where a pixel isn't usable.
+        truth: The observed image: float, NaN where not observed.
+        gaps: Hidden pixels are missing, and other observed pixels are usable. Pixels that were never observed
+            are neither.
     """
 
     image: NDArray[np.floating]
@@ -228,12 +224,12 @@ def hide(values: NDArray[np.generic], observed: NDArray[np.bool_], pattern: NDAr
     """Return the trial that hides the observed pixels under `pattern`.
 
     Args:
-        values: `(band, row, col)` in stored numbers, of any real type. Not written to.
-        observed: Where `values` are observations.
-        pattern: Where pixels are lost.
+        values: `(band, row, col)` in stored numbers, of any real type.
+        observed: True where a value is an observation.
+        pattern: True where a pixel is lost.
 
     Raises:
-        UsageError: If the shapes differ, or no observed pixel lies under the pattern, or every one does.
+        UsageError: If the shapes differ, or the pattern hides no observed pixel or all of them.
     """
     if values.ndim != 3 or observed.shape != values.shape or pattern.shape != values.shape:
         raise UsageError(
@@ -259,5 +255,5 @@ def hide(values: NDArray[np.generic], observed: NDArray[np.bool_], pattern: NDAr
 
 
 def _float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:
-    """Return the smallest float type, float32 at least, that holds every number of type `stored` exactly."""
+    """Return the smallest float type, at least float32, that represents every stored number exactly."""
     return np.dtype(np.result_type(stored, np.float32))

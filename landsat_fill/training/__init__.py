@@ -1,6 +1,6 @@
-"""Trains networks: samples of clean scenes under gaps, losses, the loop and its checkpoints.
+"""Trains networks: samples of clean scenes with gaps, losses, the training loop and its checkpoints.
 
-The folder `recipes` holds a TOML file for each network: where its training departs from the general defaults.
+The folder `recipes` has a TOML file for each network, with the settings that differ from the defaults.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 RECIPES = Path(__file__).parent / "recipes"
 
 USUAL_STEPS = 20_000
-"""Steps of a run without a limit: an hour or so on a GPU."""
+"""Steps of a run without a limit: about an hour on a GPU."""
 
 
 def recipe_names() -> tuple[str, ...]:

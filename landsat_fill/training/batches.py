@@ -1,6 +1,6 @@
-"""Makes the batches of a run, ahead of their use, so that each is a function of the seed and the step alone.
+"""Makes the batches of a run in advance. Each batch depends only on the seed and the step.
 
-That makes resuming exact with any number of workers: nothing but the step need be remembered.
+A resumed run is therefore exact with any number of workers, and only needs the step.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 _AHEAD = 4
-"""Batches that each worker keeps ready: enough to bridge a validation's start, a few MB each."""
+"""Batches that each worker prepares in advance, a few MB each."""
 
 
 class Batch(NamedTuple):
-    """Samples of one size and band count, stacked: `(tile, band, row, col)` each but for `scale`.
+    """Samples of one size and band count, `(tile, band, row, col)` except for `scale`.
 
     Attributes:
-        values: What was observed, standardised by the usable pixels; 0 where nothing was.
-        usable: What the network may see.
-        hidden: What was observed, and is hidden from the network.
-        scale: `(tile, band)`: the error that a plain interpolation makes there, in the unit of the values.
-        filled: The values with all but the usable pixels filled by `first_fill`, or None where nobody asked.
+        values: Observed values, standardised by the usable pixels; 0 where not observed.
+        usable: Pixels that the network sees.
+        hidden: Observed pixels that are hidden from the network.
+        scale: `(tile, band)`: the expected error of a simple interpolation, in the unit of the values.
+        filled: The values with all pixels except the usable ones filled by `first_fill`, or None.
     """
 
     values: Tensor
@@ -60,14 +60,14 @@ def make_batch(
     *,
     filled: bool,
 ) -> Batch:
-    """Return tiles as a batch, standardised and first filled as they are when a scene is filled.
+    """Return tiles as a batch, standardised and interpolated in the same way as in a fill.
 
     Args:
         values: `(tile, band, row, col)`, in any unit.
-        usable: What the network may see.
-        hidden: What is known and hidden from it.
-        scale: `(tile, band)`: the error that a plain interpolation makes, in the unit of the values.
-        filled: Whether to fill them first.
+        usable: Pixels that the network sees.
+        hidden: Observed pixels that are hidden from the network.
+        scale: `(tile, band)`: the expected error of a simple interpolation, in the unit of the values.
+        filled: Whether to interpolate the tiles with `first_fill`.
     """
     standardised = standardise(values.astype(np.float32, copy=False), usable, known=usable | hidden)
     shown = np.where(usable, standardised.values, np.float32(0))
@@ -82,24 +82,24 @@ def make_batch(
 
 
 def stack(samples: Sequence[Sample], *, filled: bool) -> Batch:
-    """Return samples, all of one shape, as a batch; see `make_batch`."""
-    of = zip(*((one.values, one.usable, one.hidden, one.scale) for one in samples), strict=True)
-    values, usable, hidden, scale = (np.stack(each) for each in of)
+    """Return samples of one shape as a batch; see `make_batch`."""
+    columns = zip(*((one.values, one.usable, one.hidden, one.scale) for one in samples), strict=True)
+    values, usable, hidden, scale = (np.stack(column) for column in columns)
     return make_batch(values, usable, hidden, scale, filled=filled)
 
 
 class StepBatches(Dataset["Batch | LandsatFillError"]):
-    """The batch of each step, or the error that came of it: raised in a worker it would lose its form.
+    """The batch of each step, or its error, because an error raised in a worker process loses its type.
 
     Args:
-        source: Where samples come from.
+        source: Source of the samples.
         data: Size of the batches and their band counts.
-        seed: The run's.
-        filled: Whether the network wants a classical fill.
-        slotted: Whether a tile costs the network the same whatever its bands: then all batches have as many
-            samples. Else samples of fewer bands come in larger batches.
-        rank: Number of this process among those that train together.
-        processes: How many those are; each step takes a batch of every one.
+        seed: Seed of the run.
+        filled: Whether the network starts from an interpolation.
+        slotted: Whether the network has a fixed number of slots. Then all batches have the same number of
+            samples; otherwise batches of fewer bands have more samples.
+        rank: Number of this process.
+        processes: Number of processes that train together; each step uses one batch from each.
     """
 
     def __init__(
@@ -120,8 +120,8 @@ class StepBatches(Dataset["Batch | LandsatFillError"]):
         self._samples = {n: data.batch if slotted else data.batch * most // n for n in self._band_counts}
 
     def __getitem__(self, step: int) -> Batch | LandsatFillError:
-        """Return the batch of a step, or what went wrong."""
-        # The processes of a step share its band count, or the quicker would wait for the slower.
+        """Return the batch of a step, or its error."""
+        # All processes use the same band count in a step, so that none waits for a slower one.
         bands = int(np.random.default_rng((self._seed, step)).choice(self._band_counts))
         generator = np.random.default_rng((self._seed, step, self._rank, self._processes))
         try:
@@ -132,13 +132,13 @@ class StepBatches(Dataset["Batch | LandsatFillError"]):
 
 
 def batches_from(step: int, batches: StepBatches, *, workers: int, device: torch.device) -> Iterator[Batch]:
-    """Yield the batches of a step and all later ones, in order and without end.
+    """Yield the batches of a step and all later steps, without end.
 
     Args:
-        step: The first.
+        step: The first step.
         batches: The batch of each step.
-        workers: Processes that make them ahead; 0 makes each when it is asked for.
-        device: Where they will go.
+        workers: Processes that prepare batches; 0 makes each batch at its use.
+        device: The device of the network.
 
     Raises:
         LandsatFillError: If samples can't be read.
@@ -150,7 +150,7 @@ def batches_from(step: int, batches: StepBatches, *, workers: int, device: torch
         num_workers=workers,
         prefetch_factor=_AHEAD if workers else None,
         worker_init_fn=_start_worker if workers else None,
-        # Forked from a process whose torch has had threads, a worker would wait for them for ever.
+        # A worker forked from a process with torch threads would hang.
         multiprocessing_context="spawn" if workers else None,
         pin_memory=device.type == "cuda",
     )
@@ -169,7 +169,7 @@ class _StepsFrom(Sampler[int]):
 
 
 def _start_worker(_worker: int) -> None:
-    """Keep to one thread, and leave Ctrl-C and a scheduler's end to the process that trains."""
+    """Limit the worker to one thread, and ignore signals, which the training process handles."""
     import signal
 
     import cv2

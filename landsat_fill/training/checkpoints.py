@@ -1,4 +1,4 @@
-"""What a run goes on from after a break, and the moving average of a network's weights."""
+"""Checkpoints, from which a run resumes, and the moving average of a network's weights."""
 
 from __future__ import annotations
 
@@ -26,30 +26,25 @@ if TYPE_CHECKING:
 
 
 _WARM_UP_STEPS = 10
-"""How slowly memory lengthens: after n steps it is at most (n + 1) / (n + 10), TensorFlow's
-ExponentialMovingAverage with `num_updates`."""
+"""After n steps the memory is at most (n + 1) / (n + 10), as in TensorFlow's ExponentialMovingAverage with
+`num_updates`."""
 
 
 class WeightAverage:
-    """A network whose weights follow those of another.
+    """The moving average of a network's weights.
 
     Attributes:
-        network: The one that follows.
+        network: The network with averaged weights.
     """
 
     def __init__(self, network: Network, memory: float) -> None:
-        """Start from the network's weights.
-
-        Args:
-            network: The one to follow.
-            memory: Share of the average that outlives a step; 0 copies.
-        """
+        """Start from a network's weights; `memory` is the weight of the past in each step."""
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self._memory = memory
 
     @torch.no_grad()
     def follow(self, network: Network, step: int) -> None:
-        """Take a step towards the network's weights, after `step` steps before; other state is copied."""
+        """Update the average after a number of earlier steps; values that aren't floats are copied."""
         memory = min(self._memory, (step + 1) / (step + _WARM_UP_STEPS))
         for mine, its in zip(_state(self.network), _state(network), strict=True):
             if mine.is_floating_point():
@@ -74,24 +69,21 @@ _UNREADABLE = (
     AttributeError,
     pickle.UnpicklingError,
 )
-"""What torch raises for a file that is cut off, or of something else."""
+"""Errors of torch for a truncated or foreign file."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is.
-
-    Samples and noise are drawn anew for each step from the seed and the step's number, so no generator's
-    state is part of it.
+    """The progress of a run. It has no state of random generators, because each step has its own seed.
 
     Attributes:
-        step: Steps taken.
-        minutes: Time spent, over all sittings.
-        best: The lowest validation error; infinite before the first.
-        stale: Validations since.
-        error: That of the last validation; NaN before the first.
-        std_factor: What this one found the standard deviation to be multiplied by; None without one.
-        validated: The step it was at.
+        step: Number of steps.
+        minutes: Training time, over all sessions.
+        best: Lowest validation error; infinite before the first validation.
+        stale: Validations since the lowest error.
+        error: Error of the last validation; NaN before the first.
+        std_factor: Correction factor of the standard deviation from the last validation, or None.
+        validated: Step of the last validation.
     """
 
     step: int = 0
@@ -105,13 +97,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What changes while a run goes on.
+    """The state of a run.
 
     Attributes:
-        network: The network that learns.
-        average: The one that follows it.
-        optimiser: What moves its weights, with what it remembers.
-        progress: How far the run is.
+        network: The trained network.
+        average: The moving average of its weights.
+        optimiser: The optimiser and its state.
+        progress: The progress of the run.
     """
 
     network: Network
@@ -121,26 +113,12 @@ class Parts:
 
 
 def save_network(path: Path, network: Network, facts: Mapping[str, str] | None = None) -> None:
-    """Write a network's weights, name and settings to a safetensors file, whole or not at all.
-
-    Args:
-        path: The file; replaced where there is one.
-        network: A network of the catalogue.
-        facts: As of `network_content`.
-
-    Raises:
-        OutputError: If it can't be written.
-        UsageError: If the network isn't in the catalogue.
-    """
+    """Write `network_content` to a file atomically, or raise OutputError."""
     write_bytes_atomically(path, network_content(network, facts))
 
 
 def save_checkpoint(path: Path, parts: Parts) -> None:
-    """Write a checkpoint, whole or not at all.
-
-    Raises:
-        OutputError: If it can't be written.
-    """
+    """Write a checkpoint atomically, or raise OutputError."""
     content = io.BytesIO()
     torch.save(
         {
@@ -156,13 +134,13 @@ def save_checkpoint(path: Path, parts: Parts) -> None:
 
 
 def load_checkpoint(path: Path, parts: Parts) -> None:
-    """Bring the parts to where a checkpoint has them.
+    """Restore the state of a run from a checkpoint.
 
     Raises:
-        InputError: If the file can't be read, or is of another network.
+        InputError: If the file can't be read, or belongs to another network.
     """
     try:
-        # To the CPU: the parts copy it to where they are. Weights only: a checkpoint can't run code.
+        # With weights_only, a checkpoint can't run code.
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state.get("format") != _FORMAT:
             raise ValueError(f"its format is {state.get('format')!r}")

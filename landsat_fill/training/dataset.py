@@ -1,4 +1,4 @@
-"""Opens samples to train on or to choose by: from a dataset on disk, or straight from scenes."""
+"""Opens samples for training or validation, from a dataset on disk or directly from scenes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 DEFAULT_FOLDS = 5
-"""80 % to train on, 20 % to choose by, five times, as in Pondaven et al. 2022."""
+"""Each fold holds out 20 % for validation, as in Pondaven et al. 2022 (arXiv 2205.12407)."""
 
 SIZE_MULTIPLE_PX = 8
-"""Sides are multiples of it: of the cells that normalisation works in, and of a byte of packed bits."""
+"""Divisor of the side of a sample: the side of a normalisation cell, and the bits of a packed byte."""
 
 
 def open_samples(
@@ -46,17 +46,17 @@ def open_samples(
     """Return a source of samples.
 
     Args:
-        source: The folder of a dataset, or opened scenes, which are then read as they are.
+        source: The folder of a dataset, or opened scenes.
         size_px: Side of a sample in pixels, a multiple of 8.
-        fold: The fold left out of training and used to choose by; None for all scenes in both.
-        training: Whether the samples are to train on; else those of the fold, as they lie, to choose by.
-        gaps_from: Real SLC-off scenes to take gaps from, besides a dataset's own.
-        folds: How many folds opened scenes are dealt out to; a dataset has its own.
-        augmentation: What is varied, in place of what is usual for training or choosing.
+        fold: The fold that is held out for validation; None to use all scenes for both.
+        training: Whether the samples are for training, with augmentation, or for validation.
+        gaps_from: Real SLC-off scenes whose gaps are used, in addition to those of the dataset.
+        folds: Number of folds for opened scenes; a dataset has its own.
+        augmentation: Augmentation to use instead of the default.
 
     Raises:
-        InputError: If a file can't be read, is too small, or isn't what the manifest says.
-        UsageError: If the size, the fold or the scenes can't be meant.
+        InputError: If a file can't be read, is too small, or doesn't match the manifest.
+        UsageError: If the size, the fold or the scenes aren't valid.
     """
     require_size(size_px)
     images: list[Images]
@@ -87,7 +87,7 @@ def require_size(size_px: int) -> None:
 def _stored(
     folder: Path, size_px: int, fold: int | None, *, training: bool
 ) -> tuple[list[Images], list[PackedGaps]]:
-    """Return the scenes of a dataset that are meant, and its gaps."""
+    """Return the selected scenes of a dataset, and its gaps."""
     manifest = read_manifest(folder)
     if size_px > manifest.size_px:
         raise UsageError(
@@ -96,8 +96,8 @@ def _stored(
         )
     _require_fold(fold, manifest.folds)
     side_px = manifest.size_px
-    meant = _meant([facts.fold for facts in manifest.scenes], fold, training=training)
-    images: list[Images] = [_stored_scene(folder, manifest.scenes[number], side_px) for number in meant]
+    selected = _selected([facts.fold for facts in manifest.scenes], fold, training=training)
+    images: list[Images] = [_stored_scene(folder, manifest.scenes[number], side_px) for number in selected]
     gaps: list[PackedGaps] = [
         _stored_array(folder / facts.file, (facts.crops, facts.bands, side_px, side_px // 8))
         for facts in manifest.gaps
@@ -119,11 +119,7 @@ def _stored_scene(folder: Path, facts: SceneFacts, side_px: int) -> StoredPatche
 
 
 def _stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
-    """Return the array of a file, which stays closed.
-
-    Raises:
-        InputError: If it can't be read, or hasn't the shape that the manifest says.
-    """
+    """Return the closed array of a file, or raise InputError unless it has this shape."""
     try:
         found = MappedArray(path).shape
     except EOFError:  # of an empty file
@@ -139,26 +135,23 @@ def _stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
 def _of_fold(
     scenes: Sequence[Scene], size_px: int, fold: int | None, folds: int, *, training: bool
 ) -> list[Scene]:
-    """Return the scenes that are meant, dealt out to folds by where they lie."""
+    """Return the selected scenes; the folds group scenes by place."""
     _require_fold(fold, folds)
     patches = [patches_worth(scene, size_px) for scene in scenes]
     dealt = balanced_folds([place_of(scene) for scene in scenes], patches, folds)
-    return [scenes[number] for number in _meant(dealt, fold, training=training)]
+    return [scenes[number] for number in _selected(dealt, fold, training=training)]
 
 
-def _meant(dealt: Sequence[int], fold: int | None, *, training: bool) -> list[int]:
-    """Return the numbers of the scenes that are meant.
+def _selected(dealt: Sequence[int], fold: int | None, *, training: bool) -> list[int]:
+    """Return the indexes of the scenes for training or validation, or raise UsageError if there are none.
 
     Args:
         dealt: The fold of each scene.
-        fold: The fold left out of training and used to choose by; None for all scenes in both.
-        training: Whether those to train on are wanted.
-
-    Raises:
-        UsageError: If there are scenes, but none of them is meant.
+        fold: The fold that is held out for validation; None to use all scenes for both.
+        training: Whether to return the scenes for training.
     """
-    meant = [number for number, own in enumerate(dealt) if fold is None or (own != fold) == training]
-    if dealt and not meant:
+    selected = [number for number, own in enumerate(dealt) if fold is None or (own != fold) == training]
+    if dealt and not selected:
         if training:
             raise UsageError(
                 f"expected scenes to train on outside fold {fold}, which is held out, but all lie in it",
@@ -171,7 +164,7 @@ def _meant(dealt: Sequence[int], fold: int | None, *, training: bool) -> list[in
             hint=f"Scenes of one place share a fold, and there are some in {filled}: choose of these with "
             "--fold, or give others to score on with --validation.",
         )
-    return meant
+    return selected
 
 
 def _require_fold(fold: int | None, folds: int) -> None:
@@ -183,11 +176,11 @@ def _require_fold(fold: int | None, folds: int) -> None:
 
 
 def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleSource]]:
-    """Return the samples to train on, and those to score on: a source for each scene where scenes are given.
+    """Return the samples for training, and those for validation: one source for each scene of `validation`.
 
     Raises:
         InputError: If a path can't be opened, or a scene is too small.
-        UsageError: If sizes, fold or paths can't be meant.
+        UsageError: If sizes, fold or paths aren't valid.
     """
     data = settings.data
     size_px = settings.validation.size_px or data.size_px
@@ -203,43 +196,26 @@ def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleS
 
 
 def largest_sample_px(data: DataSettings) -> float:
-    """Return the side of a dataset's patches; infinity for scenes, which samples are cut out of anywhere.
-
-    Raises:
-        InputError: If the dataset can't be read.
-    """
+    """Return the side of a dataset's patches, or infinity for scenes."""
     manifests = [Path(path) for path in data.paths if (Path(path) / MANIFEST_NAME).is_file()]
     return min((read_manifest(folder).size_px for folder in manifests), default=math.inf)
 
 
 def _opened(paths: Sequence[str]) -> Path | list[Scene]:
-    """Return the folder of a dataset, or scenes.
-
-    Raises:
-        InputError: If one can't be opened.
-        UsageError: If there is a dataset among several.
-    """
+    """Return the folder of a dataset, or opened scenes."""
     datasets = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).is_file()]
     if not datasets:
         return _scenes(paths, or_dataset=True)
     if len(paths) > 1:
         raise UsageError(
-            f"expected one dataset or scenes, but got {datasets[0]} beside others",
+            f"expected one dataset or scenes, but got {datasets[0]} and other paths",
             hint="Make one dataset of all scenes with `landsat-fill dataset`.",
         )
     return datasets[0]
 
 
 def _scenes(paths: Sequence[str], *, or_dataset: bool = False) -> list[Scene]:
-    """Return scenes, opened.
-
-    Args:
-        paths: Where they are.
-        or_dataset: Whether there might have been a dataset, for the hint.
-
-    Raises:
-        InputError: If one can't be.
-    """
+    """Return opened scenes, or raise InputError; its hint covers datasets if `or_dataset`."""
     found, bad = find_inputs(paths)
     if bad:
         name, error = bad[0]

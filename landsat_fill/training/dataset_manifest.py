@@ -1,13 +1,13 @@
-"""What a dataset's folder holds: its manifest, read and written.
+"""The manifest of a dataset's folder, read and written.
 
-    manifest.json                   what follows, and where it came from
+    manifest.json                   the content of the folder, and its sources
     scenes/000_NAME.npy             patches (patch, band, row, col), in the scene's own data type
     scenes/000_NAME.observed.npy    which pixels are observations, as bits; only where not all are
     gaps/000_NAME.npy               missing pixels of a real SLC-off scene, (crop, band, row, byte), as bits
 
-Plain `.npy` files are mapped to memory: opening one reads its header, a patch lies in one piece, nothing is
-decompressed, and all workers share the operating system's cache of it. A patch comes in a fiftieth of the
-time that a window of a compressed GeoTIFF takes (tests/benchmarks/bench_patches.py).
+`.npy` files are memory-mapped, so nothing is decompressed, and all workers share the cache of the operating
+system. A patch is read fifty times as fast as a window of a compressed GeoTIFF
+(tests/benchmarks/bench_patches.py).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 FORMAT = "landsat-fill-dataset/1"
-"""The version of the folder's form; another one isn't read."""
+"""Version of the format; other versions aren't read."""
 
 MANIFEST_NAME = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
 class BandFacts:
-    """One band of a scene in a dataset; numbers as stored, of the observed pixels of its patches.
+    """One band of a scene in a dataset; statistics of the observed pixels, in stored numbers.
 
     Attributes:
-        name: Its name.
+        name: Name of the band.
         mean: Mean.
         std: Standard deviation.
         min: Smallest number.
@@ -54,19 +54,19 @@ class SceneFacts:
     """One scene of a dataset.
 
     Attributes:
-        name: Its name.
-        source: The file or product it was cut from.
+        name: Name of the scene.
+        source: The source file or product.
         sensor: `LE07`, `LT05`, …, or None.
         acquired: The day, `2001-06-10`, or None.
         dtype: Data type of its numbers.
         pixel_m: Pixel size in metres, or None.
         lon: Longitude of its centre, or None.
         lat: Latitude of its centre, or None.
-        fold: The fold it belongs to, from 0.
-        patches: How many patches there are.
-        values: Their file.
-        observed: The file of their observed pixels, or None where all are.
-        bands: Its bands.
+        fold: Its fold, from 0.
+        patches: Number of patches.
+        values: File of the patches.
+        observed: File of the observed pixels, or None if all pixels are observed.
+        bands: The bands.
     """
 
     name: str
@@ -90,11 +90,11 @@ class GapFacts:
 
     Attributes:
         name: The scene's name.
-        source: The file or product they were taken from.
-        bands: How many bands.
-        crops: How many crops.
-        missing_share: Share of the crops' pixels that is missing, 0 to 1.
-        file: Their file.
+        source: The source file or product.
+        bands: Number of bands.
+        crops: Number of crops.
+        missing_share: Share of the crops' pixels that are missing, 0 to 1.
+        file: File of the crops.
     """
 
     name: str
@@ -107,15 +107,15 @@ class GapFacts:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a dataset holds.
+    """The content of a dataset.
 
     Attributes:
-        version: The version of landsat-fill that made it.
-        command: The command that did, or what stands for it.
+        version: The version of landsat-fill that made the dataset.
+        command: The command that made the dataset.
         size_px: Side of a patch and of a crop of gaps.
-        stride_px: From one patch to the next.
-        max_missing: Share of a patch that may be unobserved in a band.
-        folds: How many folds.
+        stride_px: Distance from one patch to the next.
+        max_missing: Largest unobserved share of a patch in any band.
+        folds: Number of folds.
         scenes: The scenes.
         gaps: The gaps of real scenes.
     """
@@ -138,7 +138,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a dataset.
 
     Raises:
-        InputError: If the folder holds none that this version can read.
+        InputError: If the folder has no manifest that this version can read.
     """
     path = folder / MANIFEST_NAME
     try:
@@ -157,6 +157,6 @@ def read_manifest(folder: Path) -> Manifest:
             hint="Give the folder that `landsat-fill dataset` wrote.",
         ) from error
     raise InputError(
-        f"expected a dataset of the form {FORMAT}, but {folder} has {form}",
+        f"expected a dataset of the format {FORMAT}, but {folder} has {form}",
         hint="Make it again with this version of landsat-fill.",
     )

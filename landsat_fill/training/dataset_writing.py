@@ -15,7 +15,7 @@ from landsat_fill.scene import Window
 from landsat_fill.training.dataset import DEFAULT_FOLDS, require_size
 from landsat_fill.training.dataset_manifest import MANIFEST_NAME, BandFacts, GapFacts, Manifest, SceneFacts
 from landsat_fill.training.folds import balanced_folds, place_of
-from landsat_fill.training.gap_bank import cut_gaps, grid_starts, packed, unpacked
+from landsat_fill.training.gap_bank import cut_gaps, grid_starts, packed, require_room, unpacked
 from landsat_fill.training.pixel_sources import squared_steps
 from landsat_fill.version import __version__
 
@@ -33,36 +33,30 @@ if TYPE_CHECKING:
 
 
 class PatchFile:
-    """An `.npy` file that grows along its first axis. A context manager: complete once it is left."""
+    """An `.npy` file that grows along its first axis. It is complete when its context ends."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
-        """Create the file.
-
-        Args:
-            path: Where.
-            shape: Of one item.
-            dtype: Of its numbers.
-        """
+        """Create the file for items of a shape and data type."""
         self.count = 0
         self._shape, self._dtype = shape, dtype
         self._file = path.open("wb")
         self._write_header()
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Return the file itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write how many items there are, and close."""
+        """Write the number of items, and close the file."""
         with self._file:
-            # numpy's header has room for the first axis to grow: the items needn't move.
+            # numpy's header has spare room for a larger first axis.
             self._file.seek(0)
             self._write_header()
 
     def append(self, item: NDArray[np.generic]) -> None:
-        """Write one more item."""
+        """Append an item."""
         self._file.write(np.ascontiguousarray(item, self._dtype).tobytes())
         self.count += 1
 
@@ -90,9 +84,9 @@ class BandStatistics:
         self._pairs = np.zeros(bands)
 
     def add(self, values: NDArray[np.generic], observed: NDArray[np.bool_]) -> None:
-        """Take a patch, `(band, row, col)`.
+        """Add a patch, `(band, row, col)`.
 
-        Source: Chan, Golub & LeVeque 1983, doi:10.2307/2683386: the update that loses no precision.
+        Source: Chan, Golub & LeVeque 1983, doi:10.2307/2683386, for the numerically stable update.
         """
         exact = np.where(observed, values, 0).astype(np.float64)
         pixels = np.count_nonzero(observed, axis=(1, 2))
@@ -110,7 +104,7 @@ class BandStatistics:
         self._pairs += pairs
 
     def facts(self, names: Sequence[str]) -> tuple[BandFacts, ...]:
-        """Return what was gathered, with the bands' names."""
+        """Return the statistics of each band."""
         std = np.sqrt(self._squares / np.maximum(self._pixels, 1))
         steps = self._steps / np.maximum(self._pairs, 1)
         columns = (self._mean, std, self._low, self._high, steps)
@@ -121,17 +115,17 @@ class BandStatistics:
 
 
 SCENES_FOLDER = "scenes"
-"""Where patches lie in a dataset."""
+"""Folder of the patches in a dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How scenes are cut.
+    """How scenes are cut into patches.
 
     Attributes:
         size_px: Side of a patch, a multiple of 8.
-        stride_px: From one patch to the next; less than the size makes them overlap.
-        max_missing: Share of a patch that may be unobserved in any band, 0 to 1.
+        stride_px: Distance from one patch to the next. Patches overlap if it is less than their side.
+        max_missing: Largest unobserved share of a patch in any band, 0 to 1.
     """
 
     size_px: int = 128
@@ -147,23 +141,23 @@ def cut_patches(
     *,
     on_progress: Callable[[float], None],
 ) -> SceneFacts:
-    """Return what a dataset is to know of a scene, whose patches are written below `folder`; fold 0.
+    """Write the patches of a scene below `folder`, and return their description, with fold 0.
 
-    Patches hold the stored numbers, bit by bit, also where nothing was observed. A strip of the scene is in
-    memory at a time.
+    Patches contain the exact stored numbers, also at unobserved pixels. One strip of the scene is in memory
+    at a time.
 
     Args:
         scene: The scene.
-        cutting: How it is cut.
+        cutting: How the scene is cut.
         folder: The dataset's folder.
-        label: How the names of its files begin; must be new there.
-        on_progress: Told the share of the rows done, 0 to 1.
+        label: Unique prefix of the scene's files.
+        on_progress: Called with the share of rows done, 0 to 1.
 
     Raises:
-        InputError: If the scene can't be read, is smaller than a patch, or has none that is observed well
-            enough.
+        InputError: If the scene can't be read, is smaller than a patch, or no patch has enough observed
+            pixels.
     """
-    _require_room(scene, cutting.size_px)
+    require_room(scene, cutting.size_px)
     values_name = f"{SCENES_FOLDER}/{label}.npy"
     observed_name = f"{SCENES_FOLDER}/{label}.observed.npy"
     (folder / SCENES_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -212,25 +206,14 @@ def cut_patches(
 
 
 def file_label(number: int, name: str) -> str:
-    """Return how the files of a scene in a dataset are called: numbered, for names may be alike."""
+    """Return the prefix of a scene's files; the number makes it unique."""
     return f"{number:03d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[:80]}"
-
-
-def _require_room(scene: Scene, size_px: int) -> None:
-    """Raise InputError for a scene that is smaller than a patch."""
-    height, width = scene.grid.height, scene.grid.width
-    if min(height, width) < size_px:
-        raise InputError(
-            f"expected a scene of at least {size_px} × {size_px} pixels, "
-            f"but {scene.name} has {height} × {width}",
-            hint="Choose a smaller --size, or leave the scene out.",
-        )
 
 
 def _patches(
     reader: SceneReader, scene: Scene, cutting: Cutting, on_progress: Callable[[float], None]
 ) -> Iterator[tuple[NDArray[np.generic], NDArray[np.bool_]]]:
-    """Yield the patches that are observed well enough, row by row."""
+    """Yield the patches with enough observed pixels, row by row."""
     height, width = scene.grid.height, scene.grid.width
     size_px = cutting.size_px
     for row in grid_starts(height, size_px, cutting.stride_px):
@@ -243,12 +226,12 @@ def _patches(
 
 
 GAPS_FOLDER = "gaps"
-"""Where gaps lie in a dataset."""
+"""Folder of the gaps in a dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A scene that couldn't be used, and why."""
+    """A scene that couldn't be used, and its error."""
 
     scene: str
     error: LandsatFillError
@@ -265,22 +248,21 @@ def write_dataset(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> tuple[Manifest, list[Failure]]:
-    """Return what a dataset holds, once it is written, and the scenes that couldn't be used.
+    """Write a dataset, and return its manifest and the scenes that couldn't be used.
 
     Args:
         scenes: Clean scenes.
-        gaps_from: SLC-off scenes.
+        gaps_from: SLC-off scenes whose gaps are stored.
         target: The folder to write.
         cutting: How scenes are cut; gaps are cut to the same size.
-        folds: How many folds the scenes are dealt out to, by where they lie; as many as there are places, if
-            these are fewer.
-        command: What is to be said of how the dataset was made.
-        overwrite: Replace a dataset that is there; anything else is never replaced.
-        on_progress: Told the share done, 0 to 1, and what is being worked on.
+        folds: Number of folds. Each fold holds whole places, so there are at most as many folds as places.
+        command: The command line, for the manifest.
+        overwrite: Whether to replace an existing dataset; anything else is never replaced.
+        on_progress: Called with the share done, 0 to 1, and the name of the current scene.
 
     Raises:
         InputError: If no scene could be used.
-        UsageError: If a size, share or number can't be meant.
+        UsageError: If a size, share or number isn't valid.
         OutputError: If the folder exists, or can't be written.
     """
     _require_sense(cutting, folds)
@@ -321,7 +303,7 @@ def write_dataset(
             size_px=cutting.size_px,
             stride_px=cutting.stride_px,
             max_missing=cutting.max_missing,
-            folds=max(dealt) + 1,  # where there are fewer places, the last ones stay empty
+            folds=max(dealt) + 1,  # with fewer places than folds, the last folds are empty
             scenes=tuple(replace(facts, fold=fold) for (_, facts), fold in zip(cut, dealt, strict=True)),
             gaps=tuple(gaps),
         )
@@ -341,7 +323,7 @@ def _write_gaps(
 
 
 def _refuse_target(target: Path, *, overwrite: bool) -> None:
-    """Raise OutputError if something is there that mustn't be replaced."""
+    """Raise OutputError if the target exists and must not be replaced."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not (target / MANIFEST_NAME).is_file():

@@ -1,6 +1,6 @@
-"""Which scenes show the same ground, and folds that keep them together.
+"""Groups scenes by place, and assigns whole places to folds.
 
-A network that has seen a place in one scene would know it in another: a fold must hold places, not scenes.
+A network that was trained on a place recognises it in another scene, so all scenes of a place share a fold.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 NEAR_KM = 50.0
-"""Scenes closer than this count as one place: the same landscape, weather and often the same fields."""
+"""Scenes closer than this count as one place."""
 
 KM_PER_DEGREE = 111.2
-"""Length of a degree of latitude: a 360th of the circumference of a sphere of 6371 km."""
+"""Length of a degree of latitude on a sphere with a radius of 6371 km."""
 
 # Path and row as in LE07_L1TP_007059_2016…, LE70070592016344…, L71007059_059…
 _PATH_ROW = re.compile(r"^L[A-Z]\d{2}_[A-Z0-9]{4}_(\d{6})_|^L[A-Z]\d(\d{6})\d{7}|^L7[12](\d{6})_")
@@ -29,14 +29,14 @@ _DATE = re.compile(r"(?<!\d)(?:19|20)\d{2}(?:\d{3,4})?(?!\d)")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a scene lies.
+    """The place of a scene.
 
     Attributes:
-        stem: Its name up to the date, or its path and row: what scenes of one place share in a collection.
-        lon: Longitude of its centre in degrees, or None where it isn't georeferenced.
-        lat: Latitude.
-        half_lon: Half of its extent in longitude, in degrees.
-        half_lat: Half of its extent in latitude.
+        stem: Path and row, or the scene's name up to the date.
+        lon: Longitude of the centre in degrees, or None if the scene isn't georeferenced.
+        lat: Latitude of the centre.
+        half_lon: Half of the extent in longitude, in degrees.
+        half_lat: Half of the extent in latitude.
     """
 
     stem: str
@@ -46,10 +46,7 @@ class Place:
     half_lat: float = 0.0
 
     def is_near(self, other: Place) -> bool:
-        """Return whether two scenes may show the same place.
-
-        Coordinates decide where both have them; else the names do.
-        """
+        """Return whether two scenes may show the same place, by coordinates or, without these, by name."""
         if self.lon is None or self.lat is None or other.lon is None or other.lat is None:
             return self.stem == other.stem
         around = abs(self.lon - other.lon) % 360
@@ -60,7 +57,7 @@ class Place:
 
 
 def place_of(scene: Scene) -> Place:
-    """Return where a scene lies."""
+    """Return the place of a scene."""
     stem = place_stem(scene.name)
     bounds = _degrees(scene.grid)
     if bounds is None:
@@ -73,7 +70,7 @@ def place_of(scene: Scene) -> Place:
 
 
 def place_stem(name: str) -> str:
-    """Return what the names of scenes of one place have in common: path and row, or all before the date."""
+    """Return path and row from a scene's name, or the part before the date."""
     path_row = _PATH_ROW.match(name.upper())
     if path_row is not None:
         return "".join(filter(None, path_row.groups()))
@@ -83,9 +80,9 @@ def place_stem(name: str) -> str:
 
 
 def balanced_folds(places: Sequence[Place], patches: Sequence[int], folds: int) -> list[int]:
-    """Return the fold of each scene, from 0; scenes near each other, or near a common third, share one.
+    """Return the fold of each scene, from 0; near scenes share a fold.
 
-    The largest place comes first, into the fold that has the fewest patches so far.
+    Places are assigned from the largest to the smallest, each to the fold with the fewest patches.
     """
     groups = sorted(near_groups(places), key=lambda group: -sum(patches[scene] for scene in group))
     filled = [0] * folds
@@ -99,7 +96,7 @@ def balanced_folds(places: Sequence[Place], patches: Sequence[int], folds: int) 
 
 
 def near_groups(places: Sequence[Place]) -> list[list[int]]:
-    """Return the scenes of each place, by number, in the order of the first of each."""
+    """Return the indexes of the scenes of each place, in the order of their first scene."""
     group = list(range(len(places)))
     for one in range(len(places)):
         for other in range(one):
@@ -110,7 +107,7 @@ def near_groups(places: Sequence[Place]) -> list[list[int]]:
 
 
 def _degrees(grid: Grid) -> tuple[float, float, float, float] | None:
-    """Return west, south, east and north of a grid in degrees, or None where that isn't known."""
+    """Return west, south, east and north of a grid in degrees, or None if unknown."""
     if grid.crs is None:
         return None
     from rasterio.errors import RasterioError
@@ -121,7 +118,7 @@ def _degrees(grid: Grid) -> tuple[float, float, float, float] | None:
         bounds = transform_bounds(
             grid.crs, "EPSG:4326", *array_bounds(grid.height, grid.width, grid.transform)
         )
-    except (RasterioError, ValueError):  # a local grid, say, that has no place on the globe
+    except (RasterioError, ValueError):  # for example a local grid
         return None
     west, south, east, north = map(float, bounds)
     return (west, south, east, north) if all(map(math.isfinite, bounds)) else None

@@ -1,4 +1,4 @@
-"""Gaps of real SLC-off scenes, held as packed bits: crops of their missing pixels, band by band."""
+"""Gaps of real SLC-off scenes: crops of their missing pixels in each band, as packed bits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,23 @@ if TYPE_CHECKING:
 
 
 def grid_starts(length_px: int, size_px: int, stride_px: int) -> list[int]:
-    """Return where pieces begin along a side, none if it is too short; the last one ends at its end."""
+    """Return the starts of pieces along a side, none if it is too short; the last piece ends at its end."""
     last = length_px - size_px
     if last < 0:
         return []
     starts = list(range(0, last + 1, stride_px))
     return starts if starts[-1] == last else [*starts, last]
+
+
+def require_room(scene: Scene, size_px: int) -> None:
+    """Raise InputError for a scene that is smaller than a patch."""
+    height, width = scene.grid.height, scene.grid.width
+    if min(height, width) < size_px:
+        raise InputError(
+            f"expected a scene of at least {size_px} × {size_px} pixels, "
+            f"but {scene.name} has {height} × {width}",
+            hint="choose a smaller --size, or leave the scene out",
+        )
 
 
 def random_window(height: int, width: int, size_px: int, generator: np.random.Generator) -> Window:
@@ -36,11 +47,11 @@ def random_window(height: int, width: int, size_px: int, generator: np.random.Ge
 
 
 MISSING_SHARES = (0.01, 0.7)
-"""Share of a crop that is missing: less has nothing to learn from, more is a cloud or the swath's edge."""
+"""Limits of the missing share of a crop. A larger share is a cloud or the edge of the swath."""
 
 
 class PackedGaps(Protocol):
-    """The crops of one scene; an array in memory or a mapped file."""
+    """The crops of one scene, as an array in memory or a mapped file."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,21 +67,17 @@ class GapBank:
     """Draws gaps from the crops of one or several scenes."""
 
     def __init__(self, packed: Sequence[PackedGaps]) -> None:
-        """Hold crops.
-
-        Args:
-            packed: Those of each scene, `(crop, band, row, byte)`.
-        """
+        """Take the crops of each scene, `(crop, band, row, byte)`."""
         self._packed = tuple(packed)
-        # A large scene gives many crops that are much alike.
+        # The square root limits the weight of a large scene, whose many crops are similar.
         weights = np.sqrt([crops.shape[0] for crops in self._packed])
         self._cumulated = np.cumsum(weights) / weights.sum()
 
     def draw(self, bands: int, size_px: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-        """Return the missing pixels `(band, row, col)` of a place in a crop, mirrored or not.
+        """Return the missing pixels `(band, row, col)` of a random part of a crop, randomly mirrored.
 
-        Each band has the gaps of a band of the scene, drawn anew; where it has fewer, they come again.
-        Nothing is turned by a quarter, which would make stripes run along the track.
+        Each band gets the gaps of a random band of the scene. Crops aren't rotated, because stripes never run
+        along the track.
         """
         crops = self._packed[int(np.searchsorted(self._cumulated, generator.random(), side="right"))]
         count, available, height, _ = crops.shape
@@ -88,7 +95,7 @@ def packed(pixels: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def unpacked(bits: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
-    """Return the booleans that `packed` made bits of."""
+    """Return the booleans of packed bits."""
     return np.unpackbits(bits, axis=-1, count=width).view(np.bool_)
 
 
@@ -97,22 +104,22 @@ def cut_gaps(
 ) -> NDArray[np.uint8]:
     """Return crops of the missing pixels of an SLC-off scene, `(crop, band, row, byte)`, packed.
 
-    Pixels outside the footprint are not missing. Crops lie side by side; those of the last row and column end
-    at the scene's edge.
+    Pixels outside the footprint are not missing. Crops are adjacent; the last ones end at the scene's edge.
 
     Args:
         scene: The scene.
         size_px: Side of a crop in pixels, a multiple of 8.
-        on_progress: Told the share of the rows done, 0 to 1.
+        on_progress: Called with the share of rows done, 0 to 1.
 
     Raises:
-        InputError: If it can't be read, is smaller than a crop, or has no crop with gaps and ground between.
+        InputError: If the scene can't be read, is smaller than a crop, or has no crop with enough gaps and
+            observed pixels.
     """
     crops = [packed(missing) for missing in _missing_crops(scene, size_px, on_progress or (lambda _: None))]
     if not crops:
         low, high = MISSING_SHARES
         raise InputError(
-            f"expected a place of {size_px} px in {scene.name} with {low:.0%} to {high:.0%} missing, "
+            f"expected an area of {size_px} px in {scene.name} with {low:.0%} to {high:.0%} missing, "
             "but found none",
             hint="Take gaps from an SLC-off scene (acquired after 2003-05-31), away from nadir; where its "
             "gaps hold a number that isn't marked as nodata, mark it first.",
@@ -123,14 +130,9 @@ def cut_gaps(
 def _missing_crops(
     scene: Scene, size_px: int, on_progress: Callable[[float], None]
 ) -> Iterator[NDArray[np.bool_]]:
+    require_room(scene, size_px)
     height, width = scene.grid.height, scene.grid.width
     rows, cols = grid_starts(height, size_px, size_px), grid_starts(width, size_px, size_px)
-    if not rows or not cols:
-        raise InputError(
-            f"expected a scene of at least {size_px} × {size_px} pixels, "
-            f"but {scene.name} has {height} × {width}",
-            hint="Choose a smaller --size, or leave the scene out.",
-        )
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=1, on_progress=lambda share: on_progress(share / 2))
         for row in rows:

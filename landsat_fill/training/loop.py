@@ -1,4 +1,4 @@
-"""The training loop: step, log, validate, keep the best, and be ready to stop before any step."""
+"""The training loop: steps, log, validation and checkpoints. It can stop before any step."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process among those that train together.
+    """This process in a group of processes that train together.
 
     Attributes:
-        rank: Its number; the first one validates and writes.
-        count: How many there are.
+        rank: Number of this process; the first process validates and writes.
+        count: Number of processes.
     """
 
     rank: int = 0
@@ -46,11 +46,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that validates and writes."""
+        """Whether this process validates and writes."""
         return self.rank == 0
 
     def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """Return the network such that its gradients are the mean over all processes."""
+        """Return the network wrapped so that its gradients are means over all processes."""
         if self.count == 1:
             return network
         return nn.parallel.DistributedDataParallel(
@@ -61,22 +61,18 @@ class Processes:
         """Return the first process's numbers in every process."""
         if self.count == 1:
             return numbers
-        told = list(numbers)
-        distributed.broadcast_object_list(told, src=0)
-        return tuple(told)
+        shared = list(numbers)
+        distributed.broadcast_object_list(shared, src=0)
+        return tuple(shared)
 
     def leave(self) -> None:
-        """Part from the others."""
+        """Leave the group."""
         if self.count > 1:
             distributed.destroy_process_group()
 
 
 def join_processes(device: str) -> tuple[Processes, str]:
-    """Return this process among the others, and its own device; alone, unless torchrun started it.
-
-    Args:
-        device: The device asked for; `cuda` becomes this process's own GPU.
-    """
+    """Return this process and its device. torchrun starts several processes, each with its own GPU."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Processes(), device
@@ -89,24 +85,18 @@ def join_processes(device: str) -> tuple[Processes, str]:
 
 
 LONGEST_WARM_UP = 0.1
-"""Share of a budget after which the rate has risen, whatever the settings say: for short runs."""
+"""Largest share of the budget for the warm-up, for short runs."""
 
 
 def share_done(budget: BudgetSettings, step: int, minutes: float) -> float:
-    """Return how much of the budget is used, 0 to 1: of steps or of time, whichever is nearer its end."""
-    of_steps = step / budget.steps if budget.steps else 0.0
-    of_time = minutes / budget.minutes if budget.minutes else 0.0
-    return min(max(of_steps, of_time), 1.0)
+    """Return the used share of the budget, 0 to 1: of steps or of time, whichever is larger."""
+    step_share = step / budget.steps if budget.steps else 0.0
+    time_share = minutes / budget.minutes if budget.minutes else 0.0
+    return min(max(step_share, time_share), 1.0)
 
 
 def learning_rate(optimiser: OptimiserSettings, step: int, share: float) -> float:
-    """Return the learning rate of a step.
-
-    Args:
-        optimiser: The highest rate, and how it falls.
-        step: The step, from 0.
-        share: How much of the budget is used, 0 to 1.
-    """
+    """Return the learning rate of a step, from 0, at a used share of the budget, 0 to 1."""
     risen = max((step + 1) / (optimiser.warm_up_steps + 1), share / LONGEST_WARM_UP)
     rate = optimiser.learning_rate * min(risen, 1.0)
     if optimiser.decay == "cosine":
@@ -121,30 +111,30 @@ LOG_STEPS = 25
 """Steps between two rows of the log."""
 
 _MOST_BAD_STEPS = 50
-"""Steps in a row without a finite gradient after which nothing can be hoped for."""
+"""Number of consecutive steps without a finite gradient that ends a run."""
 
 _NOISES_A_SEED = 1 << 40
-"""More than any run draws, so that runs of different seeds share none."""
+"""More than any run draws, so that runs with different seeds share no noise."""
 
 _SEEDS = 1 << 63
-"""As many as torch's generators take."""
+"""Number of seeds of torch's generators."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """All that the loop works with.
+    """The inputs of the loop.
 
     Attributes:
-        settings: The run's.
-        parts: The network and what goes with it, on the device.
-        objective: What is minimised.
+        settings: Settings of the run.
+        parts: State of the run, on the device.
+        objective: The loss.
         batches: The batch of each step.
-        validation: What is scored on; only the first process needs it.
+        validation: Validation samples; only in the first process.
         journal: The log.
-        folder: Where the run's files go.
-        device: Where it runs.
-        processes: This process among those that train together.
-        facts: What to write down beside the weights.
+        folder: Folder of the run.
+        device: The device.
+        processes: This process in its group.
+        facts: Metadata of the weights.
     """
 
     settings: TrainingSettings
@@ -161,7 +151,7 @@ class Workshop:
 
 @dataclass(slots=True)
 class _Means:
-    """Means of what is logged, since the last row."""
+    """Means of the logged values since the last row."""
 
     sums: dict[str, float] = field(default_factory=dict)
     steps: int = 0
@@ -176,7 +166,7 @@ class _Means:
 
 
 class Loop:
-    """One sitting of a run."""
+    """One session of a run."""
 
     def __init__(self, workshop: Workshop, listener: Listener) -> None:
         self._workshop = workshop
@@ -192,10 +182,10 @@ class Loop:
         self._draws_curve = True
 
     def run(self) -> Ending:
-        """Train until the budget is used, patience ends or the listener asks to stop; return which.
+        """Train to the end, and return its reason.
 
         Raises:
-            LandsatFillError: If samples can't be read, files can't be written, or the loss has diverged.
+            LandsatFillError: If samples can't be read, files can't be written, or the loss diverges.
         """
         workshop, progress = self._workshop, self._progress
         network = workshop.processes.wrap(self._parts.network.train(), workshop.device)
@@ -223,7 +213,7 @@ class Loop:
         return ending
 
     def _ending(self) -> Ending | None:
-        """Return why to stop here, or None; every process comes to the same."""
+        """Return the reason to stop here, or None; all processes agree."""
         progress, patience = self._progress, self._settings.validation.patience
         progress.minutes = (time.perf_counter() - self._began) / 60
         share = share_done(self._settings.budget, progress.step, progress.minutes)
@@ -236,13 +226,13 @@ class Loop:
         return Ending.PATIENCE if patience and stale >= patience else None
 
     def _seed(self, generator: torch.Generator) -> None:
-        """Make the noise of a step a function of the seed and the step, so that resuming is exact."""
+        """Seed the noise from the seed and the step, so that a resumed run is exact."""
         processes = self._workshop.processes
         draw = self._progress.step * processes.count + processes.rank
         generator.manual_seed((_NOISES_A_SEED * self._settings.seed + draw) % _SEEDS)
 
     def _step(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> None:
-        """Take a step, unless its gradient isn't finite."""
+        """Take a step if its gradient is finite."""
         optimiser = self._parts.optimiser
         for group in optimiser.param_groups:
             group["lr"] = self._rate
@@ -263,7 +253,7 @@ class Loop:
         self._means.add({"loss": float(loss.total.detach()), "gradient_norm": norm, **parts})
 
     def _keep(self, *, validates: bool) -> None:
-        """Write all that the run can go on from, after a validation if there is to be one."""
+        """Write a checkpoint, after an optional validation."""
         if not self._workshop.processes.first:
             return
         self._log(self._validate() if validates else None)
@@ -273,7 +263,7 @@ class Loop:
         self._draw()
 
     def _validate(self) -> Score | None:
-        """Return the score of the averaged network, which is saved if it is the best yet."""
+        """Return the score of the averaged network, and save the network if it is the best so far."""
         workshop, progress = self._workshop, self._progress
         if workshop.validation is None:
             return None
@@ -326,7 +316,7 @@ class Loop:
         self._means = _Means()
 
     def _draw(self) -> None:
-        """Draw the log, if that can be done."""
+        """Draw the log, if matplotlib is installed."""
         if not self._draws_curve or not self._workshop.journal.path.exists():
             return
         try:

@@ -1,11 +1,11 @@
-"""The losses: plain functions of tensors, each a scalar.
+"""The losses: functions of tensors that return a scalar.
 
-Samples that get each pixel's distribution right may still be noise. What neighbours are together tells noise
-from a landscape. How bands go together is not asked here: it differs from scene to scene, and is taken from
-what each shows (`methods/coregionalization.py`).
+Samples with the right distribution at each pixel may still be noise, so some losses compare patterns of
+adjacent pixels. No loss compares bands, because their correlations differ between scenes; the method
+`convlnp` measures them in each scene.
 
-Tensors are `(tile, band, row, col)` in normalised units; a latent model's predictions have a sample axis
-before these. `weight` tensors choose pixels, 1 for those that count and 0 for the others.
+Tensors are `(tile, band, row, col)` in normalised units, with a leading sample axis in a latent model's
+predictions. `weight` tensors are 1 for pixels that count and 0 for others.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 SQUARE_PX = 4
-"""Side of the squares whose means are looked at: about half a gap."""
+"""Side of the squares whose means are compared: about half a gap."""
 
 
 class Pattern(NamedTuple):
-    """Numbers that an image shows.
+    """Values of an image or of groups of its pixels.
 
     Attributes:
-        name: What they are called in the log.
+        name: Name in the log.
         values: `([sample,] tile, band, row, col)`.
-        counted: 1 where a number is known and a hidden pixel is in it, without a sample axis.
+        counted: 1 where a value is known and depends on a hidden pixel, without a sample axis.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Pattern(NamedTuple):
 
 
 def patterns(image: Tensor, hidden: Tensor, known: Tensor) -> Iterator[Pattern]:
-    """Yield the pixels of an image, and what they are together.
+    """Yield the pixels of an image, differences of adjacent pixels, and means of squares.
 
     Args:
         image: `([sample,] tile, band, row, col)`.
         hidden: 1 where a pixel is hidden, `(tile, band, row, col)`.
-        known: 1 where the truth of a pixel is known.
+        known: 1 where the true value of a pixel is known.
     """
     yield Pattern("pixels", image, hidden)
     for name, axis in (("rows", -2), ("cols", -1)):
@@ -56,7 +56,7 @@ def patterns(image: Tensor, hidden: Tensor, known: Tensor) -> Iterator[Pattern]:
 
 
 def _of_neighbours(hidden: Tensor, known: Tensor, axis: int) -> Tensor:
-    """Return 1 where both of two neighbours along an axis are known, and one is hidden."""
+    """Return 1 where two adjacent pixels along an axis are known, and one of them is hidden."""
     length = hidden.shape[axis] - 1
     one = torch.maximum(hidden.narrow(axis, 0, length), hidden.narrow(axis, 1, length))
     return one * known.narrow(axis, 0, length) * known.narrow(axis, 1, length)
@@ -71,11 +71,10 @@ def _means(image: Tensor) -> Tensor:
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 SSIM_SPAN = 6.0
-"""The range that MS-SSIM is told of: normalised pixels lie within three spreads of their mean, but for one
-in hundreds."""
+"""The data range for MS-SSIM: over 99 % of normalised pixels lie within three standard deviations."""
 
 _SSIM_REDUCTION = 16
-"""What the library's five levels halve a side by, in all; that must leave more than the window less one."""
+"""Reduction of a side by the five levels of MS-SSIM."""
 
 _LARGEST_WINDOW_PX = 11
 """The window of Wang, Simoncelli and Bovik 2003."""
@@ -87,9 +86,9 @@ def gaussian_log_likelihood(mean: Tensor, std: Tensor, target: Tensor) -> Tensor
 
 
 def negative_log_likelihood(mean: Tensor, std: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return the negative log-likelihood of the target, a pixel's on average, over the tiles.
+    """Return the negative log-likelihood of the target, mean over pixels and tiles.
 
-    With a sample axis it is that of the mixture of the samples, a whole tile at once (NPML).
+    With a sample axis it is the likelihood of the mixture of samples of whole tiles (NPML).
 
     Source: Gordon et al. 2020, Convolutional Conditional Neural Processes, arXiv:1910.13556; Foong et al.
     2020, Meta-Learning Stationary Stochastic Process Prediction with Convolutional Neural Processes, §4.1,
@@ -102,19 +101,19 @@ def negative_log_likelihood(mean: Tensor, std: Tensor, target: Tensor, weight: T
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of the pixels that count; 0 where none does."""
+    """Return the mean of the pixels that count, or 0 if there are none."""
     return (values * weight).sum() / weight.sum().clamp_min(1)
 
 
 def mean_over_bands(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of each tile's bands' means, so that bands weigh alike whatever is hidden."""
+    """Return the mean over the means of all bands, so that bands have equal weights."""
     pixels = weight.sum((-2, -1))
     bands = (values * weight).sum((-2, -1)) / pixels.clamp_min(1)
     return weighted_mean(bands, (pixels > 0).to(values.dtype))
 
 
 def pixel_distance(kind: str, predicted: Tensor, target: Tensor) -> Tensor:
-    """Return the error of each pixel: `absolute`, `squared`, or `huber`: a line beyond 1."""
+    """Return the error of each pixel: `absolute`, `squared`, or `huber`, which is linear beyond 1."""
     error = predicted - target
     if kind == "absolute":
         return error.abs()
@@ -124,7 +123,7 @@ def pixel_distance(kind: str, predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def total_variation(image: Tensor, hidden: Tensor) -> Tensor:
-    """Return the absolute differences of neighbours of which one is hidden, summed, by the number of pixels.
+    """Return the sum of absolute differences of adjacent pixels if one is hidden, divided by all pixels.
 
     Source: Liu et al. 2018, Image Inpainting for Irregular Holes Using Partial Convolutions, eq. 5 and 6,
     arXiv:1804.07723.
@@ -139,13 +138,13 @@ def total_variation(image: Tensor, hidden: Tensor) -> Tensor:
 
 
 def fair_crps(samples: Tensor, truth: Tensor) -> Tensor:
-    """Return the continuous ranked probability score of each number, as of endlessly many samples.
+    """Return the continuous ranked probability score of each value, unbiased by the number of samples.
 
-    What the samples miss the truth by, less half of what they differ by: lowest in expectation where they
-    come from the truth's own distribution.
+    It is the mean error of the samples minus half their mean difference. Its expectation is lowest if the
+    samples have the distribution of the truth.
 
     Args:
-        samples: `(sample, …)`, two at least.
+        samples: `(sample, …)`, at least two.
         truth: `(…)`.
 
     Source: Ferro 2014, Fair scores for ensemble forecasts, doi:10.1002/qj.2270.
@@ -158,17 +157,16 @@ def fair_crps(samples: Tensor, truth: Tensor) -> Tensor:
 
 
 def step_loss(composed: Tensor, truth: Tensor, gain: float, known: Tensor, hidden: Tensor) -> Tensor:
-    """Return the squared error of the steps between neighbours of which one is hidden, on average over bands.
+    """Return the squared error of differences between adjacent pixels if one is hidden, mean over bands.
 
-    What can't be known of a step is missing from its expectation, which is what a squared error asks for: so
-    fills are fainter than what they fill. A gain above 1 asks for the more.
+    A squared error favours fills with less contrast than the truth. A gain above 1 compensates for this.
 
     Args:
-        composed: `(tile, band, row, col)`, the truth but for the hidden pixels.
-        truth: Of the same shape.
-        gain: What true steps are multiplied by.
-        known: 1 where the truth is known, else 0.
-        hidden: 1 where it is known and hidden.
+        composed: The truth with predicted hidden pixels, `(tile, band, row, col)`.
+        truth: True values, of the same shape.
+        gain: Factor of the true differences.
+        known: 1 where the truth is known, and 0 otherwise.
+        hidden: 1 where the truth is known and hidden.
 
     Source: this project.
     """
@@ -187,19 +185,19 @@ def step_loss(composed: Tensor, truth: Tensor, gain: float, known: Tensor, hidde
 
 
 def ms_ssim_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Return 1 - MS-SSIM, on average over tiles and bands, and over samples where there are any.
+    """Return 1 - MS-SSIM, mean over tiles, bands and samples.
 
     Source: Wang, Simoncelli and Bovik 2003, doi:10.1109/ACSSC.2003.1292216; pytorch-msssim.
     """
     from pytorch_msssim import ms_ssim
 
-    # In the library's roots of a structure that is not above 0, the slope is infinite: such a band has none.
+    # The gradient of the library's root is infinite at 0, so such bands get the gradient 0.
     if predicted.requires_grad:
         predicted = predicted.clone()
         predicted.register_hook(_finite)  # type: ignore[no-untyped-call]
     target = target.expand_as(predicted).flatten(0, -4)
     similarity: Tensor = ms_ssim(
-        # Luminances are compared by their product, so they must be positive.
+        # Luminances must be positive.
         predicted.flatten(0, -4) / SSIM_SPAN + 0.5,
         target / SSIM_SPAN + 0.5,
         data_range=1.0,
@@ -213,10 +211,10 @@ def _finite(slope: Tensor) -> Tensor:
 
 
 def ms_ssim_window_px(side_px: int) -> int:
-    """Return the side of the largest window that MS-SSIM may have in a tile: 3 at 64, 5 at 96, 7 at 128.
+    """Return the side of the largest window of MS-SSIM in a tile: 3 at 64 px, 5 at 96 px, 7 at 128 px.
 
     Raises:
-        UsageError: If the tile is too small for any.
+        UsageError: If the tile is too small.
     """
     fitting = [w for w in range(3, _LARGEST_WINDOW_PX + 1, 2) if (w - 1) * _SSIM_REDUCTION < side_px]
     if not fitting:

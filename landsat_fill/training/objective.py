@@ -1,4 +1,4 @@
-"""What a training step minimises: a batch is normalised, predicted and compared with its truth."""
+"""The loss of a training step: a batch is normalised, predicted and compared with its true values."""
 
 from __future__ import annotations
 
@@ -22,25 +22,24 @@ if TYPE_CHECKING:
 
 
 LARGEST_TARGET = 10.0
-"""Truths farther than this from their surroundings, in spreads, are taken for this far: a boat on the sea."""
+"""True values are clipped to this number of local standard deviations, for example a boat on the sea."""
 
 
 class Loss(NamedTuple):
-    """What is minimised, and the named parts that it is made of, for the log."""
+    """The total loss, and its named parts for the log."""
 
     total: Tensor
     parts: dict[str, Tensor]
 
 
 class Given(NamedTuple):
-    """A batch in the units of its surroundings, `(tile, band, row, col)` each.
+    """A normalised batch, `(tile, band, row, col)` each.
 
     Attributes:
-        normalised: What the network is given, and what brings its answer back.
-        target: The truth as a signal, 0 where it isn't known.
-        shown: 1 where the truth is known and shown.
-        hidden: 1 where it is known and hidden. Where the surroundings are flat, nothing can be learned: both
-            are 0.
+        normalised: The input of the network.
+        target: The true values in units of the signal, 0 where unknown.
+        shown: 1 where the truth is known and the network sees it; 0 in flat areas.
+        hidden: 1 where the truth is known and hidden; 0 in flat areas.
     """
 
     normalised: Normalised
@@ -50,12 +49,12 @@ class Given(NamedTuple):
 
     @property
     def signal(self) -> Tensor:
-        """What the network is given."""
+        """The signal of the network's input."""
         return self.normalised.signal
 
 
 def given_of(batch: Batch) -> Given:
-    """Return a batch as a network takes it, the same as when a scene is filled."""
+    """Return the normalised batch, in the same way as in a fill."""
     usable = batch.usable.to(batch.values.dtype)
     shown = batch.values * usable if batch.filled is None else batch.filled
     normalised = normalise(shown, usable, first_filled=batch.filled is not None)
@@ -84,9 +83,9 @@ class Objective:
     """The loss of a batch.
 
     Attributes:
-        settings: Which one, and the weights of its parts.
+        settings: Kind of loss, and the weights of its parts.
         latent_channels: Channels of a latent model's noise; 0 for other networks.
-        precision: Of the network's layers. The loss is always in single precision.
+        precision: Precision of the network's layers. The loss is always in single precision.
     """
 
     settings: ObjectiveSettings
@@ -97,23 +96,23 @@ class Objective:
         """Return the loss.
 
         Args:
-            network: The network, or what wraps it.
+            network: The network, perhaps wrapped.
             batch: Samples, on the network's device.
-            generator: Draws a latent model's noise, on that device too.
+            generator: Generator of a latent model's noise, on the same device.
         """
         given = given_of(batch)
         noise = self.noise(given.signal, self.settings.samples, generator)
         mean, std = predict(network, given, noise, self.precision)
         parts = _KINDS[self.settings.kind](self.settings, batch, given, mean, std)
         if self.settings.ms_ssim:
-            # Where the truth isn't known, the prediction can't be wrong.
+            # Where the truth is unknown, the prediction counts as right.
             known = (given.shown + given.hidden) > 0
             composed = mean.where(known, given.target)
             parts["ms_ssim"] = self.settings.ms_ssim * losses.ms_ssim_loss(composed, given.target)
         return Loss(torch.stack(list(parts.values())).sum(), parts)
 
     def noise(self, signal: Tensor, samples: int, generator: torch.Generator) -> Tensor | None:
-        """Return the noise of latent samples of a batch, or None where the network takes none."""
+        """Return the noise of latent samples of a batch, or None for a network without noise."""
         if not self.latent_channels:
             return None
         tiles, _, rows, cols = signal.shape
@@ -124,11 +123,10 @@ class Objective:
 def _likelihood(
     settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
-    """Return the negative log-likelihood of the whole image: what is shown teaches continuity.
+    """Return the negative log-likelihood of all pixels, with a larger weight of hidden pixels.
 
-    Hidden pixels weigh more: by their number alone, the network would mostly learn to repeat what is shown.
-    With a standard deviation of its own, a hard pixel weighs less than an easy one; `variance_power` gives it
-    its weight back.
+    The likelihood gives less weight to pixels with a large standard deviation; `variance_power` compensates
+    for this.
 
     Source: Seitzer et al. 2022, On the pitfalls of heteroscedastic uncertainty estimation with probabilistic
     neural networks, arXiv:2203.09168 (β-NLL).
@@ -141,7 +139,7 @@ def _likelihood(
     weight = _weight(settings, given)
     if settings.variance_power:
         variance = std.detach().square()
-        # The same for all samples of a latent model: their mixture is of whole tiles.
+        # All samples of a latent model share a weight, because their mixture is of whole tiles.
         variance = variance.mean(0) if variance.ndim == 5 else variance
         weight = weight * variance**settings.variance_power
     return {"likelihood": losses.negative_log_likelihood(mean, std, given.target, weight)}
@@ -150,13 +148,13 @@ def _likelihood(
 def _draws(
     settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
-    """Return the CRPS of what samples show: of pixels, and of what they are together.
+    """Return the CRPS of samples, for pixels and for patterns of adjacent pixels.
 
-    The latent values are used then: samples must differ as the truth may. The standard deviation learns what
-    the samples' own leaves, and never bends them.
+    The network must then use its latent values, because samples need to differ as much as the truth. The
+    standard deviation learns the remaining error, without a gradient for the samples.
 
     Source: Alet et al. 2025, Skillful joint probabilistic weather forecasting from marginals,
-    arXiv:2506.10772, for the score; what is scored besides pixels is this project's.
+    arXiv:2506.10772, for the score; the patterns are this project's.
     """
     if mean.ndim != 5 or len(mean) < 2:
         raise UsageError(
@@ -166,12 +164,12 @@ def _draws(
         )
     known = given.shown + given.hidden
     composed = given.target.where(given.hidden == 0, mean)
-    seen = zip(
+    pairs = zip(
         patterns(composed, given.hidden, known), patterns(given.target, given.hidden, known), strict=True
     )
     parts = {
-        drawn.name: losses.mean_over_bands(losses.fair_crps(drawn.values, truth.values), drawn.counted)
-        for drawn, truth in seen
+        sample.name: losses.mean_over_bands(losses.fair_crps(sample.values, truth.values), sample.counted)
+        for sample, truth in pairs
     }
     if std is not None and settings.std_weight:
         spread = (mean.detach().var(0) + std.square().mean(0)).sqrt()
@@ -183,16 +181,16 @@ def _draws(
 def _distance(
     settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, _std: Tensor | None
 ) -> dict[str, Tensor]:
-    """Return the weighted mean error of all pixels: hidden ones weigh more."""
+    """Return the weighted mean error of all pixels."""
     error = losses.pixel_distance(settings.distance, mean, given.target)
-    if error.ndim == 5:  # of a latent model: of a sample on average
+    if error.ndim == 5:  # samples of a latent model
         error = error.mean(0)
     weight = _weight(settings, given)
     return {"distance": (error * weight).sum() / weight.sum().clamp_min(1e-6)}
 
 
 def _weight(settings: ObjectiveSettings, given: Given) -> Tensor:
-    """Return what each pixel weighs; 0 where the truth isn't known."""
+    """Return the weight of each pixel, 0 where the truth is unknown."""
     return settings.observed_weight * given.shown + settings.hidden_weight * given.hidden
 
 
@@ -204,7 +202,7 @@ def _partial_convolution(
     Source: Liu et al. 2018, §3.3, arXiv:1804.07723.
     """
     error = (mean - given.target).abs()
-    # Both by the number of all pixels, as the paper has it.
+    # Both are divided by the number of all pixels, as in the paper.
     composed = mean.where(given.hidden > 0, given.target)
     return {
         "observed": settings.observed_weight * (error * given.shown).mean(),
@@ -216,9 +214,9 @@ def _partial_convolution(
 def _residual(
     settings: ObjectiveSettings, batch: Batch, given: Given, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
-    """Return the squared error of hidden pixels in units of what interpolation makes there.
+    """Return the squared error of hidden pixels, in units of the error of an interpolation.
 
-    The standard deviation learns the size of errors that it can't change, so it never bends the mean.
+    The standard deviation learns the size of the errors, without a gradient for the mean.
     """
     hidden = batch.hidden.to(mean.dtype)
     unit = _error_unit(batch, hidden)
@@ -238,11 +236,11 @@ def _residual(
 
 
 def _error_unit(batch: Batch, hidden: Tensor) -> Tensor:
-    """Return what an error is counted in, `(tile, band, 1, 1)`; 0 where there is nothing to improve.
+    """Return the unit of errors, `(tile, band, 1, 1)`; 0 where the interpolation has no error.
 
-    Halfway, geometrically, between the error to be expected in this scene and the one that the classical fill
-    makes under these very gaps: places weigh alike, narrow gaps nearly as much as wide ones, and a lake less
-    than a town.
+    It is the geometric mean of the expected error in the scene and the error of the classical fill in these
+    gaps. Places then have similar weights, narrow gaps nearly as much as wide ones, and a lake less than a
+    town.
     """
     scale = batch.scale[:, :, None, None]
     if batch.filled is None:

@@ -1,7 +1,7 @@
-"""Where training samples take their pixels: patches on disk, or scenes themselves.
+"""Sources of the pixels of training samples: patches on disk, or scenes.
 
-All three can be copied to the worker processes of a data loader: what must not be shared between processes,
-mapped files and open rasters, is opened anew by each.
+All of them can be sent to the worker processes of a data loader. Each process opens its own mapped files and
+rasters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from landsat_fill.errors import InputError
 from landsat_fill.io import SceneReader
 from landsat_fill.scene import Window
-from landsat_fill.training.gap_bank import random_window, unpacked
+from landsat_fill.training.gap_bank import random_window, require_room, unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,25 +26,24 @@ if TYPE_CHECKING:
     from landsat_fill.scene import Scene
 
     Cube = tuple[NDArray[np.generic], NDArray[np.bool_]]
-    from numpy.typing import NDArray
 
 
 STEP_PX = 6
-"""Rows between the two pixels compared: from the middle of a wide gap to its edge."""
+"""Rows between two compared pixels: from the middle of a wide gap to its edge."""
 
 SCENE_WEIGHT = 0.5
-"""Share of the scene's squared error in that of a patch of it; the rest is the patch's own, which alone would
-make a calm patch, a lake say, weigh as much as a town."""
+"""Weight of the scene in the squared error scale of a patch. With the patch alone, a lake would count as much
+as a town."""
 
 
 def squared_steps(
     values: NDArray[Any], observed: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the summed squared differences of observed pixels `STEP_PX` rows apart, and how many, `(band,)`.
+    """Return the sum and number of squared differences of observed pixels `STEP_PX` rows apart, `(band,)`.
 
     Args:
-        values: `(band, row, col)`.
-        observed: Which of them are observations; the others may hold anything, NaN too.
+        values: `(band, row, col)`; unobserved values don't matter.
+        observed: True where a value is an observation.
     """
     both = observed[:, STEP_PX:] & observed[:, :-STEP_PX]
     with np.errstate(invalid="ignore", over="ignore"):
@@ -61,23 +60,21 @@ def mean_squared_step(values: NDArray[Any], observed: NDArray[np.bool_]) -> NDAr
 
 
 def error_scale(scene: NDArray[np.float64], patch: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the RMS error to expect of plain interpolation, `(band,)`, positive.
-
-    A band without any difference has 1: nothing can go wrong there, whatever the unit.
+    """Return the expected RMS error of a simple interpolation, `(band,)`, positive; 1 in a constant band.
 
     Args:
         scene: Mean squared steps of the scene's bands.
-        patch: Those of the patch's.
+        patch: Mean squared steps of the patch's bands.
     """
     scale = np.sqrt(SCENE_WEIGHT * scene + (1 - SCENE_WEIGHT) * patch)
     return np.where(scale > 0, scale, 1.0).astype(np.float32)
 
 
 HELD_BYTES = 128 << 20
-"""A scene up to this size is held in memory as a whole; of a larger one only windows are read."""
+"""Scenes up to this size are held in memory; larger ones are read in windows."""
 
 PROBED_WINDOWS = 16
-"""Windows of a large scene from which its error scale is estimated."""
+"""Number of windows for the error scale of a large scene."""
 
 _PROBING_SEED = 0
 
@@ -92,12 +89,12 @@ class Images(Protocol):
 
     @property
     def bands(self) -> int:
-        """How many bands it has."""
+        """Number of bands."""
         ...
 
     @property
     def patches(self) -> int:
-        """How many patches it is worth, side by side."""
+        """Number of adjacent patches that fit into the scene."""
         ...
 
     @property
@@ -106,16 +103,16 @@ class Images(Protocol):
         ...
 
     def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
-        """Return the stored numbers of a random place, and which are observations, `(band, row, col)`.
+        """Return the stored numbers of a random window, and which are observations, `(band, row, col)`.
 
         Raises:
-            InputError: If they can't be read.
+            InputError: If the pixels can't be read.
         """
         ...
 
 
 class MappedArray:
-    """A `.npy` file, mapped to memory when first used, in every process anew."""
+    """A `.npy` file that each process maps to memory at its first use."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -158,11 +155,11 @@ class StoredPatches:
 
     Attributes:
         name: The scene's name.
-        bands: How many bands it has.
-        patches: How many patches.
-        squared_step: Its error scale squared, `(band,)`.
+        bands: Number of bands.
+        patches: Number of patches.
+        squared_step: Squared error scale, `(band,)`.
         values: Stored numbers, `(patch, band, row, col)`.
-        observed: Which are observations, as packed bits; None where all are.
+        observed: Observed pixels as packed bits; None if all are observed.
     """
 
     name: str
@@ -173,7 +170,7 @@ class StoredPatches:
     observed: MappedArray | None
 
     def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
-        """Return a random place in a random patch; see `Images.crop`."""
+        """Return a random window of a random patch; see `Images.crop`."""
         patch = int(generator.integers(self.patches))
         stored = self.values[patch]
         side_px = stored.shape[-1]
@@ -189,11 +186,7 @@ class WholeScene:
     """A scene held in memory."""
 
     def __init__(self, scene: Scene, size_px: int) -> None:
-        """Read it.
-
-        Raises:
-            InputError: If it can't be read.
-        """
+        """Read the scene, or raise InputError."""
         height, width = scene.grid.height, scene.grid.width
         self.name, self.bands = scene.name, len(scene.bands)
         self.patches = patches_worth(scene, size_px)
@@ -202,21 +195,17 @@ class WholeScene:
         self.squared_step = mean_squared_step(self._values, self._observed)
 
     def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
-        """Return a random place; see `Images.crop`."""
+        """Return a random window; see `Images.crop`."""
         _, height, width = self._values.shape
         rows, cols = random_window(height, width, size_px, generator).slices
         return self._values[bands, rows, cols], self._observed[bands, rows, cols]
 
 
 class SceneWindows:
-    """A scene too large for memory: each place is read when it is asked for."""
+    """A scene too large for memory, read window by window."""
 
     def __init__(self, scene: Scene, size_px: int) -> None:
-        """Estimate its error scale from some places.
-
-        Raises:
-            InputError: If it can't be read.
-        """
+        """Estimate the error scale from some windows, or raise InputError."""
         self.name, self.bands = scene.name, len(scene.bands)
         self.patches = patches_worth(scene, size_px)
         self._scene = scene
@@ -228,7 +217,7 @@ class SceneWindows:
         self.squared_step = total / np.maximum(pairs, 1)
 
     def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
-        """Return a random place; see `Images.crop`."""
+        """Return a random window; see `Images.crop`."""
         grid = self._scene.grid
         window = random_window(grid.height, grid.width, size_px, generator)
         values, observed = self._own.of(self._scene).read(window)
@@ -237,7 +226,7 @@ class SceneWindows:
 
 @dataclass(slots=True)
 class _OwnReader:
-    """An open reader that no other process or thread uses, however it came by this object."""
+    """Open readers, one for each process and thread."""
 
     _open: dict[tuple[int, int], SceneReader] = field(default_factory=dict)
 
@@ -252,23 +241,13 @@ class _OwnReader:
 
 
 def open_images(scene: Scene, size_px: int) -> Images:
-    """Return the pixels of a scene: held if it is small, else read window by window.
-
-    Raises:
-        InputError: If it can't be read, or is smaller than a patch.
-    """
-    height, width = scene.grid.height, scene.grid.width
-    if min(height, width) < size_px:
-        raise InputError(
-            f"expected a scene of at least {size_px} × {size_px} pixels, "
-            f"but {scene.name} has {height} × {width}",
-            hint="Choose a smaller size, or leave the scene out.",
-        )
+    """Return the pixels of a scene, or raise InputError if it is smaller than a patch or can't be read."""
+    require_room(scene, size_px)
     value_bytes = max(np.dtype(band.dtype).itemsize for band in scene.bands) + 1
-    is_small = height * width * len(scene.bands) * value_bytes <= HELD_BYTES
+    is_small = scene.grid.height * scene.grid.width * len(scene.bands) * value_bytes <= HELD_BYTES
     return WholeScene(scene, size_px) if is_small else SceneWindows(scene, size_px)
 
 
 def patches_worth(scene: Scene, size_px: int) -> int:
-    """Return how many patches side by side a scene has room for, at least one."""
+    """Return how many adjacent patches fit into a scene, at least one."""
     return max(scene.grid.height * scene.grid.width // size_px**2, 1)

@@ -1,4 +1,4 @@
-"""What a run says of itself while it goes on, and who may end it."""
+"""The progress reports of a run, and the listener that receives them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ class Ending(Enum):
     """Why a run stopped."""
 
     BUDGET = "the budget is used"
-    PATIENCE = "no better score came"
+    PATIENCE = "the score no longer improved"
     INTERRUPTED = "interrupted"
 
 
 class Standing(NamedTuple):
-    """How a run stands.
+    """The state of a run, for display.
 
     Attributes:
-        step: Steps taken.
-        share: How much of the budget is used, 0 to 1.
-        minutes: Time spent, over all sittings.
+        step: Number of steps.
+        share: Used share of the budget, 0 to 1.
+        minutes: Training time, over all sessions.
         loss: Mean loss since the last row of the log.
-        score: The latest validation error, or None before the first of this sitting.
-        best: The best one, infinite before the first.
+        score: Latest validation error, or None before the first validation.
+        best: Lowest validation error, infinite before the first validation.
     """
 
     step: int
@@ -35,20 +35,20 @@ class Standing(NamedTuple):
 
 
 class Listener(Protocol):
-    """Who is told how a run goes, and may end it."""
+    """Receives the progress of a run, and may stop it."""
 
     def stepped(self, standing: Standing) -> None:
-        """Hear that a step was taken."""
+        """Receive the state after a step."""
         ...
 
     def validated(self, standing: Standing) -> None:
-        """Hear of a new score."""
+        """Receive the state after a validation."""
         ...
 
     def noted(self, text: str) -> None:
-        """Hear of something else worth a line."""
+        """Receive a message for the user."""
         ...
 
     def stop_asked(self) -> bool:
-        """Return whether to stop before the next step; the run can go on from there."""
+        """Return whether to stop before the next step; the run can be resumed."""
         ...

@@ -1,4 +1,4 @@
-"""A run from its settings: opens the samples, builds the network, and trains it in a folder."""
+"""A training run: opens the samples, builds the network, and trains it in a folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ AUTO = "auto"
 
 
 def training_device(asked: str) -> str:
-    """Return the device to train on: what is asked for, never another; `auto` is a GPU where there is one.
+    """Return the requested device; `auto` is a GPU if there is one.
 
     Raises:
         UsageError: If there is no such device.
@@ -71,32 +71,25 @@ def training_device(asked: str) -> str:
 
 
 def training_precision(asked: str, device: str) -> torch.dtype:
-    """Return the type of numbers that layers work in.
-
-    Args:
-        asked: `float32`, `bfloat16`, or `auto`: bfloat16 where the device multiplies it fast.
-        device: The device.
-    """
+    """Return the number format of the layers; `auto` is bfloat16 on devices that it speeds up."""
     if asked == AUTO:
         return torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
     return torch.float32 if asked == "float32" else torch.bfloat16
 
 
 BEGAN_FROM = "began_from"
-"""What the origin of a run's weights is called beside them."""
+"""Metadata key for the initial weights of a run."""
 
 
 def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
-    """Return the network that a run begins with, ready to learn, and what to write down of its origin.
+    """Return the network at the start of a run, and the metadata of its origin.
 
-    Args:
-        settings: The run's.
+    Compared to the initial weights, the settings in `Network.growing` may be larger and those in
+    `Network.shrinking` smaller.
 
     Raises:
-        UsageError: If the network doesn't exist, or the weights to begin from are of another one. It may have
-            more of what `growing` names, such as blocks, which begin fresh, and fewer of what `shrinking`
-            names: the last ones are left out.
-        InputError: If these can't be read.
+        UsageError: If the network doesn't exist, or the initial weights don't suit it.
+        InputError: If the initial weights can't be read.
     """
     asked = settings.network
     if not settings.weights:
@@ -106,7 +99,7 @@ def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
     network = build_network(asked.name, {**file.settings, **asked.options})
     _require_fit(file, asked, network)
     known = load_network(file.path, expected_sha256=file.sha256).network
-    # What the file lacks can only be blocks that were added, which say nothing yet.
+    # Only added blocks, which have no effect yet, can be absent from the file.
     lacking, left_out = network.load_state_dict(known.state_dict(), strict=False)
     origin = _origin(file)
     if lacking:
@@ -117,7 +110,7 @@ def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
 
 
 def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
-    """Raise UsageError unless the weights are of the network that was asked for."""
+    """Raise UsageError unless the weights belong to the requested network."""
     if file.network != asked.name:
         raise UsageError(
             f"expected weights of the network {asked.name} to begin from, "
@@ -127,7 +120,7 @@ def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
 
 
 def _require_fit(file: WeightsFile, asked: NetworkSettings, network: Network) -> None:
-    """Raise UsageError unless the settings asked for are those of the weights, or grow or shrink them."""
+    """Raise UsageError unless the requested settings are those of the weights, or grow or shrink them."""
     for name, value in asked.options.items():
         own = file.settings.get(name, value)
         raised = name in network.growing and value > own  # type: ignore[operator]  # numbers or switches
@@ -143,12 +136,12 @@ def _require_fit(file: WeightsFile, asked: NetworkSettings, network: Network) ->
 
 
 def _layers(names: Collection[str]) -> int:
-    """Return how many layers some parameters are of."""
+    """Return the number of layers of some parameters."""
     return len({name.rpartition(".")[0] for name in names})
 
 
 def _origin(file: WeightsFile) -> str:
-    """Return which weights these are, and how long they had been trained."""
+    """Return a description of initial weights and their training."""
     facts = file.facts
     words = [f"{file.path.name} sha256:{file.sha256}"]
     if "steps" in facts and "minutes" in facts:
@@ -159,46 +152,44 @@ def _origin(file: WeightsFile) -> str:
 
 
 _FREE = ("budget.", "machine.", "validation.patience")
-"""What may change from sitting to sitting: how long it lasts, and where."""
+"""Settings that may change when a run is resumed."""
 
 
 def continued(settings: TrainingSettings, folder: RunFolder) -> tuple[Network, Mapping[str, str]]:
-    """Return the network of a run that goes on, as it was built, and what the run wrote down of its origin.
-
-    The file it once began from isn't looked at: it may have gone, or changed.
+    """Return the network of a resumed run, and the metadata of its origin, without its initial weights.
 
     Args:
-        settings: Those asked for; sizes and settings of the network that are left open are the run's own.
-        folder: The run's.
+        settings: Requested settings; open ones are those of the run.
+        folder: Folder of the run.
 
     Raises:
-        UsageError: If the settings are another run's.
-        InputError: If the run's can't be read.
+        UsageError: If the settings differ from those of the run.
+        InputError: If the run can't be read.
     """
     own = changed(TrainingSettings(), read_run_file(folder.settings), str(folder.settings))
     _require_same(settings, own, folder)
     facts = read_weights_file(folder.last).facts
     origin = {key: value for key, value in facts.items() if key == BEGAN_FROM}
-    # Of those asked for only unknown ones are left to differ, which are refused here.
+    # Only unknown settings can still differ, and `build_network` refuses them.
     return build_network(own.network.name, {**own.network.options, **settings.network.options}), origin
 
 
 def _require_same(settings: TrainingSettings, own: TrainingSettings, folder: RunFolder) -> None:
-    """Raise UsageError for a setting that makes it another run."""
+    """Raise UsageError for a setting that differs from the run's."""
     of_run = dict(_named(own))
     for name, value in _named(settings):
         is_open = name == "data.size_px" and not value
         if is_open or name.startswith(_FREE) or of_run.get(name, value) == value:
             continue
         raise UsageError(
-            f"expected {name} to stay {of_run[name]!r} in a run that goes on, but got {value!r}",
+            f"expected {name} to stay {of_run[name]!r} in a resumed run, but got {value!r}",
             hint=f"Start another run from its weights, with --weights {folder.last}; "
             "only budget, machine and validation.patience may change.",
         )
 
 
 def _named(owner: Any, table: str = "") -> Iterator[tuple[str, object]]:
-    """Yield every setting with its name, as `-O` takes it."""
+    """Yield every setting with its name as for `-O`."""
     for f in fields(owner):
         value = getattr(owner, f.name)
         if isinstance(value, NetworkSettings):
@@ -212,11 +203,11 @@ def _named(owner: Any, table: str = "") -> Iterator[tuple[str, object]]:
 
 
 class Result(NamedTuple):
-    """What came of a sitting.
+    """The result of a session.
 
     Attributes:
-        ending: Why it stopped.
-        progress: How far the run is.
+        ending: Reason of its end.
+        progress: Progress of the run.
     """
 
     ending: Ending
@@ -231,20 +222,20 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> Result:
-    """Train a network in a folder, and return what came of it.
+    """Train a network in a folder, and return the result.
 
     Args:
-        settings: The run's.
-        folder: Where its files go.
-        listener: Told how it goes; may end it.
-        resume: Whether to go on with the run that is there; else a new one is begun.
-        overwrite: Whether to replace a run that is there.
+        settings: Settings of the run.
+        folder: Folder of the run.
+        listener: Receives the progress; may stop the run.
+        resume: Whether to resume the run in the folder, instead of starting a new one.
+        overwrite: Whether to replace a run in the folder.
 
     Raises:
-        UsageError: If the settings can't be meant.
+        UsageError: If the settings aren't valid.
         InputError: If the samples or the checkpoint can't be read.
-        OutputError: If the folder can't be written, or has a run that isn't to be replaced.
-        TakenError: If another process trains there.
+        OutputError: If the folder can't be written, or has a run that must not be replaced.
+        TakenError: If another process trains in the folder.
     """
     prefer_large_pages()
     if settings.machine.threads:
@@ -277,7 +268,7 @@ def _equipped(
     device: str,
     processes: Processes,
 ) -> tuple[Workshop, str]:
-    """Return all that the loop works with, and a line that sums it up; nothing is written yet."""
+    """Return the inputs of the loop, and a summary line, without writing anything."""
     samples, held_out = open_sources(settings)
     validation = None
     if processes.first:
@@ -312,7 +303,7 @@ def _equipped(
 
 
 def _completed(settings: TrainingSettings, network: Network) -> TrainingSettings:
-    """Return the settings with what was left open: the network itself, a sample's size, and the budget."""
+    """Return the settings with values for open ones: network, sample size and budget."""
     budget = settings.budget
     if not (budget.steps or budget.minutes):
         budget = replace(budget, steps=USUAL_STEPS)
@@ -326,12 +317,12 @@ def _completed(settings: TrainingSettings, network: Network) -> TrainingSettings
 
 
 def _side_multiple_px(network: Network) -> int:
-    """Return what the side of a sample must be a multiple of."""
+    """Return the divisor of the side of a sample."""
     return math.lcm(CELL_PX, network.size_multiple_px)
 
 
 def _check(settings: TrainingSettings, network: Network) -> None:
-    """Raise UsageError for settings that don't go together."""
+    """Raise UsageError for settings that don't match each other."""
     if not settings.data.paths:
         raise UsageError(
             "expected data to train on, but got none",
@@ -352,7 +343,7 @@ def _check(settings: TrainingSettings, network: Network) -> None:
     if settings.objective.kind == "residual" and not network.starts_filled:
         raise UsageError(
             "expected a network that corrects a fill for the objective residual, "
-            f"but {settings.network.name} makes its own",
+            f"but {settings.network.name} doesn't start from one",
             hint="Set objective.kind to distance or, with a standard deviation, to likelihood.",
         )
     if settings.objective.ms_ssim:
@@ -360,10 +351,10 @@ def _check(settings: TrainingSettings, network: Network) -> None:
 
 
 def _parts(network: Network, optimiser: OptimiserSettings, device: torch.device) -> Parts:
-    """Return what changes while the run goes on, on the device."""
-    # A network of images is faster with channels last: see the convolutions of oneDNN and cuDNN.
+    """Return the initial state of a run on the device."""
+    # The convolutions of oneDNN and cuDNN are faster with channels last.
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # Biases and scales aren't drawn to 0: they hold levels, not patterns.
+    # Biases and scales have no weight decay, because they represent levels.
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     adam = torch.optim.AdamW(
@@ -378,7 +369,7 @@ def _parts(network: Network, optimiser: OptimiserSettings, device: torch.device)
 
 
 def _facts(settings: TrainingSettings, samples: SampleSource) -> dict[str, str]:
-    """Return what is written down beside the weights."""
+    """Return the metadata of the weights."""
     return {
         "trained_on": f"{len(samples.scenes)} scenes of {_names(settings.data)}",
         "patch_px": str(settings.data.size_px),
@@ -389,7 +380,7 @@ def _facts(settings: TrainingSettings, samples: SampleSource) -> dict[str, str]:
 
 
 def _limits(budget: BudgetSettings) -> str:
-    """Return when training ends, for people."""
+    """Return the limits of training as text."""
     limits = [f"{budget.steps:,} steps"] if budget.steps else []
     if budget.minutes:
         limits.append(f"{budget.minutes:g} minutes")
@@ -401,5 +392,5 @@ def _names(data: DataSettings) -> str:
 
 
 def _count(network: Network) -> str:
-    """Return how many numbers a network learns, for people."""
+    """Return the number of parameters as text."""
     return f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M"

@@ -29,27 +29,27 @@ class RunFolder:
 
     @property
     def settings(self) -> Path:
-        """What reproduces the run."""
+        """The settings, which reproduce the run."""
         return self.path / "run.toml"
 
     @property
     def log(self) -> Path:
-        """The course of the run, a row every so many steps."""
+        """The log, with a row for some of the steps."""
         return self.path / "log.csv"
 
     @property
     def curve(self) -> Path:
-        """The same as a figure."""
+        """The figure of the log."""
         return self.path / "curve.png"
 
     @property
     def checkpoint(self) -> Path:
-        """What the run goes on from."""
+        """The checkpoint, from which the run resumes."""
         return self.path / "last.pt"
 
     @property
     def best(self) -> Path:
-        """The averaged weights that scored best."""
+        """The averaged weights with the lowest validation error."""
         return self.path / "best.safetensors"
 
     @property
@@ -58,16 +58,15 @@ class RunFolder:
         return self.path / "last.safetensors"
 
     def begin(self, settings_text: str, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder, with the run's settings in it.
+        """Create the folder with the settings of the run.
 
         Args:
-            settings_text: The settings, as the file will have them.
-            resume: Whether the run that is there goes on; else what it left is removed.
-            overwrite: Whether that may be done where a run can go on; one that came to no checkpoint has
-                nothing to lose.
+            settings_text: Content of the settings file.
+            resume: Whether to resume the run in the folder, instead of removing its files.
+            overwrite: Whether to remove a run that has a checkpoint.
 
         Raises:
-            OutputError: If there is a run already and it may not be overwritten, or a file can't be written.
+            OutputError: If the folder has a run that must not be overwritten, or a file can't be written.
         """
         if self.checkpoint.exists() and not (resume or overwrite):
             raise OutputError(
@@ -83,11 +82,7 @@ class RunFolder:
         write_text_atomically(self.settings, settings_text)
 
     def claim(self) -> Claim:
-        """Return the claim on the folder, to be entered by the process that writes there.
-
-        Raises:
-            OutputError: If the folder's own folder can't be made.
-        """
+        """Return the lock of the folder for the process that writes there, or raise OutputError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -95,29 +90,24 @@ class RunFolder:
         return Claim(self.path, hint="Wait for it, stop it, or choose another folder with -o.")
 
     def require_run(self) -> None:
-        """Raise InputError unless there is a run to go on with."""
+        """Raise InputError unless the folder has a run to resume."""
         for file in (self.settings, self.checkpoint):
             if not file.is_file():
                 raise InputError(
-                    f"expected a run to go on with, but {self.path} has no {file.name}",
+                    f"expected a run to resume, but {self.path} has no {file.name}",
                     hint="Leave out --resume to start one there.",
                 )
 
 
 class Journal:
-    """Writes the log, and goes on with one."""
+    """Writes a log, and continues an existing one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._columns: tuple[str, ...] = ()
 
     def cut_after(self, step: int) -> None:
-        """Drop the rows of steps that will be taken again.
-
-        Raises:
-            InputError: If the log can't be read.
-            OutputError: If it can't be written.
-        """
+        """Remove the rows of later steps, or raise InputError or OutputError."""
         if not self.path.exists():
             return
         rows = [row for row in read_journal(self.path) if row["step"] <= step]
@@ -129,11 +119,7 @@ class Journal:
             self.path.unlink()
 
     def write(self, row: Mapping[str, float]) -> None:
-        """Append a row; the first one names the columns.
-
-        Raises:
-            OutputError: If it can't be written.
-        """
+        """Append a row, or raise OutputError; the first row defines the columns."""
         if not self._columns:
             self._columns = tuple(row)
             append_line(self.path, _line(self._columns))
@@ -141,12 +127,10 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a log, NaN where a row has nothing.
-
-    A row that a kill cut off before its last column is passed over.
+    """Return the rows of a log, NaN for empty cells; incomplete rows of a killed run are skipped.
 
     Raises:
-        InputError: If it can't be read.
+        InputError: If the log can't be read.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -163,7 +147,7 @@ def read_journal(path: Path) -> list[dict[str, float]]:
 
 
 def _text(number: float) -> str:
-    """Return a number with six digits, whole numbers with all, NaN as nothing."""
+    """Return a number with six digits, a whole number with all digits, NaN as empty text."""
     if math.isnan(number):
         return ""
     return f"{number:.0f}" if float(number).is_integer() else f"{number:.6g}"

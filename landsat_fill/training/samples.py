@@ -1,8 +1,8 @@
-"""Training samples: a piece of a clean scene with gaps laid over it.
+"""Training samples: a part of a clean scene with gaps.
 
-The image may be turned and mirrored before gaps are laid, bands may be left out and come in another order,
-and gaps vary beyond what Landsat 7 shows, so that a network learns to fill and not where gaps lie. Gains and
-offsets are not drawn: networks see normalised values, in which they cancel out exactly.
+The image may be rotated and mirrored, and bands may be omitted or reordered. Gaps vary more than on Landsat
+7, so that a network doesn't learn their positions. Gains and offsets aren't varied, because normalisation
+removes them.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
 
 TURNS = 8
-"""The ways to lay a square: four rotations, each also mirrored."""
+"""The orientations of a square: four rotations, each also mirrored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is varied, how far and how often. Shares are of samples, 0 to 1; pairs are lowest and highest.
+    """Ranges and frequencies of the variations. Shares are of samples, 0 to 1; pairs are lowest and highest.
 
     Attributes:
-        turned: Whether images are turned and mirrored.
-        shuffled_share: How often bands come in a random order instead of the sensor's.
-        width_px: Widths of gaps, in rows: from those near nadir to those at the swath's edge.
-        tilt_deg: Tilts of the stripes to either side, as scan lines have in a map projection.
-        wide_tilt_share: How often the tilt is anything up to `wide_tilt_deg` to either side.
-        wide_tilt_deg: The largest tilt.
-        period_px: Rows from gap to gap: 33 of 30 m, 40 of 25 m.
-        wide_period_share: How often the period is drawn from `wide_period_px`.
+        turned: Whether images are rotated and mirrored.
+        shuffled_share: Share with bands in random order instead of the sensor's.
+        width_px: Widths of gaps in rows, from nadir to the edge of the swath.
+        tilt_deg: Tilts of the stripes to either side in a map projection.
+        wide_tilt_share: Share with any tilt up to `wide_tilt_deg` to either side.
+        wide_tilt_deg: Largest tilt.
+        period_px: Rows from gap to gap: 33 at 30 m, 40 at 25 m.
+        wide_period_share: Share with a period from `wide_period_px`.
         wide_period_px: Periods of other pixel sizes.
-        least_ground_px: Rows at least between two gaps.
-        ragged_px: How far the edges of gaps stray.
-        band_shifts_px: Rows that the gaps of two bands lie apart, at most; one of them is drawn. Half are 0:
-            products of one gap for all bands are the hardest, since no band tells of another.
-        free_shift_share: How often gaps of different bands lie up to a period apart instead, so that one
-            band's pixels are seen where another's are missing.
-        real_share: How often gaps are those of a real scene, where there is one.
-        hole_share: How often there are holes besides the stripes, as clouds cut out leave them.
-        holes: How many.
-        hole_radius_px: How large.
-        lost_band_share: How often one band is missing altogether. It isn't scored: nothing tells its level.
-        least_usable: Share of the pixels of each band, but a lost one, that gaps leave at least.
-        least_hidden: Share of the pixels of all bands that gaps hide at least.
+        least_ground_px: Least number of rows between two gaps.
+        ragged_px: Irregularity of the edges of gaps.
+        band_shifts_px: Largest shifts between the gaps of two bands, in rows; one is drawn. Half are 0,
+            because identical gaps in all bands are the hardest case.
+        free_shift_share: Share with shifts of up to a period, so that some bands are observed where others
+            are missing.
+        real_share: Share with gaps of a real scene, if there is one.
+        hole_share: Share with holes in addition to the stripes, as from masked clouds.
+        holes: Number of holes.
+        hole_radius_px: Radius of a hole.
+        lost_band_share: Share in which one band is entirely missing. This band isn't scored.
+        least_usable: Least usable share of the pixels of each band that isn't lost.
+        least_hidden: Least hidden share of the pixels of all bands.
     """
 
     turned: bool = True
@@ -81,11 +81,11 @@ class Augmentation:
 
 
 PLAIN = Augmentation(turned=False, shuffled_share=0.0, hole_share=0.0, lost_band_share=0.0)
-"""What samples to choose by are like: the image as it lies, bands in their order, nothing but stripes."""
+"""The variations of validation samples: stripes only, in the original orientation and band order."""
 
 
 def turned(cube: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
-    """Return a square cube `(band, row, col)` laid another way; turn 0 leaves it as it is."""
+    """Return a square cube `(band, row, col)` in another orientation; turn 0 doesn't change it."""
     if turn & 4:
         cube = cube.transpose(0, 2, 1)
     return cube[:, :: -1 if turn & 2 else 1, :: -1 if turn & 1 else 1]
@@ -94,13 +94,13 @@ def turned(cube: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
 def draw_bands(
     available: int, wanted: int, augmentation: Augmentation, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return which of the available bands to take, each once."""
+    """Return a random choice of the available bands, each at most once."""
     chosen = generator.permutation(available)[:wanted]
     return chosen if generator.random() < augmentation.shuffled_share else np.sort(chosen)
 
 
 def draw_stripes(augmentation: Augmentation, generator: np.random.Generator) -> StripeModel:
-    """Return the geometry of stripes."""
+    """Return a random geometry of stripes."""
     width_px = generator.uniform(*augmentation.width_px)
     is_wide = generator.random() < augmentation.wide_period_share
     period_px = generator.uniform(*(augmentation.wide_period_px if is_wide else augmentation.period_px))
@@ -132,7 +132,7 @@ def simulated_gaps(
 def draw_holes(
     size_px: int, augmentation: Augmentation, generator: np.random.Generator
 ) -> NDArray[np.bool_] | None:
-    """Return the pixels `(row, col)` of discs that all bands miss, or None where none are drawn."""
+    """Return the pixels `(row, col)` of holes in all bands, or None for no holes."""
     if generator.random() >= augmentation.hole_share:
         return None
     holes = np.zeros((size_px, size_px), np.bool_)
@@ -144,22 +144,21 @@ def draw_holes(
 
 
 LEAST_OBSERVED = 0.5
-"""Share of a piece that must have been observed, in every band, before gaps are laid."""
+"""Least observed share of a sample in every band, before gaps are added."""
 
 _MOST_TRIES = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A piece of a clean scene with gaps.
+    """A part of a clean scene with gaps. Other pixels were never observed, or belong to a lost band.
 
     Attributes:
-        values: `(band, row, col)`, float32: stored numbers less the mean of the usable ones of their band;
-            0 where never observed. Hidden pixels hold the truth: a network must not be given them.
-        usable: What a network may see.
-        hidden: Observed pixels under a gap: what it is scored on. What is neither usable nor hidden was never
-            observed, or belongs to a band that is lost altogether.
-        scale: `(band,)`, float32: the RMS error that plain interpolation may be expected to make, positive.
+        values: `(band, row, col)`, float32: stored numbers minus the mean of the band's usable pixels, 0 if
+            never observed. Hidden pixels have their true values.
+        usable: Pixels that a network sees.
+        hidden: Observed pixels in a gap, which are scored.
+        scale: `(band,)`, float32: expected RMS error of a simple interpolation, positive.
     """
 
     values: NDArray[np.float32]
@@ -169,11 +168,7 @@ class Sample:
 
 
 class SampleSource:
-    """Draws samples. All chance comes from the generator it is given, so a sample can be drawn again.
-
-    Scenes are drawn by the square root of their number of patches: each is a place of its own, and a large
-    one mustn't crowd out the others.
-    """
+    """Draws reproducible samples. The weight of a scene is the square root of its number of patches."""
 
     def __init__(
         self,
@@ -183,16 +178,13 @@ class SampleSource:
         augmentation: Augmentation,
         gaps: GapBank | None = None,
     ) -> None:
-        """Prepare.
+        """Take the scenes, or raise UsageError if there are none.
 
         Args:
-            images: The scenes.
+            images: The pixels of each scene.
             size_px: Side of a sample in pixels.
-            augmentation: What is varied.
+            augmentation: The variations.
             gaps: Gaps of real scenes.
-
-        Raises:
-            UsageError: If there is no scene.
         """
         if not images:
             raise UsageError("expected scenes to draw samples from, but got none")
@@ -210,31 +202,31 @@ class SampleSource:
 
     @property
     def most_bands(self) -> int:
-        """The most bands that a sample can have."""
+        """Largest number of bands of a sample."""
         return int(self._band_counts.max())
 
     @property
     def patches(self) -> int:
-        """How many patches the scenes have, side by side: a measure of an epoch."""
+        """Number of adjacent patches in all scenes: about the length of an epoch."""
         return sum(one.patches for one in self._images)
 
     def sample(self, generator: np.random.Generator, bands: int | None = None) -> Sample:
         """Return a sample.
 
         Args:
-            generator: Draws everything.
-            bands: How many bands it has, from a scene with at least as many; None for all of a scene.
+            generator: Random generator.
+            bands: Number of bands; None for all bands of a scene.
 
         Raises:
             UsageError: If no scene has as many bands.
-            InputError: If a scene can't be read, or the scenes are hardly observed anywhere.
+            InputError: If a scene can't be read, or too few pixels are observed.
         """
         for _ in range(_MOST_TRIES):
             sample = self._try(self._draw_scene(generator, bands), generator, bands)
             if sample is not None:
                 return sample
         raise InputError(
-            f"expected pieces of {self.size_px} px that are well observed, "
+            f"expected samples of {self.size_px} px with enough observed pixels, "
             f"but got none in {_MOST_TRIES} tries",
             hint="Choose a smaller size, or scenes with fewer missing pixels.",
         )
@@ -247,12 +239,12 @@ class SampleSource:
                 f"expected a number of bands from 1 to {self.most_bands}, but got {bands}",
                 hint="No scene has more bands.",
             )
-        # Never a scene of weight 0: those don't raise the cumulated weights.
+        # A scene of weight 0 is never drawn.
         drawn = np.searchsorted(reach, generator.random() * reach[-1], side="right")
         return self._images[int(drawn)]
 
     def _try(self, images: Images, generator: np.random.Generator, bands: int | None) -> Sample | None:
-        """Return a sample, or None where too little of it would be usable or hidden."""
+        """Return a sample, or None if it has too few usable or hidden pixels."""
         varied = self.augmentation
         chosen = draw_bands(images.bands, bands or images.bands, varied, generator)
         stored, observed = images.crop(self.size_px, chosen, generator)
@@ -269,7 +261,7 @@ class SampleSource:
         if len(chosen) > 1 and generator.random() < varied.lost_band_share:
             lost = generator.integers(len(chosen))
             usable[lost] = hidden[lost] = False
-        # Turned arrays are views that torch could not take as they are.
+        # torch can't take mirrored views.
         return Sample(
             np.ascontiguousarray(values), np.ascontiguousarray(usable), np.ascontiguousarray(hidden), scale
         )
@@ -294,8 +286,8 @@ def _shares(pixels: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _centred(
     stored: NDArray[np.generic], observed: NDArray[np.bool_], usable: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return the observed numbers less the mean of their band's usable ones, and 0 elsewhere."""
-    # In double precision: float32 would lose a large offset's small differences.
+    """Return the observed values minus the mean of their band's usable pixels, and 0 elsewhere."""
+    # In float32, a large offset would lose small differences.
     values = np.where(observed, stored, 0).astype(np.float64)
     mean = np.einsum("brc,brc->b", values, usable) / np.count_nonzero(usable, axis=(1, 2))
     values -= mean[:, None, None]

@@ -1,4 +1,4 @@
-"""All that a training run depends on: frozen dataclasses, the networks' recipes, and `run.toml`."""
+"""The settings of a training run: frozen dataclasses, the networks' recipes, and `run.toml`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DataSettings:
-    """What is learned from."""
+    """The training and validation data."""
 
     paths: tuple[str, ...] = option((), "a folder made by `landsat-fill dataset`, or clean scenes")
     validation: tuple[str, ...] = option(
-        (), "such a folder, or scenes, to score on; if empty, one fold of the paths"
+        (), "a folder or scenes for validation; if empty, one fold of the paths"
     )
     gaps_from: tuple[str, ...] = option(
-        (), "SLC-off scenes whose gaps to lay too, beside a data folder's own"
+        (), "SLC-off scenes whose gaps are used, in addition to those of a dataset"
     )
-    fold: int = option(0, "fold to score on, and not to train on; unused with validation", low=0)
-    size_px: int = option(
-        0, "side of a sample, a multiple of 8; 0 for that of the patches, 96 at most", low=0
-    )
-    batch: int = option(8, "samples of most bands in a step", low=1)
+    fold: int = option(0, "fold held out for validation; unused with validation scenes", low=0)
+    size_px: int = option(0, "side of a sample, a multiple of 8; 0 for the patches' side, at most 96", low=0)
+    batch: int = option(8, "samples in a step, for the largest number of bands", low=1)
     band_counts: tuple[int, ...] = option(
         (6, 6, 6, 6, 4, 3, 1), "numbers of bands, one drawn for each step", low=1
     )
@@ -39,88 +37,84 @@ class DataSettings:
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveSettings:
-    """What is minimised."""
+    """The loss."""
 
     kind: str = option(
         "likelihood",
         "the loss",
         choices=("likelihood", "draws", "distance", "partial-convolution", "residual"),
     )
-    ms_ssim: float = option(0.0, "weight of 1 - MS-SSIM, beside 1 of the rest", low=0)
-    samples: int = option(16, "latent samples, of a latent model", low=1)
-    distance: str = option(
-        "absolute", "error of a pixel, of distance", choices=("absolute", "squared", "huber")
-    )
-    observed_weight: float = option(1.0, "weight of pixels shown, of all but draws and residual", low=0)
-    hidden_weight: float = option(6.0, "weight of hidden pixels, of all but draws and residual", low=0)
+    ms_ssim: float = option(0.0, "weight of 1 - MS-SSIM; the other terms have weight 1", low=0)
+    samples: int = option(16, "samples of a latent model", low=1)
+    distance: str = option("absolute", "distance: error of a pixel", choices=("absolute", "squared", "huber"))
+    observed_weight: float = option(1.0, "weight of observed pixels; not for draws and residual", low=0)
+    hidden_weight: float = option(6.0, "weight of hidden pixels; not for draws and residual", low=0)
     variance_power: float = option(
         0.0,
-        "likelihood: power of the predicted variance that a pixel weighs; at 0 the plain likelihood, "
-        "at 1 the mean learns as by squared errors",
+        "likelihood: a pixel's weight is this power of the predicted variance; 0 is the plain likelihood, "
+        "1 gives the mean the gradient of squared errors",
         low=0,
         high=1,
     )
-    total_variation: float = option(0.1, "weight of roughness, of partial-convolution", low=0)
-    std_weight: float = option(0.1, "weight of the likelihood of errors, of draws and residual", low=0)
-    step_weight: float = option(0.0, "weight of the steps between neighbours, of residual", low=0)
-    step_gain: float = option(
-        2.0, "what true steps are multiplied by there, for a fill of more contrast", low=1
-    )
+    total_variation: float = option(0.1, "partial-convolution: weight of the total variation", low=0)
+    std_weight: float = option(0.1, "draws and residual: weight of the likelihood of errors", low=0)
+    step_weight: float = option(0.0, "residual: weight of differences between adjacent pixels", low=0)
+    step_gain: float = option(2.0, "residual: factor of the true differences, for more contrast", low=1)
 
 
 @dataclass(frozen=True, slots=True)
 class OptimiserSettings:
-    """How weights move: AdamW, and an average of their way."""
+    """AdamW, and the moving average of the weights."""
 
-    learning_rate: float = option(1e-3, "at its highest", low=0)
-    weight_decay: float = option(1e-2, "AdamW's, of kernels only", low=0)
-    beta1: float = option(0.9, "AdamW's memory of gradients", low=0, high=1)
-    beta2: float = option(0.98, "AdamW's memory of their squares", low=0, high=1)
-    gradient_norm: float = option(1.0, "clipped there; 0 never", low=0)
-    decay: str = option("cosine", "way of the rate", choices=("cosine", "exponential", "none"))
-    decay_factor: float = option(100.0, "what the rate is divided by at the end", low=1)
-    warm_up_steps: int = option(200, "rising from 0", low=0)
-    average: float = option(0.998, "memory of the weights' moving average; 0 is none", low=0, high=1)
+    learning_rate: float = option(1e-3, "highest learning rate", low=0)
+    weight_decay: float = option(1e-2, "weight decay of AdamW, for kernels only", low=0)
+    beta1: float = option(0.9, "AdamW's decay of the gradients' mean", low=0, high=1)
+    beta2: float = option(0.98, "AdamW's decay of the squared gradients' mean", low=0, high=1)
+    gradient_norm: float = option(1.0, "largest norm of the gradient; 0 for no limit", low=0)
+    decay: str = option("cosine", "schedule of the rate", choices=("cosine", "exponential", "none"))
+    decay_factor: float = option(100.0, "ratio of the highest to the final rate", low=1)
+    warm_up_steps: int = option(200, "steps in which the rate rises from 0", low=0)
+    average: float = option(0.998, "decay of the weights' moving average; 0 for no average", low=0, high=1)
 
 
 USUAL_SIZE_PX = 96
-"""Side of a sample where nobody said another and the patches allow it: three periods of the stripes."""
+"""Default side of a sample, if the patches allow it: three periods of the stripes."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetSettings:
-    """When training ends: whichever comes first; the learning rate's decay ends with it.
+    """Limits of training. The first one reached ends it, and the learning rate's schedule.
 
-    Without any limit it ends after `USUAL_STEPS`.
+    Without any limit, training ends after `USUAL_STEPS`.
     """
 
-    steps: int = option(0, "0 is no limit, where there is one of time", low=0)
-    minutes: float = option(0.0, "of all sittings; 0 is no limit", low=0)
+    steps: int = option(0, "number of steps; 0 for no limit", low=0)
+    minutes: float = option(0.0, "time of all sessions; 0 for no limit", low=0)
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationSettings:
-    """How the best weights are told."""
+    """Validation, which selects the best weights."""
 
-    every_steps: int = option(250, "steps between two scores", low=1)
-    samples: int = option(24, "samples of each width", low=1)
+    every_steps: int = option(250, "steps between two validations", low=1)
+    samples: int = option(24, "samples of each gap width", low=1)
     size_px: int = option(0, "side of a sample; 0 as in training", low=0)
-    patience: int = option(0, "scores without a better one before training ends; 0 never", low=0)
+    patience: int = option(0, "validations without improvement that end training; 0 for no limit", low=0)
 
 
 @dataclass(frozen=True, slots=True)
 class MachineSettings:
-    """Where it runs."""
+    """The device and its use."""
 
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
-    precision: str = option("auto", "of the layers", choices=("auto", "float32", "bfloat16"))
-    workers: int = option(1, "processes that make samples; 0 is none", low=0)
-    threads: int = option(0, "of torch on the CPU; 0 leaves it to torch", low=0)
+    precision: str = option("auto", "number format of the layers", choices=("auto", "float32", "bfloat16"))
+    workers: int = option(1, "processes that make samples; 0 for none", low=0)
+    threads: int = option(0, "CPU threads of torch; 0 for torch's default", low=0)
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """The network: its name in the catalogue, and what it is built from where that isn't its default."""
+    """The name of the network, and its settings that aren't defaults."""
 
     name: str = ""
     options: dict[str, object] = field(default_factory=dict)
@@ -128,10 +122,10 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """Everything a run depends on, beside the data themselves and the code."""
+    """Everything a run depends on, apart from the data and the code."""
 
-    seed: int = option(0, "of the weights, the samples and the noise", low=0)
-    weights: str = option("", "file of weights to begin from (.safetensors); empty for fresh ones")
+    seed: int = option(0, "seed of the weights, the samples and the noise", low=0)
+    weights: str = option("", "file of initial weights (.safetensors); empty for random ones")
     network: NetworkSettings = NetworkSettings()
     data: DataSettings = DataSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
@@ -145,13 +139,13 @@ def changed(settings: TrainingSettings, values: Mapping[str, object], where: str
     """Return settings with some values replaced.
 
     Args:
-        settings: Those to start from.
-        values: Tables by name, as TOML gives them: `{"optimiser": {"learning_rate": 1e-4}}`. Only those to
-            replace. The table `network` holds `name` and the network's own options.
-        where: Where the values come from, for messages.
+        settings: Settings to start from.
+        values: Tables of new values, as from TOML: `{"optimiser": {"learning_rate": 1e-4}}`. The table
+            `network` has `name` and the network's own options.
+        where: Source of the values, for messages.
 
     Raises:
-        UsageError: If a key doesn't exist, or a value has another type or is out of its range.
+        UsageError: If a key doesn't exist, or a value isn't allowed.
     """
     known = {f.name: getattr(settings, f.name) for f in fields(settings)}
     new: dict[str, Any] = {}
@@ -174,14 +168,14 @@ def changed(settings: TrainingSettings, values: Mapping[str, object], where: str
 
 
 def _network(network: NetworkSettings, values: Mapping[str, object]) -> NetworkSettings:
-    """Return the network with some of its options replaced: all of them where it becomes another one."""
+    """Return the network with some options replaced, or all options if its name changes."""
     name = str(values.get("name", network.name))
     own = {key: value for key, value in values.items() if key != "name"}
     return NetworkSettings(name, {**network.options, **own} if name == network.name else own)
 
 
 def recipe(network: str) -> TrainingSettings:
-    """Return the settings a network is trained with by default; the general ones where it has no recipe."""
+    """Return a network's recipe, or the default settings if it has none."""
     settings = TrainingSettings(network=NetworkSettings(network))
     path = training.RECIPES / f"{network}.toml"
     return changed(settings, read_run_file(path), str(path)) if path.is_file() else settings
@@ -191,7 +185,7 @@ def read_run_file(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
     Raises:
-        InputError: If it can't be read, or isn't TOML.
+        InputError: If the file can't be read, or isn't TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -208,7 +202,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
     """Return tables from texts like `optimiser.learning_rate=1e-4`; text that isn't TOML stays text.
 
     Raises:
-        UsageError: If one isn't of that form.
+        UsageError: If a text has another form.
     """
     tables: dict[str, dict[str, Any]] = {}
     for assignment in assignments:
@@ -228,7 +222,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def run_file_text(settings: TrainingSettings, heading: str) -> str:
-    """Return the settings as TOML, every one of them, with comments; `heading` is a comment at the top."""
+    """Return all settings as TOML with comments; `heading` is a comment at the top."""
     return "\n".join([*(f"# {line}" for line in heading.splitlines()), *_lines(settings)]) + "\n"
 
 
@@ -253,7 +247,7 @@ def _lines(owner: Any) -> Iterator[str]:
 
 
 def _comment(setting: Option) -> str:
-    """Return what a setting means, and its choices."""
+    """Return the meaning of a setting, and its choices."""
     return f"{setting.help}: {', '.join(map(str, setting.choices))}" if setting.choices else setting.help
 
 
@@ -265,5 +259,5 @@ def _toml(value: object) -> str:
         return repr(value)
     if isinstance(value, tuple | list):
         return f"[{', '.join(_toml(item) for item in value)}]"
-    # A JSON string is a TOML basic string, but for DEL, which JSON leaves bare.
+    # A JSON string is a TOML basic string, except for DEL, which JSON doesn't escape.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Scores a network on a fixed set of samples that it doesn't train on."""
+"""Scores a network on a fixed set of validation samples."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 GAP_WIDTHS_PX = (4.0, 8.0, 14.0)
-"""From a third of the way out from nadir to the edge of the swath."""
+"""Widths of gaps from a third of the distance between nadir and edge of the swath to the edge."""
 
 INTERVAL_SHARE = 0.9
 _INTERVAL_STDS = 1.6449
-"""Share of a Gaussian within so many standard deviations."""
+"""A Gaussian has this share within this number of standard deviations."""
 
 _LATENT_PAIRS = 4
 _SEED = 20030531
@@ -35,12 +35,13 @@ _TRIES_A_SAMPLE = 20
 
 
 class Score(NamedTuple):
-    """How good a network is.
+    """The score of a network.
 
     Attributes:
-        error: RMSE on hidden pixels, relative to the classical fill: the mean over samples, bands and widths.
-        by_width: The same for each width of gaps, in the order of `GAP_WIDTHS_PX`.
-        std_factor: What makes 90 % of the errors lie in their 90 % intervals; None without a std.
+        error: RMSE on hidden pixels relative to the classical fill, mean over samples, bands and widths.
+        by_width: The same for each width of `GAP_WIDTHS_PX`.
+        std_factor: Factor of the standard deviation with which 90 % intervals hold 90 % of the errors, or
+            None.
     """
 
     error: float
@@ -52,15 +53,15 @@ class ValidationSet:
     """A fixed set of samples, with stripes of each width."""
 
     def __init__(self, sources: Sequence[SampleSource], samples: int, *, filled: bool) -> None:
-        """Draw them.
+        """Draw the samples.
 
         Args:
-            sources: Where samples come from, in turn; nothing of them is trained on.
-            samples: How many of each width.
-            filled: Whether the network wants a classical fill.
+            sources: Sources of the samples, used in turn.
+            samples: Number of samples of each width.
+            filled: Whether the network starts from an interpolation.
 
         Raises:
-            LandsatFillError: If the scenes have too little to hide.
+            LandsatFillError: If the scenes have too few observed pixels.
         """
         generator = np.random.default_rng(_SEED)
         self._filled = filled
@@ -73,14 +74,14 @@ class ValidationSet:
             if len(self._batches) == samples:
                 return
         raise LandsatFillError(
-            f"expected {samples} samples with something to hide and to show, but got {len(self._batches)}",
+            f"expected {samples} samples with hidden and usable pixels, but got {len(self._batches)}",
             hint="Give larger or clearer scenes to validate on, or a smaller validation.size_px.",
         )
 
     def score(self, network: Callable[..., Prediction], objective: Objective, device: torch.device) -> Score:
         """Return the score of a network in evaluation mode."""
         ratios: list[NDArray[np.float64]] = []
-        surprises: list[torch.Tensor] = []
+        errors_in_stds: list[torch.Tensor] = []
         generator = torch.Generator(device)
         for batch, reference in self._batches:
             shown = (batch if self._filled else batch._replace(filled=None)).on(device)
@@ -93,19 +94,19 @@ class ValidationSet:
             error = given.normalised.restored(mean) - shown.values
             ratios.append(_rms(error.cpu(), batch.hidden) / reference)
             if std is not None:
-                off = (mean - given.target).abs() / std
-                surprises.append(off[given.hidden > 0].cpu())
-        # Flat bands are left out; a prediction that is NaN isn't.
+                in_stds = (mean - given.target).abs() / std
+                errors_in_stds.append(in_stds[given.hidden > 0].cpu())
+        # Flat bands don't count, but a prediction of NaN does.
         rough = ~np.isnan(np.concatenate([reference for _, reference in self._batches], axis=1))
         by_width = np.concatenate(ratios, axis=1).mean(axis=1, where=rough)
         factor = None
-        if surprises:
-            factor = float(np.quantile(torch.cat(surprises).numpy(), INTERVAL_SHARE)) / _INTERVAL_STDS
+        if errors_in_stds:
+            factor = float(np.quantile(torch.cat(errors_in_stds).numpy(), INTERVAL_SHARE)) / _INTERVAL_STDS
         return Score(float(by_width.mean()), tuple(by_width.tolist()), factor)
 
 
 def _mixture(mean: torch.Tensor, std: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the mean and the standard deviation of all samples together."""
+    """Return the mean and the standard deviation of the mixture of samples."""
     if mean.ndim == 4:
         return mean, std
     middle = mean.mean(0)
@@ -120,9 +121,9 @@ def _hidden_under_stripes(
     scale: NDArray[np.float32],
     generator: np.random.Generator,
 ) -> tuple[Batch, NDArray[np.float64]] | None:
-    """Return a sample under stripes of each width, as tiles, and the classical fill's RMSE, `(tile, band)`.
+    """Return a sample with stripes of each width, as tiles, and the classical fill's RMSE, `(tile, band)`.
 
-    None where a band is left without anything to hide or to show, or all are flat under stripes of a width.
+    Return None if a band has no hidden or no usable pixels, or all bands are flat at a width.
     """
     lost = np.stack(
         [simulate_gaps(values.shape, StripeModel(width_px=width), generator) for width in GAP_WIDTHS_PX]
@@ -140,7 +141,7 @@ def _hidden_under_stripes(
     reference = _rms(batch.filled - batch.values, batch.hidden)  # type: ignore[operator]  # it was asked for
     if not reference.any(1).all():
         return None
-    # A flat band can't be done better or worse.
+    # The ratio of a flat band is undefined.
     reference[reference == 0] = np.nan
     return batch, reference
 

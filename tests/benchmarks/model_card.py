@@ -1,4 +1,4 @@
-"""The card of shipped weights, as Markdown: what they are, how they came about, how good they are."""
+"""The card of shipped weights, as Markdown: their training, scores and limits."""
 
 from __future__ import annotations
 
@@ -26,53 +26,53 @@ PIXELS = (
 )
 
 SHARED_LIMITS = (
-    "It sees one date only: what lies wholly inside a gap can't be known. It works in cells that are "
-    "counted from the scene's corner, so a crop that begins elsewhere than at a multiple of 8 px is filled "
-    "a little differently (`check_shift.py`). It was trained on stripes up to 15 px wide and holes up to "
-    "20 px, at pixels of 25 to 30 m, on reflective bands of TM, ETM+ and OLI. It has never seen wider "
-    "gaps, such as those of the panchromatic band, or other sensors."
+    "It uses one date only, so objects wholly inside a gap can't be recovered. It works in cells of 8 px "
+    "from the scene's corner, so a crop that starts at another position gets a slightly different fill "
+    "(`check_shift.py`). It was trained on stripes up to 15 px wide and holes up to 20 px, at pixels of "
+    "25 to 30 m, on reflective bands of TM, ETM+ and OLI. It was not trained on wider gaps, such as those "
+    "of the panchromatic band, or on other sensors."
 )
 
 SLOT_LIMITS = (
-    "It works on six bands at once, each in a place of its own, so another order of the bands gives "
-    "another fill. The sensor's order, blue to short-wave infrared, is the safest: half of the training "
-    "had it. More bands are worked on in groups of six, and one group doesn't see another."
+    "It processes six bands at once, each in its own slot, so another order of the bands gives another "
+    "fill. The sensor's order, blue to short-wave infrared, is the safest: half of the training samples "
+    "had it. More bands are processed in separate groups of six."
 )
 
 LIMITS = {
     "band-unet": (
-        "It corrects a spline in tension, so its fill is the spline's where it has nothing to add. Its "
-        "standard deviation is that of each pixel alone and doesn't say how errors of neighbours go "
-        "together. It gives no realizations."
+        "It corrects a spline in tension, so its fill is the spline's where the correction is 0. Its "
+        "standard deviation is that of single pixels, without correlations between their errors. It gives "
+        "no realizations."
     ),
     "convcnp": (
-        f"{SLOT_LIMITS} It predicts a normal distribution for each pixel alone: there are no realizations, "
-        "and the mean is smooth where the network is unsure. It lacks the batch normalisation that the "
-        "source has for images. It was trained for far fewer passes over the data than the 400 epochs of "
-        "Pondaven et al. 2022."
+        f"{SLOT_LIMITS} It predicts an independent normal distribution for each pixel: there are no "
+        "realizations, and the mean is smooth where the network is uncertain. It has no batch "
+        "normalisation, unlike the source's network for images. It was trained for far fewer passes over "
+        "the data than the 400 epochs of Pondaven et al. 2022."
     ),
     "convlnp": (
-        f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill depends "
-        "a little on where the tiles lie. Realizations are means of samples; they differ about as much as "
-        "they are off (`check_draws.py`). How the bands of a realization go together is taken from the "
-        "scene, so a realization takes as many samples as there are bands. The uncertainty that samples "
-        "leave is a standard deviation for each pixel; the source has one for a tile. Everything but the "
-        "encoder runs once for each sample. It is half as wide as the source's 128 channels, lacks its "
-        "batch normalisation, and was trained for far fewer passes over the data than the 200 epochs of "
+        f"{SLOT_LIMITS} Half of the latent values are averaged over a tile with its halo, so a fill "
+        "depends slightly on the position of the tiles. Realizations are means of samples; their "
+        "differences are about as large as their errors (`check_draws.py`). The correlations between "
+        "bands are measured in the scene, so a realization needs one sample for each band. The standard "
+        "deviation within a sample differs between pixels; the source has one for a tile. Everything but "
+        "the encoder runs once for each sample. It has half of the source's 128 channels, no batch "
+        "normalisation, and was trained for far fewer passes over the data than the 200 epochs of "
         "Pondaven et al. 2022, with fewer samples."
     ),
     "partialconv": (
-        f"{SLOT_LIMITS} It gives no standard deviation. It is shallower and narrower than the source's, has "
-        "no batch normalisation, and was trained without the perceptual and style losses, which need "
-        "another network that was trained on photographs."
+        f"{SLOT_LIMITS} It gives no standard deviation. It is shallower and narrower than the source's, "
+        "has no batch normalisation, and was trained without the perceptual and style losses, which need "
+        "a network trained on photographs."
     ),
     "unet": (
         f"{SLOT_LIMITS} It gives no standard deviation. It is shallower and narrower than the source's. It "
-        "predicts levels, not corrections of an interpolation, so nothing keeps it near one where a scene "
-        "is unlike those it was trained on."
+        "predicts levels instead of corrections of an interpolation, so its errors may be large in a "
+        "scene unlike the training scenes."
     ),
 }
-"""What to know before relying on a network, by hand; figures stand in the scores."""
+"""Limits of each network, written by hand; the scores have the figures."""
 
 _COLUMNS = {
     "RMSE ratio": "rmse_ratio",
@@ -140,7 +140,9 @@ def _facts(file: WeightsFile) -> Iterator[tuple[str, str]]:
     yield "settings", settings
     yield "bands", file.facts["bands"]
     if "std_factor" in file.facts:
-        factor = f"multiplied by {file.std_factor:.3f}, so that 90 % intervals hold 90 % of the validation"
+        factor = (
+            f"multiplied by {file.std_factor:.3f}, so that 90 % intervals hold 90 % of the validation pixels"
+        )
         yield "standard deviation", factor
     yield "licence", file.facts["licence"]
 
@@ -151,7 +153,7 @@ def _training(file: WeightsFile, record: RunRecord, earlier: Sequence[str], hard
     facts = file.facts
     shipped = f"shipped are the weights of step {int(facts['steps']):,}"
     if "validation_error" in facts:
-        shipped += f", the best in training: {facts['validation_error']} of a classical fill's RMSE"
+        shipped += f", the best in validation: {facts['validation_error']} of a classical fill's RMSE"
     began_from = []
     if "began_from" in facts:
         where = Path(portable(record.settings.weights)).parent

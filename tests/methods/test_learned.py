@@ -218,7 +218,9 @@ def test_memory_that_runs_out_halves_the_batch_aloud() -> None:
     one.in_batches(7, work, told.append)
     assert work.asked == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert len(told) == 2
-    assert told[0].startswith("warning: 7 tiles at once don't fit into the memory of cuda:0: continuing with 3")
+    assert told[0].startswith(
+        "warning: 7 tiles at once don't fit into the memory of cuda:0: continuing with 3"
+    )
     one.in_batches(2, work, told.append)
     assert work.asked[-2:] == [1, 1]
     assert len(told) == 2

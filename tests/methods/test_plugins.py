@@ -100,7 +100,7 @@ def test_a_method_object_stands_for_a_name() -> None:
 @pytest.mark.parametrize(
     ("method", "options", "said"),
     [
-        (Seven(), {"number": 3}, "expected no options beside a method object, but got number"),
+        (Seven(), {"number": 3}, "expected no options together with a method object, but got number"),
         (Seven(number=-1.0), None, "expected --number to be a number of at least 0, but got -1"),
         (Seven, None, "expected the name of a method or a method object"),
         (7, None, "expected the name of a method or a method object, but got 7"),

@@ -180,7 +180,7 @@ def test_what_is_hardly_observed_ends_with_an_error(write):
     missing = np.ones((2, 80, 80), bool)
     missing[:, :5] = False
     source = open_samples([write(shape=missing.shape, missing=missing, nodata=0).scene], size_px=64)
-    with pytest.raises(InputError, match="well observed"):
+    with pytest.raises(InputError, match="enough observed"):
         drawn(source)
 
 
