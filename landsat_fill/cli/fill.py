@@ -109,7 +109,7 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
     """
     from landsat_fill.gaps.holes import Holes
     from landsat_fill.methods import DEFAULT_METHOD, create_method, method_classes
-    from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
+    from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_std
     from landsat_fill.pipeline.resources import usable_cores
 
     chosen = create_method(given["method"], pairs("-O", given["option"]))
@@ -130,7 +130,7 @@ def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]
         name=given["name"],
         stack=given["stack"],
         fill_layer=choice("--fill-layer", given["fill_layer"], FillLayer),
-        uncertainty=wants_deviation(given["uncertainty"], chosen.info),
+        uncertainty=wants_std(given["uncertainty"], chosen.info),
         preview=given["preview"],
         overwrite=given["overwrite"],
         cog=given["cog"],

@@ -157,7 +157,7 @@ def test_what_is_done_is_skipped_unless_overwritten(make, run, opened):
     assert "1 skipped" in run(made.path).out
     refused = run(made.path, "-m", "nearest")
     assert refused.code == 1
-    assert "method: band-unet, but nearest is asked" in refused.out
+    assert "method: band-unet, but nearest is requested" in refused.out
     assert "--overwrite" in refused.out
     with opened(target) as dataset:
         assert dataset.tags()["LANDSAT_FILL_METHOD"] == "band-unet"
