@@ -1,4 +1,4 @@
-"""Whatever is named as input lands on an output of its own, once."""
+"""Whatever is named as input lands on a different output for each input, once."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_two_inputs_never_share_an_output(make, run, tmp_path):
     first, second = make("one/a.tif", count=1), make("two/a.tif", count=1)
     ended = run(first.path, second.path, "-o", tmp_path / "out")
     assert ended.code == 2
-    assert "an output of its own" in ended.err
+    assert "a different output for each input" in ended.err
     assert not (tmp_path / "out").exists()
 
 
