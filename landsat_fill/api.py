@@ -38,7 +38,7 @@ from landsat_fill.pipeline.request import (
     OutputRequest,
     member,
     quality_flags,
-    wants_deviation,
+    wants_std,
 )
 from landsat_fill.pipeline.resources import choose_device, usable_cores
 from landsat_fill.pipeline.survey import scan_period_px
@@ -340,7 +340,7 @@ def fill_file(
         name=name,
         stack=stack,
         fill_layer=member("fill_layer", fill_layer, FillLayer),
-        uncertainty=wants_deviation(uncertainty, chosen.info),
+        uncertainty=wants_std(uncertainty, chosen.info),
         preview=preview,
         overwrite=overwrite,
         cog=cog,

@@ -15,7 +15,6 @@ from landsat_fill.errors import InputError
 from landsat_fill.io.gdal import gdal_session, open_dataset
 from landsat_fill.io.profile_files import TIFF_DRIVERS, has_dataset_mask, opacity_band, profile_of
 from landsat_fill.io.tiff_structure import TiffBlocks, tiff_blocks
-from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +25,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from landsat_fill.io.raster_profile import RasterProfile
-    from landsat_fill.scene import Scene, SceneBand
-
-
-OVERVIEW_ROWS = 512
-"""Rows read at once to thin a scene out."""
+    from landsat_fill.scene import Scene, SceneBand, Window
 
 
 class SceneReader:
@@ -126,24 +121,6 @@ class SceneReader:
             if masked is not None:
                 observed[places] &= ~masked
         return values, observed
-
-    def read_overview(self, max_px: int) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        """Return every n-th pixel of the scene as `read` does, so that no side is longer than `max_px`.
-
-        The file's own overviews are left alone: they are often averages, in which gaps are narrower.
-
-        Raises:
-            InputError: If the file can't be read.
-        """
-        grid = self._scene.grid
-        step = -(-max(grid.height, grid.width) // max_px)
-        rows = step * max(OVERVIEW_ROWS // step, 1)
-        values, observed = [], []
-        for row in range(0, grid.height, rows):
-            strip = self.read(Window(row, 0, min(rows, grid.height - row), grid.width))
-            values.append(strip[0][:, ::step, ::step].copy())
-            observed.append(strip[1][:, ::step, ::step].copy())
-        return np.concatenate(values, axis=1), np.concatenate(observed, axis=1)
 
     def read_gap_masks(self, window: Window) -> NDArray[np.bool_] | None:
         """Return where the USGS gap_mask files say that there is no observation, `(band, row, col)`.

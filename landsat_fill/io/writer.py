@@ -252,10 +252,6 @@ class RasterWriter:
         except OSError as error:
             raise cannot_write(self._path, error) from error
 
-    def add_tags(self, tags: Mapping[str, str]) -> None:
-        """Add dataset tags, at any time before the end."""
-        self._tags.update(tags)
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -1,4 +1,4 @@
-"""Fills an array in memory, and converts what people give as one: numpy, xarray, lists, tensors."""
+"""Fills arrays in memory, and converts numpy, xarray, lists and tensors to them."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def fill_array(
     context: Context | None = None,
     seed: int = 0,
 ) -> Filled:
-    """Return the image with its missing pixels filled, and a standard deviation where the method has one.
+    """Return the image with its missing pixels filled, and a standard deviation if the method has one.
 
     Args:
         image: `(band, row, col)`, any real type, in any unit.
         gaps: Cubes of the image's shape.
         method: A method, from `create_method`.
-        context: Bands, pixel size, threads, device and draws wanted; unknown, unknown, all cores, the CPU and
-            none if not given.
-        seed: Seed of methods that draw.
+        context: Bands, pixel size, threads, device and number of realizations. By default, bands and pixel
+            size are unknown, all cores and the CPU are used, and there are no realizations.
+        seed: Seed of random methods.
 
     Returns:
-        Float arrays of the image's shape: observed pixels as they were, filled ones in the same unit, and
-        NaN at missing pixels the method had no evidence for. The std is 0 at observed pixels.
+        Float arrays of the image's shape: observed pixels unchanged, filled pixels in the same unit, and NaN
+        at missing pixels without valid pixels to fill from. The standard deviation is 0 at observed pixels.
 
     Raises:
         UsageError: If the shapes don't agree, or a usable pixel is missing or not finite.
@@ -63,28 +63,28 @@ def fill_array(
     filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context, seed=seed)
     mean = np.where(gaps.missing, filled.mean, image)
     std = None if filled.std is None else np.where(gaps.missing, filled.std, np.float32(0))
-    draws = None if filled.realizations is None else np.where(gaps.missing, filled.realizations, image)
-    return Filled(mean, std, draws)
+    realizations = None if filled.realizations is None else np.where(gaps.missing, filled.realizations, image)
+    return Filled(mean, std, realizations)
 
 
 def as_image(image: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return the numbers of an image, and which of them are finite and not masked."""
+    """Return the numbers of an image, and which of them are finite and unmasked."""
     values = _converted("image", image)
     if values.dtype.kind not in "uif":
         raise UsageError(
             f"expected image to hold integers or floats, but got {values.dtype}",
-            hint="Give numbers; NaN or any number may stand at missing pixels.",
+            hint="Give numbers; missing pixels may hold NaN or any number.",
         )
     if values.ndim not in (2, 3) or not values.size:
         raise UsageError(
             f"expected image to have the shape (band, row, col) or (row, col), but got {values.shape}",
-            hint="Put bands first: np.moveaxis(image, -1, 0)",
+            hint="Put bands first: np.moveaxis(image, -1, 0).",
         )
     dims = getattr(image, "dims", ())
     if {"x", "y"} <= set(dims) and tuple(dims[-2:]) != ("y", "x"):
         raise UsageError(
             f"expected image to end with the dimensions ('y', 'x'), but got {tuple(dims)}",
-            hint="Transpose it: image.transpose(..., 'y', 'x')",
+            hint="Transpose it: image.transpose(..., 'y', 'x').",
         )
     return values, np.isfinite(values) & ~np.ma.getmaskarray(image if np.ma.isMA(image) else values)
 
@@ -96,24 +96,24 @@ def as_flags(name: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]
         wanted = " or ".join(str(one) for one in dict.fromkeys((shape, shape[-2:])))
         raise UsageError(
             f"expected {name} to have the shape {wanted}, but got {flags.shape}",
-            hint="Give a value for each pixel of the image, or for each pixel of all bands alike.",
+            hint="Give a value for each pixel of the image, or for each pixel of one band.",
         )
     return np.broadcast_to(flags, shape)
 
 
 def as_booleans(name: str, given: Any) -> NDArray[np.bool_]:
-    """Return an array of any integer or bool type as bool."""
+    """Return an integer or bool array as bool."""
     flags = _converted(name, given)
     if flags.dtype.kind not in "bui":
         raise UsageError(
             f"expected {name} to hold bool or integers, but got {flags.dtype}",
-            hint="Compare: image == 0, or np.isnan(image)",
+            hint="Compare: image == 0, or np.isnan(image).",
         )
     return flags.astype(bool)
 
 
 def _converted(name: str, given: Any) -> NDArray[Any]:
-    """Return what is given as a numpy array."""
+    """Return the value as a numpy array."""
     if given is None:
         raise UsageError(
             f"expected {name} to be an array, but got None",
@@ -121,9 +121,7 @@ def _converted(name: str, given: Any) -> NDArray[Any]:
         )
     try:
         return np.asarray(given)
-    except (
-        Exception
-    ) as error:  # lists of uneven rows, tensors on a GPU or with a gradient: each raises its own
+    except Exception as error:  # uneven lists, and tensors on a GPU or with a gradient, raise various errors
         raise UsageError(
             f"expected {name} to be an array, but got {type(given).__name__}: {error}",
             hint="Give a numpy array, a DataArray, or nested lists of one shape.",
@@ -131,14 +129,14 @@ def _converted(name: str, given: Any) -> NDArray[Any]:
 
 
 def like(image: Any, array: NDArray[Any]) -> Any:
-    """Return an array as a DataArray where the image is one, with its coordinates and attributes."""
+    """Return an array, as a DataArray with coordinates and attributes if the image is one."""
     if not _is_data_array(image):
         return array
-    return image.copy(data=array).drop_encoding()  # an encoding would store the fill as the image's integers
+    return image.copy(data=array).drop_encoding()  # the encoding would store the fill as integers
 
 
 def stacked_like(image: Any, arrays: NDArray[Any]) -> Any:
-    """Return arrays along a leading axis, as a DataArray where the image is one."""
+    """Return arrays along a leading axis, as a DataArray if the image is one."""
     if not _is_data_array(image):
         return arrays
     return image.expand_dims(realization=len(arrays)).copy(data=arrays).drop_encoding()

@@ -1,7 +1,7 @@
-"""Puts filled values among observed ones and records what was filled: it alone decides what is written.
+"""Combines filled and observed pixels into the values to write, and records what was filled.
 
-Here alone it is guaranteed that observed pixels come back bit-identical in stored numbers, and that a
-filled value is in its band's valid range and never equals nodata.
+This module alone guarantees that observed pixels stay bit-identical in stored numbers, and that a filled
+value is in its band's valid range and never equals nodata.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class FillCode(IntEnum):
-    """What the fill layer says of a pixel. Of a pixel's bands the highest code counts."""
+    """Codes of the fill layer. A layer for all bands holds the highest code of a pixel's bands."""
 
     OUTSIDE = 0
     OBSERVED = 1
@@ -59,12 +59,12 @@ def fill_codes(
     inside: NDArray[np.bool_],
     done: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
-    """Return the code of every pixel and band.
+    """Return the code of each pixel and band.
 
     Args:
-        observed: What is observed, `(band, row, col)`.
-        inside: What lies in the footprint.
-        done: What was filled.
+        observed: Observed pixels, `(band, row, col)`.
+        inside: Pixels inside the footprint.
+        done: Filled pixels.
     """
     codes = np.full(observed.shape, FillCode.OUTSIDE, np.uint8)
     codes[inside & ~observed] = FillCode.LEFT
@@ -75,22 +75,22 @@ def fill_codes(
 
 
 SIGNIFICANT_BITS = 8
-"""Kept of each deviation, which is to 0.4 %: nobody knows an error better, and files are a third as large."""
+"""Precision of stored standard deviations, about 0.4 %. It reduces the size of files to a third."""
 
 
-def kept_deviation(
+def rounded_std(
     std: NDArray[np.floating], done: NDArray[np.bool_], observed: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return the deviation of filled pixels, rounded to `SIGNIFICANT_BITS`, 0 of observed ones, else NaN.
+    """Return the standard deviation: rounded at filled pixels, 0 at observed ones, NaN elsewhere.
 
     Args:
-        std: In stored numbers, finite where filled.
-        done: Where pixels were filled, of the same shape.
-        observed: Where they are observations, of the same shape.
+        std: Standard deviation in stored numbers, finite at filled pixels.
+        done: Filled pixels, of the same shape.
+        observed: Observed pixels, of the same shape.
     """
     kept = np.where(done, std, np.float32(0)).astype(np.float32, copy=False)
     dropped = np.finfo(np.float32).nmant + 1 - SIGNIFICANT_BITS
-    # In place: strips are large. Half of what is dropped rounds to the nearest; it may carry on upwards.
+    # In place, because strips are large. Adding half of the dropped part rounds to the nearest number.
     bits = kept.view(np.int32)
     bits += 1 << (dropped - 1)
     bits &= -(1 << dropped)
@@ -104,12 +104,12 @@ def compose(
     filled: Filled,
     bands: Sequence[SceneBand],
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    """Return the stored numbers with the missing pixels filled, and which pixels were.
+    """Return the stored numbers with missing pixels filled, and the filled pixels.
 
     Args:
         stored: `(band, row, col)` as read.
-        missing: The pixels to fill; all others are returned as they are.
-        filled: The method's answer, NaN where it has none; those stay as they are.
+        missing: The pixels to fill; all others stay unchanged.
+        filled: The method's result; pixels with NaN stay unchanged.
         bands: Valid range and nodata of each band.
     """
     values = stored.copy()
@@ -126,7 +126,7 @@ def to_stored(
 ) -> NDArray[np.generic]:
     """Return finite values as stored numbers of `dtype`: rounded, in the valid range, never nodata."""
     low, high = band.valid_range
-    integer = np.issubdtype(band.dtype, np.integer)  # in a file of several types it may be stored as a float
+    integer = np.issubdtype(band.dtype, np.integer)  # a file of several types may store it as a float
     stored: NDArray[np.generic] = np.clip(np.rint(values) if integer else values, low, high).astype(dtype)
     nodata = _as_stored(band.nodata, dtype)
     if nodata is None or not low <= nodata <= high:
@@ -144,7 +144,7 @@ def to_stored(
 
 
 def _as_stored(nodata: float | None, dtype: np.dtype[np.generic]) -> Any:
-    """Return the nodata number as `dtype` holds it, or None where no stored number can be it."""
+    """Return the nodata number as `dtype`, or None if no stored number can equal it."""
     if nodata is None or math.isnan(nodata):
         return None
     if np.issubdtype(dtype, np.integer):
@@ -157,22 +157,23 @@ def _as_stored(nodata: float | None, dtype: np.dtype[np.generic]) -> Any:
 
 
 BLENDED_PX = (0.25, 0.6)
-"""Distances from the nearest valid pixel, in scan periods, between which the method's fill gives way to the
-backdrop. Nearer than that, a tile's halo holds all that a fill depends on; farther, tiles differ."""
+"""Range of distances from the nearest valid pixel, in scan periods, over which the backdrop replaces the
+method's fill. At smaller distances, a tile's halo contains all pixels that a fill depends on; at larger ones,
+tiles differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """A coarse picture of the whole scene for the inside of wide holes, where tiles differ.
+    """A coarse image of the whole scene for the inside of wide holes, where tiles differ.
 
     Attributes:
         cell_px: Side of a cell.
         period_px: One scan period.
-        mean: The mean of each cell's valid pixels, `(band, row, col)`; the membrane through them elsewhere.
-        distance_px: How far each cell lies from one with valid pixels.
-        inner_variance: Of each band, the variance of pixels within a cell.
+        mean: Mean of each cell's valid pixels, `(band, row, col)`; cells without any are interpolated.
+        distance_px: Distance of each cell from the nearest one with valid pixels.
+        inner_variance: Variance of pixels within a cell, for each band.
         lags_px: Distances between cells.
-        variances: Half the mean squared difference of cells that far apart, `(band, lag)`, never falling.
+        variances: Semivariance of cell means at each lag, `(band, lag)`, made non-decreasing.
     """
 
     cell_px: int
@@ -184,14 +185,14 @@ class Backdrop:
     variances: NDArray[np.float64]
 
     def blended(self, filled: Filled, block: Block, evidence: Evidence) -> Filled:
-        """Return the fill of a strip with the inside of its wide holes taken from the backdrop.
+        """Return the fill of a strip, with the inside of wide holes from the backdrop.
 
-        The standard deviation grows with the distance from the nearest valid pixel there.
+        There, the standard deviation increases with the distance from the nearest valid pixel.
 
         Args:
             filled: The method's fill of the strip.
             block: The strip, with its halo.
-            evidence: What is to be filled, and from what, of the block.
+            evidence: Missing and valid pixels of the block.
         """
         import cv2
 
@@ -199,27 +200,27 @@ class Backdrop:
         if evidence.wide is None or not evidence.wide[:, *inner].any():
             return filled
         mean, std = filled.mean.copy(), None if filled.std is None else filled.std.copy()
-        draws = None if filled.realizations is None else filled.realizations.copy()
+        realizations = None if filled.realizations is None else filled.realizations.copy()
         near, far = (share * self.period_px for share in BLENDED_PX)
         for band, wide in enumerate(evidence.wide[:, *inner]):
             if not wide.any():
                 continue
-            blind = (~evidence.gaps.usable[band]).view(np.uint8)
-            depth = cv2.distanceTransform(blind, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[inner][wide]
+            invalid = (~evidence.gaps.usable[band]).view(np.uint8)
+            depth = cv2.distanceTransform(invalid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[inner][wide]
             share = np.clip((depth - near) / (far - near), 0, 1)
             share = share * share * (3 - 2 * share)
             share[~np.isfinite(mean[band][wide])] = 1
-            behind = self._at(self.mean[band], block.strip)[wide]
-            mean[band][wide] = _between(mean[band][wide], behind, share)
-            if draws is not None:
-                for draw in draws:
-                    draw[band][wide] = _between(draw[band][wide], behind, share)
+            backdrop = self._at(self.mean[band], block.strip)[wide]
+            mean[band][wide] = _weighted(mean[band][wide], backdrop, share)
+            if realizations is not None:
+                for one in realizations:
+                    one[band][wide] = _weighted(one[band][wide], backdrop, share)
             if std is not None:
                 distance = np.maximum(self._at(self.distance_px[band], block.strip)[wide], depth)
                 variance = self.inner_variance[band] + np.interp(distance, self.lags_px, self.variances[band])
                 own = np.nan_to_num(std[band][wide]) ** 2
-                std[band][wide] = np.sqrt(_between(own, variance, share))
-        return Filled(mean, std, draws)
+                std[band][wide] = np.sqrt(_weighted(own, variance, share))
+        return Filled(mean, std, realizations)
 
     def _at(self, cells: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
         """Return cells, interpolated at the pixels of a window."""
@@ -235,10 +236,10 @@ class Backdrop:
         return found.astype(np.float32, copy=False)
 
 
-def _between(
+def _weighted(
     one: NDArray[np.floating], other: NDArray[np.floating], share: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Return the mean of two, weighed by the share of the other one, which alone counts where it is 1."""
+    """Return the weighted mean of two arrays; where the share of `other` is 1, NaN in `one` is ignored."""
     return np.where(share < 1, (1 - share) * np.nan_to_num(one) + share * other, other)
 
 
@@ -248,7 +249,7 @@ def make_backdrop(
     """Return the backdrop of a scene.
 
     Args:
-        blocks: The strips of the scene, and what is usable in each.
+        blocks: The strips of the scene, with their valid pixels.
         shape: Bands, rows and columns of the scene.
         period_px: One scan period.
     """
@@ -271,16 +272,16 @@ def make_backdrop(
     mean = np.divide(sums, counts, out=np.zeros_like(sums), where=known)
     spread = np.divide(squares, counts, out=np.zeros_like(sums), where=known) - mean**2
     membrane = create_method("harmonic")
-    through = membrane.fill(mean[None], Gaps(~known[None], known[None]), Context()).mean[0]
+    interpolated = membrane.fill(mean[None], Gaps(~known[None], known[None]), Context()).mean[0]
     lags = 2 ** np.arange(max(int(math.log2(max(min(cells[1:]) // 2, 1))), 0) + 1)
     variances = np.zeros((shape[0], lags.size + 1))
     for number, lag in enumerate(lags, 1):
-        variances[:, number] = [_half_square(m, k, int(lag)) for m, k in zip(mean, known, strict=True)]
+        variances[:, number] = [_semivariance(m, k, int(lag)) for m, k in zip(mean, known, strict=True)]
     distance = [cv2.distanceTransform((~k).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for k in known]
     return Backdrop(
         cell_px,
         period_px,
-        np.where(known, mean, through).astype(np.float32),
+        np.where(known, mean, interpolated).astype(np.float32),
         (np.stack(distance) * cell_px).astype(np.float32),
         np.array([s[k].mean() if k.any() else 0.0 for s, k in zip(spread, known, strict=True)]).clip(0),
         np.concatenate([[0], lags * cell_px]).astype(np.float64),
@@ -288,8 +289,8 @@ def make_backdrop(
     )
 
 
-def _half_square(mean: NDArray[np.floating], known: NDArray[np.bool_], lag: int) -> float:
-    """Return half the mean squared difference of known cells so far apart, 0 without any."""
+def _semivariance(mean: NDArray[np.floating], known: NDArray[np.bool_], lag: int) -> float:
+    """Return the semivariance of known cells at a lag, 0 without any pair."""
     differences = [
         (one - other)[both_known & other_known]
         for one, other, both_known, other_known in (

@@ -1,4 +1,4 @@
-"""From what is observed to `Gaps`, and what a method learns of a scene before it fills it."""
+"""Finds the missing and valid pixels of a scene, and prepares methods for it."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 
 QUALITY_FLAGS = frozenset({Flag.CLOUD, Flag.DILATED_CLOUD, Flag.SHADOW, Flag.SATURATED})
-"""The flags that quality bands tell."""
+"""The flags that come from quality bands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a block holds, all cubes `(band, row, col)`.
+    """Missing and valid pixels of a block, all cubes `(band, row, col)`.
 
     Attributes:
-        inside: What lies in the footprint.
-        gaps: What is to be filled, and from what.
-        wide: The pixels to fill in the parts of holes that are wider than any SLC gap, or None without any.
-        kept: Observed pixels that were to be filled anew, in holes too wide for it; None without any.
+        inside: Pixels inside the footprint.
+        gaps: Pixels to fill, and valid pixels.
+        wide: Pixels to fill in parts of holes wider than any SLC-off gap, or None if these are never filled.
+        kept: Observed pixels named by --refill that stay, in holes too wide to fill; None without --refill.
     """
 
     inside: NDArray[np.bool_]
@@ -53,13 +53,13 @@ class Evidence:
 
 
 class EvidenceFinder:
-    """Decides for each block of a scene what is missing and what is usable."""
+    """Finds the missing and valid pixels in each block of a scene."""
 
     def __init__(self, scene: Scene, reader: SceneReader, survey: Survey, request: FillRequest) -> None:
         """Prepare for a scene.
 
         Raises:
-            InputError: If the request names a flag that the scene has no quality band or gap mask for.
+            InputError: If the scene has no quality band or gap_mask for a flag of the request.
         """
         self._scene, self._reader, self._survey, self._request = scene, reader, survey, request
         self._largest_gap_px = request.largest_gap_px or survey.period_px
@@ -68,24 +68,24 @@ class EvidenceFinder:
 
     @property
     def halo_px(self) -> int:
-        """Rows and columns around a strip that decide upon its pixels."""
+        """Rows and columns around a strip that affect the selection in it."""
         return selection_halo_px(self._largest_gap_px, self._survey.geometry)
 
     @property
     def fills_wide_holes(self) -> bool:
-        """Whether holes wider than any SLC gap may be filled."""
+        """Whether holes wider than any SLC-off gap may be filled."""
         return self._request.holes is Holes.EVERY or self._largest_gap_px > self._survey.period_px
 
     def find(self, block: Block) -> Evidence:
-        """Return what is missing and usable in a block, with its halo."""
+        """Return the missing and valid pixels of a block, with its halo."""
         inside = self._survey.footprint.inside(block.window)
         inside[list(self._survey.empty_bands)] = False
         usable, refilled = block.observed, None
-        for flag, doubtful in self._doubtful(block).items():
-            usable = usable & ~doubtful
+        for flag, flagged in self._flagged(block).items():
+            usable = usable & ~flagged
             if flag in self._request.refilled:
-                again = doubtful & block.observed
-                refilled = again if refilled is None else refilled | again
+                refillable = flagged & block.observed
+                refilled = refillable if refilled is None else refilled | refillable
         if self._survey.mixed_border_px:
             usable = usable & ~mixed_pixels(block.observed, self._survey.mixed_border_px)
         missing = select(
@@ -103,8 +103,8 @@ class EvidenceFinder:
             None if refilled is None else refilled & ~missing,
         )
 
-    def _doubtful(self, block: Block) -> dict[Flag, NDArray[np.bool_]]:
-        """Return the doubtful pixels of a block for each flag that was asked for."""
+    def _flagged(self, block: Block) -> dict[Flag, NDArray[np.bool_]]:
+        """Return the flagged pixels of a block for each flag in the request."""
         if not self._flags:
             return {}
         bands = tuple(band.band for band in self._scene.bands)
@@ -132,27 +132,27 @@ class EvidenceFinder:
         return found
 
 
-def without_unanswerable(
+def without_unavailable_flags(
     request: FillRequest, scene: Scene, scenes: Sequence[Scene]
 ) -> tuple[FillRequest, tuple[str, ...]]:
-    """Return the request without the flags that other scenes of the product can answer for, but not this one.
+    """Return the request without quality flags that this scene lacks but other scenes of the product have.
 
-    Quality bands come on the grid of the reflective bands: the panchromatic band has none. The second value
-    holds a note of what was left out.
+    Quality bands share the grid of the reflective bands, so the panchromatic band has none. The second value
+    holds a note on the flags left out.
     """
-    asked = (request.distrusted | request.refilled) & QUALITY_FLAGS
-    if not asked or scene.quality or not any(other.quality for other in scenes):
+    wanted = (request.distrusted | request.refilled) & QUALITY_FLAGS
+    if not wanted or scene.quality or not any(other.quality for other in scenes):
         return request, ()
     names = ", ".join(band.name for band in scene.bands)
-    flags = ", ".join(sorted(flag.value for flag in asked))
+    flags = ", ".join(sorted(flag.value for flag in wanted))
     return (
-        replace(request, distrusted=request.distrusted - asked, refilled=request.refilled - asked),
+        replace(request, distrusted=request.distrusted - wanted, refilled=request.refilled - wanted),
         (f"no quality band on the grid of {names}: {flags} has no effect there",),
     )
 
 
 def _require_flags(scene: Scene, flags: frozenset[Flag]) -> None:
-    """Raise if the scene can't answer for a flag."""
+    """Raise InputError if the scene lacks the files for a flag."""
     kinds = {quality.kind for quality in scene.quality}
     if flags & QUALITY_FLAGS and not kinds:
         raise InputError(
@@ -164,19 +164,19 @@ def _require_flags(scene: Scene, flags: frozenset[Flag]) -> None:
         raise InputError(
             f"expected a gap_mask file for every band of {scene.name}, but "
             f"{sum(band.gap_mask is None for band in scene.bands)} of {len(scene.bands)} have none",
-            hint="Gap masks come with Level 1 products; leave 'interpolated' out.",
+            hint="Leave out 'interpolated': only Level 1 products have gap_mask files.",
         )
 
 
 WINDOW_PX = 256
-"""Side of a window: many times the distance that filling looks at."""
+"""Side of a window: many times the range of pixels that a fill depends on."""
 
 WINDOWS_ACROSS = 4
-"""Windows over a scene, in either direction: 16 hold a million pixels, however large the scene is."""
+"""Number of windows in each direction of a scene: 16 windows hold a million pixels."""
 
 
 def preparation_windows(height: int, width: int) -> list[Window]:
-    """Return windows of one size spread evenly over a grid, from top to bottom; the whole of a small one."""
+    """Return windows of equal size spread evenly over a grid, top to bottom; one for a small grid."""
     return [
         Window(row, col, min(WINDOW_PX, height), min(WINDOW_PX, width))
         for row in _spread(height)
@@ -187,14 +187,7 @@ def preparation_windows(height: int, width: int) -> list[Window]:
 def prepared_for_array(
     method: FillMethod, image: NDArray[np.generic], gaps: Gaps, context: Context
 ) -> FillMethod:
-    """Return the method, prepared for an image in memory if it prepares at all.
-
-    Args:
-        method: A method.
-        image: `(band, row, col)` in stored numbers.
-        gaps: Cubes of the same shape.
-        context: Handed to the method.
-    """
+    """Return the method, prepared for an image `(band, row, col)` in memory if it supports that."""
     if not isinstance(method, Prepares):
         return method
     windows = preparation_windows(*image.shape[1:])
@@ -212,14 +205,14 @@ def prepared_for_array(
 def prepared_for_scene(
     method: FillMethod, scene: Scene, reader: SceneReader, finder: EvidenceFinder, context: Context
 ) -> FillMethod:
-    """Return the method, prepared for a scene if it prepares at all.
+    """Return the method, prepared for a scene if it supports that.
 
     Args:
         method: A method.
         scene: The scene.
-        reader: Its open reader, that nobody else uses just now.
-        finder: Tells what is missing and usable.
-        context: Handed to the method.
+        reader: Its open reader, not used by another thread.
+        finder: Finds missing and valid pixels.
+        context: The method's context.
     """
     if not isinstance(method, Prepares):
         return method
@@ -227,7 +220,7 @@ def prepared_for_scene(
     images, missing, usable = [], [], []
     held: Block | None = None
     for window in preparation_windows(height, width):
-        # Windows beside each other share their rows.
+        # Windows in one row share a strip.
         if held is None or held.strip.row != window.row:
             strip = Window(window.row, 0, window.height, width)
             outer = strip.expanded(finder.halo_px, height, width)
@@ -241,19 +234,18 @@ def prepared_for_scene(
 
 
 def _spread(size_px: int) -> list[int]:
-    """Return where windows begin along a side."""
+    """Return the starts of windows along a side."""
     last = max(size_px - WINDOW_PX, 0)
     count = min(WINDOWS_ACROSS, -(-size_px // WINDOW_PX))
-    begins: list[int] = np.unique(np.linspace(0, last, count).round().astype(int)).tolist()
-    return begins
+    return sorted({int(start) for start in np.linspace(0, last, count).round()})
 
 
 def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[BandFit, ...]:
-    """Return what kriging knows of each band of a scene before it fills it.
+    """Return the fitted variogram of each band of a scene.
 
     Args:
         scene: The scene.
-        kriging: Its options.
+        kriging: The method with its options.
         threads: Threads to use.
 
     Raises:

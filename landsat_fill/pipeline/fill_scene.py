@@ -31,8 +31,8 @@ import numpy as np
 
 from landsat_fill.io import Rasters, SceneReader, TakenError, Transaction, open_input
 from landsat_fill.methods import Context, suited_method
-from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, kept_deviation, make_backdrop
-from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unanswerable
+from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, make_backdrop, rounded_std
+from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unavailable_flags
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally, explained, fill_notes, survey_notes
 from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.plan import Action, with_action
@@ -97,7 +97,7 @@ def run_job(
             def report(share: float, text: str, number: int = number) -> None:
                 on_progress((number + share) / len(scenes), text)
 
-            answerable, unanswered = without_unanswerable(request, scene, scenes)
+            answerable, unanswered = without_unavailable_flags(request, scene, scenes)
             with SceneReader(scene, rasters) as reader, written.open(number) as files:
                 tallies.append(_fill_scene(scene, reader, files, answerable, report, shelf))
             tallies[-1].notes += unanswered
@@ -261,7 +261,7 @@ def _fill_strip(
         values=values,
         codes=fill_codes(observed, inside, done),
         # Not kept in vain while the strip is written: it is the largest of all.
-        std=kept_deviation(filled.std, done, observed) if with_std and filled.std is not None else None,
+        std=rounded_std(filled.std, done, observed) if with_std and filled.std is not None else None,
         known=observed | done,
         done=done,
         drawn=tuple(compose(stored, missing, Filled(draw), scene.bands)[0] for draw in drawn),

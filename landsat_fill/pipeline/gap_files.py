@@ -1,4 +1,4 @@
-"""Files about gaps that need no fill: where a scene has them, and a clean scene with stripes laid over it."""
+"""Writes files about gaps without filling: a layer of a scene's gaps, and a clean scene with stripes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class GapCode(IntEnum):
-    """What the gap layer says of a pixel."""
+    """Codes of the gap layer."""
 
     OUTSIDE = 0
     OBSERVED = 1
@@ -40,13 +40,13 @@ COLOURS = {
 
 
 def write_gap_layer(scene: Scene, target: Path, *, any_band: bool, overwrite: bool) -> float:
-    """Write the gap layer of a scene, and return the share of the footprint that is missing.
+    """Write the gap layer of a scene, and return the missing share of the footprint.
 
     Args:
         scene: The scene.
         target: The GeoTIFF to write.
-        any_band: Write one layer, missing where any band is, instead of a layer a band.
-        overwrite: Replace a file that exists.
+        any_band: Write one layer for all bands, missing where any band is, instead of one for each.
+        overwrite: Replace an existing file.
 
     Raises:
         InputError: If the scene can't be read.
@@ -71,7 +71,7 @@ def write_gap_layer(scene: Scene, target: Path, *, any_band: bool, overwrite: bo
 
 
 def gap_profile(scene: Scene, *, any_band: bool) -> RasterProfile:
-    """Return the profile of a scene's gap layer: the scene's grid and blocks."""
+    """Return the profile of a gap layer, with the scene's grid and blocks."""
     profile = read_profile(scene.bands[0].dataset)
     tags = {f"CODE_{code.value}": code.name.lower() for code in GapCode}
     if any_band:
@@ -80,49 +80,49 @@ def gap_profile(scene: Scene, *, any_band: bool) -> RasterProfile:
 
 
 class Lost(Protocol):
-    """Which pixels of a scene are lost."""
+    """Pixels to remove from a scene."""
 
     def missing_in(self, window: Window) -> NDArray[np.bool_]:
-        """Return the lost pixels of a window, `(band, row, col)`."""
+        """Return the pixels of a window to remove, `(band, row, col)`."""
         ...
 
 
 class LostCube:
-    """Lost pixels held in memory, `(band, row, col)`."""
+    """Pixels to remove, held in memory, `(band, row, col)`."""
 
     def __init__(self, missing: NDArray[np.bool_]) -> None:
         self._missing = missing
 
     def missing_in(self, window: Window) -> NDArray[np.bool_]:
-        """Return the lost pixels of a window."""
+        """Return the pixels of a window to remove."""
         return self._missing[:, *window.slices]
 
 
 def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | None, overwrite: bool) -> float:
-    """Write the scene with pixels lost, and return the share of its observed pixels that is.
+    """Write a scene without some pixels, and return the removed share of its observed pixels.
 
     Args:
         scene: A clean scene.
-        lost: The pixels to lose.
-        target: The GeoTIFF to write, stored as the scene is.
-        nodata: The number that stands for a lost pixel; None for the scene's own.
-        overwrite: Replace a file that exists.
+        lost: The pixels to remove.
+        target: The GeoTIFF to write, with the scene's profile.
+        nodata: The number for removed pixels; None means the scene's own nodata.
+        overwrite: Replace an existing file.
 
     Raises:
-        InputError: If the scene can't be read, or its bands lie in several files.
-        UsageError: If there is no number that can stand for a lost pixel.
+        InputError: If the scene can't be read, or its bands are in several files.
+        UsageError: If there is no nodata number.
         OutputError: If the file can't be written.
     """
     first = scene.bands[0]
     if any(band.dataset != first.dataset for band in scene.bands):
         raise InputError(
-            f"expected one GeoTIFF with all bands, but {scene.name} has a file a band",
+            f"expected one GeoTIFF with all bands, but {scene.name} has one file for each band",
             hint="Stack it first: `landsat-fill fill PRODUCT --stack`.",
         )
     number = nodata if nodata is not None else first.nodata
     if number is None:
         raise UsageError(
-            f"expected a number that stands for lost pixels, but {scene.name} has no nodata",
+            f"expected a number for lost pixels, but {scene.name} has no nodata",
             hint="Give one that no pixel has, for example --nodata 0.",
         )
     profile = replace(
@@ -147,16 +147,16 @@ def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | No
 
 
 def missing_pixels(scene: Scene, *, threads: int = 1) -> NDArray[np.bool_]:
-    """Return which pixels of an SLC-off scene are missing inside its footprint, `(band, row, col)`.
+    """Return the missing pixels inside the footprint of an SLC-off scene, `(band, row, col)`.
 
     Raises:
         InputError: If it can't be read.
     """
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=threads, on_progress=lambda _share: None)
-        whole = Window(0, 0, scene.grid.height, scene.grid.width)
-        missing = survey.footprint.inside(whole)
-        with read_blocks(reader, whole.height, whole.width, STRIP_PX, 0) as blocks:
+        window = Window(0, 0, scene.grid.height, scene.grid.width)
+        missing = survey.footprint.inside(window)
+        with read_blocks(reader, window.height, window.width, STRIP_PX, 0) as blocks:
             for block in blocks:
                 missing[:, *block.window.slices] &= ~block.observed
     return missing

@@ -1,4 +1,4 @@
-"""What became of a scene, for the terminal and the report, and what a user should know beside its numbers."""
+"""The outcome of a fill, for the terminal and the report, and notes for the user."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Status(Enum):
-    """How a job ended; one that was stopped will be begun anew by whoever resumes the batch."""
+    """How a job ended. A stopped job starts again when the batch is resumed."""
 
     FILLED = "filled"
     NO_GAPS = "no gaps"
@@ -59,30 +59,30 @@ class Tally:
 
     @property
     def missing_share(self) -> float:
-        """Missing pixels of the footprint, 0 to 1."""
+        """Missing share of the footprint, 0 to 1."""
         inside = self.observed + self.filled + self.left
         return (self.filled + self.left) / inside if inside else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
-        name: What the scene is called.
-        source: What was read.
-        target: What was written, or would have been.
+        name: Name of the scene.
+        source: The input.
+        target: The output, written or planned.
         status: How it ended.
         tally: Pixels counted over all bands.
         seconds: Wall time.
         method: Name of the method.
         median_std: Median standard deviation of the filled pixels in stored numbers, or None.
-        notes: What a user should know beside: gaps left, doubtful stripes, changed compression.
+        notes: Remarks for the user: unfilled gaps, doubtful stripes, changed compression.
         files: All files written.
         error: Why it failed, or None.
-        hint: What to do about that, or None.
-        trace: Where in the code that was, or None.
-        row: Its row of the report, or None where that is still to be made.
+        hint: What to do about the error, or None.
+        trace: The traceback of the error, or None.
+        row: Its row of the report, or None if not written yet.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Outcome:
             files=[str(file) for file in self.files],
             missing_percent=round(100 * self.tally.missing_share, 3),
         )
-        if self.status not in (Status.FILLED, Status.NO_GAPS):  # nothing was counted
+        if self.status not in (Status.FILLED, Status.NO_GAPS):  # no pixels were counted
             row.update(tally=None, missing_percent=None)
         return row
 
@@ -119,13 +119,13 @@ class Outcome:
 def survey_notes(
     scene: Scene, survey: Survey, *, tells_missing: bool, refills_faint: bool = False
 ) -> tuple[str, ...]:
-    """Return the notes on a scene as it is, a sentence each.
+    """Return notes on a scene before it is filled, a sentence each.
 
     Args:
         scene: The scene.
-        survey: What its survey told.
-        tells_missing: Whether anything in the file can say that a pixel is missing.
-        refills_faint: Whether stripes that aren't exactly nodata are filled anew.
+        survey: Its survey.
+        tells_missing: Whether the file has any means to mark missing pixels.
+        refills_faint: Whether stripes that aren't exactly nodata are filled too.
     """
     notes = list(scene.notes)
     empty = [scene.bands[number].name for number in sorted(survey.empty_bands)]
@@ -136,20 +136,20 @@ def survey_notes(
         notes.append(f"no pixel is observed in {which}: copied as it is; the other bands are filled")
     if not tells_missing:
         notes.append(
-            "nothing in this file says which pixels are missing: no nodata tag, mask or alpha, and no "
-            "fill of Landsat; give the number that means 'no observation' with --nodata"
+            "this file doesn't mark missing pixels: it has no nodata tag, mask, alpha band or Landsat fill "
+            "value; give the number of missing pixels with --nodata"
         )
     if survey.constant is not None:
         number, share = survey.constant
         notes.append(
-            f"warning: the number {number:g} makes stripes, {100 * share:.0f} % of the pixels looked at, and "
-            f"nothing declares it as missing: they count as observed; --nodata {number:g} fills them"
+            f"warning: the number {number:g} makes stripes, {100 * share:.0f} % of the sampled pixels, which "
+            f"count as observed because it isn't declared as nodata; --nodata {number:g} fills them"
         )
     elif survey.mixed_border_px and not refills_faint:
         notes.append(
             f"warning: {survey.mixed_border_px} px beside each gap are mixed with nodata: the scene was "
-            "resampled without nodata being declared; the fill makes no use of them, but they stay as they "
-            "are; --refill faint fills them, too"
+            "resampled without a declared nodata number; the fill ignores them, and they stay unchanged; "
+            "--refill faint fills them, too"
         )
     elif survey.has_faint_stripes and not refills_faint:
         notes.append(
@@ -170,21 +170,21 @@ def survey_notes(
 def fill_notes(
     survey: Survey, request: FillRequest, tally: Tally, *, wide_px: int = 0, kept_px: int = 0
 ) -> tuple[str, ...]:
-    """Return the notes on wide holes, filled or left, a sentence each.
+    """Return notes on wide holes, filled or not, a sentence each.
 
     Args:
-        survey: What the scene's survey told.
+        survey: The scene's survey.
         request: How it was filled.
-        tally: What was counted.
-        wide_px: How many pixels were filled in holes wider than any SLC gap.
-        kept_px: How many pixels were to be filled anew, and were kept.
+        tally: The pixel counts.
+        wide_px: Number of pixels filled in holes wider than any SLC-off gap.
+        kept_px: Number of observed pixels named by --refill that were kept.
     """
     largest_px = request.largest_gap_px or survey.period_px
     notes = []
     if wide_px:
         notes.append(
             f"warning: {100 * wide_px / max(tally.filled, 1):.1f} % of the filled pixels lie in holes wider "
-            f"than {survey.period_px} px: what lies there is a guess from far away"
+            f"than {survey.period_px} px: they are extrapolated from distant pixels"
         )
     if kept_px:
         notes.append(
@@ -196,7 +196,7 @@ def fill_notes(
     share = 100 * tally.left / (tally.left + tally.filled)
     why = {
         Holes.NARROW: f"parts of holes wider than {largest_px} px; --largest-gap or --holes every fills them",
-        Holes.STRIPES: "no SLC stripes; --holes narrow or every fills them",
+        Holes.STRIPES: "no SLC-off stripes; --holes narrow or every fills them",
         Holes.EVERY: "too far from any usable pixel",
     }[request.holes]
     return (*notes, f"{share:.1f} % of the missing pixels left unfilled: {why}")
@@ -208,8 +208,8 @@ class Description:
 
     Attributes:
         scene: The scene.
-        survey: What one look at all its pixels tells.
-        notes: What a user should know.
+        survey: Its survey.
+        notes: Remarks for the user.
     """
 
     scene: Scene
@@ -218,7 +218,7 @@ class Description:
 
     @property
     def missing_shares(self) -> tuple[float, ...]:
-        """For each band, the share of the footprint that is missing."""
+        """Missing share of the footprint, for each band."""
         footprint = self.survey.footprint
         return tuple(
             missing / max(missing + observed, 1)
@@ -227,13 +227,13 @@ class Description:
 
     @property
     def outside_shares(self) -> tuple[float, ...]:
-        """For each band, the share of the grid outside the footprint."""
+        """Share of the grid outside the footprint, for each band."""
         grid = self.scene.grid
         return tuple(outside / (grid.height * grid.width) for outside in self.survey.footprint.outside_px)
 
     @property
     def corrector(self) -> str:
-        """What is known about the scan line corrector, for people."""
+        """The state of the scan line corrector, in words."""
         words = {True: "SLC off", False: "SLC on", None: "SLC unknown"}
         return words[self.scene.slc_off]
 
@@ -276,7 +276,7 @@ class Description:
 
 
 def describe(scene: Scene) -> Description:
-    """Return what can be told of a scene; all its pixels are read once.
+    """Return the description of a scene, after reading all its pixels once.
 
     Raises:
         InputError: If it can't be read.
@@ -287,18 +287,18 @@ def describe(scene: Scene) -> Description:
 
 
 def explained(error: Exception) -> tuple[str, str | None]:
-    """Return what to tell a user of an error, and what to do about it."""
+    """Return the message and the hint for an error."""
     if isinstance(error, LandsatFillError):
         return error.message, error.hint
     if isinstance(error, MemoryError):
-        return "expected more memory than there is", "use fewer --jobs, or fewer bands with --bands"
+        return "expected more memory than there is", "Use fewer --jobs, or fewer bands with --bands."
     if isinstance(error, OSError) and error.strerror:
         where = f" with {error.filename}" if error.filename else ""
         return (
-            f"expected the system to let landsat-fill work{where}, but got: {error.strerror}",
-            "check permissions, free space and the length of names",
+            f"expected a system call to succeed{where}, but got: {error.strerror}",
+            "Check permissions, free space and the length of names.",
         )
     return (
         f"unexpected {type(error).__name__}: {error}",
-        "this is a defect of landsat-fill; --debug shows where it happened",
+        "This is a bug of landsat-fill; --debug shows where it happened.",
     )

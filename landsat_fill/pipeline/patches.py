@@ -1,4 +1,4 @@
-"""Cuts a scene into patches, GeoTIFFs of their own, and puts patches together again."""
+"""Cuts a scene into patches, each in its own GeoTIFF, and joins patches again."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "patches.json"
 TEMPLATE_NAME = "scene.tif"
-"""A GeoTIFF of the scene's size and metadata without its pixels, in the folder of its patches."""
+"""GeoTIFF with the scene's size and metadata but no pixels, in the folder of the patches."""
 
 _KEPT_ASIDE = ("masked", "overviews", "overview_resampling", "sparse", "cloud_optimized")
-"""What a file without pixels can't show of a profile, by the names of its fields."""
+"""Fields of a profile that a file without pixels can't store."""
 
 
 def cut_scene(
     scene: Scene, folder: Path, size_px: int, *, overwrite: bool, on_progress: Callable[[float], None]
 ) -> int:
-    """Write the patches of a scene, and return how many.
+    """Write the patches of a scene, and return their number.
 
-    Patches are at most `size_px` × `size_px`: those of the last row and column are what is left.
+    Patches are at most `size_px` × `size_px`, and smaller in the last row and column.
 
     Args:
-        scene: The scene; bands in several files make patches with all of them.
-        folder: Where the patches go, with a manifest and a template that `join_patches` needs.
+        scene: The scene; each patch has all bands, even from several files.
+        folder: Folder for the patches, with a manifest and a template for `join_patches`.
         size_px: Side of a patch in pixels.
-        overwrite: Replace files that exist.
-        on_progress: Told the share done, 0 to 1.
+        overwrite: Replace existing files.
+        on_progress: Called with the share done, 0 to 1.
 
     Raises:
         InputError: If the scene can't be read.
@@ -105,16 +105,15 @@ def cut_scene(
 
 
 def join_patches(folder: Path, target: Path, *, overwrite: bool, on_progress: Callable[[float], None]) -> int:
-    """Write the scene that patches were cut from, and return how many patches there were.
+    """Join patches to a scene, and return their number.
 
-    Pixels come from the patches, whatever was done to them; size, metadata and the way of storing from the
-    scene.
+    Pixels come from the patches, which may have changed; all other properties come from the original scene.
 
     Args:
         folder: The folder that `cut_scene` wrote.
         target: The GeoTIFF to write.
-        overwrite: Replace a file that exists.
-        on_progress: Told the share done, 0 to 1.
+        overwrite: Replace an existing file.
+        on_progress: Called with the share done, 0 to 1.
 
     Raises:
         InputError: If the manifest or a patch is missing, or a patch has another size or type.
@@ -136,7 +135,7 @@ def join_patches(folder: Path, target: Path, *, overwrite: bool, on_progress: Ca
 
 
 def _join_one(writer: RasterWriter, profile: RasterProfile, file: Path | None, window: Window) -> None:
-    """Write a patch into its place."""
+    """Write a patch to its window."""
     if file is None or not file.exists():
         raise InputError(
             f"expected a patch for row {window.row}, column {window.col}, but got none"
@@ -151,9 +150,9 @@ def _join_one(writer: RasterWriter, profile: RasterProfile, file: Path | None, w
                 f"expected bands, rows, columns and type {wanted} in {file}, but got {found}",
                 hint="Change only the pixel values of a patch, not its size, bands or data type.",
             )
-        whole = Window(0, 0, window.height, window.width)
-        opacity = patch.read_opacity(whole)
-        writer.write(patch.read(whole), window, valid=opacity.valid, alpha=opacity.alpha)
+        full = Window(0, 0, window.height, window.width)
+        opacity = patch.read_opacity(full)
+        writer.write(patch.read(full), window, valid=opacity.valid, alpha=opacity.alpha)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From inputs to jobs: what will be read, where it goes, and what is done already. Reads no pixel."""
+"""Plans jobs from inputs: their outputs, and what is already done. Reads no pixels."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Every `count`-th of a list, beginning with number `number`, counted from 1.
+    """Every `count`-th item of a list, starting at item `number`, counted from 1.
 
-    Neighbours in a list go to different shards, so that the large scenes of one folder do, too.
+    This spreads the large scenes of one folder over different shards.
     """
 
     number: int
     count: int
 
-    def of(self, things: Sequence[T]) -> Sequence[T]:
-        """Return the share of a list. The shards of one list together have each thing once."""
-        return things[self.number - 1 :: self.count]
+    def of(self, items: Sequence[T]) -> Sequence[T]:
+        """Return the items of a list in this shard."""
+        return items[self.number - 1 :: self.count]
 
 
 WHOLE = Shard(1, 1)
 
 
 def read_shard(text: str) -> Shard:
-    """Return the shard that `3/8` means.
+    """Return the shard of a text like `3/8`.
 
     Raises:
-        UsageError: If it means none.
+        UsageError: If it isn't a shard.
     """
     number, slash, count = text.partition("/")
     if not (slash and number.strip().isdecimal() and count.strip().isdecimal()):
@@ -62,7 +62,7 @@ OTHER_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jp2", ".img", ".vrt", ".nc", ".hdf", ".h5", ".dat", ".bil", ".bsq", ".bip",
     ".asc", ".grd", ".gpkg", ".pix", ".rst", ".ers", ".bmp", ".gif", ".webp",
 )  # fmt: skip
-"""Endings of files that aren't written: a folder of such a name is surely a mistake."""
+"""Endings of formats that aren't written: a folder with such a name is surely a mistake."""
 
 
 class Action(Enum):
@@ -79,11 +79,10 @@ class Job:
     """One input and its output.
 
     Attributes:
-        input: What is read.
-        target: The file written, or the folder for a product that stays a folder of bands.
+        input: The input.
+        target: The output file, or the output folder of a product.
         is_folder: Whether the target is a folder.
-        action: Fill it, add the layers that are missing, skip it because it is done, or refuse because
-            something else is in the way.
+        action: Fill, add missing layers, skip a finished output, or refuse to replace another one.
         reason: Why it is refused.
     """
 
@@ -95,20 +94,20 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """The folder all outputs of the job end up in."""
+        """The folder of all outputs of the job."""
         return self.target if self.is_folder else self.target.parent
 
     @property
     def stem(self) -> str:
-        """What the names of the layers and the picture begin with."""
+        """The stem that the layers and the preview share."""
         return self.input.name if self.is_folder else output_stem(self.target.name)
 
     def layer_names(self, outputs: OutputRequest, suffixes: Iterable[str] = ("",)) -> list[str]:
-        """Return the layers and pictures that are wanted, by their paths from the target's folder.
+        """Return the requested layers and previews, by paths relative to the target's folder.
 
         Args:
-            outputs: What is wanted.
-            suffixes: What tells the scenes of the job apart in names.
+            outputs: The form of the outputs.
+            suffixes: The suffixes of the job's scenes in names.
         """
         place = f"{self.target.name}/" if self.is_folder else ""
         return [f"{place}{self.stem}{suffix}{end}" for suffix in suffixes for end in outputs.layer_endings]
@@ -120,10 +119,10 @@ class Job:
         return Outcome(self.input.name, self.input.source, self.target, status, **facts)
 
     def refusal(self) -> OutputError:
-        """Return the error of a job whose target is there already."""
+        """Return the error for a job whose target already exists."""
         if self.reason:
             return OutputError(
-                f"expected {self.target} to be filled as asked, but it is there already: {self.reason}",
+                f"expected {self.target} to be filled as requested, but it already exists: {self.reason}",
                 hint="Replace it with --overwrite, or give another -o or --name.",
             )
         whose = "" if self.action is Action.SKIP else " that landsat-fill didn't write"
@@ -135,13 +134,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done.
+    """The jobs of a batch.
 
     Attributes:
         jobs: A job for each scene.
-        bad: What names no scene, and why.
+        bad: Arguments without a scene, with the error.
         outputs: The form of the outputs.
-        targets: Where a bad one should have been written, where that is known.
+        targets: The planned outputs of bad arguments, if known.
     """
 
     jobs: Sequence[Job]
@@ -160,14 +159,14 @@ def plan_jobs(
     """Return a job for each input, in their order.
 
     Args:
-        inputs: What is to be filled.
+        inputs: The inputs to fill.
         outputs: The form of the outputs.
-        shard: Which of the jobs are wanted.
-        request: How they are to be filled; None where an output counts as done however it was filled.
+        shard: The shard of jobs to return.
+        request: How to fill them; None means that an output of any request counts as done.
 
     Raises:
-        UsageError: If two inputs would be written to one output, an output is an input, or a single file
-            is asked for although there are several.
+        UsageError: If two inputs have the same output, an output is an input, or several inputs have a single
+            output file.
     """
     if "{name}" not in outputs.name and len(inputs) > 1:
         raise UsageError(
@@ -182,18 +181,18 @@ def plan_jobs(
 def with_actions(
     jobs: Iterable[Job], outputs: OutputRequest, request: FillRequest | None = None
 ) -> list[Job]:
-    """Return the jobs, each with what its target as it is now makes of it."""
+    """Return the jobs with their actions, given the current state of the targets."""
     return [with_action(job, outputs, request) for job in jobs]
 
 
 def with_action(job: Job, outputs: OutputRequest, request: FillRequest | None = None) -> Job:
-    """Return the job with what is to be done about its target, which may be there already."""
+    """Return the job with its action, given the current state of its target."""
     settle(job.target)
     mark = read_mark(job.target)
     if mark is None:
         return replace(job, action=_action_without_mark(job.target, outputs))
-    asked = None if request is None else request_facts(job.input, request, outputs)
-    other = [] if asked is None else differences(mark.facts["request"], asked)
+    wanted = None if request is None else request_facts(job.input, request, outputs)
+    other = [] if wanted is None else differences(mark.facts["request"], wanted)
     differing = mark.differing()
     layers = set(mark.facts["layers"])
     if outputs.overwrite:
@@ -203,7 +202,7 @@ def with_action(job: Job, outputs: OutputRequest, request: FillRequest | None = 
         if size is not None:
             reason = f"{name} has {size:,} bytes, but {mark.sizes[name]:,} were written"
             return replace(job, action=Action.REFUSE, reason=reason)
-    if not layers.issuperset(differing):  # more than a layer was removed
+    if not layers.issuperset(differing):  # a file other than a layer was removed
         return replace(job, action=Action.FILL)
     if other:
         return replace(job, action=Action.REFUSE, reason="; ".join(other))
@@ -211,11 +210,11 @@ def with_action(job: Job, outputs: OutputRequest, request: FillRequest | None = 
 
 
 def is_done(target: Path, since_ns: int | None = None) -> bool:
-    """Return whether landsat-fill made the outputs at a target, all of them but for layers removed later.
+    """Return whether landsat-fill completed the outputs at a target, apart from layers removed later.
 
     Args:
         target: The file or folder.
-        since_ns: Outputs of that time or later count; None for all.
+        since_ns: Earliest time of the outputs, or None for any.
     """
     settle(target)
     mark = read_mark(target)
@@ -225,13 +224,13 @@ def is_done(target: Path, since_ns: int | None = None) -> bool:
 
 
 def missing_layers(job: Job, outputs: OutputRequest, mark: Mark) -> set[str]:
-    """Return the layers and pictures that are wanted and missing, by their paths from the target's folder."""
-    there = mark.sizes.keys() - mark.differing().keys()
-    return set(job.layer_names(outputs, mark.facts["scenes"])) - there
+    """Return the requested layers and previews that don't exist, by paths relative to the target's folder."""
+    present = mark.sizes.keys() - mark.differing().keys()
+    return set(job.layer_names(outputs, mark.facts["scenes"])) - present
 
 
 def _action_without_mark(target: Path, outputs: OutputRequest) -> Action:
-    """Return what is to be done about a target that a version without marks wrote, or another program."""
+    """Return the action for a target written by another program, or by a version without marks."""
     if outputs.overwrite:
         since_ns = outputs.done_since_ns
         return Action.SKIP if since_ns is not None and is_done(target, since_ns) else Action.FILL
@@ -250,7 +249,7 @@ def _job(one: Input, request: OutputRequest, *, alone: bool) -> Job:
 
 
 def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool) -> Path:
-    """Return where the output of an input goes."""
+    """Return the output of an input."""
     try:
         name = request.name.format(name=one.name)
     except (KeyError, IndexError, ValueError):
@@ -262,25 +261,25 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
         raise UsageError(f"expected --name to make a file name, but it makes {name!r}")
     if not is_folder:
         name += ".tif"
-    asked = request.target
-    if asked is not None and asked.suffix.lower() in OTHER_SUFFIXES and not asked.is_dir():
+    given = request.target
+    if given is not None and given.suffix.lower() in OTHER_SUFFIXES and not given.is_dir():
         raise UsageError(
-            f"expected -o to be a .tif file or a folder, but got {asked}",
-            hint=f"Outputs are GeoTIFFs: give {asked.with_suffix('.tif')}; gdal_translate converts it.",
+            f"expected -o to be a .tif file or a folder, but got {given}",
+            hint=f"Outputs are GeoTIFFs: give {given.with_suffix('.tif')}; gdal_translate converts it.",
         )
-    if asked is not None and asked.suffix.lower() in GEOTIFF_SUFFIXES and not asked.is_dir():
+    if given is not None and given.suffix.lower() in GEOTIFF_SUFFIXES and not given.is_dir():
         if not alone or is_folder:
             what = "a product, which stays a folder of bands" if alone else "several inputs"
             raise UsageError(
-                f"expected -o to be a folder for {what}, but got the file name {asked}",
+                f"expected -o to be a folder for {what}, but got the file name {given}",
                 hint="Give a folder" + (", or --stack for one file." if alone else "."),
             )
-        return asked
+        return given
     source = Path(one.source)
-    if one.root is not None and source != one.root:  # found in a folder that is more than one product
-        return (asked or filled_folder(one.root)) / source.parent.relative_to(one.root) / name
-    if asked is not None:
-        return asked / name
+    if one.root is not None and source != one.root:  # the input was found in a searched folder
+        return (given or filled_folder(one.root)) / source.parent.relative_to(one.root) / name
+    if given is not None:
+        return given / name
     if one.container is not None:
         return one.container.parent / name
     if not _is_local(one):
@@ -289,13 +288,13 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
 
 
 def filled_folder(root: Path) -> Path:
-    """Return the folder that mirrors a folder of inputs, where no other is asked for."""
+    """Return the default folder that mirrors a folder of inputs."""
     whole = root.resolve()
     return root.with_name(root.name + "_filled") if root.name else whole.with_name(whole.name + "_filled")
 
 
 def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
-    """Raise if two jobs share a file they write, or one writes onto any input."""
+    """Raise UsageError if two jobs write the same file, or one writes an input."""
     by_target: dict[Path, list[str]] = defaultdict(list)
     for job in jobs:
         for name in (job.target.name, *([] if job.is_folder else job.layer_names(outputs))):
@@ -303,15 +302,15 @@ def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
     for target, sources in by_target.items():
         if len(sources) > 1:
             raise UsageError(
-                f"expected every input to have an output of its own, but {sources[0]} and {sources[1]} "
+                f"expected a different output for each input, but {sources[0]} and {sources[1]} "
                 f"would both be written to {target}",
                 hint="Fill them in two calls with different -o, or give the folder that holds both.",
             )
     for job in jobs:
         writers = by_target.get(Path(job.input.source).resolve())
         if writers is not None:
-            whom = "itself" if writers[0] == job.input.source else f"by the outputs of {writers[0]}"
+            by = "its own output" if writers[0] == job.input.source else f"the outputs of {writers[0]}"
             raise UsageError(
-                f"expected an output beside the input, but {job.input.source} would be written over {whom}",
+                f"expected an output other than the inputs, but {by} would overwrite {job.input.source}",
                 hint="Give another -o or --name; an input is never overwritten.",
             )

@@ -1,4 +1,4 @@
-"""A picture of a scene before and after, in natural colour, that a person can look at."""
+"""The preview of a scene: before and after the fill, in natural colour."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 LONGEST_SIDE_PX = 1200
 STRETCH_PERCENT = (1.0, 99.0)
-GAMMA = 1.25  # lifts the dark half of a linear stretch, where most land lies
+GAMMA = 1.25  # brightens the dark half of a linear stretch, where most land lies
 GAP_COLOUR = (0, 0, 0)
 SEAM_PX = 8
 
 
 class Preview:
-    """Gathers every n-th pixel of a scene while it is filled, and draws both pictures side by side."""
+    """Collects every n-th pixel of a scene while it is filled, and writes both images side by side."""
 
     def __init__(self, scene: Scene) -> None:
         self._bands = natural_colour(scene)
@@ -46,24 +46,24 @@ class Preview:
         values: NDArray[np.generic],
         known: NDArray[np.bool_],
     ) -> None:
-        """Take the pixels of a strip.
+        """Add the pixels of a strip.
 
         Args:
-            strip: Where they lie in the scene.
-            stored: Stored numbers before, `(band, row, col)`.
-            observed: Where these are observations.
-            values: Stored numbers after.
-            known: Where these are observed or filled.
+            strip: The strip in the scene.
+            stored: Stored numbers before the fill, `(band, row, col)`.
+            observed: Observed pixels.
+            values: Stored numbers after the fill.
+            known: Observed or filled pixels.
         """
         first = -strip.row % self._step
         rows = slice((strip.row + first) // self._step, None)
-        for target, source, there in ((self._before, stored, observed), (self._after, values, known)):
+        for target, source, valid in ((self._before, stored, observed), (self._after, values, known)):
             picked = source[self._bands, first :: self._step, :: self._step].astype(np.float32)
-            picked[~there[self._bands, first :: self._step, :: self._step]] = np.nan
+            picked[~valid[self._bands, first :: self._step, :: self._step]] = np.nan
             target[:, rows][:, : picked.shape[1]] = picked
 
     def write(self, path: Path) -> None:
-        """Write the picture as PNG.
+        """Write the preview as PNG.
 
         Raises:
             OutputError: If the file can't be written.
@@ -83,7 +83,7 @@ class Preview:
 
 
 def natural_colour(scene: Scene) -> list[int]:
-    """Return the indexes of the bands shown as red, green and blue, or of one band shown in grey."""
+    """Return the indexes of the red, green and blue bands, or of one band for grey."""
     colours = {band.band.colour: n for n, band in enumerate(scene.bands) if band.band is not None}
     if {"red", "green", "blue"} <= set(colours):
         return [colours["red"], colours["green"], colours["blue"]]
@@ -102,7 +102,7 @@ def _limits(band: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def _stretched(cube: NDArray[np.float32], limits: Sequence[tuple[float, float]]) -> NDArray[np.uint8]:
-    """Return `(row, col, 3)` bytes; what is NaN in any band gets the colour of gaps."""
+    """Return `(row, col, 3)` bytes; pixels with NaN in any band get the colour of gaps."""
     planes = []
     for band, (low, high) in zip(cube, limits, strict=True):
         unit = np.clip((np.nan_to_num(band, nan=low) - low) / (high - low), 0, 1)

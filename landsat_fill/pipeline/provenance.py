@@ -1,4 +1,4 @@
-"""Which tool, method and options made an output: for its tags and its mark, and how two requests differ."""
+"""Provenance of an output: version, method and options, in its tags and its mark."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DRAW_TAG = "LANDSAT_FILL_DRAW"
 
 
 def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
-    """Return the tags that say how a file was made, as text by tag name."""
+    """Return the provenance tags of a file."""
     options = {
         "holes": request.holes.value,
         "largest_gap_px": request.largest_gap_px,
@@ -51,7 +51,7 @@ def method_options_of(request: FillRequest) -> dict[str, object]:
 
 
 def report_row(outcome: Outcome, request: FillRequest) -> dict[str, object]:
-    """Return the row of the report for what became of a job just now."""
+    """Return the row of the report for a job that has just ended."""
     return outcome.as_dict() | {
         "options": method_options_of(request),
         "weights": request.method.info.weights,
@@ -62,7 +62,7 @@ def report_row(outcome: Outcome, request: FillRequest) -> dict[str, object]:
 
 
 def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) -> dict[str, Any]:
-    """Return all that decides what an output holds, by names for people, as values for JSON."""
+    """Return all facts that determine the content of an output, as JSON values by readable names."""
     source = Path(given.source)
     return {
         "source": given.product or source.name,
@@ -84,40 +84,35 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
     }
 
 
-def differences(made: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Return in which ways an output differs from what is asked, in words.
+def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the differences between two requests, in words.
 
     Args:
-        made: The facts of the request that made it, from its mark.
-        asked: The facts of the request now.
+        made: The facts of the request that made an output, from its mark.
+        new: The facts of the current request.
     """
-    passed_over = {name for name in asked if name not in made}
-    if made.get("method") != asked["method"]:
-        passed_over |= {"options", "weights"}
-    sizes = made.get("bytes of the source"), asked["bytes of the source"]
-    if None in sizes or made.get("source") != asked["source"]:  # a folder, a URL; another file
-        passed_over.add("bytes of the source")
-    if FillLayer.NONE.value in (
-        made.get("fill layer"),
-        asked["fill layer"],
-    ):  # nothing there, or nothing asked
-        passed_over.add("fill layer")
+    ignored = {name for name in new if name not in made}
+    if made.get("method") != new["method"]:
+        ignored |= {"options", "weights"}
+    sizes = made.get("bytes of the source"), new["bytes of the source"]
+    if None in sizes or made.get("source") != new["source"]:  # a folder, a URL or another file
+        ignored.add("bytes of the source")
+    if FillLayer.NONE.value in (made.get("fill layer"), new["fill layer"]):
+        ignored.add("fill layer")
     found = []
-    for name, wanted in asked.items():
-        there = made.get(name)
-        if name in passed_over or there == wanted:
+    for name, wanted in new.items():
+        old = made.get(name)
+        if name in ignored or old == wanted:
             continue
-        if isinstance(wanted, dict) and isinstance(there, dict):
-            names = sorted({*wanted, *there})
-            found += [
-                _difference(n, there.get(n), wanted.get(n)) for n in names if there.get(n) != wanted.get(n)
-            ]
+        if isinstance(wanted, dict) and isinstance(old, dict):
+            names = sorted({*wanted, *old})
+            found += [_difference(n, old.get(n), wanted.get(n)) for n in names if old.get(n) != wanted.get(n)]
         else:
-            found.append(_difference(name, there, wanted))
+            found.append(_difference(name, old, wanted))
     return found
 
 
-def _difference(name: str, there: object, wanted: object) -> str:
-    texts = [", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in (there, wanted)]
-    made, asked = ("none" if text in ("", "None") else text for text in texts)
-    return f"{name}: {made}, but {asked} is asked"
+def _difference(name: str, old: object, wanted: object) -> str:
+    texts = [", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in (old, wanted)]
+    made, new = ("none" if text in ("", "None") else text for text in texts)
+    return f"{name}: {made}, but {new} is requested"

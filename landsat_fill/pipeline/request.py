@@ -1,4 +1,4 @@
-"""What a user asks of a fill, as one plain value."""
+"""The user's request: how to fill scenes, and which outputs to write."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ E = TypeVar("E", bound=Enum)
 
 
 class Flag(Enum):
-    """Something that makes an observed pixel doubtful."""
+    """A reason to exclude an observed pixel."""
 
     CLOUD = "cloud"
     DILATED_CLOUD = "dilated-cloud"
@@ -31,7 +31,7 @@ class Flag(Enum):
 
 
 class FillLayer(Enum):
-    """How the record of what was filled is written: one band for the scene, one a band, or not at all."""
+    """Form of the fill layer: one band for the scene, one for each band, or none."""
 
     SCENE = "scene"
     BANDS = "bands"
@@ -40,19 +40,19 @@ class FillLayer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FillRequest:
-    """How scenes are to be filled.
+    """How to fill scenes.
 
     Attributes:
         method: The method with its options.
-        holes: Which missing pixels are to be filled.
-        largest_gap_px: The widest gap to fill in pixels; None for one scan period (990 m on the ground).
-        distrusted: Observed pixels left out of the evidence.
-        refilled: Observed pixels treated as missing.
-        nodata: The stored number that means "no observation", where the file doesn't say.
-        bands: Names or numbers of the bands to work on; None for all.
-        seed: Seed of methods that draw.
-        threads: Threads a scene may use.
-        device: `cpu`, or the accelerator a method runs on.
+        holes: The holes to fill.
+        largest_gap_px: The widest gap to fill in pixels; None means one scan period (990 m on the ground).
+        distrusted: Flags of observed pixels that aren't valid pixels.
+        refilled: Flags of observed pixels to fill again.
+        nodata: The stored number of missing pixels, in place of the file's own.
+        bands: Names or numbers of the bands to fill; None means all.
+        seed: Seed of random methods.
+        threads: Number of threads for a scene.
+        device: `cpu`, or the accelerator of the method.
         is_choice: Whether the user named the method, rather than `auto`.
     """
 
@@ -71,22 +71,22 @@ class FillRequest:
 
 @dataclass(frozen=True, slots=True)
 class OutputRequest:
-    """Where results go, and in which form.
+    """Place and form of the outputs.
 
     Attributes:
-        target: A file for one GeoTIFF, a folder else; None for beside each input.
-        name: Template of output names; `{name}` is the input's.
-        stack: Write a product as one file a grid instead of a folder of bands.
-        fill_layer: How the record of what was filled is written.
+        target: A GeoTIFF or a folder; None means beside each input.
+        name: Template of output names; `{name}` is the input's name.
+        stack: Write a product as one file for each grid instead of a folder of bands.
+        fill_layer: Form of the fill layer.
         uncertainty: Write the standard deviation beside each output.
         preview: Write a PNG of before and after beside each output.
-        overwrite: Replace outputs that exist.
-        done_since_ns: Outputs of that time or later aren't replaced; None to replace all. Lets a run that
-            replaces outputs go on where it stopped.
+        overwrite: Replace existing outputs.
+        done_since_ns: Outputs since this time aren't replaced, so that a stopped run with `overwrite` can
+            continue; None replaces all.
         cog: Write cloud-optimised GeoTIFFs.
         creation_options: GDAL creation options that replace the input's.
-        report: File that gets a row a scene; None for `report.jsonl` beside the outputs.
-        realizations: How many plausible fills are written beside each output, of a method that draws.
+        report: File with a row for each scene; None means `report.jsonl` beside the outputs.
+        realizations: Number of realizations to write beside each output.
     """
 
     target: Path | None = None
@@ -104,7 +104,7 @@ class OutputRequest:
 
     @property
     def layer_endings(self) -> tuple[str, ...]:
-        """How the names of the files end that are written beside each output."""
+        """Endings of the files written beside each output."""
         from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending
 
         wanted = {
@@ -139,19 +139,15 @@ def quality_flags(name: str, given: str | Iterable[str] | None) -> frozenset[Fla
     return frozenset(member(name, word.strip(), Flag) for word in words if word.strip())
 
 
-def wants_deviation(asked: bool | None, info: MethodInfo) -> bool:
-    """Return whether the standard deviation is written: unless told, where the method has one.
-
-    Args:
-        asked: What the user says of it, or None.
-        info: The method's.
+def wants_std(requested: bool | None, info: MethodInfo) -> bool:
+    """Return whether to write the standard deviation: by default if the method has one.
 
     Raises:
-        UsageError: If it is asked for, and the method has none.
+        UsageError: If it is requested, but the method has none.
     """
-    if asked and not info.gives_std:
+    if requested and not info.gives_std:
         raise UsageError(
             f"expected a method with a standard deviation for --uncertainty, but {info.name} has none",
             hint="Run `landsat-fill methods` to see which do.",
         )
-    return info.gives_std if asked is None else asked
+    return info.gives_std if requested is None else requested

@@ -1,4 +1,4 @@
-"""Reads a scene as strips with a halo, every row once, ahead of the work on them."""
+"""Reads a scene in strips with a halo, each row once, one strip ahead."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
 
 STRIP_VALUES = 32_000_000
-"""Pixels times bands that a strip may hold: 760 rows of a full scene of six bands, fewer of a stack of 60."""
+"""Largest number of values in a strip: 760 rows of a full scene of six bands, fewer of a stack of 60."""
 
 LEAST_STRIP_PX = 128
-"""Rows of a strip at least: with fewer, the halo would be most of the work."""
+"""Smallest number of rows in a strip. With fewer, most of the work would be on the halo."""
 
 
 class Reads(Protocol):
-    """What a strip is read from."""
+    """A reader of strips."""
 
     def read(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        """Return stored numbers and what is observed, `(band, row, col)`."""
+        """Return stored numbers and observed pixels, `(band, row, col)`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A strip and the rows around it.
+    """A strip with its halo.
 
     Attributes:
-        strip: The rows this block is for.
-        window: Those rows and the halo.
+        strip: The strip.
+        window: The strip with its halo rows.
         values: Stored numbers of the window, `(band, row, col)`.
-        observed: Which of them are observations.
+        observed: Observed pixels of the window.
     """
 
     strip: Window
@@ -57,12 +57,12 @@ class Block:
 
 
 def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
-    """Return the rows of a strip of a scene: at most `most_px`, and as many as memory allows.
+    """Return the number of rows in a strip: as many as memory allows, up to `most_px`.
 
     Args:
         scene: The scene.
         most_px: Rows of a tile.
-        align_px: What the rows must be a multiple of, since tiles begin where strips do.
+        align_px: The number of rows is a multiple of this, because tiles begin where strips begin.
     """
     rows = STRIP_VALUES // (len(scene.bands) * scene.grid.width)
     rows = min(most_px, max(rows, LEAST_STRIP_PX))
@@ -73,10 +73,9 @@ def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
 def read_blocks(
     reader: Reads, height: int, width: int, strip_px: int, halo_px: int
 ) -> Iterator[Iterator[Block]]:
-    """Yield the blocks of a scene from top to bottom, each read ahead in a thread of its own.
+    """Yield the blocks of a scene from top to bottom, read one ahead in a thread.
 
-    To be used in a `with` statement: when it is left, however early, nobody reads any more, so that the
-    reader may be closed.
+    After the `with` statement the thread has ended, so that the reader can be closed.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
         yield _blocks(pool, reader, height, width, strip_px, halo_px)
@@ -85,31 +84,33 @@ def read_blocks(
 def _blocks(
     pool: ThreadPoolExecutor, reader: Reads, height: int, width: int, strip_px: int, halo_px: int
 ) -> Iterator[Block]:
-    """Yield the blocks, while the pool reads the one that follows."""
+    """Yield the blocks, while the pool reads the next one."""
     strips = strip_windows(height, width, strip_px)
-    if len(strips) == 1:  # there is nothing to do beside reading it
+    if len(strips) == 1:  # no other work could run at the same time
         yield _read(reader, None, strips[0], height, width, halo_px)
         return
-    held: Block | None = None
-    ahead = pool.submit(_read, reader, None, strips[0], height, width, halo_px)
-    for following in [*strips[1:], None]:
-        held = ahead.result()
-        if following is not None:
-            ahead = pool.submit(_read, reader, held, following, height, width, halo_px)
-        yield held
+    previous: Block | None = None
+    next_block = pool.submit(_read, reader, None, strips[0], height, width, halo_px)
+    for next_strip in [*strips[1:], None]:
+        previous = next_block.result()
+        if next_strip is not None:
+            next_block = pool.submit(_read, reader, previous, next_strip, height, width, halo_px)
+        yield previous
 
 
-def _read(reader: Reads, held: Block | None, strip: Window, height: int, width: int, halo_px: int) -> Block:
-    """Return the strip's block, taking the rows it shares with the block before from there."""
+def _read(
+    reader: Reads, previous: Block | None, strip: Window, height: int, width: int, halo_px: int
+) -> Block:
+    """Return the strip's block, with shared rows taken from the previous block."""
     outer = strip.expanded(halo_px, height, width)
     window = Window(outer.row, 0, outer.height, width)
-    if held is None:
+    if previous is None:
         return Block(strip, window, *reader.read(window))
-    end, held_end = window.row + window.height, held.window.row + held.window.height
-    shared = slice(window.row - held.window.row, None)
-    values, observed = held.values[:, shared], held.observed[:, shared]
-    if end > held_end:
-        new_values, new_observed = reader.read(Window(held_end, 0, end - held_end, width))
+    end, previous_end = window.row + window.height, previous.window.row + previous.window.height
+    shared = slice(window.row - previous.window.row, None)
+    values, observed = previous.values[:, shared], previous.observed[:, shared]
+    if end > previous_end:
+        new_values, new_observed = reader.read(Window(previous_end, 0, end - previous_end, width))
         values = np.concatenate([values, new_values], axis=1)
         observed = np.concatenate([observed, new_observed], axis=1)
     return Block(strip, window, values, observed)

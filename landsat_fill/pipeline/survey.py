@@ -1,4 +1,4 @@
-"""The first pass through a scene: its footprint, what is missing, and the geometry of its stripes."""
+"""Surveys a scene in a first pass: its footprint, missing pixels and stripes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ if TYPE_CHECKING:
 
 
 FAINT_WINDOWS = 4
-"""Windows looked through for faint stripes: both sides of the swath, and enough of them that a few clouds
-don't matter."""
+"""Windows searched for faint stripes: on both sides of the swath, and enough to tolerate a few clouds."""
 
 FAINT_BANDS = 8
-"""Bands looked through for them; a stack of sixty shows in eight what it shows in all."""
+"""Bands searched for faint stripes; eight bands suffice even for a stack of sixty."""
 
 LARGEST_MIXED = 1e6
-"""Beyond all stored numbers of Landsat bands, and all fill values that could be mixed with them."""
+"""Larger than all stored numbers of Landsat bands, and all fill values that mix with them."""
 
 
 class SampleWindows:
-    """Windows spread evenly over a scene: what is missing in all, the pixels of a few."""
+    """Windows spread evenly over a scene: missing pixels of all, values of a few."""
 
     def __init__(self, scene: Scene) -> None:
         height, width = scene.grid.height, scene.grid.width
@@ -50,8 +49,8 @@ class SampleWindows:
         self._kept = dict.fromkeys(chosen.tolist())
 
     def add(self, block: Block) -> None:
-        """Take the rows of a block's strip."""
-        filled = block.observed.any(axis=(1, 2))  # an empty band says nothing of gaps
+        """Add the rows of a block's strip."""
+        filled = block.observed.any(axis=(1, 2))  # an empty band has no information on gaps
         for number, window in enumerate(self._windows):
             first = max(block.strip.row, window.row)
             end = min(block.strip.row + block.strip.height, window.row + window.height)
@@ -68,14 +67,14 @@ class SampleWindows:
                 kept_observed[:, here] = observed[:FAINT_BANDS]
 
     def show_faint_stripes(self) -> bool:
-        """Return whether there seem to be stripes that aren't exactly nodata, once all rows went by."""
+        """Return whether there seem to be stripes that aren't exactly nodata, after all rows were added."""
         return any(
             kept is not None and find_faint_stripes(*kept, self._fill_value) is not None
             for kept in self._kept.values()
         )
 
     def constant_stripes(self) -> tuple[float, float] | None:
-        """Return a number that makes stripes though it counts as observed, and its share of the pixels."""
+        """Return an observed number that forms stripes and its share of the pixels, or None."""
         for values, observed in filter(None, self._kept.values()):
             for band, (stored, seen) in enumerate(zip(values, observed, strict=True)):
                 number = constant_stripes(stored, seen)
@@ -85,7 +84,7 @@ class SampleWindows:
         return None
 
     def mixed_border_px(self, widest_px: int, *, steep: bool) -> int:
-        """Return how many rows beside gaps are mixed with the fill value, once all rows went by."""
+        """Return how many rows beside gaps are mixed with the fill value, after all rows were added."""
         return mixed_border_px(
             [kept for kept in self._kept.values() if kept is not None], widest_px, steep=steep
         )
@@ -101,34 +100,31 @@ class SampleWindows:
 
 
 def fill_value(scene: Scene) -> float:
-    """Return the number that resampling may have mixed into the pixels beside gaps: nodata, or 0.
-
-    A nodata number like -1.7e308 mixes with nothing.
-    """
+    """Return the number that resampling may have mixed into pixels: nodata, or 0 if that is huge."""
     nodata = scene.bands[0].nodata
     return nodata if nodata is not None and abs(nodata) < LARGEST_MIXED else 0.0
 
 
 STRIP_PX = 512
 NOMINAL_PERIOD_PX = 33
-"""One scan period in pixels where the pixel size isn't known: that of a 30 m band."""
+"""Scan period of a 30 m band, for an unknown pixel size."""
 PERIOD_RANGE_PX = (8, 200)
-"""Scan periods that are believed: pixels of 5 to 120 m."""
+"""Plausible scan periods: pixels of 5 to 120 m."""
 PERIOD_TOLERANCE = 1.3
-"""Factor by which the period of steep stripes may differ from a scan's: map projections stretch that much."""
+"""Largest factor between the period of steep stripes and the scan period, due to map projections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one look at all pixels of a scene tells.
+    """The survey of a scene.
 
     Attributes:
         footprint: Where the sensor could have seen the ground.
         period_px: One scan period in rows.
-        geometry: The stripes, or None where there are none.
+        geometry: The stripes, or None if there are none.
         has_faint_stripes: Whether there seem to be stripes that aren't exactly nodata.
-        mixed_border_px: How many pixels beside gaps are mixed with the fill value.
-        constant: An observed number that makes stripes, and its share of the pixels looked at; None for none.
+        mixed_border_px: How many rows beside gaps are mixed with the fill value.
+        constant: An observed number that forms stripes and its share of the sampled pixels, or None.
     """
 
     footprint: Footprint
@@ -140,12 +136,12 @@ class Survey:
 
     @property
     def empty_bands(self) -> frozenset[int]:
-        """The bands without an observed pixel, from 0: there is nothing to fill them from."""
+        """Numbers of the bands without an observed pixel, from 0."""
         return frozenset(number for number, px in enumerate(self.footprint.observed_px) if not px)
 
     @property
     def missing_share(self) -> float:
-        """Missing pixels of the footprint over all bands, 0 to 1."""
+        """Missing share of the footprint over all bands, 0 to 1."""
         missing, observed = sum(self.footprint.missing_px), sum(self.footprint.observed_px)
         return missing / (missing + observed) if missing else 0.0
 
@@ -159,7 +155,7 @@ def survey_scene(
         reader: An open reader of the scene.
         scene: The scene.
         threads: Threads to use.
-        on_progress: Told the share of rows read, 0 to 1.
+        on_progress: Called with the share of rows read, 0 to 1.
     """
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)
@@ -175,7 +171,7 @@ def survey_scene(
             on_progress((block.strip.row + block.strip.height) / height)
     footprint = survey.finish()
     geometry = estimate_stripes(samples.missing, samples.corners, reach_px)
-    if geometry is not None and _is_to_be_turned(scene, geometry):
+    if geometry is not None and _needs_rotation(scene, geometry):
         observed = _observed(reader, scene)
         footprint = turned_footprint(observed, footprint.observed_px, geometry.tilt_deg, reach_px, threads)
     if geometry is not None:
@@ -187,13 +183,13 @@ def survey_scene(
         geometry,
         has_faint_stripes=samples.show_faint_stripes(),
         mixed_border_px=samples.mixed_border_px(reach_px, steep=steep),
-        # What declared gaps cut a lake of one number into looks like stripes, too.
+        # Declared gaps can cut a lake of one number into stripes.
         constant=samples.constant_stripes() if geometry is None else None,
     )
 
 
 def _scan_ends(footprint: Footprint, geometry: StripeGeometry) -> NDArray[np.float64]:
-    """Return how far along the scan the first and the last pixels of the footprint lie."""
+    """Return the smallest and largest position along the scan in the footprint."""
     outside = footprint.outside[0]
     first, last = np.zeros(footprint.height), np.full(footprint.height, footprint.width - 1)
     at_left, at_right = outside.start == 0, outside.stop == footprint.width
@@ -204,8 +200,8 @@ def _scan_ends(footprint: Footprint, geometry: StripeGeometry) -> NDArray[np.flo
     return np.array([ends.min(), ends.max()])
 
 
-def _is_to_be_turned(scene: Scene, geometry: StripeGeometry) -> bool:
-    """Return whether the stripes are too steep for columns to cross them, and as far apart as scans are."""
+def _needs_rotation(scene: Scene, geometry: StripeGeometry) -> bool:
+    """Return whether stripes are too steep for columns to cross them, and have the scan period."""
     if abs(geometry.tilt_deg) <= STEEP_DEG:
         return False
     pixel_m = scene.grid.pixel_size_m
@@ -225,7 +221,7 @@ def _observed(reader: SceneReader, scene: Scene) -> list[BitImage]:
 
 
 def scan_period_px(scene: Scene) -> int:
-    """Return the rows from one stripe to the next of its side that the pixel size suggests."""
+    """Return the scan period in rows, from the pixel size."""
     pixel_m = scene.grid.pixel_size_m
     if pixel_m is None:
         return NOMINAL_PERIOD_PX

@@ -1,4 +1,4 @@
-"""Fills an area of an image tile by tile: only tiles that touch a gap, in batches, with a halo."""
+"""Fills an area of an image in tiles with a halo, in batches, skipping tiles without gaps."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 BATCH_VALUES = 8_000_000
-"""Pixels times bands that a batch may hold: 32 MB of float32, two tiles of 512 px with a wide halo."""
+"""Largest number of values in a batch: 32 MB of float32, two tiles of 512 px with a wide halo."""
 
 SMALLEST_TILE_PX = 64
-"""Side below which a tile isn't halved for lack of memory: by then the halo takes all there is."""
+"""Smallest side of tiles halved for lack of memory; below it, the halo needs most of the memory."""
 
 
 def fill_tiles(
@@ -40,35 +40,35 @@ def fill_tiles(
     origin: tuple[int, int] = (0, 0),
     seed: int = 0,
 ) -> Filled:
-    """Return the fill of `area`: the method's values at its missing pixels, NaN at all others.
+    """Return the fill of `area`: the method's values at missing pixels, NaN at all others.
 
     Args:
-        image: `(band, row, col)` in stored numbers, `area` and the margin around it.
+        image: `(band, row, col)` in stored numbers, with a margin around `area`.
         gaps: Cubes of the same shape.
         area: The part of the image to fill.
-        method: Fills a tile with the halo it declares.
-        context: Handed to the method, with each tile's corner and a random generator for it.
-        origin: Row and column of the image's corner in the scene; with `seed` it decides the generators,
-            so that no result depends on how a scene was cut.
+        method: The method.
+        context: The method's context; each tile's corner and random generator are added.
+        origin: Row and column of the image's corner in the scene. It determines the generators with `seed`,
+            so that results don't depend on the strips of a scene.
         seed: Seed of the random generators.
 
     Raises:
-        LackOfMemoryError: If not even a tile of `SMALLEST_TILE_PX` fits into the device's memory.
+        LackOfMemoryError: If even a tile of `SMALLEST_TILE_PX` doesn't fit into the device's memory.
     """
     bands, height, width = image.shape
     dtype = float_type(image.dtype)
     shape = (bands, area.height, area.width)
     mean = np.full(shape, np.nan, dtype=dtype)
     std = np.full(shape, np.nan, dtype=np.float32) if method.info.gives_std else None
-    draws = np.full((context.realizations, *shape), np.nan, dtype=dtype) if context.realizations else None
+    several = np.full((context.realizations, *shape), np.nan, dtype=dtype) if context.realizations else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
-    apart = method.info.tile_a_thread and context.device == "cpu"
-    at_once = max(1, min(context.threads, len(touched))) if apart else 1
+    parallel = method.info.tile_a_thread and context.device == "cpu"
+    at_once = max(1, min(context.threads, len(touched))) if parallel else 1
     threads = max(1, context.threads // at_once)
 
     def fill_batch(batch: Sequence[Window], progress: Progress) -> None:
-        # A list of what is left, and no recursion: a function that knows itself keeps the image alive.
+        # A list instead of recursion, because a recursive closure would keep the image alive.
         left = [batch]
         while left:
             part = left.pop()
@@ -80,9 +80,9 @@ def fill_tiles(
             except LackOfMemoryError:
                 if not SMALLEST_TILE_PX <= half_px < longest_px:
                     raise
-            # Outside of the except clause, which would keep what filled the memory alive.
+            # Outside the except clause, which would keep the tiles in memory.
             context.notify(
-                f"warning: tiles fill the memory of {context.device}: going on with tiles of {half_px} px"
+                f"warning: tiles exceed the memory of {context.device}: continuing with tiles of {half_px} px"
             )
             smaller = [window for tile in part for window in tile_windows(tile, half_px)]
             left += [[window] for window in smaller if gaps.missing[:, *window.slices].any()]
@@ -115,25 +115,25 @@ def fill_tiles(
             mean[:, *target][missing] = filled.mean[number][:, *inner][missing]
             if std is not None and filled.std is not None:
                 std[:, *target][missing] = filled.std[number][:, *inner][missing]
-            if draws is not None and filled.realizations is not None:
-                draws[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
+            if several is not None and filled.realizations is not None:
+                several[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
 
     if at_once > 1:
-        _side_by_side([[tile] for tile in touched], fill_batch, at_once, context.progress)
+        _in_parallel([[tile] for tile in touched], fill_batch, at_once, context.progress)
     else:
         batches = (
             [[tile] for tile in touched]
-            if apart
+            if parallel
             else _batches(touched, method.info.halo_px, height, width, bands)
         )
         _in_turn(batches, fill_batch, len(touched), context.progress)
-    return Filled(mean, std, draws)
+    return Filled(mean, std, several)
 
 
 def _in_turn(
     batches: Iterable[Sequence[Window]], fill_batch: FillBatch, tiles: int, progress: Progress
 ) -> None:
-    """Fill batches one after the other."""
+    """Fill batches one after another."""
     done = 0
     for batch in batches:
 
@@ -144,10 +144,10 @@ def _in_turn(
         done += len(batch)
 
 
-def _side_by_side(
+def _in_parallel(
     batches: Sequence[Sequence[Window]], fill_batch: FillBatch, at_once: int, progress: Progress
 ) -> None:
-    """Fill batches in threads of their own. After an error or an interrupt none is begun any more."""
+    """Fill batches in parallel threads; after an error or an interrupt, start no further batch."""
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="fill")
     try:
         filling = [pool.submit(fill_batch, batch, lambda _share, _text: None) for batch in batches]
@@ -159,19 +159,19 @@ def _side_by_side(
 
 
 def half_side_px(side_px: int, align_px: int) -> int:
-    """Return half of a tile's side in pixels, rounded up to where tiles may begin."""
+    """Return half of a tile's side, rounded up to a multiple of `align_px`."""
     return -(-side_px // (2 * align_px)) * align_px
 
 
 def float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:
-    """Return the type that methods are given: single precision where that holds every number exactly."""
+    """Return the float type for methods: float32 if it represents every stored number exactly."""
     return np.dtype(np.float32 if np.can_cast(stored, np.float32) else np.float64)
 
 
 def _batches(
     tiles: Sequence[Window], halo_px: int, height: int, width: int, bands: int
 ) -> Iterator[list[Window]]:
-    """Yield runs of tiles that have one shape with their halo, and one place in it, as large as allowed."""
+    """Yield batches of successive tiles with equal shapes and equal halos."""
 
     def shape_and_place(tile: Window) -> tuple[int, int, Window]:
         outer = tile.expanded(halo_px, height, width)

@@ -169,11 +169,12 @@ class SceneBand:
     """One band of a scene: where it is stored, and what its numbers mean.
 
     Attributes:
-        dataset: The name that GDAL opens: a path, a URL or a `/vsi…` path. index: The band's number in that
-        dataset, from 1. name: Its name in messages: `B4`, the band description, or `band 2`. dtype: numpy
-        name of its data type. nodata: The stored number of missing pixels (may be NaN), or None if only a
-        mask or an alpha band marks
-            them.
+        dataset: The name that GDAL opens: a path, a URL or a `/vsi…` path.
+        index: The band's number in that dataset, from 1.
+        name: Its name in messages: `B4`, the band description, or `band 2`.
+        dtype: numpy name of its data type.
+        nodata: The stored number of missing pixels (may be NaN), or None if only a mask or an alpha band
+            marks them.
         valid_range: Smallest and largest stored number of a filled pixel.
         band: The sensor's band, or None if unknown.
         gap_mask: The USGS gap_mask file of this band (0 is missing), or None.

@@ -1,4 +1,4 @@
-"""Whatever is named as input lands on an output of its own, once."""
+"""Every input, however it is named, has an output of its own, once."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_two_inputs_never_share_an_output(make, run, tmp_path):
     first, second = make("one/a.tif", count=1), make("two/a.tif", count=1)
     ended = run(first.path, second.path, "-o", tmp_path / "out")
     assert ended.code == 2
-    assert "an output of its own" in ended.err
+    assert "a different output for each input" in ended.err
     assert not (tmp_path / "out").exists()
 
 
@@ -157,7 +157,7 @@ def test_what_is_done_is_skipped_unless_overwritten(make, run, opened):
     assert "1 skipped" in run(made.path).out
     refused = run(made.path, "-m", "nearest")
     assert refused.code == 1
-    assert "method: band-unet, but nearest is asked" in refused.out
+    assert "method: band-unet, but nearest is requested" in refused.out
     assert "--overwrite" in refused.out
     with opened(target) as dataset:
         assert dataset.tags()["LANDSAT_FILL_METHOD"] == "band-unet"

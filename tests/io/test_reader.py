@@ -216,29 +216,6 @@ def test_quality_bands_come_by_kind(tmp_path):
     np.testing.assert_array_equal(found["QA_PIXEL"], quality[0, :, 10:15])
 
 
-@pytest.mark.parametrize("max_px", [1, 7, 50, 64])
-def test_an_overview_is_every_nth_pixel(max_px, tmp_path):
-    source = make(tmp_path / "in.tif", random_pixels(), nodata=0)
-
-    with SceneReader(open_geotiff(source)) as reader:
-        values, observed = reader.read_overview(max_px)
-
-    step = math.ceil(50 / max_px)
-    np.testing.assert_array_equal(values, random_pixels()[:, ::step, ::step])
-    np.testing.assert_array_equal(observed, values != 0)
-    assert max(values.shape[1:]) <= max_px
-
-
-def test_an_overview_of_a_tall_scene_has_no_seams(tmp_path):
-    pixels = random_pixels(1, shape=(1700, 3))
-    source = make(tmp_path / "in.tif", pixels)
-
-    with SceneReader(open_geotiff(source)) as reader:
-        values, _ = reader.read_overview(100)
-
-    np.testing.assert_array_equal(values, pixels[:, ::17, ::17])
-
-
 def damage_last_block(path):
     content = bytearray(path.read_bytes())
     offset, length = map(int, tiff_blocks(path).extents[0][-1])

@@ -153,16 +153,6 @@ def test_numbers_given_for_the_alpha_band_are_kept(tmp_path):
         assert (dataset.read(2) == 7).all()
 
 
-def test_tags_can_be_added_until_the_end(tmp_path):
-    profile = plain()
-    with new_raster(tmp_path / "out.tif", profile, tags={"FIRST": "1"}) as writer:
-        writer.write(random_pixels(profile), Window(0, 0, 100, 80))
-        writer.add_tags({"LAST": "2"})
-
-    with rasterio.open(tmp_path / "out.tif") as dataset:
-        assert dataset.tags() == {"AREA_OR_POINT": "Area", "FIRST": "1", "LAST": "2"}
-
-
 def test_the_target_is_not_there_before_the_end(tmp_path):
     profile = plain()
     with new_raster(tmp_path / "out.tif", profile) as writer:
