@@ -1,4 +1,4 @@
-"""The loop of direct sampling: scans for observed pixels whose surroundings are similar to a missing one's."""
+"""The loop of direct sampling: scans for observed pixels with surroundings like those of a missing pixel."""
 
 from __future__ import annotations
 
