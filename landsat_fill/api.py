@@ -7,9 +7,8 @@ A DataArray comes back as a DataArray with the same coordinates and attributes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from landsat_fill.gaps.footprint import FootprintSurvey, reach_for_period
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
-from landsat_fill.io import SceneReader, find_inputs, open_input
+from landsat_fill.io import SceneReader, find_inputs, one_input, open_input
 from landsat_fill.methods import (
     DEFAULT_METHOD,
     Context,
@@ -36,8 +35,9 @@ from landsat_fill.pipeline.plan import Action, plan_jobs
 from landsat_fill.pipeline.request import (
     FillLayer,
     FillRequest,
-    Flag,
     OutputRequest,
+    member,
+    quality_flags,
     wants_deviation,
 )
 from landsat_fill.pipeline.resources import choose_device, usable_cores
@@ -51,10 +51,6 @@ if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
     from rasterio.crs import CRS
-
-    from landsat_fill.io.inputs import Input
-
-E = TypeVar("E", bound=Enum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,7 @@ def open_scene(
         >>> print(f"{scene.missing.sum() / scene.footprint.sum():.1%} missing")
         28.9% missing
     """
-    scene = open_input(_one_input(source), nodata=nodata, bands=_names(bands))[0]
+    scene = open_input(one_input(source), nodata=nodata, bands=_names(bands))[0]
     height, width = scene.grid.height, scene.grid.width
     with SceneReader(scene) as reader:
         values, observed = reader.read(Window(0, 0, height, width))
@@ -328,10 +324,10 @@ def fill_file(
     _require_realizations(realizations, chosen)
     request = FillRequest(
         method=chosen,
-        holes=_member("holes", holes, Holes),
+        holes=member("holes", holes, Holes),
         largest_gap_px=largest_gap_px,
-        distrusted=_quality_flags("distrust", distrust),
-        refilled=_quality_flags("refill", refill),
+        distrusted=quality_flags("distrust", distrust),
+        refilled=quality_flags("refill", refill),
         nodata=nodata,
         bands=_names(bands),
         seed=seed,
@@ -343,7 +339,7 @@ def fill_file(
         target=None if target is None else Path(target),
         name=name,
         stack=stack,
-        fill_layer=_member("fill_layer", fill_layer, FillLayer),
+        fill_layer=member("fill_layer", fill_layer, FillLayer),
         uncertainty=wants_deviation(uncertainty, chosen.info),
         preview=preview,
         overwrite=overwrite,
@@ -352,11 +348,11 @@ def fill_file(
         report=None if report is None else Path(report),
         realizations=realizations,
     )
-    (job,) = plan_jobs([_one_input(source)], outputs, request=request)
+    (job,) = plan_jobs([one_input(source)], outputs, request=request)
     if job.action is Action.REFUSE:
         raise job.refusal()
     if job.action is Action.SKIP:
-        return Outcome(job.input.name, job.input.source, job.target, Status.SKIPPED)
+        return job.outcome(Status.SKIPPED)
     outcome = run_job(job, request, outputs, progress or (lambda _share, _text: None))
     if outputs.report is not None:
         Reports(outputs, [job], request).add(outcome)
@@ -413,7 +409,7 @@ def simulate_gaps(
         )
         lost = simulated(shape, model, generator)
     elif width_px is not None or share is not None:
-        raise UsageError("expected gaps, or width_px or share, but got both", hint="Leave one of them out")
+        raise UsageError("expected gaps, or width_px or share, but got both", hint="Leave one of them out.")
     else:
         lost = gaps_from(as_booleans("gaps", gaps), shape, generator)
     return like(image, lost.reshape(values.shape))
@@ -526,33 +522,7 @@ def _require_realizations(count: int, method: FillMethod) -> None:
         )
 
 
-def _quality_flags(name: str, given: Iterable[str]) -> frozenset[Flag]:
-    words = given.split(",") if isinstance(given, str) else given
-    return frozenset(_member(name, word, Flag) for word in words if word)
-
-
-def _member(name: str, given: str, kind: type[E]) -> E:
-    """Return the member of an enumeration whose value is given."""
-    try:
-        return kind(given)
-    except ValueError:
-        values = ", ".join(str(member.value) for member in kind)
-        raise UsageError(f"expected {name} to be one of {values}, but got {given!r}") from None
-
-
 def _names(bands: Iterable[str | int] | None) -> tuple[str, ...] | None:
     if bands is None:
         return None
     return tuple(bands.split(",")) if isinstance(bands, str) else tuple(str(band) for band in bands)
-
-
-def _one_input(source: str | Path) -> Input:
-    found, bad = find_inputs([str(source)])
-    if bad:
-        raise bad[0][1]
-    if len(found) != 1:
-        raise UsageError(
-            f"expected one scene, but {source} holds {len(found)}",
-            hint=f"Name one of them: {', '.join(one.source for one in found[:3])}",
-        )
-    return found[0]

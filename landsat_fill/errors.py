@@ -1,7 +1,6 @@
-"""The errors a user can meet: one root, with a message that says what was expected and a hint.
+"""The errors a user can meet: one root class, with a message that says what was expected and a hint.
 
-Nothing below the command line prints or exits; it raises one of these, and the command line turns it into
-a line for the user and an exit code.
+Only the command line prints and exits. It turns each of these errors into a line and an exit code.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_STOPPED = 75
-"""Stopped on request with scenes left: EX_TEMPFAIL of sysexits.h, which invites to try again."""
+"""Stopped on request before all scenes were filled. Source: EX_TEMPFAIL of sysexits.h, "try again"."""
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
-"""128 and the number of the signal, as shells have it."""
+"""128 plus the number of the signal, as in shells."""
 
 
 class LandsatFillError(Exception):
@@ -38,7 +37,7 @@ class LandsatFillError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return what pickle needs, so that an error survives the way back from a worker process."""
+        """Return what pickle needs to pass the error from a worker process to its parent."""
         return (_rebuild, (type(self), self.message, self.hint))
 
 
@@ -47,31 +46,31 @@ def _rebuild(kind: type[LandsatFillError], message: str, hint: str | None) -> La
 
 
 class InputError(LandsatFillError):
-    """A file that can't be used as it is: unreadable, empty, of the wrong kind."""
+    """An input file is unreadable, empty or of the wrong kind."""
 
 
 class OutputError(LandsatFillError):
-    """A target that can't be written, or must not be."""
+    """An output can't be written, or must not be."""
 
 
 class UsageError(LandsatFillError):
-    """A request that can't be meant: an unknown method, an option value out of its range."""
+    """A request is invalid: an unknown method, an option value out of its range."""
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
-    """Return `Did you mean 'x'?` with the known word that is nearest to a misspelt one, or an empty text."""
+    """Return `Did you mean 'x'?` with the known word most like `word`, or an empty text."""
     near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
-def not_one_of(expected: str, found: str, known: Iterable[str], listed: str = "There are: {}.") -> UsageError:
-    """Return the error for a word that is none of the known ones.
+def not_one_of(expected: str, found: str, known: Iterable[str], listed: str = "Available: {}.") -> UsageError:
+    """Return the error for an unknown word.
 
     Args:
         expected: What was expected.
-        found: What was given.
-        known: The words that exist.
-        listed: The sentence that lists them in the hint; `{}` stands for the list.
+        found: The word given.
+        known: The known words.
+        listed: The sentence of the hint that lists the known words; `{}` stands for the list.
     """
     known = tuple(known)
     hint = f"{did_you_mean(found, known)} {listed.format(', '.join(known) or 'none')}"
@@ -79,27 +78,27 @@ def not_one_of(expected: str, found: str, known: Iterable[str], listed: str = "T
 
 
 class MethodError(LandsatFillError):
-    """A method that can't fill this scene."""
+    """A method can't fill this scene."""
 
 
 class LackOfMemoryError(MethodError):
-    """A method for which the memory is too small at what it was given; less may do."""
+    """A method needs more memory than there is; smaller tiles or batches may fit."""
 
 
 class TerminatedError(KeyboardInterrupt):
-    """The process was told to end (SIGTERM): it ends as after Ctrl-C, cleanly."""
+    """The process received SIGTERM; it ends as cleanly as after Ctrl-C."""
 
 
 class MissingPackageError(LandsatFillError):
-    """An optional package that the request needs and that isn't installed."""
+    """The request needs an optional package that isn't installed."""
 
 
 def cannot_write(target: Path, error: object) -> OutputError:
-    """Return the error for a write that failed, with the likeliest reason as its hint.
+    """Return the error for a failed write, with a hint for the most likely cause.
 
     Args:
-        target: The file or folder that was to be written, or its place in a staging folder.
-        error: What was raised, or a reason in words.
+        target: The output file or folder, or its path in a staging folder.
+        error: The exception, or the cause in words.
     """
     import shutil
 
@@ -109,7 +108,7 @@ def cannot_write(target: Path, error: object) -> OutputError:
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     hint = "Check that the folder can be written to, and that the disk and your quota have room."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
-        hint = "Choose another folder, where you may write, with --output."
+        hint = "Choose a folder where you have write permission with --output."
     elif shutil.disk_usage(folder).free < 64 << 20:
-        hint = f"The disk of {folder} is full: make room, or choose another folder with --output."
+        hint = f"The disk of {folder} is full: free some space, or choose another folder with --output."
     return OutputError(f"expected to write {target}, but got an error: {reason}", hint=hint)

@@ -1,4 +1,4 @@
-"""What a fill or a training says while it runs: a progress bar on a terminal, plain timestamped lines otherwise."""
+"""What commands print while they run: progress bars on a terminal, plain timestamped lines otherwise."""
 
 from __future__ import annotations
 
@@ -6,23 +6,15 @@ import json
 import signal
 import sys
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self, TextIO
 
+from rich import progress as bars
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED
 from landsat_fill.pipeline.batch import Reports, failed_input, run_jobs
@@ -33,7 +25,7 @@ from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline.batch import Resources
@@ -60,192 +52,148 @@ def print_error(message: str, hint: str | None) -> None:
         console.print(f"[dim]hint:[/dim]  {escape(hint)}")
 
 
-class Reporter(Protocol):
-    """Where the progress of a batch is shown."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How much a batch prints, and in which form."""
+
+    quiet: bool
+    verbose: bool
+    debug: bool
+    as_json: bool
+
+
+class Reporter:
+    """Shows the progress of a batch; this one shows nothing."""
+
+    def __init__(self, said: Said) -> None:
+        self.said = said
 
     def __enter__(self) -> Self:
         """Begin."""
-        ...
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End."""
-        ...
 
     def say(self, text: str) -> None:
         """Show a line."""
-        ...
 
     def progress(self, name: str, fraction: float, text: str) -> None:
-        """Show how much of a scene is done, and how it goes where there is something to tell."""
-        ...
+        """Show how much of a scene is done, and the current step, if any."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show what became of a scene."""
-        ...
+        """Show how a scene ended."""
 
 
-class Screen:
+class _Screen(Reporter):
     """A terminal: one bar for the batch, one for each scene being filled, one line a scene."""
 
-    def __init__(self, scenes: int, *, quiet: bool, verbose: bool) -> None:
-        self._quiet, self._verbose = quiet, verbose
-        self._console = Console(stderr=quiet, highlight=False, soft_wrap=True)
-        self._progress = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            MofNCompleteColumn() if scenes > 1 else TextColumn(""),
+    def __init__(self, said: Said, scenes: int) -> None:
+        super().__init__(said)
+        self._console = Console(stderr=said.quiet, highlight=False, soft_wrap=True)
+        self._progress = bars.Progress(
+            bars.TextColumn("  {task.description}"),
+            bars.BarColumn(),
+            bars.TaskProgressColumn(),
+            bars.TimeElapsedColumn(),
+            bars.TimeRemainingColumn(),
+            bars.MofNCompleteColumn() if scenes > 1 else bars.TextColumn(""),
             console=self._console,
             transient=True,
-            disable=quiet,
+            disable=said.quiet,
         )
-        self._batch: TaskID | None = None
-        if scenes > 1:
-            self._batch = self._progress.add_task("all scenes", total=scenes)
-        self._tasks: dict[str, TaskID] = {}
+        self._batch = self._progress.add_task("all scenes", total=scenes) if scenes > 1 else None
+        self._tasks: dict[str, bars.TaskID] = {}
 
     def __enter__(self) -> Self:
-        """Show the bars."""
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bars away."""
+    def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Show a line."""
-        if not self._quiet:
+        if not self.said.quiet:
             self._console.print(escape(text))
 
     def progress(self, name: str, fraction: float, text: str) -> None:
-        """Move the bar of a scene."""
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(escape(name), total=1.0)
         description = escape(f"{name} · {text}" if text else name)
         self._progress.update(self._tasks[name], completed=fraction, description=description)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show the line of a scene and move the bar of the batch."""
         task = self._tasks.pop(outcome.name, None)
         if task is not None:
             self._progress.remove_task(task)
         if self._batch is not None:
             self._progress.advance(self._batch)
-        if self._quiet and outcome.status is not Status.FAILED:
-            return
-        for number, line in enumerate(outcome_lines(outcome, verbose=self._verbose)):
+        for number, line in enumerate(outcome_lines(outcome, self.said)):
             mark = MARKS[outcome.status] if number == 0 else " "
             self._console.print(f"{mark} {escape(line)}")
 
 
-class Log:
-    """No terminal: one timestamped line at a time, flushed at once, readable while the job runs."""
+class _Log(Reporter):
+    """Without a terminal: one timestamped line at a time, flushed at once, readable while the job runs."""
 
-    def __init__(self, *, quiet: bool, verbose: bool) -> None:
-        self._quiet, self._verbose = quiet, verbose
-        self._console = Console(stderr=quiet, highlight=False, soft_wrap=True, no_color=True)
+    def __init__(self, said: Said) -> None:
+        super().__init__(said)
+        self._stream = sys.stderr if said.quiet else sys.stdout
         self._tenths: dict[str, int] = {}
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
-
-    def _print(self, text: str) -> None:
-        stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        self._console.print(f"{stamp}  {text}", markup=False)
-        self._console.file.flush()
-
     def say(self, text: str) -> None:
-        """Print a line."""
-        if not self._quiet:
-            self._print(text)
+        if not self.said.quiet:
+            print_stamped(text, self._stream)
 
     def progress(self, name: str, fraction: float, text: str) -> None:
-        """Print each tenth of a scene, where details are asked for."""
         tenth = int(10 * fraction)
-        if self._verbose and tenth > self._tenths.get(name, 0):
+        if self.said.verbose and tenth > self._tenths.get(name, 0):
             self._tenths[name] = tenth
             self.say(f"{name}: {10 * tenth} %" + (f" · {text}" if text else ""))
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print the line of a scene."""
-        if self._quiet and outcome.status is not Status.FAILED:
-            return
-        for number, line in enumerate(outcome_lines(outcome, verbose=self._verbose)):
-            self._print(line if number else f"{outcome.status.value}: {line}")
+        for number, line in enumerate(outcome_lines(outcome, self.said)):
+            print_stamped(line if number else f"{outcome.status.value}: {line}", self._stream)
 
 
-class JsonLines:
-    """One JSON object a scene on standard output, and nothing else."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
-
-    def say(self, text: str) -> None:
-        """Print nothing."""
-
-    def progress(self, name: str, fraction: float, text: str) -> None:
-        """Print nothing."""
+class _JsonLines(Reporter):
+    """Prints one JSON object per scene on standard output, and nothing else."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print the scene's object."""
         print(json.dumps(outcome.as_dict()), flush=True)  # noqa: T201
 
 
-def reporter(scenes: int, *, quiet: bool, verbose: bool, as_json: bool) -> Reporter:
-    """Return where to show the progress of a batch of `scenes`."""
-    if as_json:
-        return JsonLines()
-    if Console(stderr=quiet).is_terminal:
-        return Screen(scenes, quiet=quiet, verbose=verbose)
-    return Log(quiet=quiet, verbose=verbose)
+def reporter(scenes: int, said: Said) -> Reporter:
+    """Return what shows the progress of a batch of so many scenes."""
+    if said.as_json:
+        return _JsonLines(said)
+    return _Screen(said, scenes) if Console(stderr=said.quiet).is_terminal else _Log(said)
 
 
 LOG_INTERVAL_S = 10.0
-"""How often a long command writes a line where there is no terminal."""
+"""How often a long command writes a line if there is no terminal."""
 
 
 class _LogFile:
-    """Turns what tqdm draws into timestamped lines."""
+    """Turns the output of tqdm into timestamped lines."""
 
     def write(self, text: str) -> None:
-        """Write a line."""
         if text.strip():
             print_stamped(text.strip())
 
     def flush(self) -> None:
-        """Flush standard error."""
         sys.stderr.flush()
 
 
-def print_stamped(text: str) -> None:
-    """Print a line with the time on standard error."""
+def print_stamped(text: str, stream: TextIO | None = None) -> None:
+    """Print a line with the time, on standard error if no stream is given."""
     stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    sys.stderr.write(f"{stamp}  {text}\n")
-    sys.stderr.flush()
+    print(f"{stamp}  {text}", file=stream or sys.stderr, flush=True)
 
 
 @contextmanager
-def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function that shows the share done, 0 to 1, and what is being worked on.
+def shares_shown(name: str = "", *, quiet: bool) -> Iterator[Callable[..., None]]:
+    """Yield a function that shows the share done, 0 to 1, and the current item, by default `name`.
 
     A bar on a terminal, a line every ten seconds otherwise.
     """
@@ -263,7 +211,7 @@ def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
         bar_format="{percentage:3.0f} %" + (" {bar}" if terminal else "") + " {elapsed}<{remaining}{postfix}",
     ) as bar:
 
-        def show(share: float, text: str) -> None:
+        def show(share: float, text: str = name) -> None:
             printable = "".join(c if c.isprintable() else "?" for c in text)
             bar.set_postfix_str(printable, refresh=False)
             bar.update(100 * share - bar.n)
@@ -271,23 +219,23 @@ def shares_shown(*, quiet: bool) -> Iterator[Callable[[float, str], None]]:
         yield show
 
 
-def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
-    """Return the line of a scene, and below it its hint, its notes and, if asked for, its files."""
+def outcome_lines(outcome: Outcome, said: Said) -> list[str]:
+    """Return the line of a scene, and below it its hint, its notes and, with --verbose, its files."""
+    if said.quiet and outcome.status is not Status.FAILED:
+        return []
     if outcome.status in (Status.FAILED, Status.STOPPED):
         lines = [f"{outcome.name}  {outcome.error}"]
         if outcome.hint:
             lines.append(f"   hint: {outcome.hint}")
         return lines
     if outcome.status is Status.SKIPPED:
-        return [f"{outcome.name}  already done: {outcome.target}"] if verbose else []
+        return [f"{outcome.name}  already done: {outcome.target}"] if said.verbose else []
     tally = outcome.tally
     if outcome.status is Status.NO_GAPS:
         facts = ["no gaps: copied as it is"]
     else:
-        facts = [
-            f"{100 * tally.missing_share:.1f} % missing",
-            f"{count(tally.filled)} pixels filled over all bands",
-        ]
+        facts = [f"{100 * tally.missing_share:.1f} % missing"]
+        facts.append(f"{count(tally.filled)} pixels filled over all bands")
         if tally.left:
             facts.append(f"{count(tally.left)} left")
         if outcome.median_std is not None:
@@ -295,50 +243,32 @@ def outcome_lines(outcome: Outcome, *, verbose: bool) -> list[str]:
     facts.append(f"{outcome.seconds:.1f} s")
     lines = [f"{outcome.name}  {' · '.join(facts)}"]
     lines += [f"   {note}" for note in outcome.notes]
-    if verbose:
+    if said.verbose:
         lines += [f"   → {file}" for file in outcome.files]
     return lines
 
 
 def count(pixels: int) -> str:
-    """Return a number of pixels as people say it: 812, 12.4 k, 11.9 M."""
+    """Return a number of pixels in short form: 812, 12.4 k, 11.9 M."""
     if pixels < 10_000:
         return str(pixels)
     return f"{pixels / 1e3:.1f} k" if pixels < 1_000_000 else f"{pixels / 1e6:.1f} M"
 
 
-Bad = tuple[str, "InputError"]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """How much a batch says: the terminal options of the command."""
-
-    quiet: bool
-    verbose: bool
-    debug: bool
-    as_json: bool
-
-
-def print_plan(jobs: Sequence[Job], bad: Sequence[Bad], *, as_json: bool) -> None:
+def print_plan(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]], *, as_json: bool) -> None:
     """Print what a batch would do."""
-    console = Console(highlight=False, soft_wrap=True)
-    if as_json:
-        for job in jobs:
-            row = {"source": job.input.source, "target": str(job.target), "action": job.action.value}
-            console.print(json.dumps(row), markup=False)
-        for source, error in bad:
-            row = {"source": source, "action": "fail", "error": error.message}
-            console.print(json.dumps(row), markup=False)
-        return
-    console.print(plan_line(jobs, bad))
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    if not as_json:
+        console.print(plan_line(jobs, bad))
     for job in jobs:
-        console.print(f"{job.action.value:7} {job.input.source} → {job.target}", markup=False)
+        row = {"source": job.input.source, "target": str(job.target), "action": job.action.value}
+        console.print(json.dumps(row) if as_json else "{action:7} {source} → {target}".format(**row))
     for source, error in bad:
-        console.print(f"fail    {source}: {error.message}", markup=False)
+        row = {"source": source, "action": "fail", "error": error.message}
+        console.print(json.dumps(row) if as_json else f"fail    {source}: {error.message}")
 
 
-def plan_line(jobs: Sequence[Job], bad: Sequence[Bad]) -> str:
+def plan_line(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]]) -> str:
     """Return the plan in one line."""
     total = len(jobs) + len(bad)
     fill = sum(job.action in (Action.FILL, Action.ADD) for job in jobs)
@@ -360,18 +290,14 @@ def run_batch(
     said: Said,
     grace_s: float,
 ) -> int:
-    """Return the exit code of a batch, after working through all, or as far as it was let.
+    """Fill the scenes of a batch, or those that are filled before a signal to stop, and return the exit code.
 
     Args:
-        scenes: What to do.
-        request: How scenes are filled.
-        resources: What may be used.
-        spare: Where processes are taken from, if there are to be several.
-        said: How much is printed.
+        spare: Processes for several scenes at once.
         grace_s: Seconds that running scenes have after the signal to stop.
     """
     jobs, outputs = scenes.jobs, scenes.outputs
-    screen = reporter(len(jobs), quiet=said.quiet, verbose=said.verbose, as_json=said.as_json)
+    screen = reporter(len(jobs), said)
     ended: list[Outcome] = []
     reports = Reports(outputs, jobs, request)
 
@@ -407,32 +333,26 @@ def run_batch(
         print_error(failure.message, failure.hint)
     if left:
         return EXIT_STOPPED
-    return (
-        EXIT_FAILED if reports.unwritten or any(outcome.status is Status.FAILED for outcome in ended) else 0
-    )
+    failed = reports.unwritten or any(outcome.status is Status.FAILED for outcome in ended)
+    return EXIT_FAILED if failed else 0
 
 
 def summary_line(ended: Sequence[Outcome]) -> str:
-    """Return how many scenes ended how."""
-    words = {
-        Status.FILLED: "filled",
-        Status.NO_GAPS: "without gaps",
-        Status.SKIPPED: "skipped",
-        Status.FAILED: "failed",
-        Status.STOPPED: "given up",
-    }
-    counts = {status: sum(outcome.status is status for outcome in ended) for status in words}
-    return " · ".join(f"{n} {words[s]}" for s, n in counts.items() if n) or "nothing to do"
+    """Return how many scenes were filled, skipped and so on."""
+    counts = Counter(outcome.status for outcome in ended)
+    words = {Status.NO_GAPS: "without gaps", Status.STOPPED: "given up"}
+    parts = [f"{counts[one]} {words.get(one, one.value)}" for one in Status if counts[one]]
+    return " · ".join(parts) or "nothing to do"
 
 
 class TrainingScreen:
-    """Shows how a run goes, and passes on the wish to stop."""
+    """Shows the progress of a training run, and passes on requests to stop."""
 
     def __init__(self, stop: Callable[[], bool], show: Callable[[float, str], None], *, quiet: bool) -> None:
         self._stop, self._show, self._quiet = stop, show, quiet
 
     def stepped(self, standing: Standing) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         self._show(standing.share, _facts(standing))
 
     def validated(self, standing: Standing) -> None:
@@ -441,35 +361,19 @@ class TrainingScreen:
 
     def noted(self, text: str) -> None:
         """Show a line, above the bar on a terminal."""
-        if self._quiet:
-            return
-        if not sys.stderr.isatty():
-            print_stamped(text)
-            return
         from tqdm import tqdm
 
-        tqdm.write(text, file=sys.stderr)
+        if not self._quiet:
+            tqdm.write(text, file=sys.stderr if sys.stderr.isatty() else _LogFile())
 
     def stop_asked(self) -> bool:
-        """Return whether to stop."""
+        """Return whether a stop was requested."""
         return self._stop()
 
 
 @contextmanager
-def training_screen(stop: Callable[[], bool], *, quiet: bool) -> Iterator[TrainingScreen]:
-    """Yield where to show a run.
-
-    Args:
-        stop: Whether somebody asked to stop.
-        quiet: Whether to show nothing.
-    """
-    with shares_shown(quiet=quiet) as show:
-        yield TrainingScreen(stop, show, quiet=quiet)
-
-
-@contextmanager
 def stops_asked() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether Ctrl-C or a SIGTERM came; a second one doesn't wait for the step."""
+    """Yield a function that returns whether Ctrl-C or SIGTERM came; a second one doesn't wait for the step."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
@@ -490,7 +394,7 @@ def stops_asked() -> Iterator[Callable[[], bool]]:
 
 def _facts(standing: Standing) -> str:
     facts = [f"step {standing.step}"]
-    if standing.loss == standing.loss:  # not NaN: there is none right after a row of the log
+    if standing.loss == standing.loss:  # not NaN, as it is right after a row of the log
         facts.append(f"loss {standing.loss:.4f}")
     if standing.score is not None:
         facts.append(f"error {standing.score:.4f} (best {standing.best:.4f})")

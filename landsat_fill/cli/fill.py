@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landsat_fill.cli.exits import reports_errors
-from landsat_fill.cli.method_flags import MethodFlags
 from landsat_fill.cli.options import (
-    GAPS,
+    INPUT,
+    METHOD,
     OUTPUT,
-    TERMINAL,
     Bands,
     Debug,
+    DryRun,
     Json,
     Nodata,
     Overwrite,
     Quiet,
     Verbose,
+    arg,
     band_list,
-    choice,
-    flags,
+    command,
+    opt,
     pairs,
 )
 from landsat_fill.errors import (
@@ -37,22 +38,79 @@ from landsat_fill.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from landsat_fill.pipeline.plan import Plan
+    from landsat_fill.pipeline.plan import Plan, Shard
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
+GAPS = "Gaps"
+BATCH = "Batch"
 
-def most_at_once(inputs: Sequence[str], lists: Sequence[Path], jobs: int) -> int:
-    """Return the most scenes that can be at work at once, told before anything is looked into.
 
-    Args:
-        inputs: What the command line names.
-        lists: Files that name scenes.
-        jobs: How many are wanted.
+@dataclass(frozen=True, slots=True)
+class FillOptions:
+    """The options of `fill` that `cluster submit` takes, too.
+
+    Attributes:
+        inputs: GeoTIFFs, USGS or ESPA products (folder, .tar, .tar.gz, .zip), folders of them, globs or URLs.
+        from_file: A text file with one input per line.
+        method: The method; `landsat-fill methods` lists all.
+        option: An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.
+        device: auto, cpu, cuda or cuda:1. auto uses a GPU if the method and this machine support it.
+        seed: Seed of methods that use random numbers.
+        holes: What to fill inside the footprint: narrow (holes no wider than the largest gap), every (all holes) or
+            stripes (SLC-off stripes only).
+        largest_gap: Width of the largest hole to fill; wider parts stay as they are. Default: one scan period
+            (990 m), which no SLC-off gap exceeds.
+        distrust: Observed pixels that a fill must not rely on: cloud, dilated-cloud, shadow, saturated (from the
+            quality bands), interpolated (from the gap masks), faint (stripes and gap borders that aren't exactly
+            nodata). These pixels stay as they are: a gap that crosses a cloud is filled with ground and shows as a
+            dark stripe in the cloud.
+        refill: Observed pixels to treat as missing; same flags. No other option replaces observations. Pixels in
+            holes wider than the largest gap stay, unless --holes every is given.
+        output: A file (.tif) for one GeoTIFF, otherwise a folder. Default: beside each input. Files from a folder go
+            to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
+        name: Name of each output; {name} stands for the name of the input.
+        stack: Write one GeoTIFF per grid of a product, not a folder of bands.
+        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band) or none.
+        uncertainty: Write the standard deviation (…_std.tif). Default: if the method has one.
+        realizations: Write N realizations (…_draw1.tif and so on), if the method gives realizations.
+        preview: Write a picture of the scene before and after (….png).
+        creation_option: GDAL creation option that replaces the input's.
+        cog: Write cloud-optimised GeoTIFFs.
+        jobs: Scenes filled at once, each in a process of its own. They take turns on the GPUs.
+        memory: Memory for all --jobs together, for example 16G; scenes wait until there is enough. Default: 90 % of
+            the free memory.
     """
-    only_files = not lists and all(os.path.isfile(one) for one in inputs)  # noqa: PTH113 (never raises)
-    return min(jobs, len(inputs)) if only_files else jobs
+
+    inputs: Annotated[list[str] | None, arg("SCENE…")] = None
+    from_file: Annotated[list[Path] | None, opt("--from-file LIST", INPUT)] = None
+    bands: Bands = None
+    nodata: Nodata = None
+    method: Annotated[str, opt("-m, --method NAME", METHOD)] = "auto"
+    option: Annotated[list[str] | None, opt("-O, --option NAME=VALUE", METHOD)] = None
+    device: Annotated[str, opt("--device NAME", METHOD)] = "auto"
+    seed: Annotated[int, opt("--seed N", METHOD, min=0)] = 0
+    holes: Annotated[str, opt("--holes KIND", GAPS)] = "narrow"
+    largest_gap: Annotated[int | None, opt("--largest-gap PIXELS", GAPS, min=1)] = None
+    distrust: Annotated[str | None, opt("--distrust FLAGS", GAPS)] = None
+    refill: Annotated[str | None, opt("--refill FLAGS", GAPS)] = None
+    output: Annotated[Path | None, opt("-o, --output PATH", OUTPUT)] = None
+    name: Annotated[str, opt("--name TEMPLATE", OUTPUT)] = "{name}_filled"
+    stack: Annotated[bool, opt("--stack", OUTPUT)] = False
+    fill_layer: Annotated[str, opt("--fill-layer KIND", OUTPUT)] = "scene"
+    uncertainty: Annotated[bool | None, opt("--uncertainty/--no-uncertainty", OUTPUT, show_default=False)] = (
+        None
+    )
+    realizations: Annotated[int, opt("--realizations N", OUTPUT, min=0)] = 0
+    preview: Annotated[bool, opt("--preview", OUTPUT)] = False
+    creation_option: Annotated[list[str] | None, opt("--co NAME=VALUE", OUTPUT)] = None
+    cog: Annotated[bool, opt("--cog", OUTPUT)] = False
+    overwrite: Overwrite = False
+    jobs: Annotated[int, opt("-j, --jobs N", BATCH, min=1)] = 1
+    memory: Annotated[str | None, opt("--memory SIZE", BATCH)] = None
+    quiet: Quiet = False
+    verbose: Verbose = False
 
 
 def planned_scenes(
@@ -63,10 +121,10 @@ def planned_scenes(
     request: FillRequest,
     outputs: OutputRequest,
 ) -> Plan:
-    """Return what is to be done.
+    """Return the scenes to fill, and their outputs.
 
     Raises:
-        UsageError: If nothing is named, or two things that exclude each other, or outputs are in each other's way.
+        UsageError: If no scene is named, options exclude each other, or two scenes have the same output.
         InputError: If the manifest can't be read.
     """
     from landsat_fill.io import find_inputs
@@ -75,20 +133,19 @@ def planned_scenes(
     share = read_shard(shard)
     if manifest is not None:
         if inputs or lists or outputs.target is not None:
-            raise UsageError("expected --manifest alone, but got scenes or -o beside it")
-        return _of_manifest(manifest, shard, request, outputs)
+            raise UsageError("expected --manifest without scenes and -o, but got them together")
+        return _of_manifest(manifest, share, request, outputs)
     if not inputs and not lists:
-        raise UsageError("expected at least one scene, but got none", hint="landsat-fill fill --help")
+        raise UsageError("expected at least one scene, but got none", hint="See `landsat-fill fill --help`.")
     found, bad = find_inputs(inputs, lists)
     return Plan(plan_jobs(found, outputs, share, request=request), share.of(bad), outputs)
 
 
-def _of_manifest(manifest: Path, shard: str, request: FillRequest, outputs: OutputRequest) -> Plan:
+def _of_manifest(manifest: Path, share: Shard, request: FillRequest, outputs: OutputRequest) -> Plan:
     from landsat_fill.cluster import Round, jobs_of, read_manifest
-    from landsat_fill.pipeline.plan import Plan, read_shard, with_actions
+    from landsat_fill.pipeline.plan import Plan, with_actions
 
-    lines = read_shard(shard).of(read_manifest(manifest))
-    jobs, bad = jobs_of(lines, stack=outputs.stack)
+    jobs, bad = jobs_of(share.of(read_manifest(manifest)), stack=outputs.stack)
     outputs = replace(outputs, done_since_ns=Round(manifest.parent).began_ns)
     return Plan(
         with_actions(jobs, outputs, request),
@@ -98,368 +155,125 @@ def _of_manifest(manifest: Path, shard: str, request: FillRequest, outputs: Outp
     )
 
 
-def fill_requests(given: Mapping[str, Any]) -> tuple[FillRequest, OutputRequest]:
-    """Return how scenes are filled, on a device that is still to be chosen, and in which form.
-
-    Args:
-        given: The parameters of the command `fill` by name.
+def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[FillRequest, OutputRequest]:
+    """Return how scenes are filled, on a device still to be chosen, and where and how the results are written.
 
     Raises:
-        UsageError: If they can't be meant.
+        UsageError: If a value isn't allowed, or the method can't give what is asked for.
     """
     from landsat_fill.gaps.holes import Holes
     from landsat_fill.methods import DEFAULT_METHOD, create_method, method_classes
-    from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, wants_deviation
+    from landsat_fill.pipeline import request as asked
     from landsat_fill.pipeline.resources import usable_cores
 
-    chosen = create_method(given["method"], pairs("-O", given["option"]))
-    request = FillRequest(
-        method=chosen,
-        holes=choice("--holes", given["holes"], Holes),
-        largest_gap_px=given["largest_gap"],
-        distrusted=flags("--distrust", given["distrust"]),
-        refilled=flags("--refill", given["refill"]),
-        nodata=given["nodata"],
-        bands=band_list(given["bands"]),
-        seed=given["seed"],
-        threads=max(1, usable_cores() // given["jobs"]),
-        is_choice=given["method"] != DEFAULT_METHOD,
+    method = create_method(options.method, pairs("-O", options.option))
+    request = asked.FillRequest(
+        method=method,
+        holes=asked.member("--holes", options.holes, Holes),
+        largest_gap_px=options.largest_gap,
+        distrusted=asked.quality_flags("--distrust", options.distrust),
+        refilled=asked.quality_flags("--refill", options.refill),
+        nodata=options.nodata,
+        bands=band_list(options.bands),
+        seed=options.seed,
+        threads=max(1, usable_cores() // options.jobs),
+        is_choice=options.method != DEFAULT_METHOD,
     )
-    outputs = OutputRequest(
-        target=_path(given["output"]),
-        name=given["name"],
-        stack=given["stack"],
-        fill_layer=choice("--fill-layer", given["fill_layer"], FillLayer),
-        uncertainty=wants_deviation(given["uncertainty"], chosen.info),
-        preview=given["preview"],
-        overwrite=given["overwrite"],
-        cog=given["cog"],
-        creation_options=pairs("--co", given["creation_option"]),
-        report=_path(given["report"]),
-        realizations=given["realizations"],
+    outputs = asked.OutputRequest(
+        target=options.output,
+        name=options.name,
+        stack=options.stack,
+        fill_layer=asked.member("--fill-layer", options.fill_layer, asked.FillLayer),
+        uncertainty=asked.wants_deviation(options.uncertainty, method.info),
+        preview=options.preview,
+        overwrite=options.overwrite,
+        cog=options.cog,
+        creation_options=pairs("--co", options.creation_option),
+        report=report,
+        realizations=options.realizations,
     )
-    if outputs.realizations and not chosen.info.gives_realizations:
+    if outputs.realizations and not method.info.gives_realizations:
         able = [name for name, cls in method_classes().items() if cls.info.gives_realizations]
         raise UsageError(
-            f"expected a method that gives realizations for --realizations, but {chosen.info.name} has one answer only",
-            hint=f"Methods with realizations: {', '.join(able)}.",
+            f"expected a method that gives realizations for --realizations, but got {method.info.name}",
+            hint=f"Methods that give realizations: {', '.join(able)}.",
         )
     return request, outputs
 
 
 def memory_bytes(text: str | None) -> int | None:
-    """Return the bytes that `8G` or `800M` means, powers of 1024; None for None.
+    """Return a size such as `8G` or `800M` in bytes, in powers of 1024; None for None.
 
     Raises:
-        UsageError: If it means none.
+        UsageError: If the text isn't a size.
     """
     if text is None:
         return None
-    sizes = {"K": 10, "M": 20, "G": 30, "T": 40}
-    number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
-    if number and number[-1] in sizes:
-        number, unit = number[:-1], number[-1]
-    try:
-        count = float(number) * (1 << sizes.get(unit, 0))
-    except ValueError:
-        count = 0.0
-    if not 1 <= count < float("inf"):
-        raise UsageError(f"expected --memory to be a size, 8G for example, but got {text!r}")
-    return int(count)
+    match = re.fullmatch(r"(\d*\.?\d+)\s*([KMGT]?)I?B?", text.strip().upper())
+    size = float(match[1]) * 1024 ** " KMGT".index(match[2] or " ") if match else 0.0
+    if not 1 <= size < float("inf"):
+        raise UsageError(f"expected --memory to be a size such as 8G, but got {text!r}")
+    return int(size)
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
-
-
-BATCH = "Batch"
-METHOD = "Method"
-INPUT = "Input"
-
-EPILOG = f"""
+EPILOG = f"""\
 [bold]Examples[/bold]
-
-landsat-fill scene.tif                                writes scene_filled.tif beside it
-
-landsat-fill scene.tif -o out.tif --preview           and a picture of before and after
-
-landsat-fill scenes/ more/*.tar -o filled/ --jobs 2   a batch; report in filled/report.jsonl
-
-landsat-fill scene.tif -m inverse-distance --smoothing 0    an option of a method
-
+landsat-fill scene.tif                              writes scene_filled.tif
+landsat-fill scene.tif -o out.tif --preview         and a picture of it
+landsat-fill scenes/ more/*.tar -o filled/ -j 2     a batch with a report
+landsat-fill scene.tif -m inverse-distance --smoothing 0    a method's option
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
-
-landsat-fill scene.tif -m convlnp --realizations 4          four plausible fills beside the mean
-
-landsat-fill scene.tif --distrust cloud,shadow        clouds are no evidence for what lies beside them
-
-[bold]Exit codes[/bold]  0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error ·
+landsat-fill scene.tif -m convlnp --realizations 4          four realizations
+landsat-fill scene.tif --distrust cloud,shadow      no gap filled from clouds
+[bold]Exit codes[/bold]
+0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error
 {EXIT_STOPPED} stopped by SIGUSR1 with scenes left · {EXIT_INTERRUPTED} interrupted · {EXIT_TERMINATED} terminated
 """
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command(
-        "fill",
-        cls=MethodFlags,
-        epilog=EPILOG,
-        no_args_is_help=True,
-        short_help="Fill scenes: GeoTIFFs, products, folders. The command meant when none is named.",
-    )(fill)
-
-
-@reports_errors
+@command
 def fill(
-    ctx: typer.Context,
-    inputs: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Argument(
-            metavar="SCENE…",
-            help="GeoTIFFs, USGS or ESPA products (folder, .tar, .tar.gz, .zip), folders of them, globs, URLs.",
-            show_default=False,
-        ),
-    ] = None,
-    from_file: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            "--from-file", metavar="LIST", help="A text file with one input a line.", rich_help_panel=INPUT
-        ),
-    ] = None,
-    bands: Bands = None,
-    nodata: Nodata = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            "-m", "--method", help="How to fill; `landsat-fill methods` lists them.", rich_help_panel=METHOD
-        ),
-    ] = "auto",
-    option: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "-O",
-            "--option",
-            metavar="NAME=VALUE",
-            help="An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.",
-            rich_help_panel=METHOD,
-        ),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            help="auto, cpu, cuda or cuda:1. auto is a graphics processor where the method and this machine can.",
-            rich_help_panel=METHOD,
-        ),
-    ] = "auto",
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of methods that draw.", rich_help_panel=METHOD)
-    ] = 0,
-    holes: Annotated[
-        str,
-        typer.Option(
-            "--holes",
-            metavar="narrow|every|stripes",
-            help="What to fill inside the footprint: holes no wider than the largest gap, every hole, "
-            "or SLC stripes only.",
-            rich_help_panel=GAPS,
-        ),
-    ] = "narrow",
-    largest_gap: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(
-            "--largest-gap",
-            metavar="PIXELS",
-            min=1,
-            help="The widest hole to fill; wider parts stay as they are. "
-            "Without it one scan period (990 m), which no SLC gap exceeds.",
-            rich_help_panel=GAPS,
-        ),
-    ] = None,
-    distrust: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--distrust",
-            metavar="FLAGS",
-            help="Observed pixels to leave out of the evidence: cloud, dilated-cloud, shadow, saturated "
-            "(from the quality bands), interpolated (from the gap masks), faint (stripes and borders of gaps that "
-            "aren't exactly nodata). They stay as they are: gaps that cross a cloud are filled with ground and show "
-            "as dark stripes in it.",
-            rich_help_panel=GAPS,
-        ),
-    ] = None,
-    refill: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--refill",
-            metavar="FLAGS",
-            help="Observed pixels to treat as missing; same flags. The only option that replaces observations. "
-            "Those in holes wider than the largest gap stay, unless --holes every is given.",
-            rich_help_panel=GAPS,
-        ),
-    ] = None,
-    output: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="A file (.tif) for one GeoTIFF, a folder otherwise. Without it, beside each input; what a folder "
-            "holds goes to FOLDER_filled beside that folder (also of the current one), in the same sub-folders.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    name: Annotated[
-        str, typer.Option("--name", metavar="TEMPLATE", help="Name of each output.", rich_help_panel=OUTPUT)
-    ] = "{name}_filled",
-    stack: Annotated[
-        bool,
-        typer.Option(
-            "--stack",
-            help="Write a product as one GeoTIFF a grid, not a folder of bands.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    fill_layer: Annotated[
-        str,
-        typer.Option(
-            "--fill-layer",
-            metavar="scene|bands|none",
-            help="The record of what was filled (…_fill.tif): one layer, one a band, or none.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "scene",
-    uncertainty: Annotated[
-        bool | None,
-        typer.Option(
-            "--uncertainty/--no-uncertainty",
-            help="Write the standard deviation (…_std.tif); unless told, where the method has one.",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    realizations: Annotated[
-        int,
-        typer.Option(
-            "--realizations",
-            metavar="N",
-            min=0,
-            help="Write N plausible fills (…_draw1.tif and so on), with a method that gives realizations.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = 0,
-    preview: Annotated[
-        bool,
-        typer.Option(
-            "--preview", help="Write a picture of before and after (….png).", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    creation_option: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "--co",
-            metavar="NAME=VALUE",
-            help="GDAL creation option instead of the input's.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    cog: Annotated[
-        bool, typer.Option("--cog", help="Write cloud-optimised GeoTIFFs.", rich_help_panel=OUTPUT)
-    ] = False,
-    overwrite: Overwrite = False,
-    report: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Append a JSON line a scene here instead of to report.jsonl beside the outputs.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            help="Scenes worked on at once, each in a process; several graphics processors take turns.",
-            rich_help_panel=BATCH,
-        ),
-    ] = 1,
-    memory: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--memory",
-            metavar="SIZE",
-            help="What all --jobs may take together, 16G for example; a scene waits until there is room. "
-            "Without it nine tenths of what is free.",
-            rich_help_panel=BATCH,
-        ),
-    ] = None,
-    shard: Annotated[
-        str,
-        typer.Option(
-            "--shard",
-            metavar="I/N",
-            help="Only the I-th of N shares of the scenes, I from 1: for several machines that each take one.",
-            rich_help_panel=BATCH,
-        ),
-    ] = "1/1",
-    manifest: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--manifest",
-            metavar="FILE",
-            help="Scenes and their outputs, in place of SCENE… and -o; `cluster submit` writes such a file.",
-            rich_help_panel=BATCH,
-        ),
-    ] = None,
-    grace: Annotated[
-        float,
-        typer.Option(
-            "--grace",
-            metavar="SECONDS",
-            min=0,
-            help="After SIGUSR1 no scene is begun; those that run have so long to be finished.",
-            rich_help_panel=BATCH,
-        ),
-    ] = 240,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", "-n", help="Print what would be done, and do nothing.", rich_help_panel=TERMINAL
-        ),
-    ] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    options: FillOptions,
+    report: Annotated[Path | None, opt("--report FILE", OUTPUT)] = None,
+    shard: Annotated[str, opt("--shard I/N", BATCH)] = "1/1",
+    manifest: Annotated[Path | None, opt("--manifest FILE", BATCH)] = None,
+    grace: Annotated[float, opt("--grace SECONDS", BATCH, min=0)] = 240,
+    dry_run: DryRun = False,
     debug: Debug = False,
     as_json: Json = False,
 ) -> None:
-    """Fill the gaps of scenes and write them beside their inputs, folders as FOLDER_filled, or to -o.
+    """Fill the gaps of scenes and write the results beside the inputs (folders to FOLDER_filled) or to -o.
 
     Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
     footprint, and a fill layer records every pixel that was filled.
+
+    Args:
+        report: File that gets one JSON line per scene. Default: report.jsonl beside the outputs.
+        shard: Fill only the I-th of N shares of the scenes, I from 1: for several machines that each take one.
+        manifest: Scenes and their outputs, instead of SCENE… and -o; `cluster submit` writes such a file.
+        grace: After SIGUSR1 no scene is started; those that run have this long to finish.
+        dry_run: Print what would be done, and do nothing.
     """
     from landsat_fill.pipeline.workers import SpareProcesses
 
-    at_once = (
-        1 if dry_run else most_at_once(inputs or [], [*(from_file or []), *filter(None, [manifest])], jobs)
-    )
-    with SpareProcesses(at_once if at_once > 1 else 0) as spare:  # they get ready while we do
+    inputs, lists = options.inputs or [], options.from_file or []
+    only_files = not lists and manifest is None and all(map(os.path.isfile, inputs))
+    at_once = min(options.jobs, len(inputs)) if only_files else options.jobs
+    with SpareProcesses(at_once if at_once > 1 and not dry_run else 0) as spare:  # they start while we plan
         from landsat_fill.cli.console import Said, print_plan, run_batch
         from landsat_fill.pipeline.batch import Resources
         from landsat_fill.pipeline.plan import Action
         from landsat_fill.pipeline.resources import available_bytes, choose_devices
 
-        request, outputs = fill_requests(ctx.params)
-        scenes = planned_scenes(inputs or [], from_file or [], manifest, shard, request, outputs)
+        request, outputs = fill_requests(options, report)
+        scenes = planned_scenes(inputs, lists, manifest, shard, request, outputs)
         if dry_run:
             print_plan(scenes.jobs, scenes.bad, as_json=as_json)
             refused = any(job.action is Action.REFUSE for job in scenes.jobs)
             raise typer.Exit(EXIT_FAILED if scenes.bad or refused else 0)
-        devices = choose_devices(device, request.method.info, jobs)
-        bound = memory_bytes(memory)
-        resources = Resources(jobs, devices, available_bytes() if bound is None else bound)
-        said = Said(quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+        devices = choose_devices(options.device, request.method.info, options.jobs)
+        bound = memory_bytes(options.memory)
+        resources = Resources(options.jobs, devices, available_bytes() if bound is None else bound)
+        said = Said(quiet=options.quiet, verbose=options.verbose, debug=debug, as_json=as_json)
         request = replace(request, device=devices[0])
         raise typer.Exit(run_batch(scenes, request, resources, spare, said=said, grace_s=grace))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landsat_fill.cli.exits import reports_errors
-from landsat_fill.cli.options import Debug
+from landsat_fill.cli.options import arg, command
 
 if TYPE_CHECKING:
     from landsat_fill.methods import MethodInfo
@@ -19,29 +18,14 @@ INDEX = "index"
 
 DATA = ("landsat7_level1", "landsat7_level2")
 NEURAL_PROCESSES = ("convcnp", "convlnp", "unet", "partialconv")
-"""The methods that the paper of Pondaven et al. 2022 compares on Landsat 7; `cite` adds it to their sources."""
+"""The methods that Pondaven et al. 2022 compare on Landsat 7; `cite` adds their paper to the sources."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the app."""
-    app.command("guide", short_help="Read a guide: first steps, outputs, clusters, training, …")(guide)
-    app.command("cite", short_help="Print BibTeX of this software, the data, and a method.")(cite)
-
-
-@reports_errors
+@command
 def guide(
-    topic: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TOPIC", help="The guide to read; without it, all are listed.", show_default=False
-        ),
-    ] = None,
-    debug: Debug = False,
+    topic: Annotated[str | None, arg("TOPIC", "The guide to read. Default: a list of all guides.")] = None,
 ) -> None:
-    """Show a guide in the terminal; nothing is fetched. Where the output is no terminal, it is plain Markdown."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
+    """Show a guide, without network access: formatted on a terminal, otherwise as plain Markdown."""
     from landsat_fill.errors import UsageError
 
     guides = {path.name.removesuffix(".md"): path for path in (files("landsat_fill") / "guides").iterdir()}
@@ -52,7 +36,14 @@ def guide(
             f"expected the topic of a guide, but got {wanted!r}",
             hint=f"Choose one of: {', '.join(sorted(set(names) - {INDEX}))}",
         )
-    text = guides[wanted].read_text(encoding="utf-8")
+    print_markdown(guides[wanted].read_text(encoding="utf-8"))
+
+
+def print_markdown(text: str) -> None:
+    """Print Markdown: formatted on a terminal, otherwise as it is, because Rich would break the lines of tables."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
     console = Console()
     if console.is_terminal:
         console.print(Markdown(re.sub(r"\[([^]]+)\]\(([\w-]+)\.md(?:#[\w-]+)?\)", _pointer, text)))
@@ -66,13 +57,9 @@ def _pointer(link: re.Match[str]) -> str:
     return f"`{topic}`" if text == topic else f"{text} (`landsat-fill guide {topic}`)"
 
 
-@reports_errors
+@command
 def cite(
-    method: Annotated[
-        str | None,
-        typer.Argument(metavar="METHOD", help="A method whose sources are printed, too.", show_default=False),
-    ] = None,
-    debug: Debug = False,
+    method: Annotated[str | None, arg("METHOD", "A method whose sources are printed, too.")] = None,
 ) -> None:
     """Print BibTeX entries: this software, the Landsat 7 data of USGS, and the sources of a method."""
     from landsat_fill.methods import method_class
@@ -100,8 +87,8 @@ def references() -> dict[str, str]:
 def method_references(info: MethodInfo) -> list[str]:
     """Return the BibTeX entries of a method's sources.
 
-    An entry is one of them if its DOI or URL stands in `info.source`, or its title where it has neither. A method
-    whose sources aren't among the entries gets one with its source as it is.
+    An entry belongs to them if `info.source` contains its DOI or URL, or its title if it has neither. A method
+    without such an entry gets one made of `info.source`.
     """
     known = references()
     found = [entry for entry in known.values() if _identity(entry).lower() in info.source.lower()]
@@ -111,6 +98,6 @@ def method_references(info: MethodInfo) -> list[str]:
 
 
 def _identity(entry: str) -> str:
-    """Return what tells an entry from all others: its DOI, its URL or its title."""
+    """Return what identifies an entry: its DOI, its URL or its title."""
     fields = dict(re.findall(r"^\s*(\w+)\s*= \{(.*)\},?$", entry, re.MULTILINE))
     return str(fields.get("doi") or fields.get("url") or fields["title"])

@@ -1,11 +1,10 @@
-"""Lets the options of a method be given as flags of their own: `-m inverse-distance --smoothing 0`."""
+"""Options of a method as flags of their own: `-m inverse-distance --smoothing 0`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from typer.core import TyperCommand
-
+from landsat_fill.cli.options import QuotedCommand
 from landsat_fill.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 METHOD_FLAGS = ("-m", "--method")
 
 
-class MethodFlags(TyperCommand):
-    """A command that reads `--NAME VALUE` as `-O NAME=VALUE` where NAME is an option of the method asked for."""
+class MethodFlags(QuotedCommand):
+    """A command that reads `--NAME VALUE` as `-O NAME=VALUE` if NAME is an option of the method."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Return the arguments left over, after rewriting those that belong to the method."""
@@ -35,10 +34,12 @@ class MethodFlags(TyperCommand):
 
 
 def _refuse_foreign_option(ctx: Context, args: list[str], own: set[str], options: dict[str, Option]) -> None:
-    """End with a usage error for an unknown flag that is another method's, or nearly one of this method's.
+    """End with a usage error for an unknown flag that belongs to another method, or resembles one of this method.
 
-    Typer knows neither and couldn't name them.
+    Typer doesn't know these flags and couldn't name them.
     """
+    from landsat_fill.methods import method_classes, method_options
+
     for arg in args:
         flag = arg.partition("=")[0]
         if arg == "--":
@@ -46,26 +47,16 @@ def _refuse_foreign_option(ctx: Context, args: list[str], own: set[str], options
         positive = "--" + flag.removeprefix("--no-")
         if not flag.startswith("--") or flag in own or flag in options or positive in options:
             continue
-        owners = _methods_with(flag, positive)
+        known = {name: method_options(cls) for name, cls in method_classes().items()}
+        owners = [name for name in known if any(one.flag in (flag, positive) for one in known[name])]
         if owners:
             ctx.fail(f"No such option: {flag}. It is one of {', '.join(owners)}: add -m {owners[0]}.")
         for option in options.values():
             if option.was and flag == "--" + option.was.replace("_", "-"):
                 ctx.fail(f"No such option: {flag}. It is called {option.flag} now.")
         near = did_you_mean(flag, [*own, *options], cutoff=0.6)
-        if any(repr(known) in near for known in options):
+        if any(repr(one) in near for one in options):
             ctx.fail(f"No such option: {flag}. {near}")
-
-
-def _methods_with(*flags: str) -> list[str]:
-    """Return the methods that have an option of one of these flags."""
-    from landsat_fill.methods import method_classes, method_options
-
-    return [
-        name
-        for name, cls in method_classes().items()
-        if any(option.flag in flags for option in method_options(cls))
-    ]
 
 
 def asked_method(args: list[str]) -> str:

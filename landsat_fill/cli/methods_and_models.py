@@ -1,15 +1,16 @@
-"""`landsat-fill methods` and `landsat-fill models`: the ways to fill, and the shipped weights."""
+"""`landsat-fill methods` and `landsat-fill models`: the methods and the shipped weights."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landsat_fill.cli.exits import reports_errors
-from landsat_fill.cli.options import Debug, Json
+from landsat_fill.cli.guides import print_markdown
+from landsat_fill.cli.options import Json, arg, command
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -20,27 +21,18 @@ if TYPE_CHECKING:
 
 MEASURED = files("landsat_fill") / "methods" / "measured.json"
 """Figures of each method, written by `tests/benchmarks/bench_methods.py`: `error` is the RMSE of hidden pixels relative
-to GDAL's fillnodata; `full_scene_s` are seconds of two cores, `computed` where they follow from a smaller scene."""
+to GDAL's fillnodata; `full_scene_s` are seconds on two cores, `computed` if they follow from a smaller scene."""
 
 COLUMNS = ("method", "error", "full scene", "σ", "realizations", "references", "what it does")
 """The table of methods, here and in the README."""
 
 
-def register_methods(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("methods", short_help="List the methods, or the options of one.")(methods)
-
-
-@reports_errors
+@command
 def methods(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="A method whose options are shown.", show_default=False),
-    ] = None,
+    name: Annotated[str | None, arg("NAME", "A method whose options are shown.")] = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
-    """List the methods that fill a scene; with NAME, what one does, its source and its options."""
+    """List the methods that fill a scene; with NAME, show what one does, its source and its options."""
     from rich.console import Console
     from rich.table import Table
 
@@ -73,20 +65,16 @@ def methods(
     console.print(
         f"tiles of {info.tile_px} px with a halo of {info.halo_px} px; runs on {', '.join(info.devices)}"
     )
-    options = method_options(cls)
-    if not options:
-        console.print("It has no options.")
-        return
     table = Table(
         "option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold"
     )
-    for option in options:
+    for option in method_options(cls):
         table.add_row(option.flag, str(option.default), option.allowed, option.help)
-    console.print(table)
+    console.print(table if table.row_count else "It has no options.")
 
 
 def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
-    """Return a row of `COLUMNS` for each method, the one of least error first; – where there is no figure."""
+    """Return a row of `COLUMNS` for each method, the smallest error first; – if there is no figure."""
     from landsat_fill.methods import BEST_METHOD
 
     figures = json.loads(MEASURED.read_text(encoding="utf-8"))
@@ -119,7 +107,7 @@ def markdown_table() -> str:
 
 
 def _duration(seconds: float, *, computed: bool) -> str:
-    """Return a duration as people say it: to two digits where it is computed."""
+    """Return a duration with its unit, to two digits if it is computed."""
     for least_s, unit_s, unit in ((7200, 3600, "h"), (300, 60, "min")):
         if seconds >= least_s:
             return f"{'≈ ' if computed else ''}{seconds / unit_s:.0f} {unit}"
@@ -130,87 +118,47 @@ def _described(cls: Any) -> dict[str, object]:
     """Return a method as plain values."""
     from landsat_fill.methods import method_options
 
-    info = cls.info
-    return {
-        "name": info.name,
-        "summary": info.summary,
-        "source": info.source,
-        "gives_std": info.gives_std,
-        "gives_realizations": info.gives_realizations,
-        "devices": list(info.devices),
-        "tile_px": info.tile_px,
-        "halo_px": info.halo_px,
-        "options": [
-            {
-                "name": o.name,
-                "type": o.kind.__name__,
-                "default": o.default,
-                "low": o.low,
-                "high": o.high,
-                "choices": list(o.choices),
-                "help": o.help,
-            }
-            for o in method_options(cls)
-        ],
-    }
+    options = [asdict(option) for option in method_options(cls)]
+    for option in options:
+        option["type"] = option.pop("kind").__name__
+    return asdict(cls.info) | {"options": options}
 
 
-SHORT_SHA_DIGITS = 12
-
-
-def register_models(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("models", short_help="List the trained weights that are shipped, or show the card of one.")(
-        models
-    )
-
-
-@reports_errors
+@command
 def models(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="Weights whose card is shown.", show_default=False),
-    ] = None,
+    name: Annotated[str | None, arg("NAME", "Weights whose card is shown.")] = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
-    """List the trained weights that are shipped, verified against their sums; with NAME, the card of one."""
+    """List the trained weights that are shipped, with verified checksums; with NAME, show the card of one."""
     from landsat_fill.cli.console import print_error
-    from landsat_fill.errors import InputError
-    from landsat_fill.networks.weights import shipped_file, shipped_names
+    from landsat_fill.errors import InputError, not_one_of
+    from landsat_fill.networks.weights import shipped_card, shipped_file, shipped_names
 
-    names = shipped_names() if name is None else (_known(name),)
+    names = shipped_names()
+    if name is not None and name not in names:
+        raise not_one_of("the name of shipped weights", name, names)
     files, errors = [], []
-    for one in names:
+    for one in names if name is None else (name,):
         try:
             files.append(shipped_file(one))
         except InputError as error:
             errors.append(error)
     if as_json:
         typer.echo(json.dumps([_weights_described(file) for file in files], indent=2))
-    elif name is not None and files:
-        _print_card(files[0])
     elif name is None:
         _print_list(files)
+    elif files and (card := shipped_card(name)) is not None:
+        print_markdown(card)
+    elif files:
+        typer.echo("\n".join(f"{key}: {value}" for key, value in _weights_described(files[0]).items()))
     for damage in errors:
         print_error(damage.message, damage.hint)
     if errors:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _known(name: str) -> str:
-    """Return the name of shipped weights, or end with a usage error."""
-    from landsat_fill.errors import not_one_of
-    from landsat_fill.networks.weights import shipped_names
-
-    names = shipped_names()
-    if name in names:
-        return name
-    raise not_one_of("the name of shipped weights", name, names)
-
-
 def _print_list(files: list[WeightsFile]) -> None:
-    """Print a line of facts for each, and below it what it was trained on and how it scores."""
+    """Print a line of facts for each, and below it the training data and the scores."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -222,11 +170,10 @@ def _print_list(files: list[WeightsFile]) -> None:
     for file in files:
         facts = [
             f"network {file.network}",
-            f"{file.parameters / 1e6:.2f} M parameters",
-            f"{file.size_bytes / 1e6:.1f} MB",
+            f"{file.parameters / 1e6:.2f} M parameters, {file.size_bytes / 1e6:.1f} MB",
             f"bands: {file.facts.get('bands', 'any')}",
             f"licence: {file.facts.get('licence', 'not said')}",
-            f"sha256 {file.sha256[:SHORT_SHA_DIGITS]}…",
+            f"sha256 {file.sha256[:12]}…",
         ]
         console.print(f"[bold]{file.name:{width}}[/bold]  {escape(' · '.join(facts))}")
         for key, word in (("trained_on", "trained on"), ("scores", "scores")):
@@ -235,24 +182,6 @@ def _print_list(files: list[WeightsFile]) -> None:
     console.print(
         "\n`landsat-fill models NAME` shows the card of one; -m NETWORK --weights FILE runs your own."
     )
-
-
-def _print_card(file: WeightsFile) -> None:
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    from landsat_fill.networks.weights import shipped_card
-
-    console = Console(highlight=False)
-    card = shipped_card(file.name)
-    if card is not None:
-        if console.is_terminal:
-            console.print(Markdown(card))
-        else:
-            typer.echo(card, nl=False)  # as it is: the console would break the lines of its tables
-        return
-    for key, value in _weights_described(file).items():
-        console.print(f"{key}: {value}", markup=False, soft_wrap=True)
 
 
 def _weights_described(file: WeightsFile) -> dict[str, object]:

@@ -1,88 +1,205 @@
-"""The options that several commands share, and how their text becomes values."""
+"""How commands declare their options, the options that several commands share, and what their text means."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 import shlex
+from collections.abc import Callable
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
-from landsat_fill.errors import UsageError, not_one_of
+from landsat_fill.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    InputError,
+    TerminatedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from enum import Enum
+    from collections.abc import Iterator, Sequence
 
     from typer import Context
 
-    from landsat_fill.io import Input
-    from landsat_fill.pipeline.request import Flag
+    from landsat_fill.scene import Scene
 
 
-TERMINAL = "Terminal"
-GAPS = "Gaps and evidence"
+def opt(declared: str, panel: str | None = None, text: str | None = None, **more: Any) -> Any:
+    """Return an option of a command.
+
+    Args:
+        declared: The option as help shows it: `-o, --output PATH`.
+        panel: The heading that it stands under in help.
+        text: What help says about it. Default: what the docstring says.
+        more: Further arguments of `typer.Option`.
+    """
+    words = declared.replace(",", " ").split()
+    names = sorted((word for word in words if word.startswith("-")), key=len, reverse=True)
+    metavar = " ".join(words[len(names) :]) or None
+    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=text, **more)
+
+
+def arg(metavar: str, text: str | None = None) -> Any:
+    """Return an argument of a command; `text` is what help says about it, by default the docstring's words."""
+    return typer.Argument(metavar=metavar, help=text, show_default=False)
+
+
+INPUT = "Input"
+METHOD = "Method"
 OUTPUT = "Output"
+TERMINAL = "Terminal"
 
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.", rich_help_panel=TERMINAL)]
-Verbose = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Print the details of each scene.", rich_help_panel=TERMINAL)
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=TERMINAL)]
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print machine-readable JSON instead of text.", rich_help_panel=TERMINAL),
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=OUTPUT)
-]
+Debug = Annotated[bool, opt("--debug", TERMINAL, "Show tracebacks of errors.")]
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a function as Typer takes it, with errors printed for users.
+
+    Help is the function's docstring. Its section `Args` says what the options do. A parameter whose type is a
+    dataclass stands for one option per field, and the section `Attributes` of the dataclass says what they do.
+    Each command has the option --debug; the function gets it only if it has the parameter `debug`.
+    """
+    text, described = _documented(function)
+    types = {"debug": Debug} | get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    own = inspect.signature(function).parameters
+    for name, parameter in own.items():
+        if is_dataclass(kind := types[name]):
+            groups[name] = kind
+            types |= get_type_hints(kind, include_extras=True)
+            for base in kind.__mro__:  # type: ignore[union-attr]
+                described = _documented(base)[1] | described
+            defaults |= {field.name: field.default for field in fields(kind)}
+        else:
+            defaults[name] = parameter.default
+    defaults.setdefault("debug", False)
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=_with_help(types[name], described.get(name)),
+        )
+        for name, default in defaults.items()
+    ]
+
+    @functools.wraps(function)
+    def run(debug: bool, **given: Any) -> None:
+        with errors_reported(debug=debug):
+            for name, kind in groups.items():
+                given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            function(**given, **({"debug": debug} if "debug" in own else {}))
+
+    run.__doc__ = text
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+@contextmanager
+def errors_reported(*, debug: bool) -> Iterator[None]:
+    """Print an error as users need it and exit with its code; with `debug`, raise it."""
+    from landsat_fill.cli.console import print_error
+
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, TerminatedError)
+        print_error("terminated" if terminated else "interrupted", None)
+        raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from None
+    except Exception as error:
+        if debug:
+            raise
+        from landsat_fill.pipeline.outcome import explained
+
+        print_error(*explained(error))
+        raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from None
+
+
+def _documented(documented: Any) -> tuple[str, dict[str, str]]:
+    """Return a docstring without its arguments or attributes, and what it says about each of them."""
+    text, *sections = re.split(r"\n\n(?:Args|Attributes):\n", inspect.getdoc(documented) or "")
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", text)  # help breaks lines to the width of the terminal
+    items = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", "\n".join(sections), re.MULTILINE)
+    return text, {name: " ".join(words.split()) for name, words in items}
+
+
+def _with_help(kind: Any, text: str | None) -> Any:
+    """Return an annotated type whose option has the help `text`."""
+    if text is None:
+        return kind
+    base, option = get_args(kind)
+    option = copy(option)
+    option.help = text
+    return Annotated[base, option]
+
+
+_TYPED = "landsat_fill.typed"
+
+
+class QuotedCommand(TyperCommand):
+    """A command that keeps its arguments as they were typed."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Return the arguments left over, after noting all of them."""
+        ctx.meta[_TYPED] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+def command_line(ctx: Context) -> str:
+    """Return the command line of a `QuotedCommand`, quoted for a shell."""
+    names: list[str] = []
+    one: Any = ctx
+    while one.parent is not None:
+        names.insert(0, str(one.info_name))
+        one = one.parent
+    return shlex.join(["landsat-fill", *names, *ctx.meta[_TYPED]])
+
+
+def add(
+    app: typer.Typer, function: Callable[..., None], short_help: str, epilog: str = "", **more: Any
+) -> None:
+    """Add a command to an app; each line of the epilog becomes a paragraph."""
+    given: dict[str, Any] = {"cls": QuotedCommand, "no_args_is_help": True} | more
+    app.command(short_help=short_help, epilog=epilog.replace("\n", "\n\n"), **given)(function)
+
+
+Quiet = Annotated[bool, opt("-q, --quiet", TERMINAL, "Print errors only.")]
+Verbose = Annotated[bool, opt("-v, --verbose", TERMINAL, "Print the details of each scene.")]
+Json = Annotated[bool, opt("--json", TERMINAL, "Print machine-readable JSON instead of text.")]
+DryRun = Annotated[bool, opt("-n, --dry-run", TERMINAL)]
+Overwrite = Annotated[bool, opt("--overwrite", OUTPUT, "Replace existing outputs.")]
 Nodata = Annotated[
     float | None,
-    typer.Option(
-        "--nodata",
-        metavar="NUMBER",
-        help="The stored number that means 'no observation', if the file doesn't say.",
-        rich_help_panel=GAPS,
-    ),
+    opt("--nodata NUMBER", INPUT, "The stored number that means 'no observation', if the file doesn't say."),
 ]
-Bands = Annotated[
-    str | None,
-    typer.Option("--bands", metavar="LIST", help="Bands to work on: B3,B4 or 1,2.", rich_help_panel=GAPS),
-]
-Target = Annotated[
-    Path, typer.Option("-o", "--output", metavar="PATH", help="The file to write.", rich_help_panel=OUTPUT)
-]
+Bands = Annotated[str | None, opt("--bands LIST", INPUT, "Bands to work on: B3,B4 or 1,2.")]
+Target = Annotated[Path, opt("-o, --output PATH", OUTPUT, "The file to write.")]
+Folder = Annotated[Path, opt("-o, --output FOLDER", OUTPUT, "The folder to write.")]
+OneScene = Annotated[str, arg("SCENE", "A GeoTIFF or a product.")]
+
+
+def named(text: str | None) -> tuple[str, ...]:
+    """Return the names in a comma-separated list, none for None."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def band_list(text: str | None) -> tuple[str, ...] | None:
-    """Return the names in a comma-separated list, or None for none."""
-    if text is None:
-        return None
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-E = TypeVar("E", bound="Enum")
-
-
-def choice(flag: str, text: str, kind: type[E]) -> E:
-    """Return the member of `kind` whose value is `text`.
-
-    Raises:
-        UsageError: If there is none; the hint names the nearest.
-    """
-    values = [str(member.value) for member in kind]
-    if text in values:
-        return kind(text)
-    raise not_one_of(f"{flag} to be one of {', '.join(values)}", text, values, "")
-
-
-def flags(flag: str, text: str | None) -> frozenset[Flag]:
-    """Return the quality flags in a comma-separated list, none for None."""
-    from landsat_fill.pipeline.request import Flag
-
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
-    return frozenset(choice(flag, name, Flag) for name in names)
+    """Return the names in a comma-separated list, or None for None."""
+    return None if text is None else named(text)
 
 
 def pairs(flag: str, texts: Sequence[str] | None) -> dict[str, str]:
@@ -115,52 +232,60 @@ def share(flag: str, text: str) -> float:
     return percent / 100
 
 
-def numbers(flag: str, text: str) -> list[float]:
-    """Return the numbers of a comma-separated list; percent signs are passed over.
+def numbers(flag: str, text: str | None) -> list[float]:
+    """Return the numbers in a comma-separated list, without their percent signs; none for None.
 
     Raises:
-        UsageError: If something else is in it.
+        UsageError: If something that isn't a number is in it.
     """
     try:
-        return [float(item.strip().removesuffix("%")) for item in text.split(",") if item.strip()]
+        return [float(item.removesuffix("%")) for item in named(text)]
     except ValueError:
-        raise UsageError(
-            f"expected {flag} to be numbers with commas between them, but got {text!r}"
-        ) from None
+        raise UsageError(f"expected {flag} to be numbers separated by commas, but got {text!r}") from None
 
 
-def one_input(argument: str) -> Input:
-    """Return the input an argument names.
+def open_one(argument: str, nodata: float | None = None, bands: str | None = None) -> list[Scene]:
+    """Return the scenes of one input, one for each grid of a product.
 
     Raises:
-        InputError: If it names none.
-        UsageError: If it names several.
+        InputError: If there is no such input, or it can't be opened.
+        UsageError: If the argument names several inputs.
     """
-    from landsat_fill.io import find_inputs
+    from landsat_fill.io import one_input, open_input
 
-    found, bad = find_inputs([argument])
-    if bad:
-        raise bad[0][1]
-    if len(found) != 1:
+    return list(open_input(one_input(argument), nodata=nodata, bands=band_list(bands)))
+
+
+def open_all(
+    arguments: Sequence[str], nodata: float | None = None, bands: str | None = None
+) -> tuple[list[Scene], bool]:
+    """Return the scenes that arguments name, and whether all could be opened; print why others could not."""
+    from landsat_fill.cli.console import print_error
+    from landsat_fill.io import find_inputs, open_input
+
+    found, bad = find_inputs(arguments)
+    failed = list(bad)
+    scenes: list[Scene] = []
+    for one in found:
+        try:
+            scenes += open_input(one, nodata=nodata, bands=band_list(bands))
+        except InputError as error:
+            failed.append((one.source, error))
+    for source, failure in failed:
+        print_error(f"{source}: {failure.message}", failure.hint)
+    return scenes, not failed
+
+
+def refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, overwrite: bool) -> None:
+    """Raise an error, before hours of work, for files that must not be written."""
+    from landsat_fill.io.atomic import refuse_target
+    from landsat_fill.pipeline.outputs import input_files
+
+    wanted = [target for target in targets if target is not None]
+    if len({target.resolve() for target in wanted}) < len(wanted):
         raise UsageError(
-            f"expected one scene, but {argument} holds {len(found)}",
-            hint=f"name one of them: {found[0].source}, …",
+            f"expected files of different names, but got {', '.join(str(target) for target in wanted)}"
         )
-    return found[0]
-
-
-_TYPED = "landsat_fill.typed"
-
-
-class QuotedCommand(TyperCommand):
-    """A command that keeps its arguments as they were typed."""
-
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Return the arguments left over, after noting all of them."""
-        ctx.meta[_TYPED] = tuple(args)
-        return super().parse_args(ctx, args)
-
-
-def command_line(ctx: Context) -> str:
-    """Return the command line of a `QuotedCommand` as it can be typed again."""
-    return shlex.join(["landsat-fill", str(ctx.info_name), *ctx.meta[_TYPED]])
+    protected = [path for scene in scenes for path in input_files(scene)]
+    for target in wanted:
+        refuse_target(target, overwrite=overwrite, protected=protected)

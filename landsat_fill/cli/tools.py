@@ -1,4 +1,4 @@
-"""`landsat-fill mask`, `tile`, `stitch`, `simulate` and `variogram`."""
+"""`landsat-fill info`, `mask`, `tile`, `stitch`, `simulate` and `variogram`."""
 
 from __future__ import annotations
 
@@ -8,117 +8,193 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landsat_fill.cli.exits import reports_errors
-from landsat_fill.cli.options import OUTPUT, Bands, Debug, Json, Nodata, Overwrite, Quiet, Target, band_list
+from landsat_fill.cli.options import (
+    OUTPUT,
+    Bands,
+    Debug,
+    Folder,
+    Json,
+    Nodata,
+    OneScene,
+    Overwrite,
+    Quiet,
+    Target,
+    arg,
+    band_list,
+    command,
+    open_one,
+    opt,
+    pairs,
+    refuse_targets,
+    share,
+)
+from landsat_fill.errors import EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from landsat_fill.methods.kriging import BandFit
+    from landsat_fill.pipeline.outcome import Description
 
 
-def register_mask(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("mask", no_args_is_help=True, short_help="Write where a scene has gaps.")(mask)
+@command
+def info(
+    inputs: Annotated[list[str], arg("SCENE…", "GeoTIFFs, products, folders of them.")],
+    bands: Bands = None,
+    nodata: Nodata = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a scene is: sensor, date, bands, scan line corrector, and its gaps.
+
+    For the gaps: the share of the footprint that is missing, and the period, tilt and width of the stripes.
+    """
+    from rich.console import Console
+
+    from landsat_fill.cli.console import print_error
+    from landsat_fill.errors import LandsatFillError
+    from landsat_fill.io import find_inputs, open_input
+    from landsat_fill.pipeline.outcome import describe
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    found, bad = find_inputs(inputs)
+    failed = bool(bad)
+    for source, error in bad:
+        print_error(f"{source}: {error.message}", error.hint)
+    for one in found:
+        try:
+            for number, scene in enumerate(open_input(one, nodata=nodata, bands=band_list(bands))):
+                description = describe(scene)
+                if as_json:
+                    typer.echo(json.dumps(description.as_dict()))
+                    continue
+                _print_scene(console, description, with_heading=number == 0)
+        except LandsatFillError as error:
+            if debug:
+                raise
+            failed = True
+            print_error(f"{one.name}: {error.message}", error.hint)
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
 
 
-@reports_errors
+def _print_scene(console: Console, description: Description, *, with_heading: bool) -> None:
+    """Print the bands of a scene, its gaps and its stripes; the heading holds what the scenes of an input share."""
+    from rich.table import Table
+
+    scene, grid = description.scene, description.scene.grid
+    if with_heading:
+        console.print(scene.name, style="bold")
+        date = str(scene.acquired or "date unknown")
+        console.print(f"  {scene.sensor or 'sensor unknown'} · {date} · {description.corrector}")
+    pixel = f"{grid.pixel_size_m:g} m" if grid.pixel_size_m else "pixel size unknown"
+    crs = grid.crs.to_string() if grid.crs else "no CRS"
+    if len(crs) > 40:
+        crs = crs[:37] + "…"
+    console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}")
+    table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
+    for band, missing, outside in zip(
+        scene.bands, description.missing_shares, description.outside_shares, strict=True
+    ):
+        table.add_row(
+            band.name,
+            band.band.colour if band.band else "",
+            band.dtype,
+            "none" if band.nodata is None else f"{band.nodata:g}",
+            f"{100 * missing:.2f} %",
+            f"{100 * outside:.2f} %",
+        )
+    console.print(table)
+    stripes = description.survey.geometry
+    if stripes is None:
+        console.print("  no stripes")
+    else:
+        console.print(
+            f"  stripes: period {stripes.period_px:.1f} px · tilt {stripes.tilt_deg:.1f}° · "
+            f"width {stripes.median_width_px:.0f} px (widest {stripes.largest_width_px:.0f})"
+        )
+    extra = [q.kind for q in scene.quality] + (["gap_mask"] if any(b.gap_mask for b in scene.bands) else [])
+    if extra:
+        console.print(f"  quality: {', '.join(extra)}")
+    for note in description.notes:
+        console.print(f"  {note}" if note.startswith("warning:") else f"  note: {note}")
+
+
+@command
 def mask(
-    scene: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
+    scene: OneScene,
     output: Target,
     bands: Bands = None,
     nodata: Nodata = None,
-    any_band: Annotated[
-        bool,
-        typer.Option(
-            "--any-band", help="Write one layer: missing where any band is.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
+    any_band: Annotated[bool, opt("--any-band", OUTPUT)] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Write where a scene has gaps, one layer per band: 0 outside the footprint, 1 observed, 2 missing.
 
     Thermal and panchromatic bands of a product have grids of their own, and so files of their own.
+
+    Args:
+        any_band: Write a single layer, missing where any band is missing.
     """
-    from landsat_fill.cli.options import one_input
-    from landsat_fill.io import open_input
     from landsat_fill.pipeline.gap_files import write_gap_layer
     from landsat_fill.pipeline.outputs import scene_suffixes
 
-    scenes = open_input(one_input(scene), nodata=nodata, bands=band_list(bands))
+    scenes = open_one(scene, nodata, bands)
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
         target = output.with_name(f"{output.stem}{suffix}{output.suffix}")
-        share = write_gap_layer(part, target, any_band=any_band, overwrite=overwrite)
+        missing = write_gap_layer(part, target, any_band=any_band, overwrite=overwrite)
         if not quiet:
-            typer.echo(f"{target}  {100 * share:.2f} % missing")
+            typer.echo(f"{target}  {100 * missing:.2f} % missing")
 
 
-Folder = Annotated[
-    Path,
-    typer.Option("-o", "--output", metavar="FOLDER", help="The folder to write.", rich_help_panel=OUTPUT),
-]
-
-
-def register_tile(app: typer.Typer) -> None:
-    """Add the commands to the app."""
-    app.command("tile", no_args_is_help=True, short_help="Cut a scene into patches.")(tile)
-    app.command("stitch", no_args_is_help=True, short_help="Put patches together again.")(stitch)
-
-
-@reports_errors
+@command
 def tile(
-    scene: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
+    scene: OneScene,
     output: Folder,
-    size: Annotated[
-        int, typer.Option("--size", min=16, help="Side of a patch in pixels: 64, 128, 256.")
-    ] = 128,
+    size: Annotated[int, opt("--size PIXELS", min=16)] = 128,
     bands: Bands = None,
     nodata: Nodata = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Cut a scene into patches: GeoTIFFs with its georeferencing and metadata, and a manifest.
 
     Thermal and panchromatic bands of a product have grids of their own, and so sub-folders of their own.
+
+    Args:
+        size: Side of a patch: 64, 128, 256.
     """
     from landsat_fill.cli.console import shares_shown
-    from landsat_fill.cli.options import one_input
-    from landsat_fill.io import open_input
     from landsat_fill.pipeline.outputs import scene_suffixes
     from landsat_fill.pipeline.patches import cut_scene
 
-    scenes = open_input(one_input(scene), nodata=nodata, bands=band_list(bands))
+    scenes = open_one(scene, nodata, bands)
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
         folder = output / suffix.lstrip("_")
-        with shares_shown(quiet=quiet) as shown:
-            count = cut_scene(
-                part,
-                folder,
-                size,
-                overwrite=overwrite,
-                on_progress=lambda share: shown(share, part.name),  # noqa: B023
-            )
+        with shares_shown(part.name, quiet=quiet) as shown:
+            count = cut_scene(part, folder, size, overwrite=overwrite, on_progress=shown)
         if not quiet:
             typer.echo(f"{folder}  {count} patches of {size} px")
 
 
-@reports_errors
+@command
 def stitch(
-    patches: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `tile` wrote.")],
+    patches: Annotated[Path, arg("FOLDER")],
     output: Target,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
-    """Put the patches of a scene together again, bit-identical and with its metadata."""
+    """Join the patches of a scene again, bit-identical and with its metadata.
+
+    Args:
+        patches: A folder that `tile` wrote.
+    """
     from landsat_fill.cli.console import shares_shown
     from landsat_fill.pipeline.patches import join_patches
 
-    with shares_shown(quiet=quiet) as shown:
-        count = join_patches(
-            patches, output, overwrite=overwrite, on_progress=lambda share: shown(share, output.name)
-        )
+    with shares_shown(output.name, quiet=quiet) as shown:
+        count = join_patches(patches, output, overwrite=overwrite, on_progress=shown)
     if not quiet:
         typer.echo(f"{output}  from {count} patches")
 
@@ -126,86 +202,51 @@ def stitch(
 STRIPES = "Stripes"
 
 
-def register_simulate(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("simulate", no_args_is_help=True, short_help="Lay SLC-off stripes over a clean scene.")(
-        simulate
-    )
-
-
-@reports_errors
+@command
 def simulate(
-    clean: Annotated[str, typer.Argument(metavar="CLEAN", help="A GeoTIFF without gaps.")],
+    clean: Annotated[str, arg("CLEAN")],
     output: Target,
-    gaps_from: Annotated[
-        str | None,
-        typer.Option(
-            "--gaps-from",
-            metavar="SCENE",
-            help="Use the gaps of a real SLC-off scene.",
-            rich_help_panel=STRIPES,
-        ),
-    ] = None,
-    width: Annotated[
-        float | None,
-        typer.Option("--width", metavar="PIXELS", help="Width of all gaps.", rich_help_panel=STRIPES),
-    ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            "--missing", metavar="PERCENT", help="Share of the image to lose: 22%.", rich_help_panel=STRIPES
-        ),
-    ] = None,
-    period: Annotated[
-        float,
-        typer.Option(
-            "--period", metavar="PIXELS", help="Rows from one gap to the next.", rich_help_panel=STRIPES
-        ),
-    ] = 33.0,
-    tilt: Annotated[
-        float,
-        typer.Option(
-            "--tilt", metavar="DEGREES", help="How steeply gaps fall to the right.", rich_help_panel=STRIPES
-        ),
-    ] = 9.7,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of the gaps' place.", rich_help_panel=STRIPES)
-    ] = 0,
+    gaps_from: Annotated[str | None, opt("--gaps-from SCENE", STRIPES)] = None,
+    width: Annotated[float | None, opt("--width PIXELS", STRIPES)] = None,
+    missing: Annotated[str | None, opt("--missing PERCENT", STRIPES)] = None,
+    period: Annotated[float, opt("--period PIXELS", STRIPES)] = 33.0,
+    tilt: Annotated[float, opt("--tilt DEGREES", STRIPES)] = 9.7,
+    seed: Annotated[int, opt("--seed N", STRIPES, min=0)] = 0,
     nodata: Nodata = None,
     bands: Bands = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Lay SLC-off stripes over a clean scene: simulated ones, or those of a real scene.
 
     Without --width and --missing, the gaps are those of a whole swath: none at nadir, widest at its edges.
+
+    Args:
+        clean: A GeoTIFF without gaps.
+        gaps_from: Use the gaps of a real SLC-off scene.
+        width: Width of all gaps.
+        missing: Share of the image to lose: 22%.
+        period: Rows from one gap to the next.
+        tilt: How steeply gaps fall to the right.
+        seed: Seed of the positions of the gaps.
     """
     import numpy as np
 
-    from landsat_fill.cli.options import one_input, share
-    from landsat_fill.errors import UsageError
     from landsat_fill.gaps.simulation import StripeModel, lay_stripes
-    from landsat_fill.gaps.simulation import gaps_from as borrowed_gaps
-    from landsat_fill.io import open_input
+    from landsat_fill.gaps.simulation import gaps_from as gaps_of
     from landsat_fill.pipeline.gap_files import Lost, LostCube, missing_pixels, simulate_scene
 
     if gaps_from is not None and (width is not None or missing is not None):
         raise UsageError("expected --gaps-from, or --width or --missing, but got both")
-    scene = open_input(one_input(clean), nodata=nodata, bands=band_list(bands))[0]
+    scene = open_one(clean, nodata, bands)[0]
     shape = (len(scene.bands), scene.grid.height, scene.grid.width)
     generator = np.random.default_rng(seed)
     lost: Lost
     if gaps_from is not None:
-        pattern = missing_pixels(open_input(one_input(gaps_from))[0])
-        lost = LostCube(borrowed_gaps(pattern, shape, generator))
+        lost = LostCube(gaps_of(missing_pixels(open_one(gaps_from)[0]), shape, generator))
     else:
-        model = StripeModel(
-            width_px=width,
-            missing=None if missing is None else share("--missing", missing),
-            period_px=period,
-            tilt_deg=tilt,
-        )
+        part = None if missing is None else share("--missing", missing)
+        model = StripeModel(width_px=width, missing=part, period_px=period, tilt_deg=tilt)
         lost = lay_stripes(shape, model, generator)
     lost_share = simulate_scene(scene, lost, output, nodata=nodata, overwrite=overwrite)
     if not quiet:
@@ -213,7 +254,7 @@ def simulate(
 
 
 SHOWN_PX = (1, 4, 16)
-"""Distances whose semivariance is printed."""
+"""Distances at which the semivariance is printed."""
 
 MODEL = """\
 γ(h) = nugget + Σ sill · g(h / range), with g(x) = 1 − exp(−x) for exp and g(x) = 1 − (1 + √3 x) exp(−√3 x) for mat
@@ -222,51 +263,35 @@ the ratio. Semivariances are in squared stored numbers, or in units of the squar
 square difference of neighbouring pixels, whose mean over the scene is given in stored numbers)."""
 
 
-def register_variogram(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command(
-        "variogram", no_args_is_help=True, short_help="Print or plot the variograms that kriging fits."
-    )(variogram)
-
-
-@reports_errors
+@command
 def variogram(
-    source: Annotated[str, typer.Argument(metavar="SCENE", help="A GeoTIFF or a product.")],
-    plot: Annotated[
-        Path | None, typer.Option("--plot", "-o", metavar="FILE", help="Draw them (PNG, PDF, SVG).")
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("-O", "--option", metavar="NAME=VALUE", help="An option of kriging.")
-    ] = None,
+    source: OneScene,
+    plot: Annotated[Path | None, opt("-o, --plot FILE")] = None,
+    option: Annotated[list[str] | None, opt("-O, --option NAME=VALUE")] = None,
     bands: Bands = None,
     nodata: Nodata = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Print the variogram that `-m kriging` fits to each band: model, nugget, sills, ranges in metres, units.
 
     Figures need matplotlib, which the extra 'evaluate' installs.
-    """
-    from typing import cast
 
+    Args:
+        plot: Plot the variograms (PNG, PDF, SVG).
+        option: An option of kriging.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    from landsat_fill.cli.options import one_input, pairs
     from landsat_fill.evaluation.figures import write_variograms
-    from landsat_fill.io import open_input
-    from landsat_fill.io.atomic import refuse_target
     from landsat_fill.methods import create_method
-    from landsat_fill.methods.kriging import Kriging
     from landsat_fill.pipeline.evidence import scene_variograms
-    from landsat_fill.pipeline.outputs import input_files
     from landsat_fill.pipeline.resources import usable_cores
 
-    kriging = cast("Kriging", create_method("kriging", pairs("-O", option)))
-    scene = open_input(one_input(source), nodata=nodata, bands=band_list(bands))[0]
-    if plot is not None:
-        refuse_target(plot, overwrite=overwrite, protected=input_files(scene))
+    kriging: Any = create_method("kriging", pairs("-O", option))
+    scene = open_one(source, nodata, bands)[0]
+    refuse_targets([plot], [scene], overwrite=overwrite)
     found = scene_variograms(scene, kriging, usable_cores())
     names = [band.name for band in scene.bands]
     if plot is not None:
@@ -296,13 +321,7 @@ def variogram(
 
 
 def _described(name: str, band: BandFit, pixel_m: float | None) -> dict[str, Any]:
-    """Return a band's variogram as plain values.
-
-    Args:
-        name: The band's name.
-        band: What kriging fitted.
-        pixel_m: The size of a pixel, or None where it isn't known in metres.
-    """
+    """Return the variogram that was fitted to a band as plain values, with ranges in metres if the pixel size is known."""
     import math
 
     import numpy as np

@@ -1,7 +1,7 @@
-"""An archive on a cluster: the list of its scenes, the folder of each submission, the folder of its outputs.
+"""An archive on a cluster: its list of scenes, a folder for each submission, and the folder of its outputs.
 
-A manifest has one scene per line: its source, its target and, where the source is a folder of several
-products, the product; separated by tabs. Lines that begin with # are comments.
+A manifest has one scene per line: source, target and, in a folder of several products, the product; separated
+by tabs. Lines that begin with # are comments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HEADER = """\
 
 @dataclass(frozen=True, slots=True)
 class ManifestLine:
-    """A scene of an archive: what is read, what is written, and which product in a folder of several."""
+    """A scene of an archive: source, target, and the product in a folder of several."""
 
     source: str
     target: Path
@@ -36,10 +36,10 @@ class ManifestLine:
 
 
 def lines_of(jobs: Iterable[Job]) -> list[ManifestLine]:
-    """Return the lines of jobs, with absolute paths: tasks run anywhere.
+    """Return the lines of jobs, with absolute paths because tasks run in any folder.
 
     Raises:
-        UsageError: If a path has a tab or a line break in it.
+        UsageError: If a path contains a tab or a line break.
     """
     lines = []
     for job in jobs:
@@ -63,7 +63,7 @@ def read_manifest(path: Path) -> list[ManifestLine]:
     """Return the lines of a manifest.
 
     Raises:
-        InputError: If it can't be read, or a line isn't of that form.
+        InputError: If it can't be read, or a line is malformed.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def read_manifest(path: Path) -> list[ManifestLine]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(
             f"expected a manifest in {path}, but got none: {reason}",
-            hint="`landsat-fill cluster submit` writes one.",
+            hint="Write one with `landsat-fill cluster submit`.",
         ) from error
     lines = []
     for number, row in enumerate(text.split("\n"), start=1):
@@ -80,8 +80,7 @@ def read_manifest(path: Path) -> list[ManifestLine]:
         fields = [field.strip() for field in row.split("\t")]
         if len(fields) not in (2, 3) or not all(fields[:2]):
             raise InputError(
-                f"expected source and target with a tab between them in line {number} of {path}, "
-                f"but got {row!r}"
+                f"expected source and target separated by a tab in line {number} of {path}, but got {row!r}"
             )
         lines.append(ManifestLine(fields[0], Path(fields[1]), fields[2] if len(fields) == 3 else None))
     return lines
@@ -90,32 +89,32 @@ def read_manifest(path: Path) -> list[ManifestLine]:
 def jobs_of(
     lines: Sequence[ManifestLine], *, stack: bool
 ) -> tuple[list[Job], list[tuple[ManifestLine, InputError]]]:
-    """Return the jobs of lines, without their actions, and the lines whose source can't be used, with why."""
+    """Return the jobs of lines, without actions, and the lines with an invalid source, with the error."""
     jobs, bad = [], []
     for line in lines:
         found, errors = find_inputs([line.source])
-        meant = [one for one in found if line.product in (None, one.product)]
-        if len(meant) != 1:
+        matching = [one for one in found if line.product in (None, one.product)]
+        if len(matching) != 1:
             what = f"product {line.product}" if line.product else "one scene"
-            error = InputError(f"expected {what} in {line.source}, but it holds {len(meant)}")
+            error = InputError(f"expected {what} in {line.source}, but got {len(matching)}")
             bad.append((line, errors[0][1] if errors else error))
             continue
-        is_folder = meant[0].kind is InputKind.PRODUCT and not stack
-        jobs.append(Job(meant[0], line.target, is_folder))
+        is_folder = matching[0].kind is InputKind.PRODUCT and not stack
+        jobs.append(Job(matching[0], line.target, is_folder))
     return jobs, bad
 
 
 @dataclass(frozen=True, slots=True)
 class RoundFacts:
-    """What later commands need to know about a round.
+    """Facts about a round for later commands.
 
     Attributes:
         command: The command line that submitted it.
-        tasks: How many tasks share its scenes.
+        tasks: Number of tasks that share its scenes.
         overwrite: Whether outputs of earlier rounds are replaced.
-        version: Of landsat-fill.
-        throttle: The largest number of tasks that run at once, or None for no limit.
-        options: Options of sbatch, by their long names, that replace those in the script.
+        version: Version of landsat-fill.
+        throttle: Largest number of tasks that run at once, or None for no limit.
+        options: Options of sbatch, by long names, that replace those in the script.
     """
 
     command: str
@@ -128,7 +127,7 @@ class RoundFacts:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A submitted array: its job, and how many tasks of the round come before it."""
+    """A submitted array: its job, and the number of tasks of the round before it."""
 
     job: str
     offset: int
@@ -146,10 +145,10 @@ class Round:
         self._jobs = folder / "jobs.json"
 
     def create(self, facts: RoundFacts, manifest: str, script: str, merge_script: str) -> None:
-        """Write the folder. The file of facts comes last: it marks the beginning of the round.
+        """Write the folder. The file of facts comes last, because it marks the start of the round.
 
         Raises:
-            OutputError: If the disk refuses, or another submission has just made it.
+            OutputError: If a write fails, or another submission has just created the folder.
         """
         try:
             self.folder.mkdir(parents=True)
@@ -157,7 +156,7 @@ class Round:
                 (self.folder / name).mkdir()
         except FileExistsError as error:
             raise OutputError(
-                f"expected no folder at {self.folder}, but another submission has just made one",
+                f"expected no folder at {self.folder}, but another submission has just created it",
                 hint="Run the command again: both submissions are kept.",
             ) from error
         except OSError as error:
@@ -169,7 +168,7 @@ class Round:
 
     @property
     def began_ns(self) -> int | None:
-        """When the round began, by the clock of the outputs' file system, or None if it hasn't."""
+        """Start of the round, by the clock of the outputs' file system, or None if it hasn't started."""
         try:
             return self._facts.stat().st_mtime_ns
         except OSError:
@@ -177,7 +176,7 @@ class Round:
 
     @cached_property
     def facts(self) -> RoundFacts:
-        """What is recorded about the round.
+        """The recorded facts of the round.
 
         Raises:
             InputError: If it can't be read.
@@ -196,17 +195,17 @@ class Round:
             return []
 
     def note_jobs(self, arrays: list[Array], merge_job: str | None) -> None:
-        """Record which jobs were submitted.
+        """Record the submitted jobs.
 
         Raises:
-            OutputError: If the disk refuses.
+            OutputError: If a write fails.
         """
         row = {"arrays": [asdict(array) for array in arrays], "merge": merge_job}
         write_text_atomically(self._jobs, json.dumps(row, indent=1) + "\n")
         self.arrays = list(arrays)
 
     def task_of(self, line: int) -> int:
-        """Return the task that a line of the manifest belongs to; lines count from 0, tasks from 1."""
+        """Return the task of a line in the manifest; lines count from 0, tasks from 1."""
         return line % self.facts.tasks + 1
 
     def log(self, task: int) -> Path:
@@ -215,13 +214,13 @@ class Round:
         return self.folder / "logs" / log_name(offset).replace("%a", str(task - offset))
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """Yield the rows of all tasks' reports, those of a task in order; broken lines are skipped."""
+        """Yield the rows of all tasks' reports, in order for each task, without broken lines."""
         for path in sorted((self.folder / "reports").glob("*.jsonl")):
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     row = json.loads(line)
                 except ValueError:
-                    continue  # its writer was killed, or its disk full
+                    continue  # the task was killed, or the disk was full
                 if isinstance(row, dict) and "target" in row:
                     yield row
 
@@ -235,7 +234,7 @@ ROUNDS_NAME = "cluster"
 
 
 class Listed(NamedTuple):
-    """A scene: its line, the last round that had it, and its number in the manifest there."""
+    """A scene: its line, its last round, and its number in the manifest of that round."""
 
     line: ManifestLine
     round: Round
@@ -243,33 +242,33 @@ class Listed(NamedTuple):
 
 
 class Archive:
-    """The folder of the outputs, and in it the rounds, numbered from 1."""
+    """The folder of the outputs, which contains the rounds, numbered from 1."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
 
     @property
     def rounds(self) -> list[Round]:
-        """The rounds, in their order.
+        """The rounds, in order.
 
         Raises:
             InputError: If there is none.
         """
-        begun = self._begun()
-        if not begun:
+        started = self._started()
+        if not started:
             raise InputError(
-                f"expected a folder that `landsat-fill cluster submit` fills, but got {self.folder}",
-                hint="Give the folder that -o of that command named.",
+                f"expected an output folder of `landsat-fill cluster submit`, but got {self.folder}",
+                hint="Give the folder that was given to that command with -o.",
             )
-        return begun
+        return started
 
     @property
     def has_rounds(self) -> bool:
         """Whether anything has been submitted."""
-        return bool(self._begun())
+        return bool(self._started())
 
     def next_round(self) -> Round:
-        """Return the next round, which is still to be created."""
+        """Return the next round, not created yet."""
         return Round(self.folder / ROUNDS_NAME / str(max(self._numbers(), default=0) + 1))
 
     def scenes(self) -> list[Listed]:
@@ -284,7 +283,7 @@ class Archive:
                 listed[line.target] = Listed(line, one, number)
         return list(listed.values())
 
-    def _begun(self) -> list[Round]:
+    def _started(self) -> list[Round]:
         rounds = [Round(self.folder / ROUNDS_NAME / str(number)) for number in self._numbers()]
         return [one for one in rounds if one.began_ns is not None]
 

@@ -1,7 +1,7 @@
-"""One report, one summary and one STAC item collection for an archive, from the reports of all tasks.
+"""Merges the reports of all tasks into a report, a summary and a STAC item collection of an archive.
 
-Items are made with `pystac` alone. `rio-stac` makes one item from one raster, opens that raster once more and
-outlines it by its bounds; an item here has several files, and its outline is cut at the antimeridian.
+Items are made with `pystac`, because `rio-stac` makes items of single rasters with their bounds as outline.
+Items here have several files, and outlines are cut at the antimeridian.
 
 Source: SpatioTemporal Asset Catalog specification, item-spec, and its projection extension.
 """
@@ -41,26 +41,20 @@ PLATFORMS = {
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
 FIRST_LANDSAT = datetime(1972, 7, 23, tzinfo=UTC)
-"""Launch of Landsat 1: no scene is older. Source: USGS, Landsat Satellite Missions."""
+"""Launch of Landsat 1. Source: USGS, Landsat Satellite Missions."""
 
 OUTLINE_STEPS = 6
-"""Points on each side of a scene's outline: straight sides in the projection are curved in longitude and
-latitude."""
+"""Points on each side of an outline, because straight sides are curved in longitude and latitude."""
 
 ENDINGS = {"_fill": "fill", "_std": "std"}
 
 
 def item_collection(folder: Path, states: Sequence[SceneState]) -> tuple[dict[str, Any], list[str]]:
-    """Return the collection of the scenes that are done, and the outputs without an item, with the reason.
-
-    Args:
-        folder: The folder of the collection: paths are relative to it.
-        states: The status of the scenes.
-    """
+    """Return the collection of finished scenes, with paths relative to `folder`, and errors of the others."""
     import pystac
 
     items, without = [], []
-    with gdal_session():  # one for all: an archive has thousands
+    with gdal_session():  # one session, because an archive has thousands of scenes
         for one in states:
             if one.state is not State.DONE:
                 continue
@@ -91,7 +85,7 @@ def _item(folder: Path, one: SceneState) -> pystac.Item:
         geometry=geometry,
         bbox=bbox,
         properties=_properties(one, scene),
-        **_when(one, scene),
+        **_dates(one, scene),
     )
     item.stac_extensions.append(PROCESSING)
     projection = ProjectionExtension.ext(item, add_if_missing=True)
@@ -108,7 +102,7 @@ def _item(folder: Path, one: SceneState) -> pystac.Item:
 
 
 def _files(one: SceneState) -> list[Path]:
-    """Return the files of a scene: those that its task reported, or those at its target."""
+    """Return the files of a scene: those its task reported, or those at its target."""
     listed = one.row.get("files") if one.row is not None else None
     files = (
         [path for name in listed if (path := Path(str(name))).exists()] if isinstance(listed, list) else []
@@ -160,8 +154,8 @@ def _properties(one: SceneState, scene: Scene) -> dict[str, Any]:
     return properties
 
 
-def _when(one: SceneState, scene: Scene) -> dict[str, Any]:
-    """Return when a scene was taken: its date, or the span of possible dates where it isn't known."""
+def _dates(one: SceneState, scene: Scene) -> dict[str, Any]:
+    """Return the date of a scene, or the span of possible dates if unknown."""
     day = scene.acquired or (facts.acquired if (facts := _facts(one)) else None)
     if day is not None:
         begin, end = (datetime.combine(day, at, UTC) for at in (time(), time(23, 59, 59)))
@@ -171,13 +165,13 @@ def _when(one: SceneState, scene: Scene) -> dict[str, Any]:
 
 
 def _facts(one: SceneState) -> Any:
-    """Return what the source's file name says, or None."""
+    """Return the facts in the source's file name, or None."""
     line = one.listed.line
     return read_name(f"{line.product}.tif" if line.product else Path(line.source).name)
 
 
 def _outline(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
-    """Return the outline of a grid in longitude and latitude and its bounds; None without a CRS."""
+    """Return outline and bounds of a grid in longitude and latitude, or None without a CRS."""
     if grid.crs is None:
         return None, None
     from rasterio.warp import transform_geom
@@ -199,7 +193,7 @@ def _outline(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
     longitudes = [[point[0] for point in polygon[0]] for polygon in polygons]
     latitudes = [point[1] for polygon in polygons for point in polygon[0]]
     west, east = min(map(min, longitudes)), max(map(max, longitudes))
-    if len(polygons) > 1:  # cut at the antimeridian: the west of the scene is in the eastern hemisphere
+    if len(polygons) > 1:  # at the antimeridian, the west of the scene is in the eastern hemisphere
         west = min(min(part) for part in longitudes if min(part) >= 0)
         east = max(max(part) for part in longitudes if max(part) <= 0)
     return geometry, [west, min(latitudes), east, max(latitudes)]
@@ -209,17 +203,13 @@ REPORT_NAME, SUMMARY_NAME, ITEMS_NAME = "report.jsonl", "summary.json", "items.j
 
 
 def merge(archive: Archive, states: Sequence[SceneState]) -> dict[str, object]:
-    """Return the summary of an archive after writing it, the report and the items beside the outputs.
+    """Write report, items and summary beside the outputs, and return the summary.
 
-    The report has a row for each scene: the last one that its task reported, or else its status. Merging
-    again replaces all three files.
-
-    Args:
-        archive: The archive.
-        states: The status of its scenes.
+    The report has a row for each scene: the last row from its task, or its status without one. Merging again
+    replaces all three files.
 
     Raises:
-        OutputError: If the disk refuses.
+        OutputError: If a write fails.
     """
     rows = [_row(one) for one in states]
     write_text_atomically(archive.folder / REPORT_NAME, "".join(f"{json.dumps(row)}\n" for row in rows))
@@ -232,12 +222,7 @@ def merge(archive: Archive, states: Sequence[SceneState]) -> dict[str, object]:
 
 
 def summary_of(states: Sequence[SceneState], rows: Sequence[dict[str, object]]) -> dict[str, object]:
-    """Return the counts of an archive, and the scenes that aren't done, with the reason.
-
-    Args:
-        states: The status of the scenes.
-        rows: Their rows of the report.
-    """
+    """Return the counts of an archive and its unfinished scenes, from states and report rows."""
     counts = {state.value: sum(one.state is state for one in states) for state in State}
     tallies = [tally for row in rows if isinstance(tally := row.get("tally"), dict)]
     seconds = [float(value) for row in rows if isinstance(value := row.get("seconds"), int | float)]

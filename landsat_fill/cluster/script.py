@@ -1,4 +1,4 @@
-"""The sbatch scripts, as text that can be read, edited and submitted by hand."""
+"""The sbatch scripts, which users can read, edit and submit themselves."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 EARLY_S = 60
-"""How much earlier than requested Slurm may send a signal. Source: sbatch(1), `--signal`."""
+"""Slurm may send a signal this much earlier than requested. Source: sbatch(1), `--signal`."""
 
 MARGIN_S = 30
-"""Between the end of the grace period and the time limit: to clean up and to requeue the task."""
+"""Time between the grace period and the time limit, to clean up and requeue the task."""
 
 LEAST_GRACE_S = 15
 
@@ -29,14 +29,14 @@ class ArraySettings:
     """How the tasks of an array run.
 
     Attributes:
-        directives: Options of sbatch by their long names: partition, account, qos, time, mem, cpus-per-task,
-            gres, constraint. Those left out are as the cluster has them.
-        extra: Further options of sbatch, as they are.
-        throttle: The largest number of tasks that run at once, or None for no limit.
+        directives: Options of sbatch by long names: partition, account, qos, time, mem, cpus-per-task, gres,
+            constraint. The cluster's defaults apply to others.
+        extra: Further options of sbatch, verbatim.
+        throttle: Largest number of tasks that run at once, or None for no limit.
         requeues: How often a task that runs out of time requeues itself.
-        lead_s: How long before the time limit a task gets the signal to stop.
-        setup: Shell lines that run before the work: module loads, activation of an environment.
-        command: How landsat-fill is called.
+        lead_s: Seconds before the time limit at which a task gets the signal to stop.
+        setup: Shell lines to run first: module loads, activation of an environment.
+        command: The command that runs landsat-fill.
     """
 
     directives: dict[str, str]
@@ -48,11 +48,7 @@ class ArraySettings:
     command: str = "landsat-fill"
 
     def __post_init__(self) -> None:
-        """Refuse a signal that leaves no time to work, or no time to finish.
-
-        Raises:
-            UsageError: If it does.
-        """
+        """Raise UsageError if the signal leaves no time to work or to finish."""
         if self.lead_s < MARGIN_S + LEAST_GRACE_S:
             raise UsageError(
                 f"expected --lead to be at least {MARGIN_S + LEAST_GRACE_S} s, but got {self.lead_s}"
@@ -67,17 +63,18 @@ class ArraySettings:
 
     @property
     def grace_s(self) -> int:
-        """Seconds after the signal within which running scenes must finish."""
+        """Seconds that running scenes have to finish after the signal."""
         return self.lead_s - MARGIN_S
 
 
 def seconds_of(text: str) -> int | None:
     """Return the seconds of a time limit in sbatch's notation, or None for no limit.
 
+    The forms are minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes and
+    days-hours:minutes:seconds. Source: sbatch(1), `--time`.
+
     Raises:
-        UsageError: If it isn't a time limit. The forms are minutes, minutes:seconds, hours:minutes:seconds,
-        days-hours,
-            days-hours:minutes and days-hours:minutes:seconds. Source: sbatch(1), `--time`.
+        UsageError: If it isn't a time limit.
     """
     if text.upper() in ("UNLIMITED", "INFINITE", "0"):
         return None
@@ -85,7 +82,7 @@ def seconds_of(text: str) -> int | None:
     if match is None:
         raise UsageError(
             f"expected --time to be a time limit, but got {text!r}",
-            hint="2:00:00 is two hours, 1-12 a day and a half.",
+            hint="Write 2:00:00 for two hours, or 1-12 for a day and a half.",
         )
     days, first, second, third = match.groups()
     rest = [int(part or 0) for part in (second, third)]
@@ -97,7 +94,7 @@ def seconds_of(text: str) -> int | None:
 
 
 KILLED_BY_USR1 = 138
-"""Exit code in bash of a child that SIGUSR1 kills, which happens before the child installs its handler."""
+"""Exit code in bash of a child killed by SIGUSR1 before it installs its handler."""
 
 
 def array_script(
@@ -107,9 +104,9 @@ def array_script(
 
     Args:
         settings: How tasks run.
-        folder: The folder of the round: manifest, logs, reports.
-        tasks: How many tasks share the scenes.
-        scenes: How many there are to fill, for the comment.
+        folder: The folder of the round, with manifest, logs and reports.
+        tasks: Number of tasks that share the scenes.
+        scenes: Number of scenes to fill, for a comment.
         fill_arguments: Options of `fill`, one word each.
     """
     options = "".join(f" {shlex.quote(word)}" for word in fill_arguments)
@@ -168,13 +165,13 @@ exit "$code"
 
 
 def merge_script(settings: ArraySettings, folder: Path, archive: Path, options: Mapping[str, str]) -> str:
-    """Return the script of the job that merges what the tasks report.
+    """Return the script of the job that merges the tasks' reports.
 
     Args:
-        settings: How tasks run; partition, account and quality of service are taken from there.
+        settings: How tasks run; partition, account and quality of service are used here too.
         folder: The folder of the round.
         archive: The folder of the outputs.
-        options: Options of sbatch that replace those.
+        options: Options of sbatch that replace those of `settings`.
     """
     kept = ("chdir", "partition", "account", "qos")
     directives = {name: value for name, value in settings.directives.items() if name in kept}
@@ -198,15 +195,15 @@ def array_range(tasks: int, throttle: int | None) -> str:
 
 
 def throttle_of(script: str) -> int | None:
-    """Return the largest number of tasks of a script's array that run at once, or None for no limit."""
+    """Return the largest number of tasks of a script's array at once, or None for no limit."""
     match = re.search(r"^#SBATCH --array=.*%(\d+)", script, re.MULTILINE)
     return int(match[1]) if match else None
 
 
 def with_arguments(script: str) -> str:
-    """Return the script of a round so that it takes the folder and the tasks of another as arguments.
+    """Return the script of a round, changed to take the folder and the tasks of another round as arguments.
 
-    Scripts take them by themselves now; those that were written before have the first round's in two lines.
+    New scripts do so already; earlier versions of landsat-fill wrote fixed values.
     """
     script = re.sub(r"^round=(?!\$\{)(.*)$", r"round=${1:-\1}", script, count=1, flags=re.MULTILINE)
     script = re.sub(r"^tasks=(\d+)$", r"tasks=${2:-\1}", script, count=1, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Slurm's own commands: submitting jobs, and asking what became of them."""
+"""Slurm's own commands: submits jobs and queries their states."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 PATIENCE_S = 60
-"""How long a busy Slurm controller may take to answer."""
+"""Timeout for an answer from a busy Slurm controller."""
 
 DEFAULT_MAX_ARRAY_SIZE = 1001
 """Source: slurm.conf(5), MaxArraySize."""
 
 NOT_ENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED"})
-"""States of the accounts in which a task may still do something. Source: sacct(1), "Job State Codes"."""
+"""States of tasks that haven't ended. Source: sacct(1), "Job State Codes"."""
 
 
 class SlurmError(LandsatFillError):
-    """A command of Slurm that is missing or fails."""
+    """A command of Slurm is missing or fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
-    """A task in the queue: its state, why it waits (in Slurm's words), and when it may start."""
+    """A task in the queue: its state, Slurm's reason for waiting, and its expected start."""
 
     state: str
     reason: str
@@ -42,27 +42,24 @@ class QueuedTask:
 
     @property
     def waits(self) -> bool:
-        """Whether it isn't running yet."""
+        """Whether it has not started."""
         return self.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "CONFIGURING")
 
 
 class Slurm:
-    """The cluster that the commands on the search path belong to."""
+    """The cluster, accessed through Slurm's commands on the search path."""
 
     def submit(self, call: Sequence[str]) -> str:
-        """Return the number of a job after submitting it.
-
-        Args:
-            call: A command line of sbatch.
+        """Submit a job with a command line of sbatch, and return its number.
 
         Raises:
-            SlurmError: If Slurm refuses.
+            SlurmError: If Slurm rejects it.
         """
-        said = _run([call[0], "--parsable", *call[1:]])
-        return said.strip().split(";")[0]  # the cluster's name follows where there are several
+        output = _run([call[0], "--parsable", *call[1:]])
+        return output.strip().split(";")[0]  # the cluster's name may follow
 
     def max_array_size(self) -> int:
-        """Return one more than the largest index of a task in an array.
+        """Return MaxArraySize: the largest index of a task in an array plus 1.
 
         Raises:
             SlurmError: If the cluster doesn't answer.
@@ -71,36 +68,35 @@ class Slurm:
         return int(match[1]) if match else DEFAULT_MAX_ARRAY_SIZE
 
     def queue(self, jobs: Iterable[str]) -> dict[tuple[str, int], QueuedTask] | None:
-        """Return the queued and running tasks of arrays, by job and index; None where squeue doesn't answer.
+        """Return the queued and running tasks of arrays by job and index, or None if squeue fails.
 
-        All jobs of the user are listed: Slurm forgets a job some minutes after its end, and asking for it by
-        number is then an error.
+        All jobs of the user are listed, because squeue fails for a job that ended some minutes ago.
         """
         wanted = set(jobs)
         try:
-            said = _run(["squeue", "--noheader", "--array", "--me", "--format=%F|%K|%T|%r|%S"])
+            output = _run(["squeue", "--noheader", "--array", "--me", "--format=%F|%K|%T|%r|%S"])
         except SlurmError:
             return None
         tasks = {}
-        for line in said.splitlines():
+        for line in output.splitlines():
             job, index, *facts = line.strip().split("|")
             if job in wanted and index.isdecimal() and len(facts) == 3:
                 tasks[job, int(index)] = QueuedTask(*facts)
         return tasks
 
     def ended(self, jobs: Iterable[str]) -> dict[tuple[str, int], str]:
-        """Return how tasks ended, by job and index; empty where the cluster has no accounting."""
+        """Return the final states of tasks by job and index; empty without accounting on the cluster."""
         listed = ",".join(jobs)
         if not listed or shutil.which("sacct") is None:
             return {}
         try:
-            said = _run(
+            output = _run(
                 ["sacct", "--noheader", "-X", "-P", "--jobs", listed, "--format=JobID,State,ExitCode"]
             )
         except SlurmError:
             return {}
         states = {}
-        for line in said.splitlines():
+        for line in output.splitlines():
             name, state, codes = [*line.split("|"), "", ""][:3]
             job, _, index = name.partition("_")
             if index.isdecimal() and state.partition(" ")[0] not in NOT_ENDED:
@@ -109,16 +105,16 @@ class Slurm:
 
 
 def _exit_words(codes: str) -> str:
-    """Return what `0:9` or `1:0` means: an exit code, and the signal that ended it. Source: sacct(1)."""
+    """Return `0:9` or `1:0` (exit code and signal) in words. Source: sacct(1)."""
     code, _, number = codes.partition(":")
     return f"killed by signal {number}" if number.isdecimal() and int(number) else f"exit code {code}"
 
 
 def _run(command: list[str]) -> str:
-    """Return what a command prints.
+    """Run a command, and return its output.
 
     Raises:
-        SlurmError: If it isn't there, fails, or doesn't answer.
+        SlurmError: If it is missing, fails or doesn't answer.
     """
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
@@ -132,31 +128,26 @@ def _run(command: list[str]) -> str:
         raise SlurmError(f"expected {command[0]} to answer within {PATIENCE_S} s, but it didn't") from error
     if ended.returncode:
         reason = ended.stderr.strip() or f"exit code {ended.returncode}"
-        raise SlurmError(f"expected {command[0]} to succeed, but it said: {reason}")
+        raise SlurmError(f"expected {command[0]} to succeed, but got: {reason}")
     return ended.stdout
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Tasks of a round that fit into one array: how many, and how many come before them."""
+    """The tasks of a round in one array: the number of tasks before them, and their number."""
 
     offset: int
     tasks: int
 
 
 def parts_of(tasks: int, max_array_size: int) -> list[Part]:
-    """Return the arrays that so many tasks are split into.
-
-    Args:
-        tasks: All tasks of a round.
-        max_array_size: One more than the largest index of a task. Source: slurm.conf(5), MaxArraySize.
-    """
-    most = max(max_array_size - 1, 1)  # counted from 1
+    """Return the arrays for the tasks of a round, given MaxArraySize. Source: slurm.conf(5)."""
+    most = max(max_array_size - 1, 1)  # tasks count from 1
     return [Part(offset, min(most, tasks - offset)) for offset in range(0, tasks, most)]
 
 
 def array_call(one: Round, part: Part, facts: RoundFacts) -> list[str]:
-    """Return the command line that submits one part of a round; its options win over those in the script."""
+    """Return the command line that submits one part of a round; its options override the script's."""
     folder = str(one.folder).replace("%", "%%")
     options = {
         "array": array_range(part.tasks, facts.throttle),
@@ -170,8 +161,7 @@ def array_call(one: Round, part: Part, facts: RoundFacts) -> list[str]:
 def merge_call(one: Round, jobs: Sequence[str]) -> list[str]:
     """Return the command line that submits the merging job.
 
-    It waits for all arrays to end, however they end: `afterok` would wait for ever for one with a failed
-    task.
+    The job uses `afterany`, because `afterok` would wait forever for an array with a failed task.
     """
     output = str(one.folder / "logs" / "merge.log").replace("%", "%%")
     dependency = ":".join(["afterany", *jobs])
@@ -181,16 +171,10 @@ def merge_call(one: Round, jobs: Sequence[str]) -> list[str]:
 def submit_round(
     one: Round, parts: Sequence[Part], slurm: Slurm, *, merge: bool
 ) -> tuple[list[Array], str | None]:
-    """Return the arrays and the merging job of a round after submitting them; each is recorded at once.
-
-    Args:
-        one: The round, created.
-        parts: What its tasks are split into.
-        slurm: The cluster.
-        merge: Whether to submit the merging job.
+    """Submit the arrays and the merging job of a round, record each at once, and return them.
 
     Raises:
-        SlurmError: If Slurm refuses one; those before it are submitted and recorded.
+        SlurmError: If Slurm rejects one; those before it are submitted and recorded.
     """
     arrays: list[Array] = []
     for part in parts:

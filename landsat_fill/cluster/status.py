@@ -1,4 +1,4 @@
-"""The status of each scene of an archive: output files decide, Slurm adds what they don't show."""
+"""The status of each scene of an archive, from its output files and from Slurm."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class SceneState:
     Attributes:
         listed: The scene.
         state: Its status.
-        reason: Why it failed or is missing, which process works on it, or what it waits for; or empty.
-        row: The last row that its task reported, or None.
+        reason: Why it failed or is missing, the process that fills it, or what it waits for; or empty.
+        row: The last report row from its task, or None.
     """
 
     listed: Listed
@@ -52,10 +52,10 @@ def scene_states(archive: Archive, slurm: Slurm | None) -> list[SceneState]:
 
     Args:
         archive: The archive.
-        slurm: The cluster whose queue is read; None to go by files alone.
+        slurm: The cluster whose queue is read, or None to use files only.
 
     Raises:
-        InputError: If the folder isn't an archive, or a file of it can't be read.
+        InputError: If the folder isn't an archive, or one of its files can't be read.
     """
     facts = {one.folder: one.facts for one in archive.rounds}
     rows = {(one.folder, str(row["target"])): row for one in archive.rounds for row in one.rows()}
@@ -100,7 +100,7 @@ def _state(
     has_failed = row is not None and row.get("status") == "failed"
     if is_done(target, since_ns):
         mark = read_mark(target)
-        # A scene that is done fails later if something else is asked of it.
+        # A finished scene can fail later, in a round with other options.
         failed_at = str(row.get("time", "")) if row is not None and has_failed else ""
         if mark is None or failed_at <= mark.facts["row"]["time"]:
             return State.DONE, ""
@@ -127,9 +127,9 @@ def _silence(of_round: Round, number: int, *, is_submitted: bool) -> str:
 
 
 def last_line(log: Path) -> str | None:
-    """Return the line at the end of a log that says most about its end; None without a log.
+    """Return the most informative line at the end of a log, or None without a log.
 
-    A line of Slurm or the shell about a killed process takes precedence over the process's own last line.
+    A line of Slurm about a killed process takes precedence over the process's own last line.
     """
     try:
         with log.open("rb") as file:

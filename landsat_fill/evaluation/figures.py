@@ -324,7 +324,7 @@ def empty_figure(size_inches: tuple[float, float]) -> Figure:
     except ImportError as error:
         raise MissingPackageError(
             "expected the package matplotlib, which figures need, but it can't be imported",
-            hint="pip install 'landsat-fill[evaluate]'",
+            hint="Run: pip install 'landsat-fill[evaluate]'",
         ) from error
     figure = Figure(figsize=size_inches, dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)

@@ -183,7 +183,7 @@ def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
     if kind not in (AUTO, *kinds):
         raise UsageError(
             f"expected a device that a method runs on ({', '.join(sorted(kinds))}), but got {asked!r}",
-            hint="`landsat-fill methods` lists the devices of each method.",
+            hint="Run `landsat-fill methods` to see the devices of each method.",
         )
     return tuple(
         choose_device(asked if kind in (AUTO, *method.info.devices) else "cpu", method.info)

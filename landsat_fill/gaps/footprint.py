@@ -1,18 +1,16 @@
-"""The footprint: where the sensor could have seen the ground, judged from the gaps it left there.
+"""Finds the footprint, where the sensor could have seen the ground, from the observed pixels.
 
-Lines between observed pixels never leave a convex footprint. The swath's edge isn't quite convex: its scans
-end a few pixels off each other. The notches between them, which short lines bridge too, are taken out again.
+Connectivity can't separate gaps from the outside, because gaps open into the border at the swath's edges. But
+a gap has observed pixels close by on both sides along the flight direction:
 
-Connectivity can't tell a gap from the outside, because the gaps open into the border at the swath's edges.
-What tells them apart is that a gap has observed pixels close by on both sides along the flight direction:
+1. A pixel without observation that lies on a short line between two observed pixels is *bridged*, and inside.
+   The scans end a few pixels apart, and lines bridge the notches between them. These pixels are removed.
+2. All other pixels without observation form connected components. A component is outside if it touches the
+   image's edge and is taller than any gap. Other components are inside: lakes and clouds cut out of the
+   scene, and gaps cut off by the edge of a crop.
+3. The edges of the swath correct a few pixels along them (`swath_edges`).
 
-1. A pixel without observation that lies between two such pixels is *bridged*, hence inside (`bridging`).
-2. What isn't bridged falls into connected components. One that touches the image's edge and is somewhere
-   taller than any gap is outside. The rest are inside: lakes and clouds cut out of the scene, and gaps cut
-   off by the edge of a crop.
-3. The rim as a whole corrects a few pixels along it (`rim`).
-
-The scene is surveyed strip by strip; only run lengths of what isn't bridged are kept.
+The scene is surveyed strip by strip. Only run lengths of pixels that aren't bridged are kept.
 """
 
 from __future__ import annotations
@@ -45,33 +43,33 @@ if TYPE_CHECKING:
 
 
 FLIGHT_TILTS_DEG = (-10.0, 10.0)
-"""Directions of bridging lines, from the columns, beside the columns themselves. The flight direction is
-about 10° off a north-up column, to the one side on a descending pass and to the other on an ascending one
-(98.2° orbital inclination: Landsat 7 Data Users Handbook, USGS LSDS-1927, section 2). Neither a wrong sign
-nor a few degrees matter: such lines only bridge less at the very edge of the swath."""
+"""Angles between columns and bridging lines, besides 0. The flight direction is about 10° off a north-up
+column, with opposite signs on descending and ascending passes (98.2° orbital inclination: Landsat 7 Data
+Users Handbook, USGS LSDS-1927, section 2). An error of a few degrees, or a wrong sign, only bridges fewer
+pixels at the very edge of the swath."""
 
 SCAN_TILTS_DEG = (-10.0, 0.0, 10.0)
-"""Directions in which a gap runs on from its mouth, from the rows. Lines of `NOTCH_PX` tolerate a few
-degrees, so these serve descending and ascending passes, and scenes turned by their map projection."""
+"""Angles between rows and gaps. Lines of `NOTCH_PX` tolerate a few degrees, so these suit descending and
+ascending passes, and scenes rotated by their map projection."""
 
 NOTCH_PX = 13
-"""Columns up to which a hole at the swath's ragged edge is a notch in it, not the mouth of a gap. Scans end
-up to about 10 pixels apart, measured on real scenes; gaps run on for hundreds."""
+"""Largest length of a notch in the swath's ragged edge, in columns; longer holes are gaps. Scans end up to
+about 10 pixels apart in real scenes, whereas gaps are hundreds of pixels long."""
 
 
 def bridging_halo_px(reach_px: int) -> int:
-    """Return the rows above and below that decide upon a pixel."""
+    """Return how many rows above and below a pixel determine whether it is bridged."""
     return reach_px + NOTCH_PX
 
 
 def unbridged(observed: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
-    """Return the pixels that aren't observed, and that no line between observed ones bridges.
+    """Return the unobserved pixels that no line between observed pixels bridges.
 
-    Nothing is observed beyond the image, so what it cuts off there isn't bridged.
+    Pixels beyond the image count as unobserved, so gaps cut off by its edge aren't bridged.
 
     Args:
         observed: `(row, col)`.
-        reach_px: The tallest run of unobserved pixels, in rows, that is bridged.
+        reach_px: Largest height of a bridged gap, in rows.
     """
     if not observed.any():
         return np.ones(observed.shape, dtype=bool)
@@ -80,7 +78,7 @@ def unbridged(observed: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
     seen = observed.view(np.uint8)
     closed = _closed(seen, flight_line(reach_px, 0.0))
     residual = np.equal(closed, 0)
-    # Columns do inside the scene. At its edges, the other directions bridge more.
+    # Columns suffice inside the scene. At its edges, the other directions bridge more.
     side_px = NOTCH_PX + math.ceil(reach_px * math.tan(math.radians(max(FLIGHT_TILTS_DEG)))) + 1
     for first, end in _edges(closed > seen, residual, side_px):
         outer = slice(max(first - side_px, 0), end + side_px)
@@ -92,12 +90,12 @@ def unbridged(observed: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
 def _edges(
     bridged: NDArray[np.bool_], residual: NDArray[np.bool_], side_px: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield first column and end of each group of columns where bridged pixels are beside residual ones."""
+    """Yield first and end column of each group of columns with bridged pixels close to residual ones."""
     import cv2
 
     row = np.ones((1, 2 * NOTCH_PX + 1), dtype=np.uint8)
-    beside = cv2.dilate(residual.view(np.uint8), row)
-    columns = np.flatnonzero(np.logical_and(bridged, beside).any(axis=0))
+    near_residual = cv2.dilate(residual.view(np.uint8), row)
+    columns = np.flatnonzero(np.logical_and(bridged, near_residual).any(axis=0))
     if columns.size:
         for group in np.split(columns, np.flatnonzero(np.diff(columns) > 2 * side_px) + 1):
             yield max(int(group[0]) - side_px, 0), int(group[-1]) + side_px + 1
@@ -106,7 +104,7 @@ def _edges(
 def _unbridged_at_edge(
     seen: NDArray[np.uint8], closed: NDArray[np.uint8], reach_px: int
 ) -> NDArray[np.bool_]:
-    """Return the pixels that no line bridges, or only one across a notch."""
+    """Return the pixels that no line bridges, or only a line across a notch."""
     import cv2
 
     for tilt_deg in FLIGHT_TILTS_DEG:
@@ -118,13 +116,13 @@ def _unbridged_at_edge(
     around = np.pad(bridged.view(np.uint8), NOTCH_PX, mode="edge")
     for tilt_deg in SCAN_TILTS_DEG:
         long = cv2.morphologyEx(around, cv2.MORPH_OPEN, scan_line(NOTCH_PX, tilt_deg))
-        going_on = cv2.dilate(long, np.ones((3, 1), dtype=np.uint8))  # A gap's own edge is ragged.
-        notches &= going_on[NOTCH_PX:-NOTCH_PX, NOTCH_PX:-NOTCH_PX] == 0
+        longer = cv2.dilate(long, np.ones((3, 1), dtype=np.uint8))  # The edge of a gap is ragged.
+        notches &= longer[NOTCH_PX:-NOTCH_PX, NOTCH_PX:-NOTCH_PX] == 0
     return residual | notches
 
 
 def _closed(seen: NDArray[np.uint8], line: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the image with what lies between its pixels along a line, and nothing beyond its edges."""
+    """Return the morphological closing of an image along a line, with zeros beyond its edges."""
     import cv2
 
     rows, cols = line.shape[0] // 2 + 1, line.shape[1] // 2 + 1
@@ -134,13 +132,13 @@ def _closed(seen: NDArray[np.uint8], line: NDArray[np.uint8]) -> NDArray[np.uint
 
 
 LARGEST_GAP_SHARE = 2 / 3
-"""Share of a scan period that a gap may take. SLC-off gaps reach 0.45 at the swath's edge; the simulated ones
-that hide 55 % of a scene reach 0.55. It must stay below 1, or the teeth of the ragged swath edge, which
-are a period apart, would be bridged."""
+"""Largest gap as a share of the scan period. SLC-off gaps reach 0.45 at the swath's edge, and simulated gaps
+that hide 55 % of a scene reach 0.55. A value of 1 would bridge the teeth of the ragged edge, which are a
+period apart."""
 
 
 def reach_for_period(period_px: float) -> int:
-    """Return the bridging reach in rows that suits a scan period in rows."""
+    """Return the height of the tallest gap for a scan period, both in rows."""
     return max(math.ceil(LARGEST_GAP_SHARE * period_px), 2)
 
 
@@ -152,7 +150,7 @@ class Footprint:
         height: Rows of the scene.
         width: Columns of the scene.
         outside: For each band, the runs of pixels outside.
-        observed_px: For each band, how many pixels are observed.
+        observed_px: Number of observed pixels in each band.
     """
 
     height: int
@@ -162,12 +160,12 @@ class Footprint:
 
     @property
     def outside_px(self) -> tuple[int, ...]:
-        """For each band, how many pixels lie outside."""
+        """Number of pixels outside, for each band."""
         return tuple(runs.pixel_count() for runs in self.outside)
 
     @property
     def missing_px(self) -> tuple[int, ...]:
-        """For each band, how many pixels lie inside without an observation."""
+        """Number of pixels inside without an observation, for each band."""
         area = self.height * self.width
         return tuple(
             area - outside - observed
@@ -193,8 +191,8 @@ class FootprintSurvey:
             bands: Bands of the scene.
             height: Rows of the scene.
             width: Columns of the scene.
-            reach_px: The tallest gap there can be, in rows, counted along a column.
-            threads: Bands worked on at once.
+            reach_px: Height of the tallest possible gap, in rows along a column.
+            threads: Bands processed at once.
         """
         if reach_px < 1:
             raise UsageError(
@@ -226,15 +224,15 @@ class FootprintSurvey:
             observed: `(band, row, col)`, with the halo rows.
             halo_top: Rows of `observed` above the strip.
             halo_bottom: Rows of `observed` below the strip.
-            beyond: Where a turned scene has no pixels, `(row, col)` with the halo rows. Its border is the
-                scene's edge, and it isn't counted as outside.
+            beyond: Pixels beyond the edge of a rotated scene, `(row, col)` with the halo rows. They don't
+                count as outside.
 
         Raises:
-            UsageError: The strip doesn't follow the last one, or its shape or halo isn't what is needed.
+            UsageError: The strip doesn't follow the last one, or has a wrong shape or halo.
         """
         end = row + observed.shape[1] - halo_top - halo_bottom
         self._check(row, end, observed.shape, halo_top, halo_bottom)
-        # Bands whose gaps are the same to the pixel are surveyed once.
+        # Bands with identical gaps are surveyed once.
         twins = [
             next((first for first in range(band) if np.array_equal(observed[first], observed[band])), band)
             for band in range(len(self._bands))
@@ -245,7 +243,6 @@ class FootprintSurvey:
             return unbridged(observed[band], self._reach_px)[halo_top : halo_top + end - row]
 
         with ThreadPoolExecutor(self._threads) as pool:
-            # In a thread of its own nothing would be gained by one.
             each = pool.map if self._threads > 1 else map
             residuals = dict(zip(firsts, each(bridge, firsts), strict=True))
             list(
@@ -259,10 +256,10 @@ class FootprintSurvey:
         self._next_row = end
 
     def finish(self) -> Footprint:
-        """Return the footprint, once all strips have been added.
+        """Return the footprint after all strips were added.
 
         Raises:
-            UsageError: Strips are lacking.
+            UsageError: Strips are missing.
         """
         if self._next_row != self._height:
             raise UsageError(
@@ -294,7 +291,7 @@ class FootprintSurvey:
 
 
 class _BandSurvey:
-    """What a survey gathers about one band."""
+    """The survey of one band."""
 
     def __init__(self, reach_px: int, rim: RimSurvey, width: int) -> None:
         self.observed_px = 0
@@ -316,14 +313,14 @@ class _BandSurvey:
         halo_bottom: int,
         beyond: NDArray[np.bool_] | None,
     ) -> None:
-        """Take in a strip: its observed pixels with halo, and without halo those that aren't bridged."""
+        """Add a strip: its observed pixels with halo, and its pixels that aren't bridged without halo."""
         import cv2
 
         own = slice(halo_top, halo_top + len(residual))
         if beyond is not None:
             residual = residual & ~beyond[own]
-            beside = cv2.dilate(beyond.view(np.uint8), np.ones((3, 3), dtype=np.uint8))[own]
-            self._at_edge.append(find_runs(residual & (beside != 0), row))
+            near_beyond = cv2.dilate(beyond.view(np.uint8), np.ones((3, 3), dtype=np.uint8))[own]
+            self._at_edge.append(find_runs(residual & (near_beyond != 0), row))
             self._beyond.append(find_runs(beyond[own], row))
         self.observed_px += int(np.count_nonzero(observed[own]))
         self._rim.add(row, observed, halo_top, halo_bottom)
@@ -331,7 +328,7 @@ class _BandSurvey:
         self._tall.append(find_runs(self._ends_tall_run(residual), row))
 
     def outside(self, height: int) -> Runs:
-        """Return the runs that are outside, once every strip is in."""
+        """Return the runs outside, after all strips were added."""
         residual, tall = joined(self._residual), joined(self._tall)
         if self.observed_px == 0 or len(residual) == 0:
             return residual
@@ -352,7 +349,7 @@ class _BandSurvey:
         return corrected.without(beyond, self._width)
 
     def _ends_tall_run(self, residual: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return the pixels with more than `reach_px` residual pixels up to them in their column."""
+        """Return the pixels that end a vertical run of more than `reach_px` residual pixels."""
         import cv2
 
         stacked = np.concatenate([self._rows_above, residual.view(np.uint8)])
@@ -362,7 +359,6 @@ class _BandSurvey:
             return np.zeros(residual.shape, dtype=bool)
         length = self._reach_px + 1
         column = np.ones((length, 1), dtype=np.uint8)
-        # The anchor at the column's lower end, and nothing residual beyond the image.
         eroded = cv2.erode(
             stacked, column, anchor=(0, length - 1), borderType=cv2.BORDER_CONSTANT, borderValue=0
         )

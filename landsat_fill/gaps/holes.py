@@ -1,4 +1,4 @@
-"""Which missing pixels are to be filled: narrow holes, every hole, or the SLC stripes alone."""
+"""Selects the missing pixels to fill: narrow holes, all holes, or only SLC-off stripes."""
 
 from __future__ import annotations
 
@@ -20,39 +20,23 @@ if TYPE_CHECKING:
 
 
 WIDTH_TOLERANCE_PX = 2
-"""How much wider than estimated a stripe may be: bands shift its borders by a pixel or so on both sides."""
+"""Tolerance for the width of a stripe: its borders differ between bands by about a pixel on each side."""
 
 STRIPE_LENGTH_PERIODS = 2.0
-"""The shortest stripe, in scan periods. A stripe runs across half the swath; a cloud is rarely that long
-exactly along the scan, and no taller than a gap at that."""
+"""Length of the shortest stripe, in scan periods. A stripe crosses half the swath, whereas few clouds are
+this long along the scan and also no taller than a gap."""
 
 
 class Holes(Enum):
-    """Which holes in the footprint are filled."""
+    """The holes in the footprint to fill."""
 
     NARROW = "narrow"
     EVERY = "every"
     STRIPES = "stripes"
 
 
-PRECEDENCE = """\
-| a pixel that is… | is filled… | is a valid pixel |
-|---|---|---|
-| outside the footprint | never | no |
-| missing | as --holes and --largest-gap say | no |
-| named by --refill | in holes up to --largest-gap wide, or with --holes every | no |
-| named by --distrust alone | never | no |
-| mixed with nodata beside a gap | with --refill faint | no |
-| otherwise observed | never | yes |
-
---refill wins over --distrust, and --holes every over --largest-gap. Missing pixels and those named by
---refill count together as a hole. --holes stripes leaves holes that are no stripe; it doesn't limit --refill.
-"""
-"""Which option wins, as a Markdown table for users."""
-
-
 def selection_halo_px(largest_gap_px: int, geometry: StripeGeometry | None = None) -> int:
-    """Return how many pixels around a window decide upon its pixels."""
+    """Return how many pixels around a window affect the selection in it."""
     length = 0 if geometry is None else math.ceil(STRIPE_LENGTH_PERIODS * geometry.period_px)
     return max(largest_gap_px + 2, length + 2)
 
@@ -66,20 +50,20 @@ def select(
     refilled: NDArray[np.bool_] | None = None,
     corner: tuple[int, int] = (0, 0),
 ) -> NDArray[np.bool_]:
-    """Return the pixels to fill, a cube of the shape of `missing`; `PRECEDENCE` says what decides.
+    """Return the pixels to fill, `(band, row, col)`: missing or refilled ones in the holes to fill.
 
-    The decision is local: it depends on the pixels within `selection_halo_px`. Beyond the cube nothing is
-    missing, so that a gap cut off by a scene's edge is as narrow as what is left of it.
+    The selection depends on pixels within `selection_halo_px` only. No pixel beyond the cube counts as
+    missing, so the edge of a scene can make a gap narrower.
 
     Args:
         missing: `(band, row, col)`.
-        holes: NARROW leaves out the parts of a hole into which a disc fits that is wider than
-            `largest_gap_px`; a stripe that runs into a lake is filled up to the lake. STRIPES keeps, of the
-            rest, what is long along the scan and no wider than the scene's stripes. EVERY keeps all.
-        largest_gap_px: The widest hole to fill, in pixels. A scan period lets every SLC gap pass.
-        geometry: The scene's stripes. Without them, STRIPES selects nothing.
-        refilled: Observed pixels to fill anew, of the same shape. A hole's width counts them, too.
-        corner: Row and column of the first pixel in the scene, which `geometry` refers to.
+        holes: NARROW excludes the parts of a hole that contain a disc wider than `largest_gap_px`, so that a
+            stripe is filled up to a lake that it meets. STRIPES also excludes parts that are short along the
+            scan, or wider than the scene's stripes. EVERY excludes nothing.
+        largest_gap_px: The widest hole to fill, in pixels. A scan period includes all SLC-off gaps.
+        geometry: The scene's stripes. Without it, STRIPES selects nothing.
+        refilled: Observed pixels to fill again, of the same shape. They add to the width of a hole.
+        corner: Row and column of the first pixel in the scene.
 
     Raises:
         UsageError: `largest_gap_px` isn't positive.
@@ -87,7 +71,7 @@ def select(
     if largest_gap_px < 1:
         raise UsageError(
             f"expected a largest gap of at least 1 pixel, but got {largest_gap_px}",
-            hint="Give the width of the widest hole to fill in pixels; 33 lets every SLC gap of 30 m pass.",
+            hint="Give the width of the widest hole to fill in pixels; 33 includes all SLC-off gaps at 30 m.",
         )
     every = missing.copy() if refilled is None else missing | refilled
     if holes is Holes.EVERY:
@@ -109,23 +93,27 @@ def wide_cube(missing: NDArray[np.bool_], largest_gap_px: int) -> NDArray[np.boo
 def _each_distinct(
     missing: NDArray[np.bool_], decide: Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
 ) -> NDArray[np.bool_]:
-    """Return what is decided of each band; bands whose gaps are the same to the pixel are decided once."""
+    """Return the decision for each band, computed once for bands with identical gaps."""
     decided = np.empty_like(missing)
     for band, band_missing in enumerate(missing):
-        twin = next((first for first in range(band) if np.array_equal(missing[first], band_missing)), None)
-        decided[band] = decide(band_missing) if twin is None else decided[twin]
+        for first in range(band):
+            if np.array_equal(missing[first], band_missing):
+                decided[band] = decided[first]
+                break
+        else:
+            decided[band] = decide(band_missing)
     return decided
 
 
 def wide_parts(missing: NDArray[np.bool_], largest_gap_px: int) -> NDArray[np.bool_]:
-    """Return the parts of `(row, col)` holes into which a disc fits that is wider than `largest_gap_px`.
+    """Return the parts of `(row, col)` holes that contain a disc wider than `largest_gap_px`.
 
-    This is a morphological opening, true to about a pixel in the disc's diameter.
+    This is a morphological opening with an error of about a pixel in the disc's diameter.
     """
     import cv2
 
     wide = np.zeros_like(missing)
-    # Any such disc holds this square, and no SLC gap does: most windows are done after this test.
+    # Such a disc contains this square, and no SLC-off gap does, so this test suffices for most windows.
     side = max(int(largest_gap_px / math.sqrt(2)), 1)
     square = np.ones((side, side), dtype=np.uint8)
     holds_square = cv2.erode(missing.view(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -148,13 +136,7 @@ def wide_parts(missing: NDArray[np.bool_], largest_gap_px: int) -> NDArray[np.bo
 def striped_parts(
     missing: NDArray[np.bool_], geometry: StripeGeometry, corner: tuple[int, int] = (0, 0)
 ) -> NDArray[np.bool_]:
-    """Return the parts of `(row, col)` holes that are long along the scan and no wider than stripes there.
-
-    Args:
-        missing: `(row, col)`.
-        geometry: The scene's stripes.
-        corner: Row and column of the first pixel in the scene.
-    """
+    """Return the parts of `(row, col)` holes that are long along the scan and no wider than stripes there."""
     rows, cols = np.ogrid[: missing.shape[0], : missing.shape[1]]
     along = geometry.along(rows + corner[0], cols + corner[1])
     tallest = np.ceil(geometry.widest_at(along)).astype(np.intp) + WIDTH_TOLERANCE_PX
@@ -173,16 +155,16 @@ def _long_and_low(
     margin = max(line.shape) // 2 + 1
     own = (slice(margin, -margin), slice(margin, -margin))
     low = (missing & (_run_heights(missing) <= tallest)).view(np.uint8)
-    # A line crosses the stair steps of a thin stripe only if the stripe is a pixel taller on either side.
+    # A thin stripe has stair steps, so it must be thickened by a pixel to contain a straight line.
     thick = cv2.dilate(low, np.ones((3, 1), dtype=np.uint8))
-    # A stripe that leaves the image goes on beyond it.
+    # A stripe continues beyond the edge of the image.
     endless = cv2.copyMakeBorder(thick, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     long = cv2.morphologyEx(endless, cv2.MORPH_OPEN, line)
     return np.not_equal(cv2.bitwise_and(low, long[own]), 0)
 
 
 def _run_heights(pixels: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return for each true pixel the rows of the vertical run it lies in."""
+    """Return the height of the vertical run around each true pixel."""
     rows = np.arange(len(pixels))[:, None]
     above = np.maximum.accumulate(np.where(pixels, -1, rows), axis=0)
     below = np.minimum.accumulate(np.where(pixels, len(pixels), rows)[::-1], axis=0)[::-1]

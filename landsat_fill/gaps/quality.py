@@ -1,6 +1,6 @@
 """Reads the quality bands of Landsat products: clouds, shadows, snow, water, saturation.
 
-A pixel whose quality band says fill has no statement: it is none of them.
+A pixel marked as fill has none of these flags.
 
 Sources: QA_PIXEL and QA_RADSAT, Landsat 4-7 Collection 2 Level 2 Science Product Guide, USGS LSDS-1618; BQA,
 Landsat Collection 1 Level 1 Product Definition, USGS LSDS-1656; pixel_qa, radsat_qa and cfmask, Landsat 4-7
@@ -32,21 +32,21 @@ HIGH_CONFIDENCE = 3
 """The highest of the four levels in a two-bit confidence field."""
 
 DROPPED_PIXEL_BIT = 9
-"""QA_RADSAT: the detector has no value here."""
+"""QA_RADSAT: the detector has no value."""
 
 BQA_DROPPED_PIXEL_BIT = 1
-"""BQA of TM and ETM+: the same. (OLI has terrain occlusion there, as little to be trusted.)"""
+"""BQA of TM and ETM+: the same. OLI has terrain occlusion in this bit, which is excluded as well."""
 
 BQA_SATURATION_BITS = (2, 3)
-"""BQA: how many bands are saturated, in four steps from none; not which."""
+"""BQA: the number of saturated bands in four steps from none, without saying which."""
 
 CFMASK_FILL = 255
-"""cfmask and fmask: no statement."""
+"""cfmask and fmask: fill."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Bits:
-    """Where a bit-packed quality band keeps its flags: a bit, or the low bit of a confidence field."""
+    """Positions of the flags in a bit-packed quality band: a bit, or the low bit of a confidence field."""
 
     cloud: int
     snow: int
@@ -69,15 +69,15 @@ _RADIOMETRIC = ("QA_RADSAT", "radsat_qa", "BQA")
 
 @dataclass(frozen=True, slots=True)
 class QualityFlags:
-    """What a quality band says of each pixel, boolean arrays `(row, col)`.
+    """The flags of each pixel in a quality band, boolean arrays `(row, col)`.
 
     Attributes:
-        fill: No statement: a gap, or outside the footprint. The others are false there.
+        fill: A gap, or outside the footprint. All other flags are false there.
         cloud: Cloud.
-        dilated: Beside a cloud, as QA_PIXEL widens it; false where the band can't tell.
-        shadow: Shadow of a cloud.
+        dilated: Dilated cloud of QA_PIXEL; false for other quality bands.
+        shadow: Cloud shadow.
         snow: Snow or ice.
-        water: Water; false where the band can't tell.
+        water: Water; false if the quality band has no such flag.
     """
 
     fill: NDArray[np.bool_]
@@ -105,7 +105,7 @@ def read_flags(kind: str, values: NDArray[np.integer]) -> QualityFlags:
     if kind not in _BITS:
         raise InputError(
             f"expected a quality band of one of the kinds {', '.join((*_BITS, *_CODED))}, but got {kind}",
-            hint="clouds and shadows can't be read from it; leave out the option that asks for them",
+            hint="Leave out the option: this quality band has no flags of clouds and shadows.",
         )
     bits = _BITS[kind]
     fill = _bit(values, FILL_BIT)
@@ -132,16 +132,15 @@ def read_saturation(
 ) -> NDArray[np.bool_]:
     """Return where each band is saturated or its detector has no value, boolean `(band, row, col)`.
 
-    BQA says how many bands are saturated, not which: there all of them count. A band that the quality
-    band doesn't know is never saturated.
+    BQA doesn't say which bands are saturated, so all of them count. Bands without a saturation bit never do.
 
     Args:
         kind: QA_RADSAT, radsat_qa or BQA.
         values: The quality band as stored, `(row, col)`.
-        bands: The sensor's band behind each band of the scene, or None where it isn't known.
+        bands: The sensor's band of each band of the scene, or None if unknown.
 
     Raises:
-        InputError: The kind tells nothing of saturation.
+        InputError: The kind has no saturation flags.
     """
     saturated = np.zeros((len(bands), *values.shape), np.bool_)
     if kind == "QA_RADSAT":
@@ -156,7 +155,7 @@ def read_saturation(
     else:
         raise InputError(
             f"expected a quality band of one of the kinds {', '.join(_RADIOMETRIC)}, but got {kind}",
-            hint="saturation can't be read from it; leave out the option that asks for it",
+            hint="Leave out the option: this quality band has no flags of saturation.",
         )
     for index, band in enumerate(bands):
         if band is not None and band.saturation_bit is not None:
@@ -174,52 +173,52 @@ def untrusted(
     snow: bool = False,
     saturated: bool = False,
 ) -> NDArray[np.bool_]:
-    """Return the pixels that may not serve as evidence, boolean `(band, row, col)`.
+    """Return the observed pixels that aren't valid, boolean `(band, row, col)`.
 
-    Where several quality bands tell of the same thing, a pixel is untrusted if any of them says so.
+    If several quality bands have a flag, a pixel is excluded if it is set in any of them.
 
     Args:
         quality: The quality bands as stored, `(row, col)`, by kind; at least one.
-        bands: The sensor's band behind each band of the scene, or None where it isn't known.
-        clouds: Whether clouds are untrusted.
-        dilated: Whether the pixels beside clouds are.
-        shadows: Whether cloud shadows are.
-        snow: Whether snow and ice are.
-        saturated: Whether saturated and dropped pixels are, in the bands they are so in.
+        bands: The sensor's band of each band of the scene, or None if unknown.
+        clouds: Whether to exclude clouds.
+        dilated: Whether to exclude pixels beside clouds.
+        shadows: Whether to exclude cloud shadows.
+        snow: Whether to exclude snow and ice.
+        saturated: Whether to exclude saturated and dropped pixels, in the bands concerned.
 
     Raises:
-        InputError: No quality band tells of what is asked for.
+        InputError: No quality band has one of these flags.
     """
-    telling = {kind: values for kind, values in quality.items() if kind in _BITS or kind in _CODED}
+    flagged = {kind: values for kind, values in quality.items() if kind in _BITS or kind in _CODED}
     radiometric = {kind: values for kind, values in quality.items() if kind in _RADIOMETRIC}
     if len(radiometric) > 1:
-        radiometric.pop("BQA", None)  # the other one also knows which band
-    if (clouds or shadows or snow) and not telling:
-        raise _nothing_tells("clouds, shadows and snow", (*_BITS, *_CODED), quality)
-    if dilated and "QA_PIXEL" not in telling:
-        raise _nothing_tells("pixels beside clouds", ("QA_PIXEL",), quality)
+        radiometric.pop("BQA", None)  # the other one also says which band
+    if (clouds or shadows or snow) and not flagged:
+        raise _no_flags("clouds, shadows and snow", (*_BITS, *_CODED), quality)
+    if dilated and "QA_PIXEL" not in flagged:
+        raise _no_flags("pixels beside clouds", ("QA_PIXEL",), quality)
     if saturated and not radiometric:
-        raise _nothing_tells("saturation", _RADIOMETRIC, quality)
+        raise _no_flags("saturation", _RADIOMETRIC, quality)
 
     size = next(iter(quality.values())).shape if quality else (0, 0)
-    distrusted = np.zeros((len(bands), *size), np.bool_)
-    for kind, values in telling.items():
+    excluded = np.zeros((len(bands), *size), np.bool_)
+    for kind, values in flagged.items():
         flags = read_flags(kind, values)
-        asked = ((clouds, flags.cloud), (dilated, flags.dilated), (shadows, flags.shadow), (snow, flags.snow))
-        for wanted, flag in asked:
-            if wanted:
-                distrusted |= flag
+        options = (clouds, dilated, shadows, snow)
+        for option, flag in zip(options, (flags.cloud, flags.dilated, flags.shadow, flags.snow), strict=True):
+            if option:
+                excluded |= flag
     if saturated:
         for kind, values in radiometric.items():
-            distrusted |= read_saturation(kind, values, bands)
-    return distrusted
+            excluded |= read_saturation(kind, values, bands)
+    return excluded
 
 
-def _nothing_tells(what: str, kinds: Sequence[str], quality: Mapping[str, object]) -> InputError:
+def _no_flags(what: str, kinds: Sequence[str], quality: Mapping[str, object]) -> InputError:
     return InputError(
-        f"expected a quality band that tells of {what} ({', '.join(kinds)}), "
+        f"expected a quality band with flags of {what} ({', '.join(kinds)}), "
         f"but got {', '.join(quality) or 'none'}",
-        hint="give the whole product, with its quality bands, or leave out the option",
+        hint="Give the whole product, with its quality bands, or leave out the option.",
     )
 
 

@@ -1,8 +1,7 @@
-"""Stripes that aren't exactly nodata: what resampling, or a missing nodata tag, makes of SLC-off gaps.
+"""Finds residual stripes: SLC-off gaps that a resampling without a nodata tag mixed with observed pixels.
 
-A scene that was resampled without telling the resampler what nodata is shows gaps as dark lines of no one
-number, and mixes the fill value into the observed pixels beside them. Neither is nodata, so both would be
-kept as observations, and smeared into the gaps.
+In such a scene, gaps are dark lines of various numbers, and pixels beside gaps contain part of the fill
+value. Neither equals nodata, so both would pass for observations and spread into the gaps.
 """
 
 from __future__ import annotations
@@ -22,84 +21,84 @@ if TYPE_CHECKING:
 
 
 FAINT_SHARE = 0.35
-"""Share of the fill value in a pixel from which it may lie in a faint stripe."""
+"""Smallest share of the fill value in a pixel of a faint stripe."""
 
 MIXED_SHARE = 0.1
-"""The same for the pixels that border on one."""
+"""The same for the pixels beside a faint stripe."""
 
 LEAST_DEPTH = 0.15
-"""Depth of a faint stripe, as a share of the image's median: over water, noise alone is a large share."""
+"""Smallest depth of a faint stripe, as a share of the image's median. It excludes noise over water."""
 
 HEIGHTS_PX = (6, 18)
-"""Rows that a faint stripe may take: few near nadir, where the lower limit keeps dark fields out, many at the
-swath's edge. The higher limit counts only for stripes that the lower one is too low for."""
+"""Largest heights of faint stripes, in rows. The lower limit, for stripes near nadir, excludes dark fields.
+The higher limit applies only to stripes that exceed the lower one, at the swath's edge."""
 
 LINE_PX = 41
-"""Columns that a stripe must run along the scan to be taken for one. Of the clean scenes, hardly one shows a
-dark line that long in a direction that stripes can have."""
+"""Smallest length of a stripe along the scan, in columns. Hardly any clean scene has a dark line this long in
+such a direction."""
 
 SHORT_LINE_PX = 13
-"""The same where other stripes tell that one must lie there."""
+"""The same where the distances of other stripes predict one."""
 
 TILTS_DEG = np.arange(-16.0, 17.0, 2.0)
-"""Tilts looked for. A line of 41 columns and 3 rows tolerates 2.8°."""
+"""Tilts searched. A line of 41 columns and 3 rows tolerates 2.8°."""
 
 LEAST_LINES = 4
-"""Stripes at equal distances that a window must show. Three can be chance."""
+"""Smallest number of stripes at equal distances in a window. Three can be chance."""
 
 LEAST_AGREEING = 0.75
-"""Share of the distances that must be the period, or a multiple of it."""
+"""Smallest share of the distances that are multiples of the period."""
 
 DISTANCE_TOLERANCE_PX = 1.5
 
 BAND_OFFSET_PX = 3
-"""How far a stripe of one band may lie off that of another."""
+"""Largest offset between the stripes of two bands."""
 
 WIDTH_PX = 512
-"""Columns looked at together: wide ones hold stripes of both sides of the swath."""
+"""Columns searched together; more would contain stripes of both sides of the swath."""
 
 PERIODS_PX = (16, 70)
-"""Scan periods looked for: 990 m with pixels of 14 to 62 m."""
+"""Scan periods searched: 990 m with pixels of 14 to 62 m."""
 
 RINGS_PX = 12
-"""The widest border of a gap that resampling can mix. Lanczos reaches 3 pixels of the input on either side of
-a gap's edge, which are 12 of the output where pixels become half as large."""
+"""Largest border of a gap that resampling can mix. Lanczos reaches 3 input pixels on each side of a gap's
+edge, or 12 output pixels if the pixel size is halved."""
 
 LEAST_STEP = 0.25
-"""Mean step from a row to the next farther from a gap, in steps of clean land, from which the row is mixed.
-It is below 0.1 in every band of clean SLC-off scenes, apart from chance."""
+"""Smallest mean step between a mixed row and the next one away from the gap, relative to steps of clean land.
+Without chance, it is below 0.1 in all bands of clean SLC-off scenes."""
 
 LEAST_LARGEST_STEP = 1.0
-"""The same of the largest of the first rows, without which none is mixed: less does hardly any harm, and the
-borders of cloud masks reach 0.4, up in one band and down in another."""
+"""The same for the largest step of the first rows. Below it, no row counts as mixed, because the effect is
+small and the borders of cloud masks reach 0.4."""
 
 LEAST_ROWS = 200
-"""Places beside gaps that tell; fewer can be a shore or a cloud."""
+"""Smallest number of pixels beside gaps to decide from; fewer can be a shore or a cloud."""
 
 FIRST_RINGS = 3
-"""Rows of which one must show the largest step."""
+"""Number of first rows that must include the largest step."""
 
 CHANCE = 4.0
-"""How many standard deviations of such a mean are chance. That of `n` rows is about 1 / √n."""
+"""Standard deviations of a mean step that are attributed to chance; for `n` pixels it is about 1 / √n."""
 
 LARGEST_STEP = 3.0
-"""Larger steps, in those of clean land, count as this one: fields and shores have some, too."""
+"""Limit of a step relative to clean land; fields and shores have larger ones."""
 
 
 def find_faint_stripes(
     values: NDArray[np.generic], observed: NDArray[np.bool_], fill_value: float = 0.0
 ) -> NDArray[np.bool_] | None:
-    """Return the observed pixels that lie in faint stripes, or None where none can be trusted to be some.
+    """Return the observed pixels in faint stripes, or None if there is no reliable stripe.
 
-    A pixel does if it is darker than the rows above and below it, on a long line along the scan, and if some
-    band shows at least four such lines at equal distances; where they tell that there must be a stripe, a
-    shorter line does too, in any band. Windows of about 512 pixels suit: wide ones hold stripes of both sides
-    of the swath, low ones too few.
+    A stripe is a long line along the scan that is darker than the rows above and below it. Some band must
+    have at least four such lines at equal distances. Shorter lines count, in any band, where these distances
+    predict a stripe. Windows of about 512 pixels are best: larger ones contain stripes of both sides of the
+    swath, and smaller ones too few stripes.
 
     Args:
         values: `(band, row, col)`, in stored numbers.
         observed: Of the same shape.
-        fill_value: What was mixed into the stripes; not above any observed value.
+        fill_value: The number mixed into the stripes; not above any observed value.
     """
     found = np.zeros(observed.shape, dtype=bool)
     least_height_px = 0
@@ -129,13 +128,13 @@ def mixed_border_px(
 ) -> int:
     """Return how many observed rows beside a gap are mixed with the fill value; 0 in a clean scene.
 
-    On clean land steps up and down are as frequent. Beside a gap that was resampled, rows lead from the fill
-    value up to the land, or swing around it.
+    On clean land, steps up and down are equally frequent. Beside a resampled gap, values rise from the fill
+    value to the land, or oscillate around it.
 
     Args:
-        windows: Stored numbers and what is observed, `(band, row, col)`, of windows of one scene.
-        widest_px: The widest gap there can be; other holes are left aside.
-        steep: Whether stripes are nearer to the columns than to the rows.
+        windows: Stored numbers and observed pixels, `(band, row, col)`, of windows of one scene.
+        widest_px: The widest possible gap; wider holes are ignored.
+        steep: Whether stripes are closer to the columns than to the rows.
     """
     steps: dict[int, list[list[NDArray[np.floating]]]] = {}
     for values, observed in windows:
@@ -154,7 +153,7 @@ def mixed_border_px(
 
 
 def mixed_pixels(observed: NDArray[np.bool_], border_px: int) -> NDArray[np.bool_]:
-    """Return the observed pixels `(band, row, col)` at most so many rows and columns off unobserved ones."""
+    """Return the observed pixels `(band, row, col)` within `border_px` of unobserved ones."""
     import cv2
 
     square = np.ones((2 * border_px + 1, 2 * border_px + 1), dtype=np.uint8)
@@ -164,7 +163,7 @@ def mixed_pixels(observed: NDArray[np.bool_], border_px: int) -> NDArray[np.bool
 def _border_steps(
     values: NDArray[np.generic], observed: NDArray[np.bool_], widest_px: int
 ) -> list[NDArray[np.floating]]:
-    """Return the steps from each row beside narrow gaps to the next farther off, in those of clean land."""
+    """Return, for each row beside narrow gaps, the steps to the next row, relative to steps of clean land."""
     none = [np.zeros(0, dtype=np.float32)] * RINGS_PX
     levels = np.where(observed, values, 0).astype(np.float32)
     both = observed[1:] & observed[:-1]
@@ -174,29 +173,29 @@ def _border_steps(
         return none
     found: list[list[NDArray[np.floating]]] = [[] for _ in range(RINGS_PX)]
     for direction in (1, -1):
-        seen, here = observed[::direction], levels[::direction]
-        since = _rows_since(seen)  # of each pixel, how far above it the last observed one lies
+        seen, level = observed[::direction], levels[::direction]
+        since = _rows_since(seen)  # distance from each pixel to the last observed one above it
         at_gap = (since[:-1] > 0) & (since[:-1] <= widest_px) & seen[1:]
-        whole = at_gap
+        complete = at_gap
         for ring in range(RINGS_PX):
             rows = len(seen) - ring - 2
             if rows < 1:
                 break
-            whole = whole[:rows] & seen[ring + 2 :]
-            step = (here[ring + 1 : rows + ring + 1] - here[ring + 2 :])[whole]
+            complete = complete[:rows] & seen[ring + 2 :]
+            step = (level[ring + 1 : rows + ring + 1] - level[ring + 2 :])[complete]
             found[ring].append(np.clip(step / (1.5 * scale), -LARGEST_STEP, LARGEST_STEP))
     return [np.concatenate(several) if several else none[0] for several in found]
 
 
 def _rows_since(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return how many rows above each pixel the last observed one lies; beyond the image nothing is."""
+    """Return the rows from each pixel to the last observed one at or above it; a large number if none is."""
     rows = np.arange(len(seen))[:, None]
     last = np.maximum.accumulate(np.where(seen, rows, -(1 << 30)), axis=0)
     return np.asarray(rows - last)
 
 
 def _mixed_rings(rings: Sequence[NDArray[np.floating]]) -> int:
-    """Return the number of mixed rows, given the steps from each; one clean row may lie between."""
+    """Return the number of mixed rows, given the steps from each row; it may skip one clean row."""
     largest = max(abs(float(steps.mean())) if steps.size else 0.0 for steps in rings[:FIRST_RINGS])
     if rings[0].size < LEAST_ROWS or largest < LEAST_LARGEST_STEP:
         return 0
@@ -211,7 +210,7 @@ def _mixed_rings(rings: Sequence[NDArray[np.floating]]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Lattice:
-    """Where regular stripes lie: every `period_px` rows of column 0, at `tilt_deg` from there."""
+    """Regular stripes: they cross column 0 every `period_px` rows, and have the angle `tilt_deg`."""
 
     tilt_deg: float
     period_px: float
@@ -220,7 +219,7 @@ class _Lattice:
     line_count: int
 
     def near(self, shape: tuple[int, ...], distance_px: float) -> NDArray[np.bool_]:
-        """Return the pixels of an image of `(row, col)` shape at most so many rows off a stripe."""
+        """Return the pixels of a `(row, col)` image within `distance_px` rows of a stripe."""
         rows, cols = np.ogrid[: shape[0], : shape[1]]
         places = (rows - cols * math.tan(math.radians(self.tilt_deg)) - self.first_px) / self.period_px
         off_px: NDArray[np.floating] = np.abs(places - np.rint(places)) * self.period_px
@@ -228,20 +227,13 @@ class _Lattice:
         return near
 
 
-def _signal(
-    values: NDArray[np.generic], observed: NDArray[np.bool_], fill_value: float
-) -> NDArray[np.float32]:
-    """Return how far the observed values lie above fill."""
-    return np.where(observed, values, fill_value).astype(np.float32) - np.float32(fill_value)
-
-
 def _darkness(
     values: NDArray[np.generic], observed: NDArray[np.bool_], fill_value: float, height_px: int
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Return the share of fill in each pixel, judged by what lies above and below, and the dark pixels."""
+    """Return each pixel's share of fill, estimated from the pixels above and below, and the dark pixels."""
     import cv2
 
-    signal = _signal(values, observed, fill_value)
+    signal = np.where(observed, values, fill_value).astype(np.float32) - np.float32(fill_value)
     if not observed.any():
         return np.zeros_like(signal), np.zeros_like(observed)
     framed = cv2.copyMakeBorder(signal, height_px, height_px, 0, 0, cv2.BORDER_REPLICATE)
@@ -254,7 +246,7 @@ def _darkness(
 
 
 def _along(pixels: NDArray[np.bool_], length_px: int, tilt_deg: float) -> NDArray[np.bool_]:
-    """Return the pixels that lie on a line of a length and tilt, give or take a row."""
+    """Return the pixels on lines of this length and tilt, with a tolerance of a row."""
     import cv2
 
     thick = cv2.dilate(pixels.view(np.uint8), np.ones((3, 1), dtype=np.uint8))
@@ -263,23 +255,23 @@ def _along(pixels: NDArray[np.bool_], length_px: int, tilt_deg: float) -> NDArra
 
 
 def _neighbours(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels right above and below some."""
-    beside = np.zeros_like(pixels)
-    beside[1:] |= pixels[:-1]
-    beside[:-1] |= pixels[1:]
-    return beside
+    """Return the pixels directly above and below the given ones."""
+    next_to = np.zeros_like(pixels)
+    next_to[1:] |= pixels[:-1]
+    next_to[:-1] |= pixels[1:]
+    return next_to
 
 
 def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
-    """Return where the long dark lines of an image lie if they lie at equal distances, else None."""
+    """Return the lattice of the long dark lines in an image, or None unless they have equal distances."""
     candidates = [_along(dark, LINE_PX, float(tilt)) for tilt in TILTS_DEG]
     best = int(np.argmax([np.count_nonzero(lines) for lines in candidates]))
     rows, cols = np.nonzero(candidates[best])
     if rows.size < LEAST_LINES * LINE_PX:
         return None
-    # Through a tall stripe run lines of many tilts: take the one that gathers its pixels on the fewest.
-    coarse = _gathering_tilt(rows, cols, TILTS_DEG)
-    tilt_deg = _gathering_tilt(rows, cols, coarse + np.linspace(-2, 2, 41))
+    # Lines of many tilts fit into a tall stripe. The right tilt puts its pixels on the fewest lines.
+    coarse = _best_tilt(rows, cols, TILTS_DEG)
+    tilt_deg = _best_tilt(rows, cols, coarse + np.linspace(-2, 2, 41))
     places, heights = _line_places(_crossings(rows, cols, tilt_deg), cols)
     if places.size < LEAST_LINES:
         return None
@@ -298,31 +290,26 @@ def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
 
 
 def _crossings(rows: NDArray[np.intp], cols: NDArray[np.intp], tilt_deg: float) -> NDArray[np.floating]:
-    """Return where the scan lines of pixels cross column 0."""
+    """Return the rows where the scan lines of pixels cross column 0."""
     return rows - cols * math.tan(math.radians(tilt_deg))
 
 
-def _gathering_tilt(rows: NDArray[np.intp], cols: NDArray[np.intp], tilts_deg: NDArray[np.floating]) -> float:
-    """Return the tilt that gathers pixels on the fewest scan lines."""
-    gathered = []
+def _best_tilt(rows: NDArray[np.intp], cols: NDArray[np.intp], tilts_deg: NDArray[np.floating]) -> float:
+    """Return the tilt at which pixels lie on the fewest scan lines."""
+    scores = []
     for tilt_deg in tilts_deg:
         crossings = _crossings(rows, cols, float(tilt_deg))
         on_line = np.bincount((crossings - crossings.min()).astype(np.intp))
-        gathered.append(float((on_line.astype(np.float64) ** 2).sum()))
-    return float(tilts_deg[int(np.argmax(gathered))])
+        scores.append(float((on_line.astype(np.float64) ** 2).sum()))
+    return float(tilts_deg[int(np.argmax(scores))])
 
 
 def _line_places(
     crossing: NDArray[np.floating], cols: NDArray[np.intp]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Return where lines cross column 0, and their heights in rows.
-
-    Args:
-        crossing: Where the scan line of each pixel crosses column 0.
-        cols: The column of each pixel.
-    """
+    """Return the rows where lines cross column 0 and their heights in rows, from the pixels' crossings."""
     order = np.argsort(crossing)
-    # Pixels of one line follow each other without a step of more than a row.
+    # A larger step between sorted crossings begins the next line.
     numbers = np.concatenate([[0], np.cumsum(np.diff(crossing[order]) > DISTANCE_TOLERANCE_PX)])
     sizes = np.bincount(numbers)
     places = np.bincount(numbers, weights=crossing[order]) / sizes
@@ -333,7 +320,7 @@ def _line_places(
 
 
 def _phase(places: NDArray[np.floating], period_px: float) -> float:
-    """Return the mean of places on a circle whose circumference is the period."""
+    """Return the circular mean of rows modulo the period."""
     mean = np.exp(2j * math.pi * places / period_px).mean()
     return float(np.angle(mean) / (2 * math.pi) * period_px)
 
@@ -341,18 +328,12 @@ def _phase(places: NDArray[np.floating], period_px: float) -> float:
 def faint_stripes_across(
     values: NDArray[np.generic], observed: NDArray[np.bool_], fill_value: float = 0.0
 ) -> NDArray[np.bool_]:
-    """Return the observed pixels in faint stripes, of an image of any width; see `find_faint_stripes`.
-
-    Args:
-        values: `(band, row, col)`, in stored numbers.
-        observed: Of the same shape.
-        fill_value: What was mixed into the stripes; not above any observed value.
-    """
+    """Return the observed pixels in faint stripes of an image of any width; see `find_faint_stripes`."""
     found = np.zeros(observed.shape, dtype=bool)
     for col in range(0, observed.shape[2], WIDTH_PX):
-        # A line is as well told at a window's side as in its middle if the window reaches over it.
+        # The margin lets a window detect lines at its sides as well as in its middle.
         first, end = max(col - LINE_PX, 0), col + WIDTH_PX + LINE_PX
-        here = find_faint_stripes(values[..., first:end], observed[..., first:end], fill_value)
-        if here is not None:
-            found[..., col : col + WIDTH_PX] = here[..., col - first : col - first + WIDTH_PX]
+        stripes = find_faint_stripes(values[..., first:end], observed[..., first:end], fill_value)
+        if stripes is not None:
+            found[..., col : col + WIDTH_PX] = stripes[..., col - first : col - first + WIDTH_PX]
     return found

@@ -1,4 +1,4 @@
-"""Horizontal runs of pixels: what a scene-wide set of pixels is kept as, instead of an image of it."""
+"""Horizontal runs of pixels, a compact form of a set of pixels in a whole scene."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs of pixels, none touching another of its row, sorted by row and then by column.
+    """Runs of pixels, sorted by row and column; runs of one row don't touch each other.
 
     Attributes:
         row: The row of each run.
@@ -42,12 +42,12 @@ class Runs:
         return int((self.stop - self.start).sum())
 
     def without(self, other: Runs, width: int) -> Runs:
-        """Return the runs of the pixels that aren't in `other`, in an image of some width."""
-        return _swept(self, other, width, lambda here, there: here & ~there)
+        """Return the runs of the pixels that aren't in `other`, in an image of this width."""
+        return _combined(self, other, width, lambda own, others: own & ~others)
 
     def including(self, other: Runs, width: int) -> Runs:
-        """Return the runs of the pixels that are here or in `other`, in an image of some width."""
-        return _swept(self, other, width, np.logical_or)
+        """Return the runs of the pixels in `self` or `other`, in an image of this width."""
+        return _combined(self, other, width, np.logical_or)
 
     def paint(self, window: Window) -> NDArray[np.bool_]:
         """Return the `(row, col)` image of the runs in a window."""
@@ -63,7 +63,7 @@ class Runs:
 
 def find_runs(pixels: NDArray[np.bool_], first_row: int) -> Runs:
     """Return the runs of true pixels of a `(row, col)` image whose first row is `first_row` of the scene."""
-    # A column of False after each row keeps a run from going on into the next row.
+    # A column of False after each row ends its last run.
     flat = np.zeros((pixels.shape[0], pixels.shape[1] + 1), dtype=bool)
     flat[:, :-1] = pixels
     line = flat.reshape(-1)
@@ -75,7 +75,7 @@ def find_runs(pixels: NDArray[np.bool_], first_row: int) -> Runs:
 
 
 def runs_of_pixels(rows: NDArray[np.intp], columns: NDArray[np.intp], width: int) -> Runs:
-    """Return the runs of some pixels of an image, none given twice."""
+    """Return the runs of distinct pixels in an image of this width."""
     pixels = np.sort((width + 1) * rows + columns)
     starts = np.append(True, np.diff(pixels) > 1)[: pixels.size]
     stops = np.append(starts[1:], True)[: pixels.size]
@@ -83,16 +83,16 @@ def runs_of_pixels(rows: NDArray[np.intp], columns: NDArray[np.intp], width: int
     return Runs(run_rows, run_starts, pixels[stops] % (width + 1) + 1)
 
 
-def _swept(
+def _combined(
     one: Runs,
     other: Runs,
     width: int,
     chosen: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]],
 ) -> Runs:
-    """Return the runs of the pixels chosen by whether they are in one and in the other set of runs."""
+    """Return the runs of the pixels that `chosen` selects by their membership in the two sets."""
     if len(other) == 0:
         return one
-    pitch = width + 1  # with room after each row, so that no run goes on into the next
+    pitch = width + 1  # one more column ends the last run of each row
     borders = [pitch * runs.row + side for runs in (one, other) for side in (runs.start, runs.stop)]
     places = np.unique(np.concatenate(borders))
     within = []
@@ -108,7 +108,7 @@ def _swept(
 
 
 def joined(parts: Sequence[Runs]) -> Runs:
-    """Return the runs of successive strips, from top to bottom, as one."""
+    """Return the runs of successive strips, from top to bottom, as one set."""
     return Runs(
         np.concatenate([part.row for part in parts]),
         np.concatenate([part.start for part in parts]),
@@ -117,7 +117,7 @@ def joined(parts: Sequence[Runs]) -> Runs:
 
 
 def runs_holding(outer: Runs, inner: Runs, width: int) -> NDArray[np.bool_]:
-    """Return which runs of `outer` hold a run of `inner`, each of which lies within one of `outer`."""
+    """Return which runs of `outer` contain a run of `inner`, each of which must lie in one of `outer`."""
     pitch = width + 2
     holds = np.zeros(len(outer), dtype=bool)
     places = np.searchsorted(outer.row * pitch + outer.start, inner.row * pitch + inner.start, side="right")
@@ -128,13 +128,9 @@ def runs_holding(outer: Runs, inner: Runs, width: int) -> NDArray[np.bool_]:
 def label_runs(runs: Runs, width: int) -> tuple[int, NDArray[np.intp]]:
     """Return the number of connected components, and the component of each run.
 
-    Runs of successive rows are connected where their pixels touch by a side or a corner.
-
-    Args:
-        runs: The runs of an image.
-        width: The width of the image.
+    Runs of successive rows are connected if their pixels share a side or a corner.
     """
-    # One number per pixel, with room between the rows, turns "touches in the row above" into two look-ups.
+    # With one number per pixel, two binary searches find the runs that touch in the row above.
     pitch = width + 2
     above = (runs.row - 1) * pitch
     first = np.searchsorted(runs.row * pitch + runs.stop, above + runs.start, side="left")
@@ -147,14 +143,9 @@ def label_runs(runs: Runs, width: int) -> tuple[int, NDArray[np.intp]]:
 
 
 def _first_connected(count: int, lower: NDArray[np.intp], upper: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the first of the runs that each is connected with, by joining trees whose root is their least.
+    """Return the first run in the component of each run, with union-find over touching pairs.
 
-    scipy has the like, which takes twice as long to import as a small scene does to label.
-
-    Args:
-        count: The number of runs.
-        lower: One run of each pair that touches.
-        upper: The other one.
+    Importing scipy's function takes twice as long as labelling a small scene.
     """
     parent = np.arange(count)
     while True:
@@ -169,7 +160,7 @@ def _first_connected(count: int, lower: NDArray[np.intp], upper: NDArray[np.intp
 
 
 def scan_line(length_px: float, tilt_deg: float) -> NDArray[np.uint8]:
-    """Return a line of so many columns, the next odd number, that dips to the right by `tilt_deg`."""
+    """Return a line kernel with the next odd number of columns, which dips to the right by `tilt_deg`."""
     half = int(length_px // 2)
     steps = np.arange(-half, half + 1)
     rows = np.rint(steps * math.tan(math.radians(tilt_deg))).astype(int)
@@ -180,5 +171,5 @@ def scan_line(length_px: float, tilt_deg: float) -> NDArray[np.uint8]:
 
 
 def flight_line(gap_px: int, tilt_deg: float) -> NDArray[np.uint8]:
-    """Return a line that closes gaps of so many rows, and leans to the right by `tilt_deg` going down."""
+    """Return a line kernel that closes gaps of `gap_px` rows and leans to the right by `tilt_deg`."""
     return np.ascontiguousarray(scan_line(gap_px + 1, tilt_deg).T)

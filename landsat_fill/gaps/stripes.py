@@ -1,4 +1,4 @@
-"""The geometry of a scene's SLC-off stripes: tilt, period and width, estimated from its gaps."""
+"""Estimates the geometry of a scene's SLC-off stripes (tilt, period and width) from its gaps."""
 
 from __future__ import annotations
 
@@ -18,63 +18,61 @@ if TYPE_CHECKING:
 
 
 WINDOW_PX = 512
-"""Side of a window to estimate from: wide enough for a tilt to a tenth of a degree, and narrow enough that
-the stripes' taper and the other train, half a period off, don't disturb."""
+"""Side of a window: large enough to estimate the tilt to a tenth of a degree, and small enough to exclude the
+taper of stripes and the other half of the swath, where stripes are offset by half a period."""
 
 WINDOWS_ACROSS = 4
-"""Windows over a scene, in either direction."""
+"""Number of windows in each direction of a scene."""
 
 LARGEST_TILT_DEG = 45
-"""Steeper stripes are looked for in the transposed window. Ten degrees are the orbit's; map projections turn
-scenes by any angle, polar ones above all."""
+"""Steeper stripes are analysed in the transposed window. The orbit causes a tilt of 10°, and map projections,
+above all polar ones, rotate scenes by any angle."""
 
 PERIODS_PX = (10, 140)
-"""The scan periods looked for: 990 m with pixels of 7 to 99 m."""
+"""Scan periods searched: 990 m with pixels of 7 to 99 m."""
 
 LEAST_EXPLAINED = 0.25
-"""Share of the variance of `missing` that lines along the scan must explain. Real stripes reach 0.5 to 0.9,
-less only where clouds are cut out too; clouds alone stay below 0.2, unless they lie along a line."""
+"""Smallest share of the variance of `missing` that lines along the scan explain. Real stripes reach 0.5 to
+0.9, and less where clouds are cut out too. Clouds alone stay below 0.2, unless they form a line."""
 
 LEAST_REPETITION = 0.4
-"""Autocorrelation of those lines one period away. Stripes reach 0.6 to 1; a chance line doesn't repeat."""
+"""Smallest autocorrelation at a lag of one period. Stripes reach 0.6 to 1; chance lines don't repeat."""
 
 LEAST_STRIPES = 2.5
-"""Periods that a window must show before a repetition is one."""
+"""Smallest number of periods in a window."""
 
 TAPER = 14 / 3083
-"""How much wider gaps become per pixel farther from nadir, in any pixel size: 14 px at the swath's edge,
-3,083 px of 30 m away, and nothing at nadir. Source: the geometry of the gaps, measured on real stripes."""
+"""Increase of the gap width per pixel of distance from nadir, for any pixel size: 0 at nadir, and 14 px at
+the swath's edge, 3,083 px of 30 m away. Source: measured on real scenes."""
 
-_LEAST_CONSTANT_SHARE = 0.02  # of a window, taken by stripes of one number
-_MOST_CONSTANT_SHARE = 0.6  # more isn't missing, but what lies between
-_LEAST_COHERENCE = 0.3  # water, snow and saturated roofs have edges of all directions
-_LEAST_QUARTERS = 2  # one alone can be chance
-_BLOCK_PX = 128  # columns over which a stripe's width hardly changes
-_LEAST_RUNS = 100  # in a block, to tell the width of its stripes
-_COLUMNS = 64  # columns looked at in a window; more only cost time
-_SMOOTHING_PX = 2.0  # the stair steps of a tilted edge vanish
-_COARSE_ERROR_DEG = 8.0  # clouds and the footprint's border turn the coarse tilt by a few degrees
-_TILT_STEPS_DEG = (1.0, 0.2, 0.04)  # each search goes one step of the last to either side
+_LEAST_CONSTANT_SHARE = 0.02  # of a window, covered by stripes of one number
+_MOST_CONSTANT_SHARE = 0.6  # a larger share is the image between gaps
+_LEAST_COHERENCE = 0.3  # water, snow and saturated roofs have edges in all directions
+_LEAST_QUARTERS = 2  # a single one can be chance
+_BLOCK_PX = 128  # columns over which the width of stripes hardly changes
+_LEAST_RUNS = 100  # in a block, to estimate the width of its stripes
+_COLUMNS = 64  # columns used in a window; more only take time
+_SMOOTHING_PX = 2.0  # removes the stair steps of a tilted edge
+_COARSE_ERROR_DEG = 8.0  # clouds and the footprint's border change the coarse tilt by a few degrees
+_TILT_STEPS_DEG = (1.0, 0.2, 0.04)  # each search covers one step of the previous one on each side
 _HARMONICS = np.arange(1, 7)
 _PERIOD_STEPS = np.linspace(0.95, 1.05, 101)
 _SAME_PERIOD = 0.05  # relative difference between two windows of one scene
-_WIDEST_PERCENT = 90  # of the stripes at one place along the scan: their borders are ragged
-_UPPER_WIDTH_PERCENT = 80  # higher ones are those of clouds that a stripe runs into
+_WIDEST_PERCENT = 90  # of the widths at one place along the scan, because borders are ragged
+_UPPER_WIDTH_PERCENT = 80  # higher percentiles include clouds that a stripe meets
 
 
 @dataclass(frozen=True, slots=True)
 class StripeGeometry:
-    """How the stripes of a scene lie.
+    """The geometry of a scene's stripes. Lengths are in rows of a column, or in columns of a row if steep.
 
     Attributes:
-        period_px: Rows from one stripe to the next, counted along a column; columns along a row where the
-            stripes are steep.
-        tilt_deg: Angle between stripes and rows, above -90 to 90; positive where they dip to the right.
-        median_width_px: Rows of a column that a stripe takes, over all stripes seen; columns of a row where
-            they are steep.
-        largest_width_px: The same of the widest stripes.
-        missing_share: Share of pixels missing where there are stripes.
-        widths: Places along the scan, as `along` counts them, with the width of the widest stripes there.
+        period_px: Distance from one stripe to the next.
+        tilt_deg: Angle between stripes and rows, above -90 to 90; positive if they dip to the right.
+        median_width_px: Median width of all stripes.
+        largest_width_px: Width of the widest stripes.
+        missing_share: Share of missing pixels where there are stripes.
+        widths: Pairs of a place along the scan, as given by `along`, and the largest width there.
     """
 
     period_px: float
@@ -86,32 +84,32 @@ class StripeGeometry:
 
     @property
     def period_across_px(self) -> float:
-        """Pixels from one stripe to the next, counted across them."""
+        """Pixels from one stripe to the next, perpendicular to them."""
         off_deg = self.transposed().tilt_deg if self.is_steep else self.tilt_deg
         return self.period_px * math.cos(math.radians(off_deg))
 
     @property
     def is_steep(self) -> bool:
-        """Whether the stripes are nearer to the columns than to the rows."""
+        """Whether the stripes are closer to the columns than to the rows."""
         return abs(self.tilt_deg) > LARGEST_TILT_DEG
 
     def transposed(self) -> StripeGeometry:
-        """Return the geometry in the transposed image, where rows are columns."""
+        """Return the geometry in the transposed image."""
         return replace(self, tilt_deg=math.copysign(90, self.tilt_deg) - self.tilt_deg)
 
     def along(
         self, rows: NDArray[np.number] | float, cols: NDArray[np.number] | float
     ) -> NDArray[np.float64]:
-        """Return how far along the scan pixels lie, in pixels."""
+        """Return the position of pixels along the scan, in pixels."""
         tilt = math.radians(self.tilt_deg)
         return np.asarray(cols * math.cos(tilt) + rows * math.sin(tilt), dtype=np.float64)
 
     def reaching(self, along: NDArray[np.float64]) -> StripeGeometry:
-        """Return the geometry with the width of the stripes at some places, if they are wider there."""
+        """Return the geometry with its largest width extended to places along the scan."""
         return replace(self, largest_width_px=max(self.largest_width_px, *self.widest_at(along)))
 
     def widest_at(self, along: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the width of the widest stripes at places along the scan."""
+        """Return the largest width at places along the scan."""
         if not self.widths:
             return np.full(along.shape, self.largest_width_px)
         bins: dict[int, list[tuple[float, float]]] = {}
@@ -125,7 +123,7 @@ class StripeGeometry:
 
 
 def stripe_windows(height: int, width: int) -> list[Window]:
-    """Return the windows of a scene to estimate its stripes from, spread evenly over it."""
+    """Return windows, spread evenly over a scene, to estimate its stripes from."""
     return [
         Window(row, col, min(WINDOW_PX, height), min(WINDOW_PX, width))
         for row in _spread(height)
@@ -138,18 +136,17 @@ def estimate_stripes(
     corners: Iterable[tuple[int, int]] | None = None,
     widest_px: int | None = None,
 ) -> StripeGeometry | None:
-    """Return the geometry of the stripes that windows of a scene show, or None where none shows any.
+    """Return the geometry of the stripes in windows of a scene, or None if there are no stripes.
 
     Args:
-        windows: Missing pixels `(row, col)` in windows of the scene at full resolution. What is outside the
-            footprint may count as missing.
-        corners: Row and column of each window's first pixel in the scene; all at its corner if not given.
-        widest_px: The widest gap there can be; wider holes, and what is outside, are left aside. Without it
-            they count as missing, and a window that is mostly outside shows no stripes.
+        windows: Missing pixels `(row, col)` at full resolution; pixels outside the footprint may count.
+        corners: Row and column of each window's first pixel in the scene; None means (0, 0).
+        widest_px: The widest possible gap. Wider holes and the outside are ignored. With None they count as
+            missing, and no stripes are found in windows that are mostly outside.
     """
     placed = list(zip(windows, repeat((0, 0)) if corners is None else corners, strict=False))
     found = _estimate_windows(placed, widest_px)
-    if not found:  # small scenes show both sides of the swath in one window, half a period off each other
+    if not found:  # in a small scene, a window contains both trains of stripes
         quarters = [
             (window[row:, col:][: window.shape[0] // 2, : window.shape[1] // 2], (top + row, left + col))
             for window, (top, left) in placed
@@ -159,16 +156,16 @@ def estimate_stripes(
         found = _estimate_windows(quarters, widest_px)
         if len(found) < _LEAST_QUARTERS:
             return None
-    # Around 45° some windows count along columns and some along rows: the more frequent way counts.
+    # Around 45° some windows count along columns and others along rows: the majority decides.
     steep = 2 * sum(geometry.is_steep for geometry in found) > len(found)
     found = [geometry for geometry in found if geometry.is_steep == steep]
     if not found:
         return None
     period_px = float(np.median([geometry.period_px for geometry in found]))
     found = [geometry for geometry in found if abs(geometry.period_px / period_px - 1) < _SAME_PERIOD]
-    if not found:  # two windows that contradict each other
+    if not found:  # the windows contradict each other
         return None
-    # Steep stripes near 90° and -90° are alike: off the columns they lie near 0°.
+    # Steep stripes near 90° and -90° are equivalent, and both near 0° in the transposed image.
     tilts_deg = [geometry.transposed().tilt_deg if steep else geometry.tilt_deg for geometry in found]
     middle = StripeGeometry(
         period_px=float(np.median([geometry.period_px for geometry in found])),
@@ -185,15 +182,15 @@ def estimate_stripes(
 def scan_profile(
     values: NDArray[np.floating] | NDArray[np.bool_], tilt_deg: float, known: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the mean of an image along each scan line, and how many pixels are behind it.
+    """Return the mean of an image along each scan line, and its number of pixels.
 
-    Line 0 is the first that touches the image, and lines are a row apart. Lines of fewer pixels than a third
-    of the columns have no mean, but NaN.
+    Line 0 is the first that touches the image, and lines are a row apart. The mean is NaN for lines with
+    fewer pixels than a third of the columns.
 
     Args:
         values: `(row, col)`.
-        tilt_deg: Angle between scan lines and rows; positive where they dip to the right.
-        known: The pixels that count, of the same shape; all if not given.
+        tilt_deg: Angle between scan lines and rows; positive if they dip to the right.
+        known: The pixels to use, of the same shape, or None for all.
     """
     height, width = values.shape
     first = _first_lines(width, tilt_deg)
@@ -210,7 +207,7 @@ def scan_profile(
 
 
 def scan_lines(height: int, width: int, tilt_deg: float) -> NDArray[np.intp]:
-    """Return the line of `scan_profile` that each pixel `(row, col)` lies on."""
+    """Return the line of `scan_profile` through each pixel `(row, col)`."""
     return np.arange(height)[:, None] + _first_lines(width, tilt_deg)[None, :]
 
 
@@ -222,7 +219,7 @@ def _first_lines(width: int, tilt_deg: float) -> NDArray[np.intp]:
 
 
 def _spread(length: int) -> list[int]:
-    """Return where windows begin, so that they cover a length evenly."""
+    """Return the starts of windows spread evenly over a length."""
     room = max(length - WINDOW_PX, 0)
     count = min(WINDOWS_ACROSS, math.ceil(length / WINDOW_PX))
     return sorted({round(room * (place + 0.5) / count) if room else 0 for place in range(count)})
@@ -231,7 +228,7 @@ def _spread(length: int) -> list[int]:
 def _estimate_windows(
     placed: Iterable[tuple[NDArray[np.bool_], tuple[int, int]]], widest_px: int | None
 ) -> list[StripeGeometry]:
-    """Return what the windows show that show stripes."""
+    """Return the geometry in each window that has stripes."""
     estimates = (_estimate_window(window, corner, widest_px) for window, corner in placed)
     return [geometry for geometry in estimates if geometry is not None]
 
@@ -240,7 +237,7 @@ def _estimate_window(
     missing: NDArray[np.bool_], corner: tuple[int, int], widest_px: int | None
 ) -> StripeGeometry | None:
     side = min(missing.shape)
-    # Lines at 45° leave a longer window before they have crossed it.
+    # In a longer window, lines at 45° would leave before they cross it.
     missing = missing[:side, :side]
     if side < LEAST_STRIPES * PERIODS_PX[0]:
         return None
@@ -276,7 +273,7 @@ def _estimate_window(
     for first in range(0, side, _BLOCK_PX):
         here = widths[(columns >= first) & (columns < first + _BLOCK_PX)]
         if here.size >= _LEAST_RUNS:
-            # In the middle of the window's other side: stripes are as wide all along the track.
+            # The width of stripes is constant along the track, so the middle of the other side is used.
             place = first + min(_BLOCK_PX, side - first) / 2, side / 2
             col, row = place[::-1] if steep else place
             along = float(found.along(corner[0] + row, corner[1] + col))
@@ -286,7 +283,7 @@ def _estimate_window(
 
 
 def _wide_holes(missing: NDArray[np.bool_], widest_px: int) -> NDArray[np.bool_]:
-    """Return the parts of holes that hold a square wider than any gap."""
+    """Return the parts of holes that contain a square wider than any gap."""
     import cv2
 
     square = np.ones((widest_px + 1, widest_px + 1), dtype=np.uint8)
@@ -297,7 +294,7 @@ def _wide_holes(missing: NDArray[np.bool_], widest_px: int) -> NDArray[np.bool_]
 
 
 def constant_stripes(values: NDArray[np.generic], observed: NDArray[np.bool_]) -> float | None:
-    """Return the observed number whose pixels lie in stripes, or None where none does.
+    """Return the observed number whose pixels form stripes, or None.
 
     Args:
         values: Stored numbers of a window of one band, `(row, col)`.
@@ -306,11 +303,11 @@ def constant_stripes(values: NDArray[np.generic], observed: NDArray[np.bool_]) -
     level = values[1:, :-1] == values[:-1, 1:]
     level &= (values[1:, :-1] == values[:-1, :-1]) & (values[1:, :-1] == values[1:, 1:]) & observed[1:, :-1]
     numbers, counts = np.unique(values[1:, :-1][level], return_counts=True)
-    # The inner pixels of a stripe are more than two thirds of it, unless it is thin.
+    # More than two thirds of a stripe are inner pixels, unless it is thin.
     numbers = numbers[counts >= _LEAST_CONSTANT_SHARE * values.size / 3]
     if numbers.size == 0:
         return None
-    # What stands for "missing" is beyond all observations.
+    # A number for missing pixels lies beyond all observations.
     extremes = {values[observed].min(), values[observed].max()}
     for number in extremes.intersection(numbers.tolist()):
         pixels = observed & (values == number)
@@ -322,10 +319,10 @@ def constant_stripes(values: NDArray[np.generic], observed: NDArray[np.bool_]) -
 
 
 def _edge_direction(missing: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the angle between rows and most edges of what is missing, -90 to 90, and their coherence.
+    """Return the main angle between rows and the edges of holes, -90 to 90, and their coherence.
 
-    Both are those of the structure tensor; the coherence is 1 where all edges have one direction, and 0 where
-    they have none.
+    Both follow from the structure tensor. The coherence is 1 if all edges have one direction, and 0 if they
+    have no preferred one.
     """
     import cv2
 
@@ -340,7 +337,7 @@ def _edge_direction(missing: NDArray[np.bool_]) -> tuple[float, float]:
 def _find_tilt(
     missing: NDArray[np.bool_], known: NDArray[np.bool_], coarse_deg: float
 ) -> tuple[float, float]:
-    """Return the tilt around a coarse one whose lines explain most of the variance, and that share of it."""
+    """Return the tilt near `coarse_deg` whose lines explain most variance, and the share explained."""
     step = max(missing.shape[1] // _COLUMNS, 1)
     missing, known = missing[:, ::step], known[:, ::step]
     best, explained = coarse_deg, -1.0
@@ -348,7 +345,7 @@ def _find_tilt(
     for fineness in _TILT_STEPS_DEG:
         steps = round(reach / fineness)
         for tilt in best + fineness * np.arange(-steps, steps + 1):
-            # Every `step`-th column: the lines drop `step` times as fast from one to the next.
+            # With every `step`-th column, the slope of lines is `step` times as large.
             sheared = math.degrees(math.atan(step * math.tan(math.radians(tilt))))
             share = _explained_share(missing, known, sheared)
             if share > explained:
@@ -359,10 +356,10 @@ def _find_tilt(
 
 def _explained_share(missing: NDArray[np.bool_], known: NDArray[np.bool_], tilt_deg: float) -> float:
     profile, counts = scan_profile(missing, tilt_deg, None if known.all() else known)
-    whole = np.isfinite(profile)
-    if not whole.any():
+    finite = np.isfinite(profile)
+    if not finite.any():
         return 0.0
-    profile, counts = profile[whole], counts[whole]
+    profile, counts = profile[finite], counts[finite]
     mean = float(np.average(profile, weights=counts))
     if not 0 < mean < 1:
         return 0.0
@@ -370,7 +367,7 @@ def _explained_share(missing: NDArray[np.bool_], known: NDArray[np.bool_], tilt_
 
 
 def find_period(profile: NDArray[np.floating]) -> float | None:
-    """Return the period of a profile, or None where it doesn't repeat itself."""
+    """Return the period of a profile, or None if it has none."""
     centred = profile - profile.mean()
     longest = min(int(profile.size / LEAST_STRIPES), PERIODS_PX[1])
     lags = np.arange(PERIODS_PX[0], longest + 1)
@@ -381,14 +378,14 @@ def find_period(profile: NDArray[np.floating]) -> float | None:
     peaks = peaks[similar[peaks] >= LEAST_REPETITION]
     if peaks.size == 0:
         return None
-    # Two periods away the profile is as similar as one away: the first good peak is the period.
+    # Multiples of the period correlate as well, so the first good peak is used.
     coarse = lags[peaks[similar[peaks] >= 0.8 * similar[peaks].max()][0]]
     misfits = [_misfit(profile, coarse * step) for step in _PERIOD_STEPS]
     return float(coarse * _PERIOD_STEPS[int(np.argmin(misfits))])
 
 
 def _misfit(profile: NDArray[np.floating], period_px: float) -> float:
-    """Return the squares that waves of a period and its harmonics leave of a profile."""
+    """Return the sum of squares that a period and its harmonics don't explain."""
     angles = 2 * math.pi / period_px * np.multiply.outer(np.arange(profile.size), _HARMONICS)
     waves = np.hstack([np.ones((profile.size, 1)), np.cos(angles), np.sin(angles)])
     weights, *_ = np.linalg.lstsq(waves, profile, rcond=None)
@@ -401,7 +398,7 @@ def _correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> floa
 
 
 def _vertical_runs(pixels: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return column and length of an image's vertical runs that its upper and lower edge don't cut off."""
+    """Return column and length of the vertical runs that don't touch the upper or lower edge."""
     inner = pixels & ~np.logical_and.accumulate(pixels, axis=0)
     inner &= ~np.logical_and.accumulate(pixels[::-1], axis=0)[::-1]
     columns = np.pad(inner.T.astype(np.int8), ((0, 0), (1, 1)))

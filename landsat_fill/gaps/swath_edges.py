@@ -1,22 +1,17 @@
-"""The edges of a swath: ragged sides, cut upper and lower edges, and straight lines fitted to them.
+"""Corrects the footprint along the swath's edges with straight lines fitted to them.
 
-Lines that bridge a gap's mouth may start and end on scans that reach farther out than those next to the gap.
-What they bridge beyond the straight way from the end of one scan to that of the next is no part of the swath.
+Bridging uses only nearby pixels. The swath's edges as a whole allow two corrections:
 
-Everything here is said of the left side; the right one is the left one of the scene in a mirror.
+*Sides.* A line that bridges the mouth of a gap may start and end on scans that reach farther out than those
+beside the gap. Bridged pixels outside the straight line between the ends of these scans are outside. The code
+describes the left side; the right side is the left side of the mirrored scene.
 
-Where an edge runs through the gaps of one side of the swath, those open into the outside all along, and
-nothing observed lies above to bridge them. But the gaps of the other side lie half a period off: there the
-edge itself is observed. Its line, extended over the cut half, tells what lies inside.
-
-A line is extended only where it has been observed over nearly half of the edge, where it is no more than a
-gap's height away from what is observed below it, and where the lower border of what it would add comes again
-one period further down, as that of a gap does. To leave a cut gap unfilled is better than to invent a border.
-
-Everything here is said of the upper edge; the lower one is the upper one of the scene upside down.
-
-Bridging knows only what is close by. The rim as a whole tells two things more: gaps that the upper or lower
-edge cuts open are inside (`edges`), and what was bridged beyond the ragged sides is outside (`sides`).
+*Upper and lower edges.* If an edge cuts through gaps on one half of the swath, no observed pixels lie above
+these gaps to bridge them. On the other half, gaps are offset by half a period, so the edge itself is
+observed. Its line is extended over the cut half. This requires that nearly half of the edge is observed, that
+the line is within the height of a gap of the observed pixels below it, and that the lower border of the added
+pixels repeats one period further down, as that of a gap does. Otherwise the cut gap stays unfilled. The code
+describes the upper edge; the lower edge is the upper edge of the scene upside down.
 """
 
 from __future__ import annotations
@@ -32,76 +27,76 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_CANDIDATES = 12  # a rasterised line's hull has few long sides
+_CANDIDATES = 12  # the hull of a rasterised line has few long sides
 _REFINEMENTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line: how far an edge lies from the image's edge, as a function of the place along it."""
+    """A line: distance of an edge from the image's edge as a function of the position along it."""
 
     slope: float
     start: float
 
-    def at(self, places: NDArray[np.integer] | NDArray[np.floating] | float) -> NDArray[np.float64]:
-        """Return the distance at some places."""
-        return np.asarray(self.slope * places + self.start, dtype=np.float64)
+    def at(self, positions: NDArray[np.integer] | NDArray[np.floating] | float) -> NDArray[np.float64]:
+        """Return the distance at each position."""
+        return np.asarray(self.slope * positions + self.start, dtype=np.float64)
 
-    def from_image_edge(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return the distance at some places of the image, nothing where the image cuts the line off."""
-        return np.maximum(self.at(places), 0.0)
+    def from_image_edge(self, positions: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the distance at each position, 0 where the line lies beyond the image."""
+        return np.maximum(self.at(positions), 0.0)
 
     def crossing(self, across: Line) -> float:
-        """Return this line's distance where it meets another, whose places are this one's distances."""
+        """Return this line's distance where it meets a line whose positions are this line's distances."""
         return (self.slope * across.start + self.start) / (1 - self.slope * across.slope)
 
 
 def fit_line(distances: NDArray[np.intp], known: NDArray[np.bool_], stray_px: float) -> Line | None:
-    """Return the line that bounds an outline, or None.
+    """Return the line along an outline, or None.
 
-    It is the one with most places near it, less those outside of it: half of the places may lie inward, and
-    thin teeth may stick out. The directions of the sides of the outline's convex hull are tried, each fitted
-    to the places near by least squares.
+    The line maximises the number of positions near it minus those outside it, so half of the positions may
+    lie inside, and thin teeth may stick out. Each side of the outline's convex hull is a candidate, which
+    least squares refine on the positions near it.
 
     Args:
-        distances: How far the outline lies from the image's edge at each place along it.
-        known: The places that have an outline.
-        stray_px: How far a place may lie off the line and count as near.
+        distances: Distance of the outline from the image's edge at each position.
+        known: The positions that have an outline.
+        stray_px: Largest distance from the line to count as near.
     """
     import cv2
 
-    places = np.flatnonzero(known)
-    if places.size < 2:
+    positions = np.flatnonzero(known)
+    if positions.size < 2:
         return None
-    heights = distances[places]
-    hull = cv2.convexHull(np.stack([places, heights], axis=1).astype(np.int32))[:, 0]
+    heights = distances[positions]
+    hull = cv2.convexHull(np.stack([positions, heights], axis=1).astype(np.int32))[:, 0]
     ends = np.stack([hull, np.roll(hull, -1, axis=0)], axis=1).astype(np.float64)  # (side, end, xy)
     spans = ends[:, 1] - ends[:, 0]
     best: Line | None = None
     most = 0
     for side in np.argsort(-np.abs(spans[:, 0]))[:_CANDIDATES]:
         if abs(spans[side, 1]) >= abs(spans[side, 0]):
-            continue  # an edge is one of the image's sides turned by less than 45°
+            continue  # an edge is less than 45° off a side of the image
         slope = spans[side, 1] / spans[side, 0]
-        line = Line(float(slope), _outermost(heights - slope * places, stray_px))
+        line = Line(float(slope), _best_start(heights - slope * positions, stray_px))
         for _ in range(_REFINEMENTS):
-            near = np.abs(heights - line.at(places)) <= stray_px
+            near = np.abs(heights - line.at(positions)) <= stray_px
             if np.count_nonzero(near) < 2:
                 break
-            line = _least_squares(places[near], heights[near])
-        off_px = heights - line.at(places)
+            line = _least_squares(positions[near], heights[near])
+        off_px = heights - line.at(positions)
         score = int((np.abs(off_px) <= stray_px).sum() - (off_px < -stray_px).sum())
         if score > most:
             best, most = line, score
     return best
 
 
-def _outermost(starts: NDArray[np.float64], stray_px: float) -> float:
-    """Return the start of the line with most places near it, less those outside.
+def _best_start(starts: NDArray[np.float64], stray_px: float) -> float:
+    """Return the start of the line with most positions near it, minus those outside it.
 
     Args:
-        starts: The start of the line of that direction through each place.
-        stray_px: How far a place may lie off the line and count as near.
+        starts: The start of the line through each position.
+        stray_px: Largest distance from the line to count as near.
     """
     starts = np.sort(starts)
     outside = np.arange(starts.size)
@@ -109,32 +104,32 @@ def _outermost(starts: NDArray[np.float64], stray_px: float) -> float:
     return float(starts[(near - outside).argmax()] + stray_px)
 
 
-def _least_squares(places: NDArray[np.intp], heights: NDArray[np.intp]) -> Line:
-    middle = places.mean()
-    off = places - middle
+def _least_squares(positions: NDArray[np.intp], heights: NDArray[np.intp]) -> Line:
+    middle = positions.mean()
+    off = positions - middle
     slope = float((off * heights).sum() / (off * off).sum())
     return Line(slope, float(heights.mean() - slope * middle))
 
 
 SIDE_STRAY_PX = 6.0
-"""How far the end of a scan may lie off the side's line: a few pixels on real scenes, and some more. The
-first rows of a scan stick out by twice as much there; thin as they are, they say nothing about a gap."""
+"""Largest distance of a scan's end from the line of the side: a few pixels in real scenes, with some margin.
+The first rows of a scan stick out twice as far, but they are too thin to matter."""
 
 LEAST_SIDE_SHARE = 0.25
-"""Share of the rows that must end on a side's line. Gaps take up to half of them, and the corners some."""
+"""Smallest share of rows that end on a side's line. Gaps cover up to half of the rows, and corners some."""
 
-_MOUTH_ROWS = 2  # a gap's border dips by a row in about six columns: so many of its rows end near the side
-_MOUTH_STEP_PX = 2  # and each ends farther inward than the last, more than the lines of a scan stray
+_MOUTH_ROWS = 2  # rows of a gap's border that end near the side, as it dips by a row in about six columns
+_MOUTH_STEP_PX = 2  # each of them ends this much farther inward, which is more than the scan lines vary
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The straight line along which scans end.
+    """A side of the swath: the straight line along which scans end.
 
     Attributes:
-        line: How far they end from the image's edge, row by row.
-        ends: How far the first observed pixel of each row lies from it.
-        on_line: Whether that is the end of a scan.
+        line: Distance of the side from the image's edge, by row.
+        ends: Distance of each row's first observed pixel from the image's edge.
+        on_line: Whether that pixel lies on the line, and so is the end of a scan.
     """
 
     line: Line
@@ -147,11 +142,11 @@ class Side:
         return Side(line, self.ends[::-1], self.on_line[::-1])
 
     def at_corner(self, edge: Line, rows_px: int) -> Line | None:
-        """Return the line, moved inward to the innermost end of the rows below an upper edge, or None.
+        """Return the line, moved inward to the innermost scan end below the corner, or None.
 
         Args:
             edge: The upper edge, which gives rows for columns.
-            rows_px: How many rows below the corner count.
+            rows_px: Number of rows below the corner to use.
         """
         corner = edge.at(max(self.line.crossing(edge), 0.0))
         rows = np.arange(self.ends.size)
@@ -162,39 +157,39 @@ class Side:
         return Line(self.line.slope, self.line.start + float(inward_px))
 
     def first_columns(self, reach_px: int) -> NDArray[np.intp]:
-        """Return the first column of each row that may lie inside, 0 where nothing tells.
+        """Return the first column of each row that may lie inside, 0 if unknown.
 
         Args:
-            reach_px: The tallest gap there can be, in rows.
+            reach_px: Height of the tallest possible gap, in rows.
         """
         rows = np.arange(self.ends.size)
-        shown = np.flatnonzero(self._ends_of_scans())
-        if shown.size == 0:
+        ended = np.flatnonzero(self._ends_of_scans())
+        if ended.size == 0:
             return np.zeros_like(self.ends)
-        after = np.searchsorted(shown, rows)
-        before = np.searchsorted(shown, rows, side="right") - 1
-        between = (before >= 0) & (after < shown.size)
-        between[between] &= shown[after[between]] - shown[before[between]] <= reach_px + 2 * _MOUTH_ROWS + 1
-        way = np.minimum(np.interp(rows, shown, self.ends[shown]), self.ends)
+        after = np.searchsorted(ended, rows)
+        before = np.searchsorted(ended, rows, side="right") - 1
+        between = (before >= 0) & (after < ended.size)
+        between[between] &= ended[after[between]] - ended[before[between]] <= reach_px + 2 * _MOUTH_ROWS + 1
+        way = np.minimum(np.interp(rows, ended, self.ends[ended]), self.ends)
         return np.where(between, np.rint(way).astype(np.intp), 0).clip(0)
 
     def _ends_of_scans(self) -> NDArray[np.bool_]:
-        """Return the rows that end where a scan does, without those that end at the mouth of a gap."""
-        shown = self.on_line.copy()
+        """Return the rows that end at the end of a scan rather than at the mouth of a gap."""
+        ended = self.on_line.copy()
         for _ in range(_MOUTH_ROWS):
-            hidden = np.pad(~shown, 1, constant_values=False)
+            hidden = np.pad(~ended, 1, constant_values=False)
             ends = np.pad(self.ends, 1, mode="edge")
             below_gap = hidden[:-2] & (self.ends - ends[2:] >= _MOUTH_STEP_PX)
             above_gap = hidden[2:] & (self.ends - ends[:-2] >= _MOUTH_STEP_PX)
-            shown &= ~(below_gap | above_gap)
-        return shown
+            ended &= ~(below_gap | above_gap)
+        return ended
 
 
 def find_side(ends: NDArray[np.intp], width: int) -> Side | None:
-    """Return the left side of a scene, or None where its rows don't end along a line.
+    """Return the left side of a scene, or None if its rows don't end along a line.
 
     Args:
-        ends: The first observed column of each row; the width of the image where there is none.
+        ends: The first observed column of each row, or `width` if there is none.
         width: The width of the image.
     """
     line = fit_line(ends, ends < width, SIDE_STRAY_PX)
@@ -207,12 +202,12 @@ def find_side(ends: NDArray[np.intp], width: int) -> Side | None:
 
 
 EDGE_STRAY_PX = 0.75
-"""How far the first observed row may lie off the edge's line: a pixel grid's rounding, and a little more.
-With much more, the line would lean towards the cut gaps, which begin as thin wedges."""
+"""Largest distance of the first observed row from the edge's line: rounding, with a small margin. A larger
+value would pull the line towards the cut gaps, which begin as thin wedges."""
 
 LEAST_EDGE_SHARE = 0.4
-"""Share of an edge that must be observed as a line. Gaps cut one half of it at most, but for simulated ones
-of more than half a period."""
+"""Smallest share of an edge observed as a line. Gaps cut half of it at most, except simulated ones of more
+than half a period."""
 
 
 def find_cut_gaps(
@@ -224,15 +219,15 @@ def find_cut_gaps(
     reach_px: int,
     period_px: int,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return rows and columns of the pixels between the upper edge's line and what is observed below it.
+    """Return rows and columns of the pixels between the upper edge's line and the observed pixels below it.
 
     Args:
-        first_rows: The first observed row of each column; the height of the image where there is none.
-        repeats: For each column, whether unobserved pixels give way to observed ones once more, one period
+        first_rows: The first observed row of each column, or the image's height if there is none.
+        repeats: Whether the border from unobserved to observed pixels in each column repeats one period
             further down.
         left: The left side.
-        right: The right side, of the mirrored scene.
-        reach_px: The tallest gap there can be, in rows.
+        right: The right side, as the left side of the mirrored scene.
+        reach_px: Height of the tallest possible gap, in rows.
         period_px: The scan period in rows.
     """
     nothing = np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
@@ -240,7 +235,7 @@ def find_cut_gaps(
     edge = fit_line(first_rows, first_rows < height, EDGE_STRAY_PX)
     if edge is None:
         return nothing
-    # From the right everything looks the same but the slope.
+    # The mirrored line.
     mirrored = Line(-edge.slope, float(edge.at(width - 1)))
     left_line = left.at_corner(edge, 2 * period_px)
     right_line = right.at_corner(mirrored, 2 * period_px)
@@ -269,7 +264,7 @@ def _inside(
 
 
 def _repeating(cut: NDArray[np.bool_], repeats: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the groups of neighbouring cut columns whose gap comes again below most of them."""
+    """Return the groups of adjacent cut columns where most gap borders repeat below."""
     columns = np.flatnonzero(cut)
     kept = np.zeros_like(cut)
     for group in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
@@ -281,23 +276,23 @@ _REPETITION_STRAY_PX = 2  # gap borders are ragged, and the period is rounded
 
 
 def rim_halo_px(period_px: int) -> int:
-    """Return the rows above and below that tell whether a gap's border comes again one period on."""
+    """Return how many rows above and below show whether a gap's border repeats one period on."""
     return period_px + _REPETITION_STRAY_PX + 1
 
 
 class RimSurvey:
-    """Gathers the rim of one band, given strips from top to bottom."""
+    """Collects the swath's edges of one band from strips, top to bottom."""
 
     def __init__(self, height: int, width: int, period_px: int) -> None:
-        """Start a survey of a scene of some rows and columns, with a scan period in rows."""
+        """Start a survey of a scene with its rows, columns and scan period in rows."""
         self._height, self._width, self._period_px = height, width, period_px
-        self._upper = _Verge(height, width, period_px)
-        self._lower = _Verge(height, width, period_px)
+        self._upper = _Edge(height, width, period_px)
+        self._lower = _Edge(height, width, period_px)
         self._left = np.full(height, width)
         self._right = np.full(height, width)
 
     def add(self, row: int, observed: NDArray[np.bool_], halo_top: int, halo_bottom: int) -> None:
-        """Take in the next strip.
+        """Add the next strip.
 
         Args:
             row: The scene row of the strip's first row, without halo.
@@ -315,11 +310,11 @@ class RimSurvey:
         self._right[row:end] = np.where(in_row, strip[:, ::-1].argmax(axis=1), self._width)
 
     def corrected(self, outside: Runs, reach_px: int) -> Runs:
-        """Return what is outside by the whole rim, once every strip is in.
+        """Return the runs outside, corrected along the edges, after all strips were added.
 
         Args:
-            outside: What is outside by bridging.
-            reach_px: The tallest gap there can be, in rows.
+            outside: The runs outside according to bridging.
+            reach_px: Height of the tallest possible gap, in rows.
         """
         left, right = find_side(self._left, self._width), find_side(self._right, self._width)
         if left is None or right is None:
@@ -341,13 +336,12 @@ class RimSurvey:
         return outside.without(upper, self._width).without(lower, self._width)
 
 
-class _Verge:
-    """Where each column's observed pixels begin, counted from the edge, and whether a gap border repeats it.
+class _Edge:
+    """An upper or lower edge of a scene, by column.
 
     Attributes:
-        first: Rows from the image's edge to the first observed pixel of each column; the image's height
-            where there is none.
-        repeats: Whether unobserved pixels give way to observed ones once more, one period further on.
+        first: Rows from the image's edge to the first observed pixel, or the image's height if there is none.
+        repeats: Whether the border from unobserved to observed pixels repeats one period further on.
     """
 
     def __init__(self, height: int, width: int, period_px: int) -> None:
@@ -356,8 +350,8 @@ class _Verge:
         self.period_px = period_px
 
     def add(self, row: int, in_strip: NDArray[np.bool_], observed: NDArray[np.bool_], halo_px: int) -> None:
-        """Take in a strip whose first row without halo is `row` rows from the edge, looking inward."""
-        # Only where nothing is observed in the halo can the strip hold a column's first pixel.
+        """Add a strip, ordered inward, whose first row without halo is `row` rows from the edge."""
+        # A strip contains a column's first observed pixel only if its halo has none.
         begins = in_strip & ~observed[:halo_px].any(axis=0) & (row < self.first)
         columns = np.flatnonzero(begins)
         inward = observed[halo_px:, columns]

@@ -1,8 +1,8 @@
-"""The footprint of a scene whose stripes are steep, found in an image turned so that they lie along the rows.
+"""Finds the footprint of a scene with steep stripes, in an image rotated so that stripes lie along the rows.
 
-Scenes in polar grids, and scenes that were rotated or transposed, have stripes at any angle. The footprint is
-judged across the stripes (`footprint`), so the observed pixels are turned first, and what is outside is then
-turned back. Both take the nearest pixel, which shifts a border by less than a pixel.
+Scenes in polar grids, and rotated or transposed scenes, have stripes at any angle. The footprint is found
+across the stripes (`footprint`), so the observed pixels are rotated first, and the outside is rotated back.
+Both rotations take the nearest pixel, which shifts a border by less than a pixel.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 STEEP_DEG = 20.0
-"""Tilt of the stripes from which the scene is turned. Up to there, columns cross the stripes well enough: 2 %
-of the gap pixels of a scene of 600 rows are missed at this tilt, and far fewer of a full scene."""
+"""Smallest tilt of stripes for which the scene is rotated. At this tilt and without rotation, 2 % of the gap
+pixels of a scene of 600 rows are missed, and far fewer of a full scene."""
 
 _STRIP_PX = 512
 _TILE_PX = 1024  # a larger tile needs more of the other image at once
-_MARGIN_PX = 2  # room for the rounding of both ways
+_MARGIN_PX = 2  # tolerates the rounding of both rotations
 
 
 class BitImage:
-    """A boolean image of a whole scene that takes one bit a pixel: 7 MB for 8,000 × 7,000 pixels."""
+    """A boolean image with one bit per pixel: 7 MB for a scene of 8,000 × 7,000 pixels."""
 
     def __init__(self, height: int, width: int) -> None:
         """Start with false pixels."""
@@ -63,58 +63,57 @@ class BitImage:
 def turned_footprint(
     observed: Sequence[BitImage], observed_px: Sequence[int], tilt_deg: float, reach_px: int, threads: int = 1
 ) -> Footprint:
-    """Return the footprint of a scene, judged across stripes of any tilt.
+    """Return the footprint of a scene with stripes of any tilt.
 
     Args:
         observed: The observed pixels of each band.
-        observed_px: How many they are.
-        tilt_deg: Angle between stripes and rows, -90 to 90; positive where they dip to the right.
-        reach_px: The widest gap there can be, in pixels across it.
-        threads: Bands worked on at once.
+        observed_px: The number of observed pixels of each band.
+        tilt_deg: Angle between stripes and rows, -90 to 90; positive if they dip to the right.
+        reach_px: Width of the widest possible gap, in pixels across it.
+        threads: Bands processed at once.
     """
     height, width = observed[0].height, observed[0].width
-    to_turned, (turned_height, turned_width) = _turn(height, width, tilt_deg)
-    to_scene = _inverse(to_turned)
+    to_rotated, (rotated_height, rotated_width) = _rotation(height, width, tilt_deg)
+    to_scene = _inverse(to_rotated)
     firsts = [
         next(first for first in range(band + 1) if observed[first] == observed[band])
         for band in range(len(observed))
     ]
     distinct = sorted(set(firsts))
-    survey = FootprintSurvey(len(distinct), turned_height, turned_width, reach_px, threads)
-    for strip in strip_windows(turned_height, turned_width, _STRIP_PX):
-        outer = strip.expanded(survey.halo_px, turned_height, turned_width)
-        rows = Window(outer.row, 0, outer.height, turned_width)
+    survey = FootprintSurvey(len(distinct), rotated_height, rotated_width, reach_px, threads)
+    for strip in strip_windows(rotated_height, rotated_width, _STRIP_PX):
+        outer = strip.expanded(survey.halo_px, rotated_height, rotated_width)
+        rows = Window(outer.row, 0, outer.height, rotated_width)
         seen = np.stack([_sampled(observed[band].read, (height, width), to_scene, rows) for band in distinct])
-        beyond = ~_sampled(_everything, (height, width), to_scene, rows)
+        beyond = ~_sampled(_all_true, (height, width), to_scene, rows)
         below = rows.row + rows.height - strip.row - strip.height
         survey.add(strip.row, seen, strip.row - rows.row, below, beyond)
-    turned = survey.finish()
+    rotated = survey.finish()
     outside = {
-        band: _turned_back(runs, (turned_height, turned_width), to_turned, observed[band])
-        for band, runs in zip(distinct, turned.outside, strict=True)
+        band: _rotated_back(runs, (rotated_height, rotated_width), to_rotated, observed[band])
+        for band, runs in zip(distinct, rotated.outside, strict=True)
     }
     return Footprint(height, width, tuple(outside[first] for first in firsts), tuple(observed_px))
 
 
-def _everything(window: Window) -> NDArray[np.bool_]:
-    """Return true pixels."""
+def _all_true(window: Window) -> NDArray[np.bool_]:
     return np.ones((window.height, window.width), dtype=bool)
 
 
-def _turned_back(
-    outside: Runs, shape: tuple[int, int], to_turned: NDArray[np.float64], observed: BitImage
+def _rotated_back(
+    outside: Runs, shape: tuple[int, int], to_rotated: NDArray[np.float64], observed: BitImage
 ) -> Runs:
-    """Return the runs of a scene outside the footprint from those of the turned image."""
+    """Return the runs outside the footprint of a scene, from those of the rotated image."""
     import cv2
 
     def read(window: Window) -> NDArray[np.bool_]:
-        # The nearest pixel of one just outside may be one just inside: rather outside than invented.
+        # Rounding may move a border, so the outside is dilated rather than filling pixels outside.
         grown = cv2.dilate(outside.paint(window).view(np.uint8), np.ones((3, 3), dtype=np.uint8))
         return grown.astype(np.uint8, copy=False).view(np.bool_)
 
     runs = []
     for strip in strip_windows(observed.height, observed.width, _STRIP_PX):
-        pixels = _sampled(read, shape, to_turned, strip)
+        pixels = _sampled(read, shape, to_rotated, strip)
         runs.append(find_runs(pixels & ~observed.read(strip), strip.row))
     return joined(runs)
 
@@ -125,13 +124,13 @@ def _sampled(
     to_source: NDArray[np.float64],
     window: Window,
 ) -> NDArray[np.bool_]:
-    """Return the pixels of a window, each the nearest one of another image, false where that ends.
+    """Return a window sampled from another image by the nearest pixel, false beyond that image.
 
     Args:
-        read: Returns windows of the other image.
+        read: Returns a window of the other image.
         shape: Rows and columns of the other image.
-        to_source: Maps column and row to those of the other image, `(2, 3)`.
-        window: The pixels wanted.
+        to_source: Affine map from column and row to those of the other image, `(2, 3)`.
+        window: The window to return.
     """
     import cv2
 
@@ -164,8 +163,8 @@ def _sampled(
     return out.view(np.bool_)
 
 
-def _turn(height: int, width: int, tilt_deg: float) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """Return the map from column and row to those of the image turned by `-tilt_deg`, and its shape."""
+def _rotation(height: int, width: int, tilt_deg: float) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Return the map from column and row to those of the image rotated by `-tilt_deg`, and its shape."""
     tilt = math.radians(tilt_deg)
     turn = np.array([[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]])
     corners = turn @ np.array([[0, width - 1, 0, width - 1], [0, 0, height - 1, height - 1]])
@@ -175,6 +174,6 @@ def _turn(height: int, width: int, tilt_deg: float) -> tuple[NDArray[np.float64]
 
 
 def _inverse(affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the inverse of a `(2, 3)` map."""
+    """Return the inverse of a `(2, 3)` affine map."""
     back = np.linalg.inv(affine[:, :2])
     return np.hstack([back, -back @ affine[:, 2:]])

@@ -1,11 +1,10 @@
 """Files: what is a product, reading windows, writing atomically, and the metadata a raster carries."""
 
 from landsat_fill.io.atomic import Transaction, append_line, write_bytes_atomically, write_text_atomically
-from landsat_fill.io.inputs import Input, InputKind, find_inputs, open_input
+from landsat_fill.io.inputs import Input, InputKind, find_inputs, one_input, open_input
 from landsat_fill.io.locks import Claim, TakenError, claim_owner
-from landsat_fill.io.profile_files import read_profile
 from landsat_fill.io.raster_profile import RasterProfile
-from landsat_fill.io.reader import Opacity, SceneReader, StoredReader
+from landsat_fill.io.reader import Opacity, Rasters, SceneReader, StoredReader, read_profile
 from landsat_fill.io.writer import RasterWriter, new_raster
 
 __all__ = [
@@ -15,6 +14,7 @@ __all__ = [
     "Opacity",
     "RasterProfile",
     "RasterWriter",
+    "Rasters",
     "SceneReader",
     "StoredReader",
     "TakenError",
@@ -23,6 +23,7 @@ __all__ = [
     "claim_owner",
     "find_inputs",
     "new_raster",
+    "one_input",
     "open_input",
     "read_profile",
     "write_bytes_atomically",

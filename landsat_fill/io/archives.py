@@ -1,6 +1,6 @@
-"""The files of a product, whether it is a folder or an archive: listed in place, never unpacked.
+"""Lists the files of a product in a folder or an archive, without unpacking anything.
 
-GDAL reads inside archives through its virtual file systems; what it is to open is written down here.
+Each file comes with the path that GDAL opens, through one of its virtual file systems in archives.
 Source: GDAL documentation, "Virtual File Systems", /vsizip/, /vsitar/, /vsigzip/ and /vsisubfile/.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
-"""How the names of archives end that GDAL reads in place."""
+"""Endings of archives that GDAL reads in place."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _LONG_NAME_BYTES = 100
 _LARGEST_TEXT_BYTES = 4 * 2**20
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
-"""What the standard library raises for an archive that is cut short, encrypted, or none."""
+"""What the standard library raises for a file that is truncated, encrypted or no archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Member:
     """A file of a product.
 
     Attributes:
-        name: Its path inside the folder or archive, with `/`, and without the `.gz` of a gzipped raster.
-        dataset: What GDAL opens.
-        text: Its content, of an MTL file, else None.
+        name: Path inside the folder or archive, with `/` and without the `.gz` of a gzipped raster.
+        dataset: The path that GDAL opens.
+        text: Content of an MTL file; None for other files.
     """
 
     name: str
@@ -48,40 +48,40 @@ class Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a file is named as an archive that can be read in place."""
+    """Return whether a file's name ends like an archive that GDAL reads in place."""
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def archive_stem(path: Path) -> str:
-    """Return an archive's name without the suffix that makes it one."""
+    """Return an archive's name without its ending."""
     lower = path.name.lower()
     ending = next((suffix for suffix in ARCHIVE_SUFFIXES if lower.endswith(suffix)), "")
     return path.name[: len(path.name) - len(ending)]
 
 
 def list_members(source: Path) -> list[Member]:
-    """Return the files of a folder (its own, and those of a gap_mask folder in it) or of an archive.
+    """Return the files of an archive, or of a folder and its gap_mask sub-folders.
 
     Raises:
-        InputError: If the source is missing, can't be read, or is no archive.
+        InputError: If the source is missing, unreadable or no archive.
     """
     if not source.exists():
-        raise InputError(f"expected a product at {source}, but got nothing there", hint="check the path")
+        raise InputError(f"expected a product at {source}, but got nothing there", hint="Check the path.")
     try:
         if source.is_dir():
             return list(_in_folder(source))
         members = _in_zip(source) if zipfile.is_zipfile(source) else _in_tar(source)
     except _BROKEN as error:
         raise InputError(
-            f"expected a whole .tar, .tar.gz or .zip archive, but got {source}: {error}",
-            hint="it may be cut short, or no archive at all: download it again",
+            f"expected a complete .tar, .tar.gz or .zip archive, but got {source}: {error}",
+            hint="Download it again: it may be truncated, or no archive.",
         ) from error
     except OSError as error:
         raise InputError(
-            f"expected to be let read {error.filename or source}, but got: {error.strerror or error}",
-            hint="check its permissions",
+            f"expected to read {error.filename or source}, but got: {error.strerror or error}",
+            hint="Check its permissions.",
         ) from error
-    # A VRT names files to read from; one that came in an archive might name any.
+    # A VRT refers to other files, so one in a downloaded archive could make GDAL read any file.
     return sorted(
         (member for member in members if not member.name.lower().endswith(".vrt")),
         key=lambda member: member.name,
@@ -95,9 +95,8 @@ def _in_folder(folder: Path) -> Iterator[Member]:
     for place in (folder, *sorted(gap_folders)):
         for path in sorted(place.iterdir()):
             if path.is_file() and not path.name.startswith("."):
-                yield _member(
-                    path.relative_to(folder).as_posix(), str(path.absolute()), partial(_opened, path)
-                )
+                name = path.relative_to(folder).as_posix()
+                yield _member(name, str(path.absolute()), partial(_opened, path))
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -108,7 +107,9 @@ def _in_zip(source: Path) -> list[Member]:
     prefix = f"/vsizip/{_quoted(source, '.zip')}/"
     with zipfile.ZipFile(source) as archive:
         return [
-            _member(_plain(info.filename), prefix + _plain(info.filename), partial(archive.open, info))
+            _member(
+                _without_dot(info.filename), prefix + _without_dot(info.filename), partial(archive.open, info)
+            )
             for info in archive.infolist()
             if not info.is_dir()
         ]
@@ -120,7 +121,7 @@ def _in_tar(source: Path) -> list[Member]:
     with tarfile.open(source, "r:gz" if is_gzipped else "r:") as archive:
         members = [
             _member(
-                _plain(info.name),
+                _without_dot(info.name),
                 _in_tar_for_gdal(source, info, is_gzipped),
                 partial(_extracted, archive, info),
             )
@@ -133,12 +134,12 @@ def _in_tar(source: Path) -> list[Member]:
 
 
 def _in_tar_for_gdal(source: Path, info: tarfile.TarInfo, is_gzipped: bool) -> str:
-    """Return what GDAL opens for a member of a tar.
+    """Return the path that GDAL opens for a member of a tar.
 
-    /vsitar/ goes by the archive's name, and doesn't know the members whose long or non-ASCII names stand in a
-    pax header. They are stretches of bytes of the archive all the same.
+    /vsitar/ needs an archive name with the right ending, and can't find members whose long or non-ASCII name
+    is in a pax header. GDAL opens such members as a range of bytes of the archive.
     """
-    path, name = str(source.absolute()), _plain(info.name)
+    path, name = str(source.absolute()), _without_dot(info.name)
     is_named_gzipped = path.lower().endswith((".tar.gz", ".tgz"))
     if is_gzipped == is_named_gzipped and len(name) < _LONG_NAME_BYTES and name.isascii():
         return f"/vsitar/{_quoted(source, '.tar', '.tar.gz', '.tgz')}/{name}"
@@ -146,9 +147,9 @@ def _in_tar_for_gdal(source: Path, info: tarfile.TarInfo, is_gzipped: bool) -> s
 
 
 def _refuse_cut_off(source: Path, read_bytes: int) -> None:
-    """Raise ReadError where a tar has no block of zeros at its end: tarfile doesn't miss it."""
+    """Raise ReadError where the zero block at the end of a tar is missing, which tarfile doesn't check."""
     if source.stat().st_size - read_bytes < tarfile.BLOCKSIZE:
-        raise tarfile.ReadError("it breaks off between two files")
+        raise tarfile.ReadError("it is truncated between two files")
 
 
 def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -159,7 +160,7 @@ def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _member(name: str, dataset: str, opened: Callable[[], IO[bytes]]) -> Member:
-    """Return the member; only an MTL file is opened, for its text."""
+    """Return the member, with its text if it is an MTL file."""
     facts = read_name(name)
     if facts is not None and facts.kind is FileKind.METADATA:
         with opened() as file:
@@ -169,12 +170,12 @@ def _member(name: str, dataset: str, opened: Callable[[], IO[bytes]]) -> Member:
     return Member(name, dataset)
 
 
-def _plain(name: str) -> str:
-    """Return a member's path without the `./` that some tars put before it."""
+def _without_dot(name: str) -> str:
+    """Return a member's path without a leading `./`."""
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
 def _quoted(source: Path, *suffixes: str) -> str:
-    """Return an archive's path as GDAL takes it: in braces where its name doesn't end as GDAL expects."""
+    """Return an archive's path for GDAL: in braces unless its name has one of the suffixes."""
     path = str(source.absolute())
     return path if path.lower().endswith(suffixes) else f"{{{path}}}"

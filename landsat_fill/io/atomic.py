@@ -1,11 +1,12 @@
-"""Outputs that appear together or not at all: a transaction writes them beside their target, then moves them.
+"""Atomic outputs: a transaction writes all files of a target beside it, then moves them into place.
 
-The staging folder `.NAME.partial` lies beside the target, so that a move is a rename and copies nothing. Once
-all files in it are complete and on the disk, `commit.json` there lists the moves: with that file the commit
-is decided. Whoever takes the lock on a target after its owner died carries out a decided commit, and removes
-any other staging folder. So a kill at any moment leaves the old outputs or the new ones.
+Files are first written to the staging folder `.NAME.partial` beside the target, so that moving them only
+renames them. Once all files are complete and on disk, `commit.json` in that folder lists the moves, and the
+commit is decided. If the process dies, the next process that locks the target completes a decided commit, and
+removes any other staging folder. A kill at any moment therefore leaves the old outputs or the new ones.
 
-The mark, moved last, says that outputs are complete: it names each with its size, and how they were made.
+The mark is moved last. It says that the outputs are complete, lists their sizes, and records how they were
+made.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from landsat_fill.errors import LandsatFillError, OutputError, cannot_write
-from landsat_fill.io.locks import Claim, TakenError, claim_path
+from landsat_fill.io.locks import WAIT_HINT, Claim, TakenError, claim_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
 
 STAGING_SUFFIX = ".partial"
 MARK_NAME = ".done"
-"""The mark inside a folder; that of a file is a hidden file beside it whose name ends so."""
+"""Name of the mark inside a folder; the mark of a file is the hidden file `.NAME.done` beside it."""
 
 JOURNAL_NAME = "commit.json"
-"""No output has this name; in a staging folder it says that the commit is decided, and what to do."""
+"""File in a staging folder that lists the moves of a decided commit. No output has this name."""
 
 TEXT_PATIENCE_S = 10.0
-"""How long the writer of a small file waits for another writer of the same file."""
+"""How long a process waits for another one that writes the same small file."""
 
 
 def staging_path(target: Path) -> Path:
@@ -52,11 +53,11 @@ def mark_path(target: Path, *, is_folder: bool) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the mark of a target says.
+    """Content of a mark.
 
     Attributes:
-        facts: What the writer wrote down, values for JSON.
-        sizes: Size in bytes of each output by its path from the folder of the target.
+        facts: How the outputs were made, as JSON values.
+        sizes: Size in bytes of each output, by its path relative to `folder`.
         folder: The folder of the target.
         time_ns: When the mark was written, by the clock of the file system.
     """
@@ -67,14 +68,14 @@ class Mark:
     time_ns: int
 
     def differing(self) -> dict[str, int | None]:
-        """Return the outputs of another size than written, with their size now; None for a missing one."""
+        """Return the outputs whose size has changed, with their size now; None for a missing one."""
         sizes = {name: _size(self.folder / name) for name in self.sizes}
         return {name: size for name, size in sizes.items() if size != self.sizes[name]}
 
 
 def read_mark(target: Path) -> Mark | None:
-    """Return what the mark of a target says, or None where there is no mark that can be read."""
-    target = _real(target)
+    """Return the mark of a target, or None where there is no readable one."""
+    target = _without_link(target)
     path = mark_path(target, is_folder=target.is_dir())
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -84,42 +85,42 @@ def read_mark(target: Path) -> Mark | None:
 
 
 def settle(target: Path) -> None:
-    """Finish the commit of a dead writer of the target, or remove what it left. Never raises."""
-    target = _real(target)
+    """Complete the commit of a dead process, or remove its staging folder. Never raises."""
+    target = _without_link(target)
     if staging_path(target).exists() or claim_path(target).exists():
         with suppress(LandsatFillError, OSError), Transaction(target):
             pass
 
 
 class Transaction:
-    """All outputs of a target. A context manager: it holds the lock, and leaving it without an error commits.
+    """All outputs of a target, as a context manager: it holds the lock, and commits unless an error occurs.
 
-    Files that are written into `folder` end up beside the target. Where the target is a folder, its files are
-    written into a folder of its name there, which then replaces the target as a whole. With an error nothing
-    is left behind and what was there before stays.
+    Files written to `folder` are moved beside the target. If the target is a folder, its files are written to
+    a folder of the same name inside `folder`, which then replaces the target as a whole. After an error, the
+    earlier outputs stay and nothing new is left.
 
     Attributes:
-        facts: What the mark is to say; no mark is written where it stays None.
-        removed: Outputs of an earlier run that go, by their paths from the target's folder.
-        kept: Files that move along when a folder is replaced, by their names in it.
-        adds: Whether the target stays, and the files in the folder of its name join those that are there.
+        facts: Content of the mark; None writes no mark.
+        removed: Outputs of an earlier run to remove, by their paths relative to the target's folder.
+        kept: Files to keep when a folder is replaced, by their names in it.
+        adds: Whether new files join those in an existing target folder, instead of replacing it.
     """
 
     def __init__(
         self,
         target: Path,
-        hint: str = "wait for it; the output is skipped once done",
+        hint: str = WAIT_HINT,
         *,
         patience_s: float = 0.0,
     ) -> None:
         """Prepare; nothing is touched yet.
 
         Args:
-            target: The output, a file or a folder; where it is a link, what it leads to.
-            hint: What to do where another process is making it.
+            target: The output file or folder; a link is followed.
+            hint: The hint to give if another process is making it.
             patience_s: How long to wait for that process.
         """
-        self.target = _real(target)
+        self.target = _without_link(target)
         self.facts: Mapping[str, object] | None = None
         self.removed: Collection[str] = ()
         self.kept: Collection[str] = ()
@@ -129,10 +130,10 @@ class Transaction:
 
     @property
     def folder(self) -> Path:
-        """The staging folder, which is made when it is first asked for.
+        """The staging folder, created at the first access.
 
         Raises:
-            OutputError: If it can't be made.
+            OutputError: If it can't be created.
         """
         try:
             self._staging.mkdir(exist_ok=True)
@@ -141,11 +142,11 @@ class Transaction:
         return self._staging
 
     def __enter__(self) -> Self:
-        """Take the lock, and settle what a dead owner left.
+        """Take the lock, and complete or remove what a dead process left.
 
         Raises:
-            TakenError: If a living process holds it.
-            OutputError: If nothing can be written there.
+            TakenError: If a running process holds the lock.
+            OutputError: If nothing can be written beside the target.
         """
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
@@ -164,11 +165,11 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Commit, or after an error leave nothing; then give the lock back.
+        """Commit, or remove the new files after an error; then release the lock.
 
         Raises:
-            TakenError: If another process took the lock, because this one was silent for too long.
-            OutputError: If the disk refuses.
+            TakenError: If another process took the lock because this one did not renew it in time.
+            OutputError: If a write fails.
         """
         try:
             if kind is None and self._staging.exists():
@@ -177,13 +178,13 @@ class Transaction:
             raise cannot_write(self.target, failure) from failure
         finally:
             if self._claim.is_held():
-                # After an interrupt in the midst of a decided commit, this finishes it.
+                # This completes a decided commit after an interrupt.
                 with suppress(OSError):
                     self._settle()
             self._claim.__exit__(None, None, None)
 
     def _commit(self) -> None:
-        """Bring all files to the disk, write down the moves, and carry them out."""
+        """Flush all files to disk, record the moves, and carry them out."""
         files = sorted(path for path in self._staging.rglob("*") if path.is_file())
         for path in files:
             _flush(path)
@@ -191,7 +192,7 @@ class Transaction:
         moves = sorted(path.name for path in self._staging.iterdir())
         if self.adds:
             moves = [path.relative_to(self._staging).as_posix() for path in files]
-        moves.sort(key=lambda name: name == self.target.name)  # the target is the last
+        moves.sort(key=lambda name: name == self.target.name)  # the target comes last
         if self.facts is not None:
             mark = self._write_mark(files)
             if not replaces_folder:
@@ -204,7 +205,7 @@ class Transaction:
             "kept": list(self.kept) if replaces_folder else [],
         }
         if self.facts is not None and not self.adds and not replaces_folder:
-            # While files are replaced, nothing may say that they belong together.
+            # The old mark must not vouch for a mixture of old and new files.
             journal["removed"].append(mark_path(self.target, is_folder=False).name)
         if len(moves) > 1 or journal["removed"] or journal["kept"] or replaces_folder:
             for folder in {path.parent for path in files}:
@@ -217,7 +218,7 @@ class Transaction:
         _carry_out(journal, self._staging, self.target.parent)
 
     def _write_mark(self, files: Iterable[Path]) -> str:
-        """Write the mark into the staging folder, and return its path there."""
+        """Write the mark, and return its path relative to the staging folder."""
         outputs = {path.relative_to(self._staging).as_posix(): path.stat().st_size for path in files}
         before = read_mark(self.target) if self.adds else None
         if before is not None:
@@ -230,7 +231,7 @@ class Transaction:
         return inside.relative_to(self._staging).as_posix()
 
     def _settle(self) -> None:
-        """Finish a commit that was decided, and remove the staging folder."""
+        """Complete a decided commit, and remove the staging folder."""
         if not self._staging.exists():
             return
         with suppress(FileNotFoundError, ValueError):
@@ -240,15 +241,15 @@ class Transaction:
 
 
 def _carry_out(journal: Mapping[str, Any], staging: Path, folder: Path) -> None:
-    """Move the files of a commit into place, but for those that a killed process has moved already."""
+    """Move the files of a commit into place, except those already moved by a process that was killed."""
     moves = [
         (staging / name, folder / name) for name, inode in journal["moves"] if _inode(staging / name) == inode
     ]
-    if len(moves) == len(journal["moves"]):  # nothing was moved yet
+    if len(moves) == len(journal["moves"]):  # no file has been moved yet
         for name in journal["removed"]:
             (folder / name).unlink(missing_ok=True)
     for source, target in moves:
-        _move(source, _real(target))
+        _move(source, _without_link(target))
     for name, _ in journal["moves"]:
         for old in (staging / name, _aside(staging / name)):
             for kept in journal["kept"]:
@@ -258,7 +259,7 @@ def _carry_out(journal: Mapping[str, Any], staging: Path, folder: Path) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a file or folder into place; a folder that was there ends up at `source`, or beside it."""
+    """Move a file or folder into place; a folder it replaces is moved to `source`, or beside it."""
     if not (source.is_dir() and target.is_dir()):
         source.replace(target)
     elif not _exchange(source, target):
@@ -267,19 +268,19 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _aside(source: Path) -> Path:
-    """Return where a folder waits to be removed while another takes its place."""
+    """Return where a replaced folder is kept until it is removed."""
     return source.with_name(source.name + ".replaced")
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Return whether two folders could change places in one step. Source: Linux, renameat2(2)."""
+    """Swap two folders in one step, and return whether that worked. Source: Linux, renameat2(2)."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
-    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+    cwd, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename is not None and rename(cwd, os.fsencode(one), cwd, os.fsencode(other), exchange) == 0
 
 
-def _real(target: Path) -> Path:
-    """Return what a link leads to, and anything else as it is."""
+def _without_link(target: Path) -> Path:
+    """Return the target of a link, or the path itself."""
     return target.resolve() if target.is_symlink() else target
 
 
@@ -298,14 +299,14 @@ def _inode(path: Path) -> int | None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    """Wait until a file's bytes, or a folder's entries, are on disk."""
     if sys.platform == "win32" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system without it
+        if error.errno != errno.EINVAL:  # the file system has no fsync
             raise
     finally:
         os.close(descriptor)
@@ -315,9 +316,9 @@ def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -
     """Raise OutputError if `target` must not be written.
 
     Args:
-        target: The file to be written.
+        target: The file to write.
         overwrite: Whether an existing file may be replaced.
-        protected: Files that must not be, whatever name or link leads to them.
+        protected: Files that must not be replaced, by whatever name or link.
     """
     if target.is_dir():
         raise OutputError(
@@ -330,18 +331,18 @@ def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -
             or (target.exists() and path.exists() and target.samefile(path))
         ):
             raise OutputError(
-                f"expected an output apart from the input, but {target} is the input itself",
+                f"expected an output other than the input, but {target} is the input itself",
                 hint="Choose another name with --output.",
             )
     if target.exists() and not overwrite:
         raise OutputError(
-            f"expected a new file to write, but {target} is there already",
+            f"expected a new file to write, but {target} already exists",
             hint="Add --overwrite to replace it.",
         )
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file, as UTF-8, so that it is there whole or not at all.
+    """Write a UTF-8 text file completely or not at all.
 
     Raises:
         OutputError: If it can't be written.
@@ -350,13 +351,13 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all.
+    """Write a file completely or not at all.
 
     Raises:
-        TakenError: If another process goes on writing it.
+        TakenError: If another process is still writing it after the wait.
         OutputError: If it can't be written.
     """
-    with Transaction(path, "wait for it, then try again", patience_s=TEXT_PATIENCE_S) as new:
+    with Transaction(path, "Wait for it to finish, then try again.", patience_s=TEXT_PATIENCE_S) as new:
         try:
             (new.folder / new.target.name).write_bytes(content)
         except OSError as error:
@@ -364,7 +365,7 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append a line to a file that several processes may append to: each line goes out in one write.
+    """Append a line in one write, so that several processes can append to the same file.
 
     Raises:
         OutputError: If it can't be written.
@@ -380,4 +381,4 @@ def append_line(path: Path, line: str) -> None:
     except OSError as error:
         raise cannot_write(path, error) from error
     if written != len(content):
-        raise cannot_write(path, "the disk took part of a line only")
+        raise cannot_write(path, "only part of the line was written")

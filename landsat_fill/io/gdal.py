@@ -1,4 +1,4 @@
-"""Opens datasets through GDAL so that what goes wrong is an error of ours, never noise on the terminal."""
+"""Opens datasets through GDAL, and turns GDAL's messages into errors of this package."""
 
 from __future__ import annotations
 
@@ -20,43 +20,42 @@ if TYPE_CHECKING:
 
 
 BLOCK_CACHE_MB = 128
-"""GDAL's block cache. Its default of 5 % of the machine's memory would be charged to us on a large machine;
-strips are read and written once, top to bottom, so a few block rows are all that is ever reused."""
+"""GDAL's block cache. The default of 5 % of the memory is wasteful on a large machine: strips are read and
+written once, from top to bottom, so only a few block rows are reused."""
 
 
 @contextmanager
 def gdal_session(**options: str) -> Iterator[None]:
-    """Run GDAL calls with every core decompressing and its messages kept off the terminal.
+    """Run GDAL calls with all cores for decompression and without messages on the terminal.
 
-    GDAL's settings and its error handler belong to a thread, so every call into GDAL enters a session of its
-    own, in whatever thread it is made.
+    GDAL's settings and error handler belong to one thread, so each call into GDAL enters its own session.
 
     Args:
         options: Further GDAL configuration options.
     """
     import rasterio
 
-    # GDAL reads this once, at its first block. A value the user has set wins.
+    # GDAL reads this once, at its first block. The user's value wins.
     os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_MB))
     # Without any handler, Python prints rasterio's warnings to stderr.
     logger = logging.getLogger("rasterio")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
-    # GDAL would leave a `.properties` file beside every .tar.gz, on closing too, so outside of sessions.
+    # Otherwise GDAL leaves a `.properties` file beside every .tar.gz, even on closing outside a session.
     os.environ.setdefault("CPL_VSIL_GZIP_WRITE_PROPERTIES", "NO")
-    # The user's number wins: a task on a cluster has fewer cores than the machine.
+    # The user's value wins: a task on a cluster has fewer cores than the machine.
     defaults = {
         "GDAL_NUM_THREADS": os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS"),
-        # Side files are asked for by name. To find them GDAL else lists the folder each time it opens one of
-        # its files: in one of 20,000 that is half of what opening takes.
+        # GDAL looks for side files by name instead of listing the folder at each opening, which takes half
+        # the time in a folder of 20,000 files.
         "GDAL_DISABLE_READDIR_ON_OPEN": os.environ.get("GDAL_DISABLE_READDIR_ON_OPEN", "TRUE"),
     }
     with rasterio.Env(**defaults | options):
         yield
 
 
-OTHER_ARCHIVES = (".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar", ".lz4", ".tar.z")
-"""How the names of archives end that GDAL can't read in place."""
+UNREADABLE_ARCHIVES = (".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar", ".lz4", ".tar.z")
+"""Endings of archives that GDAL can't read in place."""
 
 PIXEL_FORMATS = (
     "GTiff", "COG", "LIBERTIFF", "HFA", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JPEG", "JPEGXL", "PNG",
@@ -65,16 +64,16 @@ PIXEL_FORMATS = (
     "AAIGrid", "GRASSASCIIGrid", "GSAG", "GSBG", "GS7BG", "XYZ", "R", "RMF", "GPKG", "Zarr", "DTED",
     "SRTMHGT", "GXF", "AIG",
 )  # fmt: skip
-"""Formats of files that hold their own pixels. Others, VRT and WMS for two, name files and addresses to read
-from, so that a download of that content could send anything into the output."""
+"""Formats of files that hold their own pixels. Others, such as VRT and WMS, refer to files and addresses, so
+that a downloaded one could copy any file into the output."""
 
 _NAMES_FORMAT = re.compile(r"[A-Za-z][A-Za-z0-9_]+:(?!//)")
 
 
 def drivers_for(source: str) -> list[str] | None:
-    """Return the formats that GDAL may find in a file, or None for any, where the user names the format.
+    """Return the formats that GDAL may open a file as, or None for any where the user names the format.
 
-    A VRT is one only where it is called so.
+    VRT is allowed only for a file whose name ends in `.vrt`.
     """
     if _NAMES_FORMAT.match(source) and not is_local(source):
         return None
@@ -87,10 +86,10 @@ def is_local(source: str) -> bool:
 
 
 def not_permitted(path: Path) -> InputError:
-    """Return the error of a file or folder that may not be read."""
+    """Return the error for a file or folder without read permission."""
     return InputError(
-        f"expected to be let read {path}, but got: permission denied",
-        hint="Change its permissions (chmod), or ask its owner to.",
+        f"expected to read {path}, but got: permission denied",
+        hint="Change its permissions (chmod), or ask its owner to do so.",
     )
 
 
@@ -98,15 +97,15 @@ def open_dataset(source: str) -> DatasetReader:
     """Return an open dataset.
 
     Args:
-        source: A path, a URL, or anything else that GDAL opens.
+        source: A path, a URL, or another name that GDAL opens.
 
     Raises:
-        InputError: If there is nothing there, or nothing that GDAL can read.
+        InputError: If the file is missing, or GDAL can't read it.
     """
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-    _refuse_what_is_no_file(source)
-    # Listing the folder of a URL to find side files costs many requests, or is refused.
+    _check_is_file(source)
+    # Listing the folder of a URL costs many requests, or is refused.
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if "://" in source or "/vsicurl" in source else {}
     try:
         with gdal_session(**options), warnings.catch_warnings():
@@ -121,7 +120,7 @@ def open_dataset(source: str) -> DatasetReader:
         inner = tuple(dataset.subdatasets)
         dataset.close()
         raise InputError(
-            f"expected a raster with bands, but got {source}, which holds none itself",
+            f"expected a raster with bands, but got {source}, which has none of its own",
             hint=f"Name one of its {len(inner)} subdatasets, for example {shlex.quote(inner[0])}"
             if inner
             else None,
@@ -130,25 +129,23 @@ def open_dataset(source: str) -> DatasetReader:
 
 
 def _opened(source: str) -> DatasetReader:
-    """Return what rasterio opens, if it has one of the formats that it may have."""
+    """Return the open dataset, if its format is allowed."""
     import rasterio
     from rasterio._path import _parse_path
     from rasterio.io import DatasetReader as Reader
 
     drivers = drivers_for(source)
-    if drivers is None or "://" in source:  # rasterio.open knows how to log in to clouds
+    if drivers is None or "://" in source:  # only rasterio.open logs in to cloud storage
         dataset = rasterio.open(source)
         if drivers is not None and dataset.driver not in drivers:
             dataset.close()
-            raise OSError(
-                f"a {dataset.driver} file names others to read from, and is opened as a .vrt file only"
-            )
+            raise OSError(f"a {dataset.driver} file refers to other files; only one named .vrt is opened")
         return dataset
     return Reader(_parse_path(source), driver=drivers)
 
 
-def _refuse_what_is_no_file(source: str) -> None:
-    """Raise InputError for a plain path to nothing, to a folder or to an empty file."""
+def _check_is_file(source: str) -> None:
+    """Raise InputError for a local path that is missing, a folder or an empty file."""
     if "://" in source or source.startswith("/vsi"):
         return
     path = Path(source)
@@ -159,32 +156,28 @@ def _refuse_what_is_no_file(source: str) -> None:
         )
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"expected a raster file, but got {source}, which is empty (0 bytes)")
-    # What isn't a path may still be a name that GDAL knows: `NETCDF:file.nc:variable`.
+    # GDAL also opens names that are no paths: `NETCDF:file.nc:variable`.
     if not path.exists() and ":" not in source:
-        raise InputError(
-            f"expected a raster file, but there is no {source}", hint="Check the path for a slip of the pen."
-        )
+        raise InputError(f"expected a raster file, but there is no {source}", hint="Check the path.")
 
 
 def _hint(error: Exception, source: str) -> str:
-    """Return what to do about a file that GDAL can't read."""
+    """Return the hint for a file that GDAL can't read."""
     name, text = Path(source).name.lower(), str(error)
-    if any(name.endswith(suffix) for suffix in OTHER_ARCHIVES):
+    if any(name.endswith(suffix) for suffix in UNREADABLE_ARCHIVES):
         return "Unpack it first: archives are read in place if they are .tar, .tar.gz, .tgz or .zip."
     if "data file" in text.lower() or name.endswith(".hdr"):
-        return (
-            "This is the header of a raster: name the data file beside it, often the same name without .hdr."
-        )
+        return "Name the data file beside this header, often the same name without .hdr."
     if "permission denied" in text.lower():
         return not_permitted(Path(source)).hint or ""
     return (
-        "Check that the file is complete and is an image: a download that was cut off, "
-        "or a page of text saved under a raster's name, reads like this."
+        "Check that the file is a complete image: it may be a truncated download, or a web page saved under "
+        "a raster's name."
     )
 
 
 def _reason(error: Exception, source: str) -> str:
-    """Return GDAL's own words, without the file name that it repeats."""
+    """Return GDAL's message without the file name."""
     text = str(error)
     for name in (source, Path(source).name):
         text = text.replace(f"'{name}' ", "").replace(f"{name}:", "")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.gdal import gdal_session, is_local, open_dataset
+from landsat_fill.io.gdal import gdal_session, is_local
 from landsat_fill.io.pixel_meaning import codes_in, zeros_in
-from landsat_fill.io.profile_files import has_dataset_mask, opacity_band
-from landsat_fill.io.tiff_structure import tiff_blocks
+from landsat_fill.io.profile_files import has_dataset_mask
+from landsat_fill.io.reader import opened
 from landsat_fill.io.usgs_names import is_quality_name
 from landsat_fill.scene import ETM_PLUS, OLI, TM, Grid, Scene, SceneBand
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from rasterio.io import DatasetReader
 
+    from landsat_fill.io.reader import Rasters, StoredReader
     from landsat_fill.scene import Band
 
 
@@ -67,8 +68,9 @@ def open_geotiff(
     nodata: float | None = None,
     bands: Sequence[int] | None = None,
     landsat: bool | None = None,
+    rasters: Rasters | None = None,
 ) -> Scene:
-    """Return the scene of one raster file: opened, not read.
+    """Return the scene of one raster file, with what its header says.
 
     What means "no observation" is, in this order: `nodata`; the nodata tag; a dataset mask or an alpha band;
     another tag that names it; NaN, in a float file; Landsat's fill, in a file recognisably Landsat's, where
@@ -80,24 +82,26 @@ def open_geotiff(
         nodata: The number that means "no observation", in place of the file's own.
         bands: The bands' numbers, from 1, or None for all. An alpha band never counts as one.
         landsat: Whether the file is Landsat's, or None to tell by its name and tags.
+        rasters: Where the open raster stays for whoever reads it next; None to close it.
 
     Raises:
         InputError: If it can't be read, is cut off, or holds numbers that can't be filled.
         UsageError: If it has no band of a number in `bands`.
     """
-    with open_dataset(source) as dataset, gdal_session():
-        _refuse_cut_off(dataset, source)
-        chosen = _chosen_bands(dataset, source, bands)
+    with opened(source, rasters) as raster, gdal_session():
+        dataset = raster.dataset
+        _refuse_cut_off(raster)
+        chosen = _chosen_bands(raster, bands)
         sensor = _sensor(source)
         if landsat is None:
             landsat = sensor is not None or _tags_say_landsat(dataset)
         grid = Grid(dataset.height, dataset.width, dataset.transform, dataset.crs or None)
-        opened = tuple(_scene_band(dataset, source, index, nodata, landsat, sensor) for index in chosen)
-        opened, notes = _with_meaning(dataset, opened, grid, is_quality_name(source), nodata is None)
+        found = tuple(_scene_band(raster, index, nodata, landsat, sensor) for index in chosen)
+        found, notes = _with_meaning(raster, found, grid, is_quality_name(source), nodata is None)
         return Scene(
             name=_scene_name(source),
             source=Path(source) if is_local(source) else source,
-            bands=opened,
+            bands=found,
             grid=grid,
             sensor=sensor,
             notes=(*_note_of_pages(dataset), *notes),
@@ -105,12 +109,12 @@ def open_geotiff(
 
 
 def _with_meaning(
-    dataset: DatasetReader, bands: tuple[SceneBand, ...], grid: Grid, is_quality: bool, is_open: bool
+    raster: StoredReader, bands: tuple[SceneBand, ...], grid: Grid, is_quality: bool, is_open: bool
 ) -> tuple[tuple[SceneBand, ...], list[str]]:
     """Return the bands with what their pixels say of codes and of zeros, and a line on each.
 
     Args:
-        dataset: Their open dataset.
+        raster: Their open raster.
         bands: The bands.
         grid: Their grid.
         is_quality: Whether the file's name is that of a quality layer.
@@ -118,10 +122,10 @@ def _with_meaning(
     """
     indexes = [band.index for band in bands]
     codes = (
-        dict.fromkeys(indexes, "is a quality layer by its name") if is_quality else codes_in(dataset, indexes)
+        dict.fromkeys(indexes, "is a quality layer by its name") if is_quality else codes_in(raster, indexes)
     )
-    assumed = [band.index for band in bands if is_open and _is_assumed(dataset, band)]
-    zeros = zeros_in(dataset, [index for index in assumed if index not in codes], grid.pixel_size_m)
+    assumed = [band.index for band in bands if is_open and _is_assumed(raster.dataset, band)]
+    zeros = zeros_in(raster, [index for index in assumed if index not in codes], grid.pixel_size_m)
     observed = [index for index in assumed if index in codes or not zeros[index].are_fill]
     names = {band.index: band.name for band in bands}
     notes = []
@@ -163,9 +167,9 @@ def _note_of_pages(dataset: DatasetReader) -> list[str]:
     return [f"the file holds {len(pages)} images (pages), and this is the first; {second} names the second"]
 
 
-def _chosen_bands(dataset: DatasetReader, source: str, bands: Sequence[int] | None) -> list[int]:
-    alpha = opacity_band(dataset)
-    fillable = [i for i in dataset.indexes if i != alpha]
+def _chosen_bands(raster: StoredReader, bands: Sequence[int] | None) -> list[int]:
+    source, dataset = raster.source, raster.dataset
+    fillable = [i for i in dataset.indexes if i != raster.alpha]
     if not fillable:
         raise InputError(f"expected a raster with image bands, but {source} holds an alpha band only")
     unknown = [index for index in bands or () if index not in fillable]
@@ -205,16 +209,17 @@ def _span(numbers: Sequence[int]) -> str:
 
 
 def _scene_band(
-    dataset: DatasetReader, source: str, index: int, nodata: float | None, landsat: bool, sensor: str | None
+    raster: StoredReader, index: int, nodata: float | None, landsat: bool, sensor: str | None
 ) -> SceneBand:
+    dataset = raster.dataset
     dtype = str(np.dtype(dataset.dtypes[index - 1]))
     band = _sensor_band(dataset, index, sensor)
     return SceneBand(
-        dataset=source,
+        dataset=raster.source,
         index=index,
         name=dataset.descriptions[index - 1] or (band.name if band else f"band {index}"),
         dtype=dtype,
-        nodata=_nodata(dataset, index, dtype, nodata, landsat),
+        nodata=_nodata(raster, index, dtype, nodata, landsat),
         valid_range=value_range(dtype),
         band=band,
     )
@@ -226,17 +231,15 @@ def value_range(dtype: str) -> tuple[float, float]:
     return float(limits.min), float(limits.max)
 
 
-def _nodata(
-    dataset: DatasetReader, index: int, dtype: str, given: float | None, landsat: bool
-) -> float | None:
-    tag = dataset.nodatavals[index - 1]
+def _nodata(raster: StoredReader, index: int, dtype: str, given: float | None, landsat: bool) -> float | None:
+    tag = raster.dataset.nodatavals[index - 1]
     if given is not None:
         return float(given)
     if tag is not None:
         return float(tag)
-    if has_dataset_mask(dataset) or opacity_band(dataset) is not None:
+    if has_dataset_mask(raster.dataset) or raster.alpha is not None:
         return None
-    stated = _stated_fill(dataset, index)
+    stated = _stated_fill(raster.dataset, index)
     if stated is not None:
         return stated
     if dtype.startswith("float"):
@@ -302,14 +305,13 @@ def _sensor_band(dataset: DatasetReader, index: int, sensor: str | None) -> Band
     return next((band for band in table if not described and band.colour == colour), None)
 
 
-def _refuse_cut_off(dataset: DatasetReader, source: str) -> None:
+def _refuse_cut_off(raster: StoredReader) -> None:
     """Raise InputError where blocks of a local TIFF lie beyond the end of the file."""
-    blocks = tiff_blocks(Path(source)) if dataset.driver in ("GTiff", "COG") else None
-    if blocks is None:
+    if raster.blocks is None:
         return
-    there = Path(source).stat().st_size
-    if blocks.end > there:
+    end, there = raster.blocks.end, Path(raster.dataset.name).stat().st_size
+    if end > there:
         raise InputError(
-            f"expected {source} to hold at least {blocks.end:,} bytes, but it was cut off after {there:,}",
+            f"expected {raster.source} to hold at least {end:,} bytes, but it was cut off after {there:,}",
             hint="Download or copy it again.",
         )

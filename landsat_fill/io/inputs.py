@@ -1,4 +1,4 @@
-"""What a user names (files, folders, archives, globs, lists, URLs), found and opened as scenes."""
+"""Finds the inputs a user names (files, folders, archives, globs, lists, URLs), and opens their scenes."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ from landsat_fill.io.usgs_names import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from landsat_fill.io.reader import Rasters
     from landsat_fill.scene import Scene
 
 
 _NEVER_FILLED = (FileKind.QUALITY, FileKind.GAP_MASK, FileKind.METADATA)
 
-_ELSEWHERE = re.compile(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z][A-Za-z0-9_]+:")
-"""What only GDAL can find: `/vsicurl/…`, `https://…`, `s3://…`, `NETCDF:"file.nc":band`; not `C:`."""
+_GDAL_NAME = re.compile(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z][A-Za-z0-9_]+:")
+"""Names that only GDAL resolves: `/vsicurl/…`, `https://…`, `s3://…`, `NETCDF:"file.nc":band`; not `C:`."""
 
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
-"""Characters that Windows takes in no file name."""
+"""Characters that Windows allows in no file name."""
 
 
 class InputKind(Enum):
@@ -56,13 +57,13 @@ class Input:
     """One thing to fill.
 
     Attributes:
-        source: What was named or found: a path, a URL or a `/vsi…` path.
-        name: What it is called in reports and file names: a file's stem, and the variable where one is named,
-            or a product's identifier.
+        source: The path, URL or `/vsi…` path that was given or found.
+        name: Its name in reports and output names: a product's identifier, or a file's stem followed by the
+            variable if one was given.
         kind: How it is opened.
-        root: The folder it was found in or below, so that outputs can mirror the folders between; or None.
-        product: The identifier of the product meant in a folder; None of an archive, whose products all are.
-        container: The file on this machine that `source` is a variable or a page of, or None.
+        root: The folder that was searched, so that outputs can mirror its sub-folders; or None.
+        product: The identifier of one product in a folder; None for an archive, whose products are all used.
+        container: The local file that holds the variable or page `source`, or None.
     """
 
     source: str
@@ -80,22 +81,21 @@ Bad = list[tuple[str, InputError]]
 def find_inputs(
     arguments: Sequence[str], lists: Sequence[Path] = ()
 ) -> tuple[list[Input], list[tuple[str, InputError]]]:
-    """Return the inputs, each once, in the order they were named; and the arguments that name none, with why.
+    """Return the inputs, each once, in the order given; and the arguments without inputs, with the reason.
 
     Args:
-        arguments: Files, folders (searched with all their sub-folders), globs that no shell expanded, URLs
-            and `/vsi…` paths. In folders rasters, archives and products are known by their names; hidden
-            files and files named as our outputs are passed over. A file that is named is taken whatever its
-            name. Of several inputs, those that landsat-fill wrote are passed over: a shell's glob finds
-            yesterday's outputs, too.
-        lists: Text files with one argument a line. Relative paths count from the working directory, as xargs
-            has it; empty lines and lines that begin with # are passed over. A line may be in quotes.
+        arguments: Files, folders, globs that the shell did not expand, URLs and `/vsi…` paths. Folders are
+            searched with all their sub-folders for names of rasters, archives and products; hidden files and
+            names of outputs are skipped. A file given by itself may have any name. Among several inputs,
+            outputs of landsat-fill are skipped, because a shell's glob matches earlier outputs.
+        lists: Text files with one argument a line, which may be in quotes. Empty lines and lines that begin
+            with # are skipped. Paths are relative to the working directory, as in xargs.
     """
     found: dict[tuple[str, str | None], Input] = {}
     bad: Bad = []
     listed, bad_lists = _read_lists(lists)
     for argument in (*arguments, *listed):
-        for name in _matches(argument):
+        for name in _expanded(argument):
             try:
                 for given in _resolve(name, bad):
                     found.setdefault((_identity(given.source), given.product), given)
@@ -103,6 +103,24 @@ def find_inputs(
                 bad.append((name, error))
     inputs = list(found.values())
     return inputs if len(inputs) == 1 else [one for one in inputs if not _is_output(one)], bad + bad_lists
+
+
+def one_input(source: str | Path) -> Input:
+    """Return the only input of an argument.
+
+    Raises:
+        InputError: If there is none.
+        UsageError: If there are several.
+    """
+    found, bad = find_inputs([str(source)])
+    if bad:
+        raise bad[0][1]
+    if len(found) != 1:
+        raise UsageError(
+            f"expected one scene, but got {len(found)} in {source}",
+            hint=f"Name one of them: {', '.join(one.source for one in found[:3])}.",
+        )
+    return found[0]
 
 
 def _is_output(one: Input) -> bool:
@@ -123,7 +141,7 @@ def _read_lists(lists: Sequence[Path]) -> tuple[list[str], Bad]:
                     str(path),
                     InputError(
                         f"expected a list of inputs in {path}, but got none: {reason}",
-                        hint="a list is a text file with one path a line",
+                        hint="Give a text file with one path a line.",
                     ),
                 )
             )
@@ -134,44 +152,44 @@ def _read_lists(lists: Sequence[Path]) -> tuple[list[str], Bad]:
 
 
 def _unquoted(line: str) -> str:
-    """Return a line without the quotes around it, which "Copy as path" of Windows puts there."""
+    """Return a line without the quotes that "Copy as path" of Windows adds."""
     is_quoted = len(line) > 2 and line[0] == line[-1] and line[0] in "\"'"
     return line[1:-1] if is_quoted and not os.path.lexists(line) else line
 
 
-def _matches(argument: str) -> list[str]:
-    """Return the paths that a glob matches, or the argument itself where it is none or matches nothing."""
-    if not glob.has_magic(argument) or os.path.lexists(argument) or _ELSEWHERE.match(argument):
+def _expanded(argument: str) -> list[str]:
+    """Return the paths that a glob matches, or the argument itself if it is no glob or matches nothing."""
+    if not glob.has_magic(argument) or os.path.lexists(argument) or _GDAL_NAME.match(argument):
         return [argument]
     matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 (Path.glob refuses absolute ones)
-    return [match for match in matches if not _is_passed_over(Path(match).name)] or [argument]
+    return [match for match in matches if not _is_skipped(Path(match).name)] or [argument]
 
 
 def _resolve(argument: str, bad: Bad) -> Iterator[Input]:
-    """Yield the inputs that one argument names; what is wrong with parts of a folder goes to `bad`.
+    """Yield the inputs of one argument, and add the unreadable parts of a folder to `bad`.
 
     Raises:
-        InputError: If it names none.
+        InputError: If there is none.
     """
     path = Path(argument)
     problem = _problem(path)
     if problem is None:
         yield from _in_folder(path, bad) if path.is_dir() else (_named_file(path),)
-    elif os.path.lexists(path) and not _ELSEWHERE.match(argument):
+    elif os.path.lexists(path) and not _GDAL_NAME.match(argument):
         raise problem
-    elif _ELSEWHERE.match(argument):
-        yield _elsewhere(argument)
+    elif _GDAL_NAME.match(argument):
+        yield _named_for_gdal(argument)
     elif glob.has_magic(argument):
         raise InputError(
             f"expected files that match {argument!r}, but got none",
-            hint="check the pattern; in quotes, ** stands for any folders",
+            hint="Check the pattern; in quotes, ** stands for any folders.",
         )
     else:
         raise problem
 
 
 def _problem(path: Path) -> InputError | None:
-    """Return why a path is neither a folder nor a plain file that may be read, or None where it is one."""
+    """Return the error for a path that is no folder or readable file, or None."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError, RuntimeError) as error:
@@ -179,41 +197,41 @@ def _problem(path: Path) -> InputError | None:
         if number in (errno.EACCES, errno.EPERM):
             return not_permitted(path)
         if number == errno.ELOOP or os.path.islink(path):  # noqa: PTH114 (never raises)
-            whither = "itself" if number == errno.ELOOP else f"{path.readlink()}, where nothing is"
+            goal = "itself" if number == errno.ELOOP else f"{path.readlink()}, which does not exist"
             return InputError(
-                f"expected a file or folder at {path}, but it is a link to {whither}",
-                hint="remove the link, or make it again",
+                f"expected a file or folder at {path}, but it is a link to {goal}",
+                hint="Remove the link, or create it again.",
             )
         why = "a name that is too long" if number == errno.ENAMETOOLONG else "nothing there"
-        return InputError(f"expected a file or folder at {path}, but got {why}", hint="check the path")
+        return InputError(f"expected a file or folder at {path}, but got {why}", hint="Check the path.")
     if stat.S_ISDIR(mode):
         return None
     if not stat.S_ISREG(mode):
         return InputError(
             f"expected a file or folder at {path}, but got a pipe, a socket or a device",
-            hint="write the image into a file first",
+            hint="Write the image to a file first.",
         )
     return None if os.access(path, os.R_OK) else not_permitted(path)
 
 
-def _elsewhere(argument: str) -> Input:
+def _named_for_gdal(argument: str) -> Input:
     if not re.match(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+://", argument):
         return _part_of_file(argument)
     name = re.split(r"[?#]", argument)[0].rstrip("/\"'")
     if "://" in argument and is_archive(Path(name)):
         raise InputError(
             f"expected an archive on this machine, but got {argument}",
-            hint="download it first, or name one GeoTIFF in it: /vsitar//vsicurl/https://…/product.tar/band.TIF",
+            hint="Download it first, or name one GeoTIFF in it: /vsitar//vsicurl/https://…/product.tar/band.TIF",
         )
     stem = PurePosixPath(without_gzip(name)).stem or argument
     return Input(argument, _NOT_IN_NAMES.sub("_", stem), InputKind.RASTER)
 
 
 def _part_of_file(argument: str) -> Input:
-    """Return the input of a variable, a grid or a page of a file, as GDAL names it: `netcdf:x.nc:Band1`.
+    """Return the input for a variable, grid or page of a file, as GDAL names it: `netcdf:x.nc:Band1`.
 
-    It is called after the file and the variable, `x_Band1`, in characters that every system takes. Where
-    others are replaced, so that two names might be alike, a checksum tells them apart.
+    Its name combines file and variable, `x_Band1`. If characters had to be replaced, a checksum keeps the
+    name unique.
     """
     _, *parts = re.findall(r'"[^"]*"|[A-Za-z]:[/\\][^":]*|[^":]+', argument)
     path = next((part.strip('"') for part in parts if part.startswith('"')), None)
@@ -232,16 +250,12 @@ def _part_of_file(argument: str) -> Input:
 
 
 def _in_folder(folder: Path, bad: Bad) -> list[Input]:
-    """Return what a folder and its sub-folders hold, in the order of their names. Linked folders count.
+    """Return the inputs in a folder and its sub-folders, linked ones included, in the order of their names.
 
-    Of an archive and the folder of its name that lies beside it, unpacked, the folder counts.
-
-    Args:
-        folder: The folder.
-        bad: Gets what can't be read in it.
+    An archive is skipped if its unpacked folder lies beside it. Unreadable files are added to `bad`.
 
     Raises:
-        InputError: If that is nothing.
+        InputError: If there is no input.
     """
     found: list[Input] = []
     problems: Bad = []
@@ -252,11 +266,11 @@ def _in_folder(folder: Path, bad: Bad) -> list[Input]:
 
     for place, folders, names in os.walk(folder, followlinks=True, onerror=note):
         real = os.path.realpath(place)
-        if real in seen:  # a link back to where we are, or to what was searched already
+        if real in seen:  # a link to a folder that was already searched
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not _is_passed_over(name))
+        folders[:] = sorted(name for name in folders if not _is_skipped(name))
         try:
             found.extend(_in_one_folder(Path(place), sorted(names), folder, problems))
         except InputError as error:
@@ -268,18 +282,18 @@ def _in_folder(folder: Path, bad: Bad) -> list[Input]:
         endings = ", ".join((*RASTER_SUFFIXES, *ARCHIVE_SUFFIXES))
         raise InputError(
             f"expected GeoTIFFs, archives or product folders in {folder}, but got none",
-            hint=f"names are looked for that end in {endings}; name a file itself if it is called otherwise",
+            hint=f"Give the file itself if its name has none of the endings {endings}.",
         )
     unpacked = {Path(given.source) for given in found if given.product is not None}
-    return [given for given in found if not (_is_archived(given) and _beside(given) in unpacked)]
+    return [given for given in found if not (_is_archived(given) and _unpacked_folder(given) in unpacked)]
 
 
 def _is_archived(given: Input) -> bool:
     return given.kind is InputKind.PRODUCT and given.product is None
 
 
-def _beside(given: Input) -> Path:
-    """Return the folder that an archive would be unpacked to."""
+def _unpacked_folder(given: Input) -> Path:
+    """Return the folder into which an archive is usually unpacked."""
     return Path(given.source).with_name(given.name)
 
 
@@ -289,7 +303,7 @@ def _in_one_folder(here: Path, names: Sequence[str], root: Path, bad: Bad) -> It
         yield Input(str(here), product, InputKind.PRODUCT, root, product)
     for name in names:
         facts = read_name(name)
-        if _is_passed_over(name) or (facts is not None and facts.scene_id in products):
+        if _is_skipped(name) or (facts is not None and facts.scene_id in products):
             continue
         path = here / name
         if not name.lower().endswith((*RASTER_SUFFIXES, *ARCHIVE_SUFFIXES)):
@@ -302,10 +316,9 @@ def _in_one_folder(here: Path, names: Sequence[str], root: Path, bad: Bad) -> It
 
 
 def _may_hold_product(archive: Path) -> bool:
-    """Return whether an archive found in a folder is worth opening; a broken one is, to be reported."""
-    if is_quality_name(
-        archive_stem(archive) + ".tif"
-    ):  # analysis-ready data has an archive of quality layers
+    """Return whether an archive found in a folder is to be opened; a broken one is, to be reported."""
+    # Analysis-ready data comes with an archive of quality layers only.
+    if is_quality_name(archive_stem(archive) + ".tif"):
         return False
     if is_landsat_name(archive.name):
         return True
@@ -316,10 +329,10 @@ def _may_hold_product(archive: Path) -> bool:
 
 
 def _named_file(path: Path) -> Input:
-    """Return the input of a file that was named: a product's MTL file stands for the product.
+    """Return the input for a file given by itself; a product's MTL file stands for the product.
 
     Raises:
-        InputError: If it is a quality band or a gap_mask, which there is no sense in filling.
+        InputError: If it is a quality band or a gap_mask, which are never filled.
     """
     facts = read_name(path.name)
     if facts is None or facts.kind not in _NEVER_FILLED:
@@ -328,7 +341,7 @@ def _named_file(path: Path) -> Input:
         return Input(str(path.parent), facts.scene_id, InputKind.PRODUCT, None, facts.scene_id)
     raise InputError(
         f"expected a band to fill, but got the {facts.kind.value} file {path}",
-        hint="name the product's folder: its bands are filled together, with the help of such files",
+        hint="Name the product's folder: its bands are filled together, with the help of this file.",
     )
 
 
@@ -338,8 +351,8 @@ def _file(path: Path, root: Path | None) -> Input:
     return Input(str(path), Path(without_gzip(path.name)).stem, InputKind.RASTER, root)
 
 
-def _is_passed_over(name: str) -> bool:
-    """Return whether a name found in a folder is hidden, an output's, or of a file that is never filled."""
+def _is_skipped(name: str) -> bool:
+    """Return whether a file found in a folder is hidden, an output or never filled."""
     if name.startswith(".") or is_output_name(name):
         return True
     facts = read_name(name)
@@ -349,53 +362,61 @@ def _is_passed_over(name: str) -> bool:
 
 
 def _identity(source: str) -> str:
-    is_elsewhere = _ELSEWHERE.match(source) and not os.path.lexists(source)
-    return source if is_elsewhere else os.path.realpath(source)
+    is_remote = _GDAL_NAME.match(source) and not os.path.lexists(source)
+    return source if is_remote else os.path.realpath(source)
 
 
 def open_input(
-    given: Input, *, nodata: float | None = None, bands: Sequence[str] | None = None
+    given: Input,
+    *,
+    nodata: float | None = None,
+    bands: Sequence[str] | None = None,
+    rasters: Rasters | None = None,
 ) -> tuple[Scene, ...]:
-    """Return the scenes of an input: opened, not read.
+    """Return the scenes of an input, without reading pixels.
 
     Args:
         given: The input.
-        nodata: The number that means "no observation", in place of what the file says.
-        bands: The bands wanted, all where None: numbers or names as the file has them, `4`, `nir`, `SR_B4`.
+        nodata: The number of missing pixels, in place of the file's own.
+        bands: Numbers or names of the bands, such as `4`, `nir` or `SR_B4`; None means all.
+        rasters: The open rasters, kept for later readers; None closes them.
 
     Raises:
         InputError: If it can't be opened.
-        UsageError: If it has none of a band that is wanted.
+        UsageError: If it lacks one of the bands.
     """
     if given.kind is InputKind.PRODUCT:
-        products = find_products(given.source, bands=bands, nodata=nodata, only=given.product)
+        products = find_products(
+            given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters
+        )
         return tuple(scene for product in products for scene in product.scenes)
-    scene = _open_raster(given.source, nodata)
+    scene = _open_raster(given.source, nodata, rasters)
     if bands is not None:
         scene = _with_bands(scene, bands)
     return (replace(scene, name=given.name, source=given.source),)
 
 
-def _open_raster(source: str, nodata: float | None) -> Scene:
+def _open_raster(source: str, nodata: float | None, rasters: Rasters | None) -> Scene:
     path = Path(source)
-    is_here = is_local(source)
-    scene = open_band_file(path, nodata=nodata) if is_here else None
+    on_disk = is_local(source)
+    scene = open_band_file(path, nodata=nodata, rasters=rasters) if on_disk else None
     if scene is not None:
         return scene
-    is_gzipped = is_here and without_gzip(source) != source
+    is_gzipped = on_disk and without_gzip(source) != source
     scene = open_geotiff(
         f"/vsigzip/{path.absolute()}" if is_gzipped else source,
         nodata=nodata,
         landsat=is_landsat_name(source) or None,
+        rasters=rasters,
     )
     return _with_facts(scene, source)
 
 
 def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
-    """Return the scene with the bands wanted, by number or name, in the order they are stored.
+    """Return the scene with the bands of these numbers or names, in stored order.
 
     Raises:
-        UsageError: If it has none of one of them.
+        UsageError: If it lacks one of them.
     """
     chosen = []
     for name in wanted:
@@ -407,14 +428,14 @@ def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
         if not matching:
             raise UsageError(
                 f"expected bands of {scene.name}, but got {name!r}",
-                hint="it has " + ", ".join(f"{band.index} ({band.name})" for band in scene.bands),
+                hint="It has " + ", ".join(f"{band.index} ({band.name})" for band in scene.bands) + ".",
             )
         chosen.extend(matching)
     return replace(scene, bands=tuple(band for band in scene.bands if band in chosen))
 
 
 def _with_facts(scene: Scene, source: str) -> Scene:
-    """Return the scene with the sensor and day that its file's name tells, where the file doesn't."""
+    """Return the scene with sensor and day from the file's name, unless the file itself gives them."""
     facts = read_name(source)
     if facts is None:
         return scene

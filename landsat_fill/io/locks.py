@@ -1,4 +1,4 @@
-"""Who is making an output: a claim beside it, which a process holds and which ends with that process."""
+"""Claims: lock files beside an output that say which process is making it, and end with that process."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ if TYPE_CHECKING:
 CLAIM_SUFFIX = ".claim"
 
 NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
-"""What a file system answers that can't lock, a Lustre mounted without `flock` for one."""
+"""Errors of a file system without locks, such as Lustre mounted without `flock`."""
 
 BEAT_S = 30.0
-"""How often the owner of a claim touches it."""
+"""How often the owner of a claim renews it, by touching the file."""
 
 LOOK_AGAIN_S = 0.05
-"""How often one who waits for a claim tries to take it."""
+"""How often a waiting process tries to take a claim."""
 
 LEASE_S = 300.0
-"""How long an owner on another machine may be silent before it counts as dead: ten beats. Of one on this
-machine the system tells at once, as it gives a lock back with its process."""
+"""How long after the last renewal an owner on another machine counts as dead: ten beats. On the same machine
+the lock itself shows that its process ended."""
+
+WAIT_HINT = "Wait for it to finish; the output is skipped once it exists."
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds a claim: a machine, a process on it, and the batch job of that, or an empty text."""
+    """The process that holds a claim: host, process id, and batch job (empty outside a job)."""
 
     host: str
     pid: int
@@ -49,24 +51,24 @@ class Owner:
 
 
 class TakenError(LandsatFillError):
-    """Another living process is making the output."""
+    """Another running process is making the output."""
 
 
 class Claim:
-    """A claim on an output. A context manager: entering takes it, leaving gives it back."""
+    """A claim on an output, as a context manager that takes and releases it."""
 
     def __init__(
         self,
         target: Path,
-        hint: str = "wait for it; the output is skipped once done",
+        hint: str = WAIT_HINT,
         *,
         patience_s: float = 0.0,
     ) -> None:
         """Prepare; nothing is touched yet.
 
         Args:
-            target: The file or folder to be made; the claim is a hidden file beside it.
-            hint: What to do where it is taken.
+            target: The output file or folder; the claim is a hidden file beside it.
+            hint: The hint to give if it is taken.
             patience_s: How long to wait until it is free.
         """
         self.target = target
@@ -80,7 +82,7 @@ class Claim:
         """Take the claim.
 
         Raises:
-            TakenError: If a living process holds it.
+            TakenError: If a running process holds it.
             OutputError: If nothing can be written beside the target.
         """
         until_s = time.monotonic() + self._patience_s
@@ -100,7 +102,7 @@ class Claim:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the claim back. Never raises."""
+        """Release the claim. Never raises."""
         self._ended.set()
         if self._descriptor is None:
             return
@@ -109,15 +111,15 @@ class Claim:
                 self.path.unlink()
             os.close(self._descriptor)
         except OSError:
-            pass  # who comes next finds it without a living owner
+            pass  # the next process finds a claim whose owner has ended
         self._descriptor = None
 
     def is_held(self) -> bool:
-        """Return whether the claim is still ours: a process that was silent for a lease loses it."""
+        """Return whether this process still holds the claim; without renewal, it is lost after a lease."""
         return self._descriptor is not None and _is_at(self._descriptor, self.path)
 
     def _try(self) -> int | None:
-        """Return the descriptor of the claim, now ours, or None to try again."""
+        """Return the descriptor of the claim once taken, or None to try again."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             locked = _lock(descriptor)
@@ -125,9 +127,9 @@ class Claim:
             if locked is False and not (owner and owner.host != _host() and _is_silent(self.path)):
                 raise TakenError(_taken(self.target, owner), hint=self.hint)
             if not _is_at(descriptor, self.path):
-                os.close(descriptor)  # given back between the opening and the locking
+                os.close(descriptor)  # released between opening and locking
                 return None
-            if locked is False:  # a dead machine's, whose file server never learnt that it died
+            if locked is False:  # the owner's machine died, but the file server still holds its lock
                 self.path.unlink()
                 os.close(descriptor)
                 return None
@@ -135,13 +137,13 @@ class Claim:
                 raise TakenError(_taken(self.target, owner), hint=self.hint)
             try:
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(asdict(_ourselves())).encode(), 0)
+                os.pwrite(descriptor, json.dumps(asdict(_this_process())).encode(), 0)
             except OSError:
                 self.path.unlink()
                 raise
-            if locked is None:  # nothing keeps another process from doing the same at the same time
+            if locked is None:  # without locks, another process may write its claim at the same time
                 time.sleep(LOOK_AGAIN_S)
-                if _read(self.path) != _ourselves():
+                if _read(self.path) != _this_process():
                     raise TakenError(_taken(self.target, _read(self.path)), hint=self.hint)
             return descriptor
         except BaseException:
@@ -157,31 +159,31 @@ class Claim:
 
 
 def claim_path(target: Path) -> Path:
-    """Return the file that a claim on an output is."""
+    """Return the path of the claim on an output."""
     return target.with_name(f".{target.name}{CLAIM_SUFFIX}")
 
 
 def claim_owner(target: Path) -> Owner | None:
-    """Return the living owner of the claim on an output, or None. Nothing is locked or changed."""
+    """Return the running owner of the claim on an output, or None, without locking anything."""
     path = claim_path(target)
     owner = _read(path)
     return owner if owner is not None and is_alive(owner, path, locks=False) else None
 
 
 def is_alive(owner: Owner, path: Path, *, locks: bool) -> bool:
-    """Return whether the owner of a claim lives.
+    """Return whether the owner of a claim is still running.
 
     Args:
-        owner: Who wrote it.
+        owner: The owner.
         path: The claim.
-        locks: Whether its lock was free, which on the owner's own machine means that it is dead.
+        locks: Whether its lock was free, which means on the owner's machine that it has ended.
     """
     if owner.host != _host():
         return not _is_silent(path)
     return not locks and _has_process(owner.pid) and not _is_silent(path)
 
 
-def _ourselves() -> Owner:
+def _this_process() -> Owner:
     names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
     array = [os.environ[name] for name in names if name in os.environ]
     return Owner(_host(), os.getpid(), "_".join(array) or os.environ.get("SLURM_JOB_ID", ""))
@@ -192,7 +194,7 @@ def _host() -> str:
 
 
 def _read(path: Path) -> Owner | None:
-    """Return who wrote a claim, or None where there is none, or none that can be read."""
+    """Return the owner of a claim, or None where there is no readable claim."""
     try:
         return Owner(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -200,11 +202,11 @@ def _read(path: Path) -> Owner | None:
 
 
 def _taken(target: Path, owner: Owner | None) -> str:
-    return f"expected {target} to be free to make, but {owner or 'another process'} is making it"
+    return f"expected {target} not to be in use, but {owner or 'another process'} is making it"
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Return whether the lock was free and is ours now, or None where the file system has no locks."""
+    """Take the lock, and return whether that worked, or None where the file system has no locks."""
     if sys.platform == "win32":
         return None
     import fcntl
@@ -221,7 +223,7 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Return whether an open file is still the one of that name."""
+    """Return whether an open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -229,7 +231,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _is_silent(path: Path) -> bool:
-    """Return whether a claim hasn't been touched for a lease; clocks of a cluster agree better than that."""
+    """Return whether a claim was not renewed within a lease; a cluster's clocks differ by less."""
     try:
         return time.time() - path.stat().st_mtime > LEASE_S
     except OSError:
@@ -238,7 +240,7 @@ def _is_silent(path: Path) -> bool:
 
 def _has_process(pid: int) -> bool:
     if sys.platform == "win32":
-        return True  # signal 0 is Ctrl-C there; that it is silent must do
+        return True  # signal 0 means Ctrl-C there, so only the lease decides
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

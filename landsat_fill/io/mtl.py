@@ -1,7 +1,7 @@
-"""The metadata file that comes with every Level 1 and Level 2 product: `…_MTL.txt`.
+"""The metadata file of Level 1 and Level 2 products: `…_MTL.txt`.
 
 Source: USGS LSDS-1414, Landsat 7 Collection 2 Level 1 Data Format Control Book, appendix A (groups and keys);
-the older spellings (`ACQUISITION_DATE`, `QCALMIN_BAND1`) are those of LPGS before 2012.
+LPGS used the older keys (`ACQUISITION_DATE`, `QCALMIN_BAND1`) before 2012.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _SENSOR_LETTERS = {"ETM": "LE", "TM": "LT", "OLI_TIRS": "LC", "OLI": "LO", "TIRS
 
 @dataclass(frozen=True, slots=True)
 class Mtl:
-    """A product's metadata, as it was written.
+    """A product's metadata.
 
     Attributes:
-        groups: Keys and their values, without quotation marks, by the name of the innermost group, in the
-            order of the file. A Level 2 file names its own groups before those of its Level 1 source.
+        groups: Keys and values, without quotation marks, by the name of the innermost group, in the order of
+            the file. In a Level 2 file, its own groups come before those of the Level 1 source.
     """
 
     groups: Mapping[str, Mapping[str, str]]
 
     def get(self, *keys: str) -> str | None:
-        """Return the value of the first of `keys` that any group holds, or None."""
+        """Return the value of the first of `keys` that is present, or None."""
         for key in keys:
             for group in self.groups.values():
                 if key in group:
@@ -45,7 +45,7 @@ class Mtl:
         return None
 
     def number(self, *keys: str) -> float | None:
-        """Return the value of the first of `keys` as a number, or None where there is none."""
+        """Return the value of the first of `keys` that is present as a number, or None."""
         try:
             return float(self.get(*keys) or "")
         except ValueError:
@@ -53,7 +53,7 @@ class Mtl:
 
     @property
     def sensor(self) -> str | None:
-        """The sensor as product names have it, `LE07` say, or None."""
+        """The sensor as in product names, such as `LE07`, or None."""
         spacecraft = _SPACECRAFT.search(self.get("SPACECRAFT_ID") or "")
         letters = _SENSOR_LETTERS.get((self.get("SENSOR_ID") or "").rstrip("+").upper())
         return f"{letters}0{spacecraft.group(1)}" if spacecraft and letters else None
@@ -71,32 +71,23 @@ class Mtl:
         """Whether the scan line corrector was off, or None where the file doesn't say."""
         return {"OFF": True, "ON": False}.get((self.get("SENSOR_MODE_SLC") or "").upper())
 
-    @property
-    def gap_interpolation_px(self) -> float | None:
-        """How many pixels USGS interpolated into each gap, or None."""
-        return self.number("SCAN_GAP_INTERPOLATION")
-
     def quantize_range(self, band: Band) -> tuple[float, float] | None:
-        """Return the smallest and the largest number that a band's pixels may hold, or None."""
+        """Return the smallest and largest stored number of a band, or None."""
         new, old = _band_keys(band)
         low = self.number(*(f"QUANTIZE_CAL_MIN_{key}" for key in new), *(f"QCALMIN_{key}" for key in old))
         high = self.number(*(f"QUANTIZE_CAL_MAX_{key}" for key in new), *(f"QCALMAX_{key}" for key in old))
         return None if low is None or high is None else (low, high)
 
     def reflectance(self, band: Band) -> tuple[float, float] | None:
-        """Return the factor and the summand that turn a band's numbers into reflectance, or None."""
+        """Return the factor and the offset that turn a band's numbers into reflectance, or None."""
         keys, _ = _band_keys(band)
         factor = self.number(*(f"REFLECTANCE_MULT_{key}" for key in keys))
-        summand = self.number(*(f"REFLECTANCE_ADD_{key}" for key in keys))
-        return None if factor is None or summand is None else (factor, summand)
+        offset = self.number(*(f"REFLECTANCE_ADD_{key}" for key in keys))
+        return None if factor is None or offset is None else (factor, offset)
 
 
 def parse_mtl(text: str) -> Mtl:
-    """Return the metadata of an MTL file; a line that isn't `KEY = VALUE` is passed over.
-
-    Args:
-        text: The whole file. What follows its `END` is ignored: LPGS once padded files with zeros.
-    """
+    """Return the metadata of an MTL file, ignoring lines other than `KEY = VALUE` and text after `END`."""
     groups: dict[str, dict[str, str]] = {}
     open_groups: list[str] = []
     for line in document_text(text).splitlines():
@@ -115,16 +106,16 @@ def parse_mtl(text: str) -> Mtl:
 
 
 def document_text(text: str) -> str:
-    """Return the text up to and with its `END`, without the padding that may follow."""
+    """Return the text up to and including its `END`, because LPGS once padded files with zeros."""
     end = re.search(r"^END[ \t]*\r?$", text, re.MULTILINE)
     kept = text if end is None else text[: end.end()] + "\n"
     return kept.replace("\0", "")
 
 
 def slc_was_off(mtl: Mtl | None, sensor: str | None, acquired: date | None) -> bool | None:
-    """Return whether the scan line corrector was off, or None where neither metadata nor date tells.
+    """Return whether the scan line corrector was off, or None where metadata and date don't say.
 
-    Other sensors than ETM+ have no scan line corrector that failed: False.
+    For all sensors but ETM+, this is False.
     """
     if mtl is not None and mtl.slc_off is not None:
         return mtl.slc_off
@@ -136,6 +127,6 @@ def slc_was_off(mtl: Mtl | None, sensor: str | None, acquired: date | None) -> b
 
 
 def _band_keys(band: Band) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return how keys name a band since 2012, `BAND_6_VCID_1`, and before, `BAND61`."""
+    """Return a band's names in keys since 2012, `BAND_6_VCID_1`, and before, `BAND61`."""
     number = band.name.removeprefix("B")
     return (f"BAND_{number}", f"BAND_ST_{band.name}"), (f"BAND{number.replace('_VCID_', '')}",)

@@ -1,6 +1,6 @@
-"""What the numbers of a band mean, judged from its pixels: codes or an image, and whether 0 is fill in it.
+"""Infers from its pixels whether a band holds codes or an image, and whether 0 is its fill value.
 
-Both are judged of the whole file, so that windows, tiles and shards of it agree.
+Both are decided once for the whole file, so that its windows, tiles and shards agree.
 """
 
 from __future__ import annotations
@@ -13,42 +13,39 @@ import numpy as np
 
 from landsat_fill.errors import InputError
 from landsat_fill.io.profile_files import colour_table
-from landsat_fill.io.reader import reading
 from landsat_fill.scene import Window, tile_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-    from rasterio.io import DatasetReader
+
+    from landsat_fill.io.reader import StoredReader
 
 
 SAMPLE_PX = 256
-"""Side of the windows that codes are looked for in."""
+"""Side of the windows searched for codes."""
 WINDOWS_ACROSS = 3
-"""Windows over a file, in either direction, that are looked at first."""
+"""Number of windows in each direction that are read first."""
 
 FEW_CODES = 8
-"""Up to so many different numbers are codes, however they lie."""
+"""A band with at most this many different numbers holds codes."""
 MOST_CODES = 256
-"""More different numbers are an image."""
+"""A band with more different numbers is an image."""
 LEAST_PX_A_CODE = 50
-"""Pixels looked at for each different number, so that a small crop of an image isn't taken for codes."""
-LEAST_ALIKE = 0.5
-"""Share of neighbouring pixels that must be equal: classes lie in patches, images are rough."""
+"""Pixels needed for each different number, so that a small crop of an image isn't taken for codes."""
+LEAST_EQUAL = 0.5
+"""Smallest share of equal neighbours in codes: classes form patches, whereas images are rough."""
 SPARSE = 0.1
-"""Share of the numbers between the smallest and the largest that an image takes at least. Codes that pack
-bits take fewer."""
-AS_BETWEEN_STRANGERS = 0.6
-"""Share of the difference between any two pixels by which neighbours differ, if they do, where they are
-codes. In an image, which is smooth, they differ less. Half as much will do where the codes are sparse."""
+"""Smallest share of the numbers between minimum and maximum that an image uses. Packed bits use fewer."""
+LEAST_STEP_RATIO = 0.6
+"""Smallest ratio, in codes, of the median step between unequal neighbours to that between random pixels. In
+an image, which is smooth, the ratio is smaller. Half of it suffices where the numbers are sparse."""
 
 
-def codes_in(dataset: DatasetReader, indexes: Sequence[int]) -> dict[int, str]:
-    """Return the bands of an open dataset that hold classes or flags rather than amounts.
-
-    The second value of each says why, for people, to follow the band's name: `has a colour table`.
-    """
+def codes_in(raster: StoredReader, indexes: Sequence[int]) -> dict[int, str]:
+    """Return the bands that hold classes or flags, each with the reason: `has a colour table`."""
+    dataset = raster.dataset
     found = {index: "has a colour table" for index in indexes if colour_table(dataset, index) is not None}
     for index in indexes:
         if dataset.tags(index).get("LAYER_TYPE", "").lower() == "thematic":
@@ -56,7 +53,7 @@ def codes_in(dataset: DatasetReader, indexes: Sequence[int]) -> dict[int, str]:
     left = [index for index in indexes if index not in found]
     windows = list(_spread(dataset.height, dataset.width, SAMPLE_PX))
     for index in left:
-        seen = [values for window in windows for values in _read(dataset, [index], window)]
+        seen = [values for window in windows for values in _read(raster, [index], window)]
         distinct = _distinct_codes(seen, dataset.nodatavals[index - 1])
         if distinct:
             found[index] = f"holds classes or flags ({distinct} different numbers)"
@@ -64,7 +61,7 @@ def codes_in(dataset: DatasetReader, indexes: Sequence[int]) -> dict[int, str]:
 
 
 def _distinct_codes(seen: Sequence[NDArray[np.generic]], nodata: float | None) -> int:
-    """Return how many different numbers windows of a band hold if they are codes, or 0 for an image."""
+    """Return the number of different codes in windows of a band, or 0 for an image."""
     if not seen:
         return 0
     values = [np.asarray(window, np.float64) for window in seen]
@@ -77,85 +74,86 @@ def _distinct_codes(seen: Sequence[NDArray[np.generic]], nodata: float | None) -
         return 0
     if len(numbers) <= FEW_CODES:
         return len(numbers)
-    # Saturated, clipped and unset pixels are alike in images, too.
+    # Saturated, clipped and unset pixels are equal in images, too.
     inner = [
         known & (window != 0) & (window > numbers[0]) & (window < numbers[-1])
         for window, known in zip(values, valid, strict=True)
     ]
-    beside = [
+    differences = [
         np.abs(np.diff(window, axis=1))[one[:, 1:] | one[:, :-1]]
         for window, one in zip(values, inner, strict=True)
     ]
-    steps = np.concatenate(beside)
-    if not steps.size or np.mean(steps == 0) < LEAST_ALIKE:
+    steps = np.concatenate(differences)
+    if not steps.size or np.mean(steps == 0) < LEAST_EQUAL:
         return 0
     spacing = float(np.gcd.reduce(np.diff(numbers).astype(np.int64)))
     density = len(numbers) / ((numbers[-1] - numbers[0]) / spacing + 1)
     pixels = pixels[pixels != 0]
-    apart = np.abs(pixels - np.random.default_rng(0).permutation(pixels))
-    stranger = np.median(apart[apart > 0]) if (apart > 0).any() else 0.0
-    neighbour = np.median(steps[steps > 0]) if (steps > 0).any() else math.inf
-    likeness = neighbour / stranger if stranger else math.inf
-    is_codes = likeness >= (AS_BETWEEN_STRANGERS if density >= SPARSE else AS_BETWEEN_STRANGERS / 2)
+    random_steps = np.abs(pixels - np.random.default_rng(0).permutation(pixels))
+    random_step = np.median(random_steps[random_steps > 0]) if (random_steps > 0).any() else 0.0
+    step = np.median(steps[steps > 0]) if (steps > 0).any() else math.inf
+    ratio = step / random_step if random_step else math.inf
+    is_codes = ratio >= (LEAST_STEP_RATIO if density >= SPARSE else LEAST_STEP_RATIO / 2)
     return len(numbers) if is_codes else 0
 
 
 TILE_PX = 512
-"""Side of the windows that stripes of zeros are looked for in."""
-ENOUGH_PX = 1000
-"""Zeros among observed pixels that decide; with fewer in the first windows, the whole file is looked at."""
+"""Side of the windows searched for stripes of zeros."""
+DECISIVE_PX = 1000
+"""Zeros among observed pixels that suffice to decide. With fewer, the whole file is read."""
 LEAST_IN_STRIPES = 0.9
 """Share of the zeros among observed pixels that must lie in stripes."""
 LARGEST_GAP_M = 500.0
-"""Wider than any SLC gap, which is 14 pixels of 30 m at the swath's edge."""
+"""Wider than any SLC-off gap, which spans 14 pixels of 30 m at the swath's edge."""
 LARGEST_GAP_PX = 17
-"""The same where the pixel size isn't known: at 30 m."""
+"""The same in pixels of 30 m, for an unknown pixel size."""
 TIP_PX = 5
-"""Scans end in tips that are thinner."""
+"""Thinner structures are ignored: the tips at the ends of scans."""
 RAGGED_PX = 12
-"""How far scans end from each other, measured on real scenes: there the gaps open into the border."""
+"""Largest offset between the ends of scans, where gaps open into the border. Measured on real scenes."""
 LEAST_STRIPE_PX = 20
-"""Length of a run of zeros that can show the direction of the stripes."""
+"""Smallest length of a run of zeros that shows the direction of the stripes."""
 ELONGATED, STILL_ELONGATED = 4.0, 2.0
-"""Length to width of a run of zeros that shows their direction, and of one that follows it."""
+"""Smallest ratio of length to width of a run that shows the direction, and of one that follows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """How the zeros of a band lie.
+    """The zeros of a band.
 
     Attributes:
-        any: Whether there are some.
-        are_fill: Whether they lie as fill does, in stripes and along borders.
+        any: Whether there are any.
+        are_fill: Whether they form stripes and borders, as fill does.
     """
 
     any: bool
     are_fill: bool
 
 
-def zeros_in(dataset: DatasetReader, indexes: Sequence[int], pixel_m: float | None) -> dict[int, Zeros]:
-    """Return how the zeros of bands lie.
+def zeros_in(raster: StoredReader, indexes: Sequence[int], pixel_m: float | None) -> dict[int, Zeros]:
+    """Return whether the zeros of each band are fill.
 
-    Zeros outside of the convex hull of a window's other pixels are a border. All others must be stripes:
-    long, narrow and along one direction. The whole file is read only where a few windows don't decide.
+    Zeros outside the convex hull of a window's other pixels are a border. All other zeros must form stripes:
+    long, narrow and in one direction. The whole file is read only if a few windows don't decide.
 
     Args:
-        dataset: An open dataset.
+        raster: An open raster.
         indexes: Numbers of the bands, from 1.
         pixel_m: Pixel size in metres, or None.
     """
     widest_px = LARGEST_GAP_PX if not pixel_m else max(LARGEST_GAP_M / pixel_m, 2.0)
+    dataset = raster.dataset
     first = set(_spread(dataset.height, dataset.width, TILE_PX))
     tiles = tile_windows(Window(0, 0, dataset.height, dataset.width), TILE_PX)
     border, among, striped = (dict.fromkeys(indexes, 0) for _ in range(3))
     left = list(indexes)
     for number, window in enumerate([*first, *(tile for tile in tiles if tile not in first)]):
         if number >= len(first):
-            left = [index for index in left if among[index] < ENOUGH_PX]
+            left = [index for index in left if among[index] < DECISIVE_PX]
         if not left:
             break
-        for index, values in zip(left, _read(dataset, left, window), strict=False):
-            outside_px, inside_px, striped_px = _lie_of(values == 0, widest_px)
+        for index, values in zip(left, _read(raster, left, window), strict=False):
+            outside_px, inside_px, striped_px = _count_zeros(values == 0, widest_px)
             border[index] += outside_px
             among[index] += inside_px
             striped[index] += striped_px
@@ -168,8 +166,8 @@ def zeros_in(dataset: DatasetReader, indexes: Sequence[int], pixel_m: float | No
     }
 
 
-def _lie_of(zero: NDArray[np.bool_], widest_px: float) -> tuple[int, int, int]:
-    """Return how many zeros of a window lie beyond all other pixels, among them, and of these in stripes."""
+def _count_zeros(zero: NDArray[np.bool_], widest_px: float) -> tuple[int, int, int]:
+    """Return how many zeros lie outside a window's other pixels, among them, and among them in stripes."""
     import cv2
 
     total_px = int(np.count_nonzero(zero))
@@ -183,28 +181,28 @@ def _lie_of(zero: NDArray[np.bool_], widest_px: float) -> tuple[int, int, int]:
     ends = np.concatenate([np.stack([firsts, rows], 1), np.stack([lasts, rows], 1)]).astype(np.int32)
     hull = np.zeros(zero.shape, np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(ends), 1)
-    core = cv2.erode(hull, np.ones((2 * RAGGED_PX + 1,) * 2, np.uint8))  # the image's own edges stay
+    core = cv2.erode(hull, np.ones((2 * RAGGED_PX + 1,) * 2, np.uint8))  # the edges of the window are kept
     inside = zero & (core > 0)
     inside_px = int(np.count_nonzero(inside))
     return total_px - inside_px, inside_px, _striped_px(inside, widest_px) if inside_px else 0
 
 
 def _striped_px(zero: NDArray[np.bool_], widest_px: float) -> int:
-    """Return how many zeros lie in long, narrow runs along one direction."""
+    """Return how many zeros lie in long, narrow runs in one direction."""
     import cv2
 
     count, labels = cv2.connectedComponents(zero.view(np.uint8), connectivity=8)
     rows, cols = np.nonzero(zero)
     label = labels[rows, cols]
     size = np.bincount(label, minlength=count).astype(float)
-    size[0] = 1.0  # what isn't zero
+    size[0] = 1.0  # the background
     row, col = (np.bincount(label, at, count) / size for at in (rows, cols))
     row_off, col_off = rows - row[label], cols - col[label]
     rr, cc, rc = (
         np.bincount(label, product, count) / size
         for product in (row_off * row_off, col_off * col_off, row_off * col_off)
     )
-    # A rectangle's variance along a side is a twelfth of its square.
+    # The variance of a rectangle along a side is a twelfth of the side squared.
     half, mean = np.hypot((cc - rr) / 2, rc), (cc + rr) / 2
     length = np.sqrt(12 * (mean + half)) + 1
     width = np.sqrt(12 * np.maximum(mean - half, 0)) + 1
@@ -223,24 +221,23 @@ def _striped_px(zero: NDArray[np.bool_], widest_px: float) -> int:
 
 
 def _spread(height: int, width: int, side_px: int) -> Iterator[Window]:
-    """Yield the windows of a regular cover that are looked at first, spread evenly."""
+    """Yield a few windows, spread evenly over the file."""
     tiles_down, tiles_across = -(-height // side_px), -(-width // side_px)
-    for down in _few_of(tiles_down):
-        for across in _few_of(tiles_across):
+    for down in _spread_numbers(tiles_down):
+        for across in _spread_numbers(tiles_across):
             row, col = down * side_px, across * side_px
             yield Window(row, col, min(side_px, height - row), min(side_px, width - col))
 
 
-def _few_of(count: int) -> list[int]:
-    few = np.unique(np.linspace(0, count - 1, min(count, WINDOWS_ACROSS)).round().astype(int))
-    chosen: list[int] = few.tolist()
-    return chosen
+def _spread_numbers(count: int) -> list[int]:
+    few = np.linspace(0, count - 1, min(count, WINDOWS_ACROSS)).round()
+    return sorted({int(number) for number in few})
 
 
-def _read(dataset: DatasetReader, indexes: list[int], window: Window) -> list[NDArray[np.generic]]:
-    """Return bands of a window, each in its own type, or nothing where the file is damaged."""
+def _read(raster: StoredReader, indexes: list[int], window: Window) -> list[NDArray[np.generic]]:
+    """Return bands of a window, each in its own type, or nothing if the file is damaged."""
     try:
-        with reading(dataset.name, window) as where:
-            return [dataset.read(index, window=where) for index in indexes]
+        with raster.reading(window) as where:
+            return [raster.dataset.read(index, window=where) for index in indexes]
     except InputError:
         return []

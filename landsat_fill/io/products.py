@@ -1,7 +1,7 @@
-"""A product as USGS and ESPA ship it, opened as scenes: a folder or an archive, read in place.
+"""Opens a USGS or ESPA product, a folder or an archive, as scenes.
 
-The bands of a product that are of one kind (reflective, thermal, panchromatic), count the same quantity and
-lie on one grid make one scene. Nothing but headers and the MTL text is read here.
+Bands of the same kind (reflective, thermal, panchromatic), quantity, data type and grid form one scene. Only
+headers and the MTL text are read here.
 """
 
 from __future__ import annotations
@@ -12,25 +12,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from landsat_fill.errors import InputError, UsageError, did_you_mean
 from landsat_fill.io.archives import Member, list_members
-from landsat_fill.io.gdal import open_dataset
 from landsat_fill.io.geotiff import DTYPES, conversion_hint, value_range
 from landsat_fill.io.mtl import Mtl, document_text, parse_mtl, slc_was_off
+from landsat_fill.io.reader import opened
 from landsat_fill.io.usgs_names import FileFacts, FileKind, Quantity, read_name, sensor_bands, without_gzip
 from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from landsat_fill.io.reader import Rasters
+
 
 LEVEL_FILL = 0.0
-"""Fill of Level 1 and Collection 2 Level 2, tagged or not. Source: USGS LSDS-1414 and LSDS-1618."""
+"""Fill of Level 1 and Collection 2 Level 2, with or without a tag. Source: USGS LSDS-1414 and LSDS-1618."""
 ESPA_FILL = -9999.0
 ESPA_REFLECTANCE_RANGE = (-2000.0, 16000.0)
 """Fill and valid range of ESPA's int16 reflectance. Source: USGS LSDS-1370, Product Guide, table 3-2."""
 
 
 class StoredNumbers(NamedTuple):
-    """Fill, and the smallest and largest number a filled pixel may have."""
+    """Fill value, and the smallest and largest number of a filled pixel."""
 
     nodata: float
     valid_range: tuple[float, float]
@@ -39,15 +41,15 @@ class StoredNumbers(NamedTuple):
 def stored_numbers(
     facts: FileFacts, dtype: str, tag: float | None, mtl: Mtl | None, nodata: float | None
 ) -> StoredNumbers:
-    """Return what a band's stored numbers mean.
+    """Return the meaning of a band's stored numbers.
 
     Args:
         facts: What the band's file name says.
         dtype: numpy name of the band's data type.
-        tag: The file's own nodata number, or None. Where Landsat's fill is 0 it can't override that: files
-            that went through other software carry 255 or 65535 there, and their gaps are 0 all the same.
+        tag: The file's nodata tag, or None. It never replaces Landsat's fill value 0: other software writes
+            tags such as 255 or 65535 into files whose gaps are 0.
         mtl: The product's metadata, or None.
-        nodata: The number the user gave, or None. It goes before all else.
+        nodata: The user's nodata number, which takes precedence, or None.
     """
     low, high = value_range(dtype)
     is_counted = facts.quantity is Quantity.DIGITAL_NUMBER
@@ -67,7 +69,7 @@ def stored_numbers(
 
 
 def _without_ends(low: float, high: float, numbers: set[float | None]) -> tuple[float, float]:
-    """Return the range of whole numbers without those of `numbers` that lie at its ends."""
+    """Return the range of integers, shortened where `numbers` lie at its ends."""
     while low in numbers and low < high:
         low += 1.0
     while high in numbers and low < high:
@@ -77,12 +79,12 @@ def _without_ends(low: float, high: float, numbers: set[float | None]) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One acquisition as it was shipped.
+    """One acquisition.
 
     Attributes:
         name: The product's identifier.
-        source: The folder or archive it lies in.
-        scenes: Its bands, by kind and grid; never empty.
+        source: Its folder or archive.
+        scenes: Its bands, grouped into at least one scene.
     """
 
     name: str
@@ -92,14 +94,14 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of a product: where it is, and what its name says."""
+    """A file of a product, with what its name says."""
 
     member: Member
     facts: FileFacts
 
     @property
     def name(self) -> str:
-        """Its name, without the folders before it."""
+        """Its name without folders."""
         return PurePosixPath(self.member.name).name
 
 
@@ -120,18 +122,20 @@ def find_products(
     bands: Sequence[str] | None = None,
     nodata: float | None = None,
     only: str | None = None,
+    rasters: Rasters | None = None,
 ) -> list[Product]:
     """Return the products in a folder or an archive, by name.
 
     Args:
-        source: A folder (its own files and those of gap_mask in it), a `.tar`, `.tar.gz`, `.tgz` or `.zip`.
-        bands: The bands wanted: `B4`, `4`, `nir`, or a file's own ending such as `SR_B4`; all where None.
-        nodata: The number that means "no observation", in place of what product and header say.
-        only: The identifier of the one product wanted, where several lie together.
+        source: A folder (with its gap_mask sub-folders), `.tar`, `.tar.gz`, `.tgz` or `.zip`.
+        bands: The bands to open: `B4`, `4`, `nir`, or a file's own ending such as `SR_B4`; None means all.
+        nodata: The number of missing pixels, in place of the product's own.
+        only: The identifier of one product among several, or None for all.
+        rasters: The open rasters, kept for later readers; None closes them.
 
     Raises:
         InputError: If the source can't be read, holds no Landsat band, or a band's header is broken.
-        UsageError: If a product has none of a band that is wanted.
+        UsageError: If a product lacks one of the bands.
     """
     place = Path(source)
     groups = _files_by_product(place)
@@ -139,38 +143,41 @@ def find_products(
         groups = {name: files for name, files in groups.items() if name == only.upper()}
     if not groups:
         raise InputError(
-            f"expected Landsat bands in {place}, but got no file that is named as one",
-            hint="a product's bands are known by the names that USGS and ESPA give them (…_B1.TIF, "
-            "…_SR_B1.TIF, …_sr_band1.tif); name GeoTIFFs one by one to fill them as they are",
+            f"expected Landsat bands in {place}, but got no file with such a name",
+            hint="Keep the band names of USGS and ESPA (…_B1.TIF, …_SR_B1.TIF, …_sr_band1.tif), or name the "
+            "GeoTIFFs themselves to fill each by itself.",
         )
-    return [_open_product(name, place, files, bands, nodata) for name, files in groups.items()]
+    return [_open_product(name, place, files, bands, nodata, rasters) for name, files in groups.items()]
 
 
-def open_band_file(path: Path, *, nodata: float | None = None) -> Scene | None:
-    """Return the scene of one band of a product, with the gap_mask, quality bands and MTL that lie beside it.
+def open_band_file(
+    path: Path, *, nodata: float | None = None, rasters: Rasters | None = None
+) -> Scene | None:
+    """Return the scene of one band of a product, with the gap_mask, quality bands and MTL file beside it.
 
-    None comes out where the file isn't named as a product's band, or holds several.
+    Returns None if the file isn't named as a product's band, or holds several bands.
 
     Args:
         path: The band's file.
-        nodata: The number that means "no observation", in place of what product and header say.
+        nodata: The number of missing pixels, in place of the product's own.
+        rasters: As of `find_products`.
 
     Raises:
-        InputError: If the file, or one that lies beside it, can't be read.
+        InputError: If the file, or one beside it, can't be read.
     """
     facts = read_name(path.name)
     if facts is None or facts.kind is not FileKind.BAND:
         return None
     files = _files_by_product(path.parent)[facts.scene_id]
     own = next(file for file in files if file.name == without_gzip(path.name))
-    if _header(own).count != 1:
+    if _header(own, rasters).count != 1:
         return None
     beside = [file for file in files if file is own or file.facts.kind is not FileKind.BAND]
-    return _open_product(facts.scene_id, path.parent, beside, None, nodata).scenes[0]
+    return _open_product(facts.scene_id, path.parent, beside, None, nodata, rasters).scenes[0]
 
 
 def product_names(place: Path) -> list[str]:
-    """Return the identifiers of the products that have bands in a folder or an archive, in upper case.
+    """Return the identifiers, in upper case, of the products with bands in a folder or an archive.
 
     Raises:
         InputError: If it can't be listed.
@@ -179,9 +186,9 @@ def product_names(place: Path) -> list[str]:
 
 
 def _files_by_product(place: Path) -> dict[str, list[_File]]:
-    """Return the files of each product that has a band in a folder or archive, by the product's identifier.
+    """Return the files of each product with bands in a folder or archive, by the product's identifier.
 
-    Of two files of one name, a band and its gzipped twin say, the first counts.
+    If two files have one name, such as a band and its gzipped copy, the first is used.
     """
     groups: dict[str, dict[str, _File]] = {}
     for member in list_members(place):
@@ -198,7 +205,12 @@ def _of_kind(files: Iterable[_File], kind: FileKind) -> list[_File]:
 
 
 def _open_product(
-    name: str, place: Path, files: list[_File], wanted: Sequence[str] | None, nodata: float | None
+    name: str,
+    place: Path,
+    files: list[_File],
+    wanted: Sequence[str] | None,
+    nodata: float | None,
+    rasters: Rasters | None,
 ) -> Product:
     documents = {
         file.name: document_text(file.member.text)
@@ -210,37 +222,39 @@ def _open_product(
     if wanted is not None:
         band_files = _chosen(band_files, wanted, name)
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
-    # Bands first: they lie before the quality bands in a .tar.gz, where going back costs a second passage.
-    groups = _that_belong_together(_refuse_several_bands(_header(file)) for file in band_files)
-    quality = [_header(file) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None]
+    # Bands come before the quality bands in a .tar.gz, and going back there means reading it again.
+    groups = _grouped(_refuse_several_bands(_header(file, rasters)) for file in band_files)
+    quality = [
+        _header(file, rasters) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None
+    ]
     facts = band_files[0].facts
     acquired = facts.acquired or (mtl.acquired if mtl is not None else None)
     scenes = tuple(
         Scene(
             name=name,
             source=place,
-            bands=tuple(_scene_band(raster, mtl, nodata, gap_masks) for raster in rasters),
-            grid=rasters[0].grid,
-            quality=tuple(_quality_band(raster) for raster in quality if raster.grid == rasters[0].grid),
+            bands=tuple(_scene_band(raster, mtl, nodata, gap_masks) for raster in group),
+            grid=group[0].grid,
+            quality=tuple(_quality_band(raster) for raster in quality if raster.grid == group[0].grid),
             sensor=facts.sensor,
             acquired=acquired,
             slc_off=slc_was_off(mtl, facts.sensor, acquired),
             documents=documents,
         )
-        for rasters in groups
+        for group in groups
     )
     return Product(name, place, scenes)
 
 
 def _order(file: _File) -> tuple[str, int, str]:
-    """Return what sorts a product's bands: reflective, thermal and pan, each in the sensor's order."""
+    """Return the sort key of a band: reflective, thermal and pan, each in the sensor's order."""
     band = file.facts.band
     bands = sensor_bands(file.facts.sensor)
     return file.facts.quantity.value, bands.index(band) if band in bands else len(bands), file.name
 
 
-def _that_belong_together(rasters: Iterable[_Raster]) -> list[list[_Raster]]:
-    """Return the bands in groups of one kind, quantity, data type and grid, in the order of their first."""
+def _grouped(rasters: Iterable[_Raster]) -> list[list[_Raster]]:
+    """Return the bands grouped by kind, quantity, data type and grid."""
     groups: list[list[_Raster]] = []
     for raster in rasters:
         for group in groups:
@@ -283,13 +297,14 @@ def _band_name(facts: FileFacts) -> str:
     return "" if facts.band is None else facts.band.name
 
 
-def _header(file: _File) -> _Raster:
-    """Return a raster with what its header says: the grid is taken from here, never from the MTL file.
+def _header(file: _File, rasters: Rasters | None) -> _Raster:
+    """Return a raster with its header, which defines the grid, unlike the MTL file.
 
     Raises:
-        InputError: If GDAL can't open it, or it isn't one band of numbers that can be filled.
+        InputError: If GDAL can't open it, or its data type can't be filled.
     """
-    with open_dataset(file.member.dataset) as raster:
+    with opened(file.member.dataset, rasters) as stored:
+        raster = stored.dataset
         header = _Raster(
             file,
             Grid(raster.height, raster.width, raster.transform, raster.crs or None),
@@ -306,41 +321,41 @@ def _header(file: _File) -> _Raster:
 
 
 def _refuse_several_bands(raster: _Raster) -> _Raster:
-    """Return the raster as it is.
+    """Return the raster unchanged.
 
     Raises:
-        InputError: If it holds more than one band.
+        InputError: If it holds several bands.
     """
     if raster.count > 1:
         raise InputError(
             f"expected one band in {raster.file.member.name}, but got {raster.count}",
-            hint="name that file by itself: it is then filled as it is",
+            hint="Name that file itself to fill all its bands.",
         )
     return raster
 
 
 def _chosen(files: list[_File], wanted: Sequence[str], product: str) -> list[_File]:
-    """Return the files of the bands wanted, in the product's order.
+    """Return the files of the bands in `wanted`, in the product's order.
 
     Raises:
-        UsageError: If there is no file for one of them; the hint names what there is.
+        UsageError: If one of them has no file.
     """
     names = {file.name: _names_of(file) for file in files}
     chosen: set[str] = set()
     for name in wanted:
         matching = {file_name for file_name, called in names.items() if name.lower() in called}
         if not matching:
-            there = ", ".join(dict.fromkeys(_band_name(file.facts) for file in files))
+            present = ", ".join(dict.fromkeys(_band_name(file.facts) for file in files))
             near = did_you_mean(name, sorted(set().union(*names.values())), cutoff=0.6)
             raise UsageError(
-                f"expected bands of {product}, but got {name!r}", hint=f"{near} It has {there}.".strip()
+                f"expected bands of {product}, but got {name!r}", hint=f"{near} It has {present}.".strip()
             )
         chosen |= matching
     return [file for file in files if file.name in chosen]
 
 
 def _names_of(file: _File) -> set[str]:
-    """Return what a band may be called, in lower case: `b4`, `4`, `nir`, `sr_b4`."""
+    """Return the names of a band in lower case: `b4`, `4`, `nir`, `sr_b4`."""
     band = file.facts.band
     if band is None:
         return set()

@@ -10,13 +10,12 @@ import logging
 import math
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.gdal import gdal_session, open_dataset
+from landsat_fill.io.gdal import gdal_session
 from landsat_fill.io.raster_profile import (
     BandProfile,
     ColourTable,
@@ -26,13 +25,15 @@ from landsat_fill.io.raster_profile import (
     best_predictor,
     photometric_of,
 )
-from landsat_fill.io.tiff_structure import tiff_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from rasterio.io import DatasetReader, DatasetWriter
+
+    from landsat_fill.io.tiff_structure import TiffBlocks
 
 
 OPAQUE = (1, 255, 32767, 65535)
@@ -46,6 +47,8 @@ SOFT_EDGE_PX = 3
 
 LEAST_EXPLAINED = 0.98
 """Share of the pixels looked at that must be transparent, opaque or in such an edge."""
+
+TIFF_DRIVERS = ("GTiff", "COG")
 
 _WINDOW_PX = 128
 _WINDOWS_ACROSS = 3
@@ -245,20 +248,14 @@ KNOWN_COMPRESSIONS = frozenset(
 """The lossless ones among the values of GDAL's COMPRESS (WEBP, JXL and LERC in their lossless modes)."""
 
 
-def read_profile(source: str | Path) -> RasterProfile:
-    """Return the profile of the raster that GDAL opens by `source`, as a GeoTIFF would keep it.
+def profile_of(dataset: DatasetReader, alpha: int | None, blocks: TiffBlocks | None) -> RasterProfile:
+    """Return the profile of an open dataset, as a GeoTIFF would keep it. Run it in a GDAL session.
 
-    Raises:
-        InputError: If it can't be read.
+    Args:
+        dataset: The dataset.
+        alpha: What `opacity_band` says of it.
+        blocks: Its blocks, if it is a TIFF on a disk.
     """
-    with open_dataset(str(source)) as dataset, gdal_session():
-        return profile_of(dataset)
-
-
-def profile_of(dataset: DatasetReader) -> RasterProfile:
-    """Return the profile of an open dataset, as a GeoTIFF would keep it. Run it in a GDAL session."""
-    import numpy as np
-
     notes: list[str] = []
     structure = dataset.tags(ns="IMAGE_STRUCTURE")
     dtype = str(np.result_type(*dataset.dtypes))
@@ -267,10 +264,8 @@ def profile_of(dataset: DatasetReader) -> RasterProfile:
     bands = tuple(_band(dataset, index, notes) for index in dataset.indexes)
     compression, options, predictor = _compression(dataset, structure, dtype, notes)
     tiled, block_height, block_width = _blocks(dataset, dtype, notes)
-    is_tiff = dataset.driver in ("GTiff", "COG")
-    if not is_tiff:
+    if dataset.driver not in TIFF_DRIVERS:
         notes.append(f"the {dataset.driver} file is written as a GeoTIFF")
-    blocks = tiff_blocks(Path(dataset.name)) if is_tiff else None
     cloud_optimized = structure.get("LAYOUT") == "COG"
     if cloud_optimized and block_width < LEAST_COG_BLOCK_PX:
         notes.append(
@@ -293,7 +288,7 @@ def profile_of(dataset: DatasetReader) -> RasterProfile:
         rpcs=dataset.rpcs,
         tags=_tags(dataset, 0, notes),
         masked=has_dataset_mask(dataset),
-        misnamed_alpha=any(band.colour == "alpha" for band in bands) and opacity_band(dataset) is None,
+        misnamed_alpha=alpha is None and any(band.colour == "alpha" for band in bands),
         photometric=photometric_of(bands, fallback),
         colour_profile=dict(dataset.tags(ns="COLOR_PROFILE")),
         compression=compression,
@@ -369,7 +364,6 @@ def _tags(dataset: DatasetReader, index: int, notes: list[str]) -> Tags:
 
 
 def _nodata(dataset: DatasetReader, dtype: str, notes: list[str]) -> float | None:
-
     stated = [value for value in dataset.nodatavals if value is not None]
     if not stated:
         return None
@@ -388,7 +382,7 @@ def _compression(
 ) -> tuple[str | None, dict[str, str], int]:
     """Return the compression to write with, its creation options, and the predictor."""
     told = structure.get("COMPRESSION")
-    if dataset.driver not in ("GTiff", "COG"):
+    if dataset.driver not in TIFF_DRIVERS:
         return "DEFLATE", {}, best_predictor(dtype)
     if told is None:
         return None, {}, 1
@@ -412,8 +406,6 @@ def _compression(
 
 def _blocks(dataset: DatasetReader, dtype: str, notes: list[str]) -> tuple[bool, int, int]:
     """Return whether blocks are tiles, and their rows and columns."""
-    import numpy as np
-
     height, width = dataset.block_shapes[0]
     # The TIFF specification (6.0, section 15) wants the sides of tiles to be multiples of 16.
     like_tiles = not (height % 16 or width % 16)
@@ -585,7 +577,7 @@ def _option_complaints() -> Iterator[list[str]]:
 def _wrong_options(reason: str) -> UsageError:
     return UsageError(
         f"expected creation options that GDAL's driver takes, but it says: {reason}",
-        hint="See the driver's page: https://gdal.org/drivers/raster/gtiff.html#creation-options",
+        hint="See the driver's page: https://gdal.org/drivers/raster/gtiff.html#creation-options.",
     )
 
 

@@ -1,7 +1,6 @@
-"""How a raster file stores its bands: everything that has to be the same in the file written from it.
+"""The raster profile: all properties of a raster file that its filled copy keeps.
 
-rasterio's `profile` keeps the size, the data type and the georeferencing and drops most of the rest.
-A `RasterProfile` keeps it all.
+rasterio's own `profile` keeps size, data type and georeferencing, but drops most other properties.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ ColourTable = dict[int, tuple[int, int, int, int]]
 """Red, green, blue and opacity, 0 to 255, by pixel value."""
 
 PLAIN_BLOCK_PX = 256
-"""Block side of files that follow no example: GDAL's own choice for tiled files."""
+"""Block side of new files: GDAL's default for tiled files."""
 
 
 @dataclass(frozen=True, slots=True)
 class BandProfile:
-    """What a file says about one band.
+    """Properties of one band.
 
     Attributes:
-        description: Its description, or None.
+        description: Description, or None.
         scale: Factor from stored to physical numbers.
-        offset: What is added after it.
+        offset: Offset added after scaling.
         unit: Unit of the physical numbers, or None.
-        colour: Its colour interpretation, by rasterio's name: `red`, `gray`, `alpha`, `undefined`.
-        colour_table: Its colour table, or None.
-        tags: Its tags by domain.
+        colour: Colour interpretation, by rasterio's name: `red`, `gray`, `alpha`, `undefined`.
+        colour_table: Colour table, or None.
+        tags: Tags by domain.
     """
 
     description: str | None = None
@@ -71,32 +70,32 @@ class RasterProfile:
         height: Rows.
         width: Columns.
         dtype: numpy name of the data type of all bands.
-        bands: What is said of each band, alpha included.
+        bands: Properties of each band, alpha included.
         nodata: The nodata tag (NaN for NaN), or None.
         crs: Coordinate reference system, or None.
-        transform: Pixel corner to map coordinates, or None where the file gives none.
+        transform: Transform from pixel corner to map coordinates, or None.
         gcps: Ground control points.
         gcp_crs: Their coordinate reference system, or None.
         rpcs: Rational polynomial coefficients, or None.
         tags: Tags of the dataset by domain.
         masked: Whether the file has a dataset mask.
-        misnamed_alpha: Whether the band whose colour is alpha is an image band for all that.
+        misnamed_alpha: Whether the band with colour alpha is in fact an image band.
         photometric: GDAL's PHOTOMETRIC: MINISBLACK, MINISWHITE, RGB, PALETTE, CMYK.
-        colour_profile: The ICC profile and the like, by the names of GDAL's creation options.
+        colour_profile: ICC profile and related values, by the names of GDAL's creation options.
         compression: GDAL's COMPRESS, or None.
-        compression_options: Creation options that belong to that compression.
+        compression_options: Creation options of that compression.
         predictor: TIFF predictor: 1 none, 2 horizontal differences, 3 floating point.
         interleave: `PIXEL` or `BAND`.
-        tiled: Whether blocks are tiles; strips else.
+        tiled: Whether blocks are tiles rather than strips.
         block_height: Rows of a block.
         block_width: Columns of a block.
-        big: Whether it is a BigTIFF whatever its size.
+        big: Whether it is a BigTIFF.
         sparse: Whether blocks without data are left out of the file.
-        bits: Bits a pixel where they are fewer than the data type's, or None.
+        bits: Bits per pixel if fewer than the data type's, or None.
         overviews: Reduction factors of the overviews.
-        overview_resampling: How they were computed, by rasterio's name: `nearest`, `average`.
+        overview_resampling: Resampling of the overviews, by rasterio's name: `nearest`, `average`.
         cloud_optimized: Whether the file is a cloud optimized GeoTIFF.
-        notes: What a file written from this profile can't have as its example had it, for people.
+        notes: Properties of the original file that a copy can't keep, in words.
     """
 
     height: int
@@ -139,14 +138,14 @@ class RasterProfile:
         nodata: float | None = None,
         descriptions: Sequence[str] = (),
     ) -> RasterProfile:
-        """Return the profile of a new file that follows no example: tiled, DEFLATE, with a predictor.
+        """Return the profile of a new file: tiled, DEFLATE, with a predictor.
 
         Args:
             grid: Its grid.
             dtype: numpy name of its data type.
             count: Number of bands.
             nodata: Its nodata tag.
-            descriptions: One description a band, or nothing.
+            descriptions: One description for each band, or nothing.
         """
         names: Sequence[str | None] = descriptions or (None,) * count
         transform = None if grid.transform.is_identity else grid.transform
@@ -154,11 +153,11 @@ class RasterProfile:
             height=grid.height,
             width=grid.width,
             dtype=dtype,
-            bands=_undescribed(names),
+            bands=_default_bands(names),
             nodata=nodata,
             crs=grid.crs,
             transform=transform,
-            # GDAL says as much of every file with a transform or a CRS.
+            # GDAL reports this tag for every file with a transform or a CRS.
             tags={"": {"AREA_OR_POINT": "Area"}} if transform or grid.crs else {},
             predictor=best_predictor(dtype),
         )
@@ -170,19 +169,19 @@ class RasterProfile:
 
     @property
     def alpha(self) -> int | None:
-        """Number of the band that tells opacity, from 1, or None."""
+        """Number of the opacity band, from 1, or None."""
         if self.misnamed_alpha:
             return None
         return next((i for i, band in enumerate(self.bands, 1) if band.colour == "alpha"), None)
 
     def for_bands(self, indexes: Sequence[int]) -> RasterProfile:
-        """Return the profile with the bands of these numbers (from 1), and the alpha band if there is one."""
+        """Return the profile with the bands of these numbers (from 1), and any alpha band."""
         kept = [*indexes, self.alpha] if self.alpha is not None and self.alpha not in indexes else indexes
         bands = tuple(self.bands[index - 1] for index in kept if index is not None)
         return replace(self, bands=bands, photometric=photometric_of(bands, self.photometric))._storable()
 
     def for_window(self, window: Window) -> RasterProfile:
-        """Return the profile of a file with the pixels of `window` only; its overviews are dropped."""
+        """Return the profile of a file with the pixels of `window`, without overviews."""
         transform = None if self.transform is None else _moved(self.transform, window)
         rpcs = self.rpcs
         if rpcs is not None:
@@ -211,18 +210,18 @@ class RasterProfile:
         colour_table: ColourTable | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> RasterProfile:
-        """Return the profile of another file on the same grid and in the same blocks, with bands of its own.
+        """Return the profile of another file with the same grid and blocks, but other bands.
 
         Args:
             dtype: numpy name of its data type.
             nodata: Its nodata tag.
-            descriptions: One description, or None, for each of its bands.
+            descriptions: A description or None for each of its bands.
             colour_table: The colour table of a one-band uint8 or uint16 layer.
-            tags: Its dataset tags, which take the place of this profile's but for AREA_OR_POINT.
+            tags: Its dataset tags, which replace all tags of this profile except AREA_OR_POINT.
         """
         default = self.tags.get("", {})
         kept = {key: default[key] for key in ("AREA_OR_POINT",) if key in default}
-        bands = _undescribed(descriptions)
+        bands = _default_bands(descriptions)
         if colour_table is not None:
             bands = (replace(bands[0], colour="palette", colour_table=colour_table),)
         return replace(
@@ -236,17 +235,17 @@ class RasterProfile:
             colour_profile={},
             predictor=best_predictor(dtype) if self.predictor > 1 else 1,
             bits=None,
-            # Averages of codes mean nothing.
+            # Codes must not be averaged.
             overview_resampling="nearest" if colour_table is not None else self.overview_resampling,
             notes=(),
         )._storable()
 
     def without_statistics(self) -> RasterProfile:
-        """Return the profile without the STATISTICS_… tags, which are wrong once pixels have been filled."""
+        """Return the profile without STATISTICS_… tags, which filling makes invalid."""
         return replace(self, bands=tuple(replace(b, tags=_without_statistics(b.tags)) for b in self.bands))
 
     def _storable(self) -> RasterProfile:
-        """Return the profile with DEFLATE in place of a compression that can't hold these bands."""
+        """Return the profile with DEFLATE if its compression can't store these bands."""
         lossless_webp = self.compression == "WEBP" and self.dtype == "uint8" and self.count in (3, 4)
         fax = (self.compression or "").startswith("CCITT") and self.bits != 1
         if (self.compression == "WEBP" and not lossless_webp) or fax:
@@ -257,12 +256,12 @@ class RasterProfile:
 
 
 def best_predictor(dtype: str) -> int:
-    """Return the TIFF predictor that suits images of this data type: 3 for floats, else 2."""
+    """Return the TIFF predictor for images of this data type: 3 for floats, 2 for integers."""
     return 3 if dtype.startswith("float") else 2
 
 
 def photometric_of(bands: Sequence[BandProfile], fallback: str = "MINISBLACK") -> str:
-    """Return GDAL's PHOTOMETRIC for these bands' colours; `fallback` counts if it is MINISWHITE."""
+    """Return GDAL's PHOTOMETRIC for these colours; a `fallback` of MINISWHITE is kept for gray bands."""
     colours = tuple(band.colour for band in bands)
     if any(band.colour_table is not None for band in bands[:1]):
         return "PALETTE"
@@ -274,17 +273,17 @@ def photometric_of(bands: Sequence[BandProfile], fallback: str = "MINISBLACK") -
 
 
 def _moved(transform: Affine, window: Window) -> Affine:
-    """Return the transform of a file that begins at the corner of `window`."""
+    """Return the transform with its origin at the corner of `window`."""
     from affine import Affine
 
-    # Written out, since affine 2 and 3 disagree about the operator that multiplies two transforms.
+    # affine 2 and 3 use different operators to multiply two transforms.
     x = transform.c + transform.a * window.col + transform.b * window.row
     y = transform.f + transform.d * window.col + transform.e * window.row
     return Affine(transform.a, transform.b, x, transform.d, transform.e, y)
 
 
-def _undescribed(descriptions: Sequence[str | None]) -> tuple[BandProfile, ...]:
-    """Return plain bands with these descriptions, coloured as a TIFF that says nothing of colours."""
+def _default_bands(descriptions: Sequence[str | None]) -> tuple[BandProfile, ...]:
+    """Return bands with these descriptions, and the colours of a TIFF that defines none."""
     return tuple(
         BandProfile(description=text, colour="undefined" if i else "gray")
         for i, text in enumerate(descriptions)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from landsat_fill.errors import InputError
 from landsat_fill.io.gdal import gdal_session, open_dataset
-from landsat_fill.io.profile_files import has_dataset_mask, opacity_band, read_profile
+from landsat_fill.io.profile_files import TIFF_DRIVERS, has_dataset_mask, opacity_band, profile_of
+from landsat_fill.io.tiff_structure import TiffBlocks, tiff_blocks
 from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
     from rasterio.io import DatasetReader
 
+    from landsat_fill.io.raster_profile import RasterProfile
     from landsat_fill.scene import Scene, SceneBand
 
 
@@ -35,11 +40,16 @@ class SceneReader:
     one call, so that no block is decompressed twice.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, rasters: Rasters | None = None) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            scene: The scene.
+            rasters: What to take its rasters from; they stay open then.
+        """
         self._scene = scene
-        self._datasets: dict[str, DatasetReader] = {}
-        self._alphas: dict[str, int | None] = {}
-        self._closing = ExitStack()
+        self._rasters = Rasters() if rasters is None else rasters
+        self._closes = rasters is None
         self._dtype = np.result_type(*(band.dtype for band in scene.bands))
 
     def __enter__(self) -> Self:
@@ -57,15 +67,15 @@ class SceneReader:
             for quality in self._scene.quality:
                 self._open(quality.dataset, quality.kind)
         except BaseException:
-            self._closing.close()
+            self.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with gdal_session():
-            self._closing.close()
+        if self._closes:
+            self._rasters.close()
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -83,8 +93,8 @@ class SceneReader:
             band.nodata is not None
             or band.gap_mask is not None
             or band.dtype.startswith("float")
-            or self._alphas[band.dataset] is not None
-            or _is_masked(self._datasets[band.dataset])
+            or self._rasters[band.dataset].alpha is not None
+            or _is_masked(self._rasters[band.dataset].dataset)
             for band in self._scene.bands
         )
 
@@ -100,14 +110,13 @@ class SceneReader:
         bands = self._scene.bands
         values = np.empty((len(bands), window.height, window.width), dtype=self._dtype)
         observed = np.empty(values.shape, dtype=bool)
-        for source, dataset in self._datasets.items():
+        for source in dict.fromkeys(band.dataset for band in bands):
             places = [place for place, band in enumerate(bands) if band.dataset == source]
-            if not places:
-                continue
             indexes = [bands[place].index for place in places]
-            with gdal_session(), reading(source, window) as where:
-                stored = _read_bands(dataset, indexes, where, self._dtype)
-                masked = _masked_out(dataset, indexes, self._alphas[source], where)
+            raster = self._rasters[source]
+            with raster.reading(window) as where:
+                stored = _read_bands(raster.dataset, indexes, where, self._dtype)
+                masked = _masked_out(raster.dataset, indexes, raster.alpha, where)
             if len(places) == len(bands):
                 values = stored
             else:
@@ -164,12 +173,7 @@ class SceneReader:
         return {quality.kind: self._read_band(quality.dataset, window) for quality in self._scene.quality}
 
     def _open(self, source: str, role: str) -> None:
-        if source in self._datasets:
-            return
-        with gdal_session():
-            dataset = self._closing.enter_context(open_dataset(source))
-            self._alphas[source] = opacity_band(dataset)
-        self._datasets[source] = dataset
+        dataset = self._rasters[source].dataset
         grid = self._scene.grid
         if dataset.shape != (grid.height, grid.width):
             raise InputError(
@@ -185,8 +189,9 @@ class SceneReader:
             )
 
     def _read_band(self, source: str, window: Window) -> NDArray[np.generic]:
-        with gdal_session(), reading(source, window) as where:
-            values: NDArray[np.generic] = self._datasets[source].read(1, window=where)
+        raster = self._rasters[source]
+        with raster.reading(window) as where:
+            values: NDArray[np.generic] = raster.dataset.read(1, window=where)
         return values
 
 
@@ -263,23 +268,6 @@ def _masked_out(
     return out
 
 
-@contextmanager
-def reading(source: str, window: Window) -> Iterator[object]:
-    """Yield a window as rasterio has it; turn what GDAL raises into an InputError naming file and rows."""
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window as RasterioWindow
-
-    try:
-        yield RasterioWindow(window.col, window.row, window.width, window.height)
-    except (RasterioError, OSError) as error:
-        cause = error.__cause__ or error
-        raise InputError(
-            f"expected to read rows {window.row} to {window.row + window.height - 1} of {source}, "
-            f"but got an error: {cause}",
-            hint="The file may be cut off or damaged: download or copy it again.",
-        ) from error
-
-
 def _named(crs: CRS) -> str:
     code = crs.to_epsg()
     return f"EPSG:{code}" if code else str(crs.to_wkt())[:60]
@@ -299,29 +287,77 @@ class Opacity:
 
 
 class StoredReader:
-    """An open raster. A context manager; to be used by one thread at a time, but by any thread."""
+    """An open raster, and what was found out about it. A context manager; one thread reads at a time.
+
+    Attributes:
+        source: What GDAL opened.
+        dataset: The open dataset.
+    """
 
     def __init__(self, source: str) -> None:
-        self._source = source
-        self._dataset: DatasetReader | None = None
-        self._closing = ExitStack()
-        self.profile = read_profile(source)
-
-    def __enter__(self) -> Self:
-        """Open the file.
+        """Open it.
 
         Raises:
             InputError: If it can't be read.
         """
-        with gdal_session():
-            self._dataset = self._closing.enter_context(open_dataset(self._source))
+        self.source = source
+        self._lock = RLock()
+        self.dataset: DatasetReader = open_dataset(source)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with gdal_session():
-            self._closing.close()
+            self.dataset.close()
+
+    @cached_property
+    def alpha(self) -> int | None:
+        """The number of the band that gives the opacity, or None.
+
+        Raises:
+            InputError: If that band can't be read.
+        """
+        with self._lock, gdal_session():
+            return opacity_band(self.dataset)
+
+    @cached_property
+    def blocks(self) -> TiffBlocks | None:
+        """The blocks of a TIFF on a disk, or None for any other raster."""
+        return tiff_blocks(Path(self.dataset.name)) if self.dataset.driver in TIFF_DRIVERS else None
+
+    @cached_property
+    def profile(self) -> RasterProfile:
+        """Its profile, as a GeoTIFF would keep it.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        with self._lock, gdal_session():
+            return profile_of(self.dataset, self.alpha, self.blocks)
+
+    @contextmanager
+    def reading(self, window: Window) -> Iterator[object]:
+        """Yield a window as rasterio has it, while no other thread reads.
+
+        Raises:
+            InputError: For what GDAL raises, with the file and the rows.
+        """
+        from rasterio.errors import RasterioError
+        from rasterio.windows import Window as RasterioWindow
+
+        try:
+            with self._lock, gdal_session():
+                yield RasterioWindow(window.col, window.row, window.width, window.height)
+        except (RasterioError, OSError) as error:
+            cause = error.__cause__ or error
+            raise InputError(
+                f"expected to read rows {window.row} to {window.row + window.height - 1} of {self.source}, "
+                f"but got an error: {cause}",
+                hint="The file may be cut off or damaged: download or copy it again.",
+            ) from error
 
     def read(self, window: Window) -> NDArray[np.generic]:
         """Return the stored numbers of a window, `(band, row, col)`, of all bands but alpha.
@@ -339,16 +375,65 @@ class StoredReader:
             InputError: If the file can't be read there.
         """
         alpha = None if self.profile.alpha is None else self._read([self.profile.alpha], window)[0]
-        if not self.profile.masked or self._dataset is None:
+        if not self.profile.masked:
             return Opacity(alpha)
-        with gdal_session(), reading(self._source, window) as where:
-            return Opacity(alpha, self._dataset.read_masks(1, window=where) != 0)
+        with self.reading(window) as where:
+            return Opacity(alpha, self.dataset.read_masks(1, window=where) != 0)
 
     def _read(self, indexes: list[int], window: Window) -> NDArray[np.generic]:
-        if self._dataset is None:
-            raise RuntimeError("expected an entered StoredReader, but got one outside its with block")
-        with gdal_session(), reading(self._source, window) as where:
-            return _read_bands(self._dataset, indexes, where, np.dtype(self.profile.dtype))
+        with self.reading(window) as where:
+            return _read_bands(self.dataset, indexes, where, np.dtype(self.profile.dtype))
+
+
+def read_profile(source: str | Path) -> RasterProfile:
+    """Return the profile of the raster that GDAL opens by `source`, as a GeoTIFF would keep it.
+
+    Raises:
+        InputError: If it can't be read.
+    """
+    with StoredReader(str(source)) as raster:
+        return raster.profile
+
+
+class Rasters(dict[str, StoredReader]):
+    """Open rasters by what GDAL opens: each is opened once, when it is first asked for. A context manager."""
+
+    def __missing__(self, source: str) -> StoredReader:
+        """Open it.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        raster = self[source] = StoredReader(source)
+        return raster
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all that are open."""
+        with gdal_session():
+            while self:
+                self.popitem()[1].dataset.close()
+
+
+@contextmanager
+def opened(source: str, rasters: Rasters | None) -> Iterator[StoredReader]:
+    """Yield an open raster: one of `rasters`, where it stays open, or without these one that is closed again.
+
+    Raises:
+        InputError: If it can't be read.
+    """
+    if rasters is not None:
+        yield rasters[source]
+    else:
+        with StoredReader(source) as raster:
+            yield raster
 
 
 def _read_bands(

@@ -1,6 +1,6 @@
-"""What a Landsat file name says: which scene, which sensor, which day, which band or quality band.
+"""Parses Landsat file names into scene, sensor, day, and band or quality band, without opening files.
 
-No file is opened here. Names of four generations are known, in upper or lower case:
+These names are supported, in upper or lower case:
 
 - Collection 1 and 2, Level 1 and 2: `LE07_L1TP_007059_20161209_20170130_01_T1_B6_VCID_1.TIF`, `…_SR_B4.TIF`.
   Source: USGS LSDS-1414 (Collection 2 Level 1) and LSDS-1618 (Collection 2 Level 2), "File naming".
@@ -37,7 +37,7 @@ class FileKind(Enum):
 
 
 class Quantity(Enum):
-    """What the numbers of a band count, which decides what they may be filled together with."""
+    """The quantity that a band's numbers measure. Only bands of the same quantity are filled together."""
 
     DIGITAL_NUMBER = "digital number"
     TOP_OF_ATMOSPHERE = "top of atmosphere"
@@ -49,14 +49,14 @@ class FileFacts:
     """What the name of a product's file says.
 
     Attributes:
-        scene_id: The product's identifier in upper case; the same for all files of a product.
+        scene_id: The product's identifier in upper case, equal for all its files.
         kind: What the file is for.
         sensor: `LE07`, `LT05`, `LC08`, …
-        acquired: The day of acquisition, or None where the name holds no real date.
-        level: The processing level, `L1TP` or `L2SP` say, or None where the name doesn't tell.
-        quantity: What a band's numbers count.
-        band: The sensor's band, of a band or a gap_mask.
-        quality: The kind of a quality band that is read here, as `QualityBand.kind` has it.
+        acquired: The day of acquisition, or None if the name holds no valid date.
+        level: The processing level, such as `L1TP` or `L2SP`, or None if the name doesn't say.
+        quantity: The quantity that a band's numbers measure.
+        band: The sensor's band, for a band or a gap_mask.
+        quality: The kind of a supported quality band, as in `QualityBand.kind`.
     """
 
     scene_id: str
@@ -71,10 +71,10 @@ class FileFacts:
 
 GZIP_SUFFIX = ".gz"
 RASTER_SUFFIXES = (".tif", ".tiff", ".img", ".vrt", ".jp2")
-"""How the names of rasters end that are looked for in folders; a file that is named may end as it likes."""
+"""Endings of the rasters found in folders; a file given by itself may have any ending."""
 
 _SCENE_IDS = (
-    # LE07_L1TP_007059_20161209_20170130_01_T1, or without the second day, as STAC names items
+    # LE07_L1TP_007059_20161209_20170130_01_T1; STAC items lack the second day
     r"(?P<sensor>L[COTEM]0[1-9])_(?P<level>L[12][A-Z]{2})_\d{6}_(?P<day>\d{8})(?:_\d{8})?_\d{2}_(?:T1|T2|RT|A1|A2)",
     # LE07_CU_029005_20100813_20210429_02, LE07_CU_029005_20100813_20190428_C01_V01
     r"(?P<sensor>L[COTEM]0[1-9])_(?:CU|AK|HI)_\d{6}_(?P<day>\d{8})(?:_\d{8})?_(?:\d{2}|C\d{2}_V\d{2})",
@@ -91,7 +91,7 @@ _LANDSAT_NAME = re.compile(
             *(re.sub(r"\?P<\w+>", "?:", pattern) for pattern in _SCENE_IDS),
             r"L[COTEM][1-9]\d{6}\d{7}(?=-SC\d)",  # an ESPA order before the collections
             r"L[COTEM]0[1-9]\d{6}\d{8}\d{2}(?:T1|T2|RT)",  # an ESPA order of Collection 1
-            r"L[COTEM]0[1-9]_\d{6}_\d{8}",  # how Earth Engine names an image
+            r"L[COTEM]0[1-9]_\d{6}_\d{8}",  # an image in Earth Engine
         )
     ),
     re.IGNORECASE | re.ASCII,
@@ -116,27 +116,27 @@ _QUALITY_KINDS = {
     "RADSAT_QA": "radsat_qa",
     "RADSATQA": "radsat_qa",
 }
-"""Quality bands that are read here, by the end of their names. ESPA's radsat_qa isn't QA_RADSAT: bit 0 is
-fill, bit n band n."""
+"""Supported quality bands, by the end of their names. ESPA's radsat_qa differs from QA_RADSAT: bit 0 is fill,
+bit n is band n."""
 
 _QUALITY = re.compile(
     r"(?:.*[^A-Z0-9])?(?:(?:B|PIXEL|RADSAT|LINEAGE|SR[A-Z]*|AEROSOL)?QA|QA_?[A-Z0-9_]+|QAI|QC|UDM2?|SCL"
     r"|(?:CF|F|C)MASK\d?|CONTIGUITY|(?:SR_?)?ATMOS_?OPACITY|(?:CLOUD|DATA|SATURATION)_?MASK)(?:_\d+M)?",
     re.ASCII,
 )
-"""How the names of quality layers end: of USGS and ESPA (`SR_CLOUD_QA`, `LINEAGEQA`, `ST_QA`), FORCE (QAI),
-HLS and DEA (fmask), Sentinel-2 (SCL), Planet (UDM2)."""
+"""Endings of quality layers: USGS and ESPA (`SR_CLOUD_QA`, `LINEAGEQA`, `ST_QA`), FORCE (QAI), HLS and DEA
+(fmask), Sentinel-2 (SCL), Planet (UDM2)."""
 
 _NLAPS_SENSORS = {"L4": "LT04", "L5": "LT05", "L7": "LE07"}
 _THERMAL_OF_EITHER_GAIN = TM[-1]
-"""`B6` of ETM+ without a gain: Level 2 and ESPA make one temperature of the two."""
+"""`B6` of ETM+ without a gain: Level 2 and ESPA combine both gains into one temperature."""
 
 
 def read_name(path: str) -> FileFacts | None:
-    """Return what a file's name says, or None where it isn't named as a part of a Landsat product.
+    """Return what a file's name says, or None if it is no name of a Landsat product's file.
 
     Args:
-        path: The file's name, with or without folders before it; `.gz` at its end is passed over.
+        path: The file's name, with or without folders; a final `.gz` is ignored.
     """
     stem, dot, extension = without_gzip(PurePosixPath(path).name).rpartition(".")
     if not dot:
@@ -148,7 +148,7 @@ def read_name(path: str) -> FileFacts | None:
     sensor, from_nlaps = _sensor(parts["sensor"].upper())
     scene_id = found.group().upper()
     if from_nlaps and sensor == "LE07":
-        scene_id = f"L71{scene_id[3:]}"  # one product, though its later bands begin with L72
+        scene_id = f"L71{scene_id[3:]}"  # the later bands of the same product begin with L72
     level = parts.get("level")
     facts = FileFacts(
         scene_id, FileKind.OTHER, sensor, _date(parts["day"]), level=level.upper() if level else None
@@ -160,15 +160,14 @@ def read_name(path: str) -> FileFacts | None:
 
 
 def without_gzip(name: str) -> str:
-    """Return a file's name without the `.gz` that it may end in."""
+    """Return a file's name without a final `.gz`."""
     return name[: -len(GZIP_SUFFIX)] if name.lower().endswith(GZIP_SUFFIX) else name
 
 
 def is_landsat_name(path: str) -> bool:
-    """Return whether a file's name holds a Landsat identifier, so that 0 may be taken for fill.
+    """Return whether a file's name contains a Landsat identifier, as in `LE07_…_stack.tif`.
 
-    Args:
-        path: A file's name or path; stacks and crops named after a product count, `LE07_…_stack.tif` say.
+    In such a file, 0 may be the fill value.
     """
     name = PurePosixPath(path).name
     return any(
@@ -177,13 +176,13 @@ def is_landsat_name(path: str) -> bool:
 
 
 def is_quality_name(path: str) -> bool:
-    """Return whether a raster's name ends as those of quality layers do, of any product."""
+    """Return whether a raster's name ends like that of a quality layer of any product."""
     stem = PurePosixPath(without_gzip(path)).stem
     return _QUALITY.fullmatch(re.sub(r"[\s.-]", "_", stem).upper()) is not None
 
 
 def sensor_bands(sensor: str) -> tuple[Band, ...]:
-    """Return the bands of a sensor in the order they are filled; empty for one that isn't known here."""
+    """Return the bands of a sensor in the order they are filled; empty for an unknown sensor."""
     if sensor == "LE07":
         return (*ETM_PLUS, _THERMAL_OF_EITHER_GAIN)
     if sensor in ("LT04", "LT05"):
@@ -194,7 +193,7 @@ def sensor_bands(sensor: str) -> tuple[Band, ...]:
 
 
 def _sensor(letters: str) -> tuple[str, bool]:
-    """Return `LE07` for `LE07`, `LE7` and `L7`, and whether the name is an NLAPS one."""
+    """Return `LE07` for `LE07`, `LE7` and `L7`, and whether the name is from NLAPS."""
     if letters in _NLAPS_SENSORS:
         return _NLAPS_SENSORS[letters], True
     return f"{letters[:2]}{int(letters[2:]):02d}", False
@@ -208,7 +207,7 @@ def _date(digits: str) -> date | None:
 
 
 def _with_purpose(facts: FileFacts, rest: str, extension: str, from_nlaps: bool) -> FileFacts:
-    """Return the facts with what the end of the name adds: the kind of file, its band or quality."""
+    """Return the facts with the kind of file and the band or quality layer, from the end of the name."""
     kind, quantity, band, quality = FileKind.OTHER, facts.quantity, None, None
     if rest == "MTL" and extension == ".txt":
         kind = FileKind.METADATA
@@ -228,7 +227,7 @@ def _with_purpose(facts: FileFacts, rest: str, extension: str, from_nlaps: bool)
 
 
 def _band(sensor: str, number: str, gain: str | None, from_nlaps: bool) -> Band | None:
-    """Return the band that a number means: `61` is band 6 at low gain, and `20` band 2 in NLAPS names."""
+    """Return the band of a number: `61` is band 6 at low gain, and `20` is band 2 in NLAPS names."""
     bands = {band.name: band for band in sensor_bands(sensor)}
     has_two_gains = sensor == "LE07"
     if has_two_gains and number in ("61", "62"):

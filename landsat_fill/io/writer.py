@@ -157,7 +157,7 @@ def new_raster(
     """
     protected = tuple(protected)
     refuse_target(target, overwrite=overwrite, protected=protected)
-    with Transaction(target, "wait for it, or choose another name with --output") as new:
+    with Transaction(target, "Wait for it, or choose another name with --output.") as new:
         path = new.folder / new.target.name
         with RasterWriter(path, profile, cog=cog, creation_options=creation_options, tags=tags) as writer:
             yield writer

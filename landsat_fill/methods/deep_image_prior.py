@@ -86,7 +86,7 @@ class PriorRuns:
                 if at_once == 1:
                     raise MethodError(
                         f"expected a tile to fit into the memory of {self.context.device}, but it is full",
-                        hint="end other programs that use it, give fewer --bands, or --device cpu",
+                        hint="End other programs that use it, give fewer --bands, or use --device cpu.",
                     ) from error
             # Outside the except clause, whose traceback would keep the memory occupied.
             at_once = -(-at_once // 2)

@@ -93,7 +93,7 @@ class Runner:
         other = "" if self.device == "cpu" else ", or --device cpu"
         return LackOfMemoryError(
             f"expected a tile to fit into the memory of {self.device}, but it is full",
-            hint=f"end other programs that use it, or give fewer --bands at once{other}",
+            hint=f"End other programs that use it, or give fewer --bands at once{other}.",
         )
 
 
@@ -160,7 +160,7 @@ def _loaded(file: WeightsFile, device: str, precision: str) -> Runner:
     except torch.OutOfMemoryError as error:
         raise MethodError(
             f"expected the network to fit into the memory of {device}, but it is full",
-            hint="end other programs that use it, or give --device cpu",
+            hint="End other programs that use it, or use --device cpu.",
         ) from error
     if precision == "auto":
         return Runner(network, device, bfloat16=bfloat16_is_fast(device))

@@ -32,8 +32,8 @@ def import_torch() -> Any:
         return importlib.import_module("torch")
     except (ImportError, OSError) as error:  # a broken installation's libraries fail with OSError
         raise MissingPackageError(
-            f"expected the package torch for a learned method, but it can't be imported: {error}",
-            hint="pip install torch; or choose a method without: -m tension-spline",
+            f"expected the package torch, which learned methods run on, but it can't be imported: {error}",
+            hint="Run: pip install torch; or choose a method that needs none, for example -m tension-spline.",
         ) from error
 
 

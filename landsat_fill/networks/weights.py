@@ -100,7 +100,7 @@ def weights_content(path: Path) -> bytes:
     except OSError as error:
         raise InputError(
             f"expected a file of weights at {path}, but it can't be read: {error.strerror}",
-            hint="give a .safetensors file that `landsat-fill train` wrote",
+            hint="Give a .safetensors file that `landsat-fill train` wrote.",
         ) from error
 
 
@@ -151,7 +151,7 @@ def _header(path: Path, content: bytes) -> dict[str, Any]:
 def _wrong_format(path: Path, why: str) -> InputError:
     return InputError(
         f"expected weights that `landsat-fill train` wrote (format {FORMAT}) in {path}, but {why}",
-        hint="give its best.safetensors or last.safetensors",
+        hint="Give its best.safetensors or last.safetensors.",
     )
 
 
@@ -187,20 +187,20 @@ def shipped_file(name: str) -> WeightsFile:
     if not path.is_file():
         raise InputError(
             f"expected the weights {path.name} in {folder}, but they are not there",
-            hint="install landsat-fill again, or train your own and give them with --weights; "
-            "`landsat-fill models` lists what is shipped",
+            hint="Install landsat-fill again, or train your own and give them with --weights; "
+            "`landsat-fill models` lists the shipped ones.",
         )
     if listed is None:
         raise InputError(
             f"expected a line for {path.name} in {folder / SUMS_NAME}, but there is none",
-            hint="only listed weights count as shipped; give others with --weights",
+            hint="Only listed weights count as shipped; give others with --weights.",
         )
     content = weights_content(path)
     found = hashlib.sha256(content).hexdigest()
     if found != listed:
         raise InputError(
             f"expected {path} to have the sha256 {listed}, but it has {found}",
-            hint="the file was changed or damaged: install landsat-fill again, or give it with --weights",
+            hint="The file was changed or damaged: install landsat-fill again, or give it with --weights.",
         )
     return described(path, content)
 
@@ -278,7 +278,7 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
     if expected_sha256 is not None and file.sha256 != expected_sha256:
         raise InputError(
             f"expected {path} to have the sha256 {expected_sha256}, but it has {file.sha256}",
-            hint="the file was changed or damaged: get it again, or name it with --weights if that is meant",
+            hint="The file was changed or damaged: get it again, or give it with --weights to use it anyway.",
         )
     try:
         network = build_network(file.network, file.settings)
@@ -289,13 +289,13 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"expected weights of the network {file.network} in {path}, but they don't fit it: {reason}",
-            hint="they may be damaged, or of another version of landsat-fill",
+            hint="They may be damaged, or of another version of landsat-fill.",
         ) from error
     for name, values in network.state_dict().items():
         if not values.isfinite().all():
             raise InputError(
                 f"expected finite numbers in the weights {path}, but {name} has others",
-                hint="the training went astray, or the file is damaged: take other weights",
+                hint="Choose other weights: the training diverged, or the file is damaged.",
             )
     network.eval().requires_grad_(False)
     return Weights(network, file.network, file.facts, file.sha256, path)

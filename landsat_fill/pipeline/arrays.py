@@ -48,14 +48,14 @@ def fill_array(
         raise UsageError(
             "expected image, missing and usable of one shape (band, row, col), but got "
             f"{image.shape}, {gaps.missing.shape} and {gaps.usable.shape}",
-            hint="give one band as image[None]",
+            hint="Give one band as image[None].",
         )
     if (gaps.missing & gaps.usable).any():
         raise UsageError("expected no pixel to be both missing and usable, but some are")
     if not np.isfinite(image[gaps.usable]).all():
         raise UsageError(
             "expected usable pixels to be finite, but some are NaN or infinite",
-            hint="leave them out: usable & np.isfinite(image)",
+            hint="Leave them out: usable & np.isfinite(image).",
         )
     context = context or Context(threads=usable_cores())
     _, height, width = image.shape
@@ -73,7 +73,7 @@ def as_image(image: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     if values.dtype.kind not in "uif":
         raise UsageError(
             f"expected image to hold integers or floats, but got {values.dtype}",
-            hint="Give numbers; NaN or any number may stand at missing pixels",
+            hint="Give numbers; NaN or any number may stand at missing pixels.",
         )
     if values.ndim not in (2, 3) or not values.size:
         raise UsageError(
@@ -96,7 +96,7 @@ def as_flags(name: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]
         wanted = " or ".join(str(one) for one in dict.fromkeys((shape, shape[-2:])))
         raise UsageError(
             f"expected {name} to have the shape {wanted}, but got {flags.shape}",
-            hint="Give a value for each pixel of the image, or for each pixel of all bands alike",
+            hint="Give a value for each pixel of the image, or for each pixel of all bands alike.",
         )
     return np.broadcast_to(flags, shape)
 
@@ -117,7 +117,7 @@ def _converted(name: str, given: Any) -> NDArray[Any]:
     if given is None:
         raise UsageError(
             f"expected {name} to be an array, but got None",
-            hint="Find the missing pixels: landsat_fill.find_gaps(image, nodata=0).missing",
+            hint="Find the missing pixels: landsat_fill.find_gaps(image, nodata=0).missing.",
         )
     try:
         return np.asarray(given)
@@ -126,7 +126,7 @@ def _converted(name: str, given: Any) -> NDArray[Any]:
     ) as error:  # lists of uneven rows, tensors on a GPU or with a gradient: each raises its own
         raise UsageError(
             f"expected {name} to be an array, but got {type(given).__name__}: {error}",
-            hint="Give a numpy array, a DataArray, or nested lists of one shape",
+            hint="Give a numpy array, a DataArray, or nested lists of one shape.",
         ) from error
 
 

@@ -70,14 +70,15 @@ def run_jobs(
             only.
         say: Told what is waited for.
     """
+    from landsat_fill.pipeline.fill_scene import attempt
+
     for job in jobs:
         if job.action in (Action.SKIP, Action.REFUSE):
             on_outcome(_without_work(job))
     to_fill = [job for job in jobs if job.action in (Action.FILL, Action.ADD)]
     waiting = Waiting(to_fill, say)
-    if resources.processes <= 1 or len(to_fill) <= 1:
-        given_up = _run_here(waiting, request, outputs, stop, on_outcome, on_progress)
-    else:
+    pool: WorkerPool | None = None
+    if resources.processes > 1 and len(to_fill) > 1:
         pool = WorkerPool(
             request,
             outputs,
@@ -86,45 +87,28 @@ def run_jobs(
             memory_bytes=resources.memory_bytes,
             spare=spare,
         )
-        given_up = []
-        try:
-            with stop.running():
+    at_work: Job | None = None
+    given_up: list[Job] = []
+    try:
+        with stop.running():
+            if pool is not None:
                 pool.run(waiting, stop, on_outcome)
-        except TimeUpError:
-            given_up = pool.at_work
+            while pool is None and waiting and not stop.asked:
+                at_work = waiting.next()
+                if at_work is None:
+                    time.sleep(LOOK_AGAIN_S)
+                    continue
+                outcome = attempt(at_work, request, outputs, partial(on_progress, at_work.input.name))
+                if outcome is None:
+                    waiting.postpone(at_work)
+                else:
+                    on_outcome(outcome)
+                at_work = None
+    except TimeUpError:
+        given_up = pool.at_work if pool is not None else [at_work] if at_work is not None else []
     for job in given_up:
         on_outcome(_given_up(job, request))
     return len(given_up) + len(waiting.left)
-
-
-def _run_here(
-    waiting: Waiting,
-    request: FillRequest,
-    outputs: OutputRequest,
-    stop: Stop,
-    on_outcome: Callable[[Outcome], None],
-    on_progress: Callable[[str, float, str], None],
-) -> list[Job]:
-    """Work through jobs one by one in this process, and return the one given up when time was up."""
-    from landsat_fill.pipeline.fill_scene import attempt
-
-    job: Job | None = None
-    try:
-        with stop.running():
-            while waiting and not stop.asked:
-                job = waiting.next()
-                if job is None:
-                    time.sleep(LOOK_AGAIN_S)
-                    continue
-                outcome = attempt(job, request, outputs, partial(on_progress, job.input.name))
-                if outcome is None:
-                    waiting.postpone(job)
-                else:
-                    on_outcome(outcome)
-                job = None
-    except TimeUpError:
-        return [] if job is None else [job]
-    return []
 
 
 def failed_input(source: str, error: InputError, target: Path | None = None) -> Outcome:
@@ -215,25 +199,19 @@ def _key(row: Mapping[str, object]) -> tuple[object, ...]:
 
 def _given_up(job: Job, request: FillRequest) -> Outcome:
     """Return the outcome of a job that was begun and didn't end in time."""
-    return Outcome(
-        name=job.input.name,
-        source=job.input.source,
-        target=job.target,
-        status=Status.STOPPED,
+    return job.outcome(
+        Status.STOPPED,
         method=request.method.info.name,
         error="time was up before the scene was filled",
-        hint="it is begun anew when the batch goes on; give it more time than it has had",
+        hint="The scene starts again when the batch continues; allow it more time.",
     )
 
 
 def _without_work(job: Job) -> Outcome:
     """Return the outcome of a job that is done already, or refused."""
     refused = job.refusal() if job.action is Action.REFUSE else None
-    return Outcome(
-        name=job.input.name,
-        source=job.input.source,
-        target=job.target,
-        status=Status.SKIPPED if refused is None else Status.FAILED,
+    return job.outcome(
+        Status.SKIPPED if refused is None else Status.FAILED,
         error=refused.message if refused else None,
         hint=refused.hint if refused else None,
     )

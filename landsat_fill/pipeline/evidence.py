@@ -158,13 +158,13 @@ def _require_flags(scene: Scene, flags: frozenset[Flag]) -> None:
         raise InputError(
             f"expected a quality band for {', '.join(sorted(f.value for f in flags & QUALITY_FLAGS))}, "
             f"but {scene.name} has none",
-            hint="give the whole product (folder or archive), or leave --distrust and --refill out",
+            hint="Give the whole product (folder or archive), or leave out --distrust and --refill.",
         )
     if Flag.INTERPOLATED in flags and not all(band.gap_mask for band in scene.bands):
         raise InputError(
             f"expected a gap_mask file for every band of {scene.name}, but "
             f"{sum(band.gap_mask is None for band in scene.bands)} of {len(scene.bands)} have none",
-            hint="gap masks come with Level 1 products; leave 'interpolated' out",
+            hint="Gap masks come with Level 1 products; leave 'interpolated' out.",
         )
 
 
@@ -264,7 +264,7 @@ def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[Band
         for number in survey.empty_bands:
             raise InputError(
                 f"expected observed pixels in {scene.bands[number].name}, but it has none",
-                hint="check that the file is complete, or leave the band out with --bands",
+                hint="Check that the file is complete, or leave the band out with --bands.",
             )
         finder = EvidenceFinder(scene, reader, survey, FillRequest(method=kriging, threads=threads))
         fitted = prepared_for_scene(kriging, scene, reader, finder, Context(threads=threads))

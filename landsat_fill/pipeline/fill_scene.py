@@ -1,4 +1,19 @@
-"""The way of a scene: opened, surveyed, filled strip by strip, composed and written.
+"""A scene's way from its file to its outputs.
+
+The steps in order, each by the name to look for below:
+
+1. `Transaction` takes the lock, and `with_action` looks whether the outputs are there by now.
+2. `open_input` opens each file once, and `admit` waits until there is memory.
+3. `JobOutputs` prepares the outputs. Steps 4 to 11 follow for each scene of the input.
+4. `survey_scene` reads all pixels for the footprint, the stripes and the bands without a valid pixel.
+5. `suited_method` chooses the method.
+6. `prepared_for_scene` lets the method learn from the scene.
+7. `read_blocks` reads strips with a halo, ahead of the work on them.
+8. `EvidenceFinder` decides for each strip which pixels are missing, and which are usable.
+9. `fill_tiles` lets the method fill the tiles with gaps. `Backdrop` gives what wide holes are blended with.
+10. `compose` puts filled and observed pixels together.
+11. `SceneOutputs` writes the strip to all files, while the next one is filled.
+12. `JobOutputs.finish` takes the row of the report, and `Transaction` moves all files into place.
 
 Reading, filling and writing overlap. Memory depends on the strip, never on the height of the scene.
 """
@@ -9,11 +24,12 @@ import time
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.io import SceneReader, TakenError, Transaction, open_input
+from landsat_fill.io import Rasters, SceneReader, TakenError, Transaction, open_input
 from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, kept_deviation, make_backdrop
 from landsat_fill.pipeline.evidence import EvidenceFinder, prepared_for_scene, without_unanswerable
@@ -31,6 +47,7 @@ from landsat_fill.scene import Filled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from landsat_fill.methods import FillMethod
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
     from landsat_fill.scene import Scene, Window
@@ -64,33 +81,30 @@ def run_job(
     """
     began = time.perf_counter()
     keep_large_blocks_apart()
-    with Transaction(job.target) as transaction:
+    with Transaction(job.target) as transaction, Rasters() as rasters:
         job = with_action(job, outputs, request)  # it may have been done since the plan was made
         if job.action is Action.REFUSE:
             raise job.refusal()
         if job.action is Action.SKIP:
-            return Outcome(job.input.name, job.input.source, job.target, Status.SKIPPED)
-        scenes = open_input(job.input, nodata=request.nodata, bands=request.bands)
+            return job.outcome(Status.SKIPPED)
+        scenes = open_input(job.input, nodata=request.nodata, bands=request.bands, rasters=rasters)
         admit(scenes)
         tallies: list[_SceneTally] = []
         shelf = FolderShelf(job.target)
-        written = JobOutputs(job, request, outputs, scenes, transaction)
+        written = JobOutputs(job, request, outputs, scenes, rasters, transaction)
         for number, scene in enumerate(scenes):
 
             def report(share: float, text: str, number: int = number) -> None:
                 on_progress((number + share) / len(scenes), text)
 
             answerable, unanswered = without_unanswerable(request, scene, scenes)
-            with SceneReader(scene) as reader, written.open(number) as files:
+            with SceneReader(scene, rasters) as reader, written.open(number) as files:
                 tallies.append(_fill_scene(scene, reader, files, answerable, report, shelf))
             tallies[-1].notes += unanswered
         tally = sum((t.tally for t in tallies), Tally())
         samples = np.concatenate([s for t in tallies for s in t.std_samples] or [np.empty(0)])
-        outcome = Outcome(
-            name=job.input.name,
-            source=job.input.source,
-            target=job.target,
-            status=Status.FILLED if tally.filled or tally.left else Status.NO_GAPS,
+        outcome = job.outcome(
+            Status.FILLED if tally.filled or tally.left else Status.NO_GAPS,
             tally=tally,
             seconds=time.perf_counter() - began,
             method=request.method.info.name,
@@ -130,10 +144,9 @@ def _fill_scene(
         threads=request.threads,
         on_progress=lambda share: on_progress(SURVEY_SHARE * share, ""),
     )
-    suited, chosen = suited_method(
+    method, chosen = suited_method(
         request.method, scene.bands, is_choice=request.is_choice, empty=survey.empty_bands
     )
-    request = replace(request, method=suited)
     counted = _SceneTally()
     told: list[str] = []
     finder = EvidenceFinder(scene, reader, survey, request)
@@ -146,12 +159,14 @@ def _fill_scene(
         notify=told.append,
         shelf=shelf,
     )
-    method = prepared_for_scene(request.method, scene, reader, finder, context)
+    method = prepared_for_scene(method, scene, reader, finder, context)
     backdrop = _backdrop(scene, reader, finder, survey.period_px) if finder.fills_wide_holes else None
-    request = replace(request, method=method)
     info = method.info
     halo_px = max(info.halo_px, finder.halo_px)
     height, width = scene.grid.height, scene.grid.width
+    fill_strip = partial(
+        _fill_strip, scene, finder, method, backdrop, counted, seed=request.seed, with_std=files.wants_std
+    )
     with (
         ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
         read_blocks(reader, height, width, strip_rows(scene, info.tile_px, info.align_px), halo_px) as blocks,
@@ -165,9 +180,7 @@ def _fill_scene(
                 )
 
             told_of = replace(context, progress=tell_of_strip)
-            strip = _fill_strip(
-                scene, block, finder, request, told_of, counted, backdrop, with_std=files.wants_std
-            )
+            strip = fill_strip(block, told_of)
             return_freed_memory()
             if writing is not None:
                 writing.result()
@@ -199,13 +212,14 @@ def _backdrop(scene: Scene, reader: SceneReader, finder: EvidenceFinder, period_
 
 def _fill_strip(
     scene: Scene,
-    block: Block,
     finder: EvidenceFinder,
-    request: FillRequest,
-    context: Context,
-    counted: _SceneTally,
+    method: FillMethod,
     backdrop: Backdrop | None,
+    counted: _SceneTally,
+    block: Block,
+    context: Context,
     *,
+    seed: int,
     with_std: bool,
 ) -> FilledStrip:
     """Return a strip filled and composed, with its deviation if wanted, and add it to what is counted."""
@@ -214,10 +228,10 @@ def _fill_strip(
         block.values,
         evidence.gaps,
         block.inner,
-        request.method,
+        method,
         context,
         origin=(block.window.row, block.window.col),
-        seed=request.seed,
+        seed=seed,
     )
     if backdrop is not None:
         filled = backdrop.blended(filled, block, evidence)
@@ -275,11 +289,8 @@ def attempt(
     except Exception as error:
         message, hint = explained(error)
         trace = traceback.format_exc()
-    return Outcome(
-        name=job.input.name,
-        source=job.input.source,
-        target=job.target,
-        status=Status.FAILED,
+    return job.outcome(
+        Status.FAILED,
         seconds=time.perf_counter() - began,
         method=request.method.info.name,
         error=message,

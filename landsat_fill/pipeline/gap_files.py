@@ -117,13 +117,13 @@ def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | No
     if any(band.dataset != first.dataset for band in scene.bands):
         raise InputError(
             f"expected one GeoTIFF with all bands, but {scene.name} has a file a band",
-            hint="stack it first: `landsat-fill fill PRODUCT --stack`",
+            hint="Stack it first: `landsat-fill fill PRODUCT --stack`.",
         )
     number = nodata if nodata is not None else first.nodata
     if number is None:
         raise UsageError(
             f"expected a number that stands for lost pixels, but {scene.name} has no nodata",
-            hint="give one that no pixel has, for example --nodata 0",
+            hint="Give one that no pixel has, for example --nodata 0.",
         )
     profile = replace(
         read_profile(first.dataset).for_bands([band.index for band in scene.bands]).without_statistics(),

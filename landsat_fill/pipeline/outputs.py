@@ -16,9 +16,9 @@ from landsat_fill.errors import cannot_write
 from landsat_fill.io import (
     Opacity,
     RasterProfile,
+    Rasters,
     RasterWriter,
     StoredReader,
-    read_profile,
     write_bytes_atomically,
 )
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
@@ -128,6 +128,7 @@ class SceneOutputs:
     def __init__(
         self,
         scene: Scene,
+        rasters: Rasters,
         data: Sequence[DataFile],
         drawn: Sequence[DataFile],
         stem: str,
@@ -139,6 +140,7 @@ class SceneOutputs:
 
         Args:
             scene: The scene.
+            rasters: Its open rasters.
             data: The files its bands go to.
             drawn: A file for each plausible fill.
             stem: What the names of the layers and the picture begin with.
@@ -147,6 +149,7 @@ class SceneOutputs:
             places: Where each file is written, by its name; without those that are there already.
         """
         self._scene, self._outputs, self._tags, self._stem = scene, outputs, tags, stem
+        self._rasters = rasters
         self._profile = data[0].profile
         self._data = [file for file in data if file.name in places]
         self._drawn = [(number, file) for number, file in enumerate(drawn, 1) if file.name in places]
@@ -213,7 +216,7 @@ class SceneOutputs:
 
     def _open(self, file: DataFile, draw: int) -> _OpenData:
         """Return an open file of bands: of the fill, or from 1 on of a plausible one."""
-        stored = self._stack.enter_context(StoredReader(self._scene.bands[file.bands[0]].dataset))
+        stored = self._rasters[self._scene.bands[file.bands[0]].dataset]
         told = {DRAW_TAG: f"{draw} of {self._outputs.realizations}"} if draw else {}
         writer = self._writer(file.name, file.profile.without_statistics(), told)
         return _OpenData(file, draw, writer, stored)
@@ -275,6 +278,7 @@ class JobOutputs:
         request: FillRequest,
         outputs: OutputRequest,
         scenes: Sequence[Scene],
+        rasters: Rasters,
         transaction: Transaction,
     ) -> None:
         """Prepare the staging folder.
@@ -284,12 +288,14 @@ class JobOutputs:
             request: How it is filled.
             outputs: The form of the outputs.
             scenes: The scenes of the input.
+            rasters: Their open rasters.
             transaction: The entered transaction on the job's target.
 
         Raises:
             OutputError: If a file is in the way that isn't ours, or nothing can be written there.
         """
         self._job, self._request, self._outputs, self._scenes = job, request, outputs, scenes
+        self._rasters = rasters
         self._transaction = transaction
         self._tags = provenance_tags(request, job.input.source)
         self._before = read_mark(job.target)
@@ -324,6 +330,7 @@ class JobOutputs:
         """Return the outputs of a scene of the job, counted from 0, to be used in a `with` statement."""
         return SceneOutputs(
             self._scenes[number],
+            self._rasters,
             self._data[number],
             self._drawn[number],
             self._job.stem + self._suffixes[number],
@@ -414,20 +421,22 @@ class JobOutputs:
                 DataFile(
                     band.file_name or Path(band.dataset).name,
                     (number,),
-                    self._told(read_profile(band.dataset)),
+                    self._told(self._rasters[band.dataset].profile),
                 )
                 for number, band in enumerate(scene.bands)
             ]
         target = self._job.target
         name = f"{target.stem}{suffix}{target.suffix}"
-        return [DataFile(name, tuple(range(len(scene.bands))), self._told(stacked_profile(scene)))]
+        return [
+            DataFile(name, tuple(range(len(scene.bands))), self._told(stacked_profile(scene, self._rasters)))
+        ]
 
     def _drawn_files(self, scene: Scene, suffix: str) -> list[DataFile]:
         """Return the files the plausible fills of a scene are written to: one each, with all bands."""
         if not self._outputs.realizations:
             return []
         stem, bands = self._job.stem + suffix, tuple(range(len(scene.bands)))
-        profile = self._told(stacked_profile(scene))
+        profile = self._told(stacked_profile(scene, self._rasters))
         names = [stem + draw_ending(number + 1) for number in range(self._outputs.realizations)]
         return [DataFile(name, bands, profile) for name in names]
 
@@ -449,14 +458,14 @@ def scene_suffixes(scenes: Sequence[Scene]) -> list[str]:
     return [suffix if suffixes.count(suffix) == 1 else f"{suffix}_{n}" for n, suffix in enumerate(suffixes)]
 
 
-def stacked_profile(scene: Scene) -> RasterProfile:
+def stacked_profile(scene: Scene, rasters: Rasters) -> RasterProfile:
     """Return the profile of one file with all bands of a scene."""
     first = scene.bands[0]
-    profile = read_profile(first.dataset)
+    profile = rasters[first.dataset].profile
     if all(band.dataset == first.dataset for band in scene.bands):
         return profile.for_bands([band.index for band in scene.bands])
     bands = tuple(
-        replace(read_profile(band.dataset).bands[band.index - 1], description=band.name, colour=colour)
+        replace(rasters[band.dataset].profile.bands[band.index - 1], description=band.name, colour=colour)
         for band, colour in zip(scene.bands, ["gray", *["undefined"] * (len(scene.bands) - 1)], strict=True)
     )
     return replace(profile, bands=bands)

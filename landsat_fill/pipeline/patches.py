@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from landsat_fill.errors import InputError
 from landsat_fill.io import (
     Opacity,
     RasterProfile,
+    Rasters,
     RasterWriter,
     SceneReader,
     StoredReader,
@@ -57,14 +58,15 @@ def cut_scene(
         InputError: If the scene can't be read.
         OutputError: If a patch can't be written.
     """
-    profile = stacked_profile(scene)
     protected = input_files(scene)
     height, width = scene.grid.height, scene.grid.width
     entries = []
     one_file = len({band.dataset for band in scene.bands}) == 1
     with Transaction(folder / MANIFEST_NAME) as new, ExitStack() as opened:
-        reader = opened.enter_context(SceneReader(scene))
-        stored = opened.enter_context(StoredReader(scene.bands[0].dataset) if one_file else nullcontext())
+        rasters = opened.enter_context(Rasters())
+        reader = opened.enter_context(SceneReader(scene, rasters))
+        profile = stacked_profile(scene, rasters)
+        stored = rasters[scene.bands[0].dataset] if one_file else None
         for block in opened.enter_context(read_blocks(reader, height, width, size_px, 0)):
             opacity = Opacity() if stored is None else stored.read_opacity(block.strip)
             for window in tile_windows(block.strip, size_px):
@@ -139,7 +141,7 @@ def _join_one(writer: RasterWriter, profile: RasterProfile, file: Path | None, w
         raise InputError(
             f"expected a patch for row {window.row}, column {window.col}, but got none"
             + (f": there is no {file}" if file else ""),
-            hint="cut the scene again with `landsat-fill tile`",
+            hint="Cut the scene again with `landsat-fill tile`.",
         )
     with StoredReader(str(file)) as patch:
         found = (patch.profile.count, patch.profile.height, patch.profile.width, patch.profile.dtype)
@@ -147,7 +149,7 @@ def _join_one(writer: RasterWriter, profile: RasterProfile, file: Path | None, w
         if found != wanted:
             raise InputError(
                 f"expected bands, rows, columns and type {wanted} in {file}, but got {found}",
-                hint="a patch may be changed, but not its size, bands or data type",
+                hint="Change only the pixel values of a patch, not its size, bands or data type.",
             )
         whole = Window(0, 0, window.height, window.width)
         opacity = patch.read_opacity(whole)
@@ -166,6 +168,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"expected a folder of patches with {MANIFEST_NAME}, but {folder} has none that can be read",
-            hint="give the folder that `landsat-fill tile` wrote",
+            hint="Give the folder that `landsat-fill tile` wrote.",
         ) from error
     return manifest

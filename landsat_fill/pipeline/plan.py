@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from landsat_fill.errors import InputError, OutputError, UsageError
 from landsat_fill.io import Input, InputKind
@@ -17,6 +17,7 @@ from landsat_fill.pipeline.provenance import differences, request_facts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from landsat_fill.pipeline.outcome import Outcome, Status
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
@@ -112,17 +113,23 @@ class Job:
         place = f"{self.target.name}/" if self.is_folder else ""
         return [f"{place}{self.stem}{suffix}{end}" for suffix in suffixes for end in outputs.layer_endings]
 
+    def outcome(self, status: Status, **facts: Any) -> Outcome:
+        """Return what became of the job: how it ended, and other attributes of `Outcome`."""
+        from landsat_fill.pipeline.outcome import Outcome
+
+        return Outcome(self.input.name, self.input.source, self.target, status, **facts)
+
     def refusal(self) -> OutputError:
         """Return the error of a job whose target is there already."""
         if self.reason:
             return OutputError(
                 f"expected {self.target} to be filled as asked, but it is there already: {self.reason}",
-                hint="replace it with --overwrite, or give another -o or --name",
+                hint="Replace it with --overwrite, or give another -o or --name.",
             )
         whose = "" if self.action is Action.SKIP else " that landsat-fill didn't write"
         return OutputError(
             f"expected no file at {self.target}, but there is one{whose}",
-            hint="give another -o or --name, or replace it with --overwrite",
+            hint="Give another -o or --name, or replace it with --overwrite.",
         )
 
 
@@ -165,7 +172,7 @@ def plan_jobs(
     if "{name}" not in outputs.name and len(inputs) > 1:
         raise UsageError(
             f"expected --name to contain {{name}} for {len(inputs)} inputs, but got {outputs.name!r}",
-            hint="for example --name '{name}_filled'",
+            hint="Give a name such as --name '{name}_filled'.",
         )
     jobs = [_job(one, outputs, alone=len(inputs) == 1) for one in inputs]
     _refuse_shared_targets(jobs, outputs)
@@ -249,7 +256,7 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
     except (KeyError, IndexError, ValueError):
         raise UsageError(
             f"expected --name to be text with {{name}} in it, but got {request.name!r}",
-            hint="for example --name '{name}_filled'",
+            hint="Give a name such as --name '{name}_filled'.",
         ) from None
     if not name or name in (".", "..") or "/" in name or "\0" in name:
         raise UsageError(f"expected --name to make a file name, but it makes {name!r}")
@@ -259,14 +266,14 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
     if asked is not None and asked.suffix.lower() in OTHER_SUFFIXES and not asked.is_dir():
         raise UsageError(
             f"expected -o to be a .tif file or a folder, but got {asked}",
-            hint=f"outputs are GeoTIFFs: give {asked.with_suffix('.tif')}; gdal_translate converts it",
+            hint=f"Outputs are GeoTIFFs: give {asked.with_suffix('.tif')}; gdal_translate converts it.",
         )
     if asked is not None and asked.suffix.lower() in GEOTIFF_SUFFIXES and not asked.is_dir():
         if not alone or is_folder:
             what = "a product, which stays a folder of bands" if alone else "several inputs"
             raise UsageError(
                 f"expected -o to be a folder for {what}, but got the file name {asked}",
-                hint="give a folder" + (", or --stack for one file" if alone else ""),
+                hint="Give a folder" + (", or --stack for one file." if alone else "."),
             )
         return asked
     source = Path(one.source)
@@ -298,7 +305,7 @@ def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
             raise UsageError(
                 f"expected every input to have an output of its own, but {sources[0]} and {sources[1]} "
                 f"would both be written to {target}",
-                hint="fill them in two calls with different -o, or give the folder that holds both",
+                hint="Fill them in two calls with different -o, or give the folder that holds both.",
             )
     for job in jobs:
         writers = by_target.get(Path(job.input.source).resolve())
@@ -306,5 +313,5 @@ def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
             whom = "itself" if writers[0] == job.input.source else f"by the outputs of {writers[0]}"
             raise UsageError(
                 f"expected an output beside the input, but {job.input.source} would be written over {whom}",
-                hint="give another -o or --name; an input is never overwritten",
+                hint="Give another -o or --name; an input is never overwritten.",
             )

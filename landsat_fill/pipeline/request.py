@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from landsat_fill.errors import UsageError
+from landsat_fill.errors import UsageError, not_one_of
 from landsat_fill.gaps.holes import Holes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from landsat_fill.methods import FillMethod, MethodInfo
+
+
+E = TypeVar("E", bound=Enum)
 
 
 class Flag(Enum):
@@ -113,6 +116,29 @@ class OutputRequest:
         return tuple(ending for ending, is_wanted in wanted.items() if is_wanted)
 
 
+def member(name: str, given: str, kind: type[E]) -> E:
+    """Return the member of `kind` whose value is given.
+
+    Args:
+        name: What the user calls the setting.
+        given: A word.
+        kind: The words that exist.
+
+    Raises:
+        UsageError: If there is none; the hint names the nearest.
+    """
+    values = [str(one.value) for one in kind]
+    if given in values:
+        return kind(given)
+    raise not_one_of(f"{name} to be one of {', '.join(values)}", given, values, "")
+
+
+def quality_flags(name: str, given: str | Iterable[str] | None) -> frozenset[Flag]:
+    """Return the flags that words, or a comma-separated list of them, name; none for None."""
+    words = given.split(",") if isinstance(given, str) else given or ()
+    return frozenset(member(name, word.strip(), Flag) for word in words if word.strip())
+
+
 def wants_deviation(asked: bool | None, info: MethodInfo) -> bool:
     """Return whether the standard deviation is written: unless told, where the method has one.
 
@@ -126,6 +152,6 @@ def wants_deviation(asked: bool | None, info: MethodInfo) -> bool:
     if asked and not info.gives_std:
         raise UsageError(
             f"expected a method with a standard deviation for --uncertainty, but {info.name} has none",
-            hint="`landsat-fill methods` says which do",
+            hint="Run `landsat-fill methods` to see which do.",
         )
     return info.gives_std if asked is None else asked

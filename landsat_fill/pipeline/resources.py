@@ -207,7 +207,7 @@ def choose_device(asked: str, info: MethodInfo) -> str:
     if kind not in info.devices or (colon and not (kind == "cuda" and number.isdecimal())):
         raise UsageError(
             f"expected a device that {info.name} runs on ({', '.join(info.devices)}), but got {asked!r}",
-            hint="leave --device out, or choose another method; `landsat-fill methods` lists their devices",
+            hint="Leave --device out, or choose another method; `landsat-fill methods` lists their devices.",
         )
     if kind != "cuda":
         return asked
@@ -216,7 +216,7 @@ def choose_device(asked: str, info: MethodInfo) -> str:
     if problem is not None:
         raise MethodError(
             f"expected the device {asked} to work, but {problem}",
-            hint="--device auto takes the CPU where there is no other; `nvidia-smi` lists what is there",
+            hint="Use --device auto to fall back to the CPU; `nvidia-smi` lists the GPUs.",
         )
     return device
 

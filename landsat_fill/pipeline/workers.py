@@ -150,28 +150,6 @@ class Waiting:
 INTERRUPTS = {signal.SIGINT, signal.SIGTERM}
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """What a worker is told first: how scenes are filled, and in which form they are written."""
-
-    request: FillRequest
-    outputs: OutputRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a worker tells of the scene it has opened: the memory it needs. It goes on when it is told to."""
-
-    memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a worker tells at the end of a job: its outcome, or None where another run has it."""
-
-    outcome: Outcome | None
-
-
 def work(connection: Connection) -> None:
     """Fill one scene after the other, as ordered.
 
@@ -180,8 +158,9 @@ def work(connection: Connection) -> None:
     starts workers, which inherit that. Its hanging up, or death, is an interrupt, too.
 
     Args:
-        connection: To the parent: `Orders` come, then jobs, and `Needs` and `Done` go. A text is the leave to
-            go on.
+        connection: To the parent. How to fill and what to write comes first, then job after job. For each
+            job the bytes that it needs are sent, a text that there is room for them comes, and the outcome is
+            sent, or None where another run has the job.
     """
     heeding(False)
     # Every scene needs them: imported before the orders come, beside what the parent does.
@@ -193,10 +172,9 @@ def work(connection: Connection) -> None:
 
     let_interrupts_through(True)  # now, so that no thread of the libraries gets them
     try:
-        orders = connection.recv()
+        request, outputs = connection.recv()
     except (EOFError, OSError):
         return
-    request, outputs = orders.request, orders.outputs
     # All processes together have as many threads as there are cores; more would be in each other's way.
     os.environ.setdefault("GDAL_NUM_THREADS", str(request.threads))
     inbox: SimpleQueue[Job | str | None] = SimpleQueue()
@@ -204,7 +182,7 @@ def work(connection: Connection) -> None:
     threading.Thread(target=_listen, args=(connection, inbox, hung_up), daemon=True).start()
 
     def admit(scenes: Sequence[Scene]) -> None:
-        connection.send(Needs(needed_bytes(scenes, request, outputs.realizations)))
+        connection.send(needed_bytes(scenes, request, outputs.realizations))
         if inbox.get() is None:
             raise KeyboardInterrupt
 
@@ -215,7 +193,7 @@ def work(connection: Connection) -> None:
                 return
             outcome = attempt(job, request, outputs, lambda _share, _text: None, admit)
             heeding(False)
-            connection.send(Done(outcome))
+            connection.send(outcome)
     except (KeyboardInterrupt, BrokenPipeError):
         return
 
@@ -401,7 +379,7 @@ class WorkerPool:
         process, connection = self._spare.take()
         request = replace(self._request, device=self._devices[slot % len(self._devices)])
         with suppress(OSError):  # it died already; its line says so, too
-            connection.send(Orders(request, self._outputs))
+            connection.send((request, self._outputs))
         worker = _Worker(slot, process, connection)
         self._workers.append(worker)
         return worker
@@ -414,15 +392,13 @@ class WorkerPool:
             self._bury(worker)
             return [] if worker.job is None else [_killed(worker.job, self._request, worker.process.exitcode)]
         job = worker.job
-        if isinstance(message, Needs):
-            worker.memory_bytes = message.memory_bytes
-        elif isinstance(message, Done) and job is not None:
-            worker.job, worker.memory_bytes, worker.admitted = None, 0, False
-            if message.outcome is None:
-                waiting.postpone(job)
-            else:
-                return [message.outcome]
-        return []
+        if isinstance(message, int):
+            worker.memory_bytes = message
+            return []
+        worker.job, worker.memory_bytes, worker.admitted = None, 0, False
+        if message is None and job is not None:
+            waiting.postpone(job)
+        return [] if message is None else [message]
 
     def _admit(self) -> None:
         """Let those go on that there is memory for, in the order they began; one may always."""
@@ -456,12 +432,9 @@ def _killed(job: Job, request: FillRequest, exit_code: int | None) -> Outcome:
     how = "it ended"
     if exit_code is not None and exit_code < 0:
         how = f"it was killed ({signal.Signals(-exit_code).name})"
-    return Outcome(
-        name=job.input.name,
-        source=job.input.source,
-        target=job.target,
-        status=Status.FAILED,
+    return job.outcome(
+        Status.FAILED,
         method=request.method.info.name,
         error=f"expected the worker process to live, but {how} while this scene was being filled",
-        hint="often memory ran out: use fewer --jobs; call again to fill what is missing",
+        hint="Run it again with fewer --jobs to fill the other scenes: memory may have run out.",
     )

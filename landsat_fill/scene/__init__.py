@@ -1,4 +1,4 @@
-"""Plain values that every layer shares: scenes, grids, windows, gaps, and what a method returns."""
+"""Plain values shared by all layers: scenes, grids, windows, gaps and filled images."""
 
 from landsat_fill.scene.scene import (
     ETM_PLUS,

@@ -1,4 +1,4 @@
-"""Plain values: grids, windows, tiles, gaps, filled pixels, scenes and their bands. No pixel is read here."""
+"""Plain values: grids, windows, tiles, gaps, filled pixels, scenes and bands. No pixels are read here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BandRole(Enum):
-    """What a band measures, which decides the bands it is filled together with."""
+    """The quantity a band measures. Only bands with the same role are filled together."""
 
     REFLECTIVE = "reflective"
     THERMAL = "thermal"
@@ -29,12 +29,12 @@ class Band:
     """One band of a sensor.
 
     Attributes:
-        name: The band's name in a product, without level: `B1`, `B6_VCID_1`.
-        colour: The field's common name for it: `blue`, `nir`, `swir1`.
-        role: What it measures.
+        name: Name in a product, without level: `B1`, `B6_VCID_1`.
+        colour: Common name: `blue`, `nir`, `swir1`.
+        role: The quantity it measures.
         wavelength_um: Lower and upper edge of the band in micrometres.
         pixel_m: Pixel size of the delivered band in metres.
-        saturation_bit: Its bit in QA_RADSAT, or None.
+        saturation_bit: Bit in QA_RADSAT, or None.
     """
 
     name: str
@@ -80,17 +80,17 @@ OLI: tuple[Band, ...] = (
 """The eleven bands of the OLI and TIRS sensors of Landsat 8 and 9."""
 
 SCAN_PERIOD_M = 990.0
-"""Ground distance between two gaps of one side: 16 lines there, 16 back, and the retrace: 33 rows of 30 m."""
+"""Ground distance between gaps on one side of the swath: 33 rows of 30 m (two scans of 16 lines, retrace)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A raster grid: its size in pixels, and its georeferencing if it has any.
+    """A raster grid: size in pixels, and georeferencing if any.
 
     Attributes:
         height: Rows.
         width: Columns.
-        transform: Pixel corner to map coordinates.
+        transform: Transform from pixel corner to map coordinates.
         crs: The coordinate reference system, or None.
     """
 
@@ -101,7 +101,7 @@ class Grid:
 
     @property
     def pixel_size_m(self) -> float | None:
-        """The height of a pixel in metres, or None where the grid isn't a map projection in a length unit."""
+        """Height of a pixel in metres, or None without a projected coordinate system."""
         if self.crs is None or not self.crs.is_projected:
             return None
         unit_m: float = self.crs.linear_units_factor[1]
@@ -110,7 +110,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of pixels: its first row and column, its height and width, all in pixels."""
+    """A rectangle of pixels: first row and column, height and width."""
 
     row: int
     col: int
@@ -119,18 +119,18 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """The rows and columns of the window, to index a `(…, row, col)` array."""
+        """Slices of rows and columns, to index a `(…, row, col)` array."""
         return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
 
     def expanded(self, halo_px: int, height: int, width: int) -> Window:
-        """Return the window with a margin of `halo_px` on all sides, cut to a `height` × `width` grid."""
+        """Return the window with a margin of `halo_px` on all sides, clipped to a `height` × `width` grid."""
         top, left = max(self.row - halo_px, 0), max(self.col - halo_px, 0)
         bottom = min(self.row + self.height + halo_px, height)
         right = min(self.col + self.width + halo_px, width)
         return Window(top, left, bottom - top, right - left)
 
     def within(self, outer: Window) -> Window:
-        """Return the same pixels in the coordinates of `outer`, whose corner becomes (0, 0)."""
+        """Return the same window in coordinates relative to the corner of `outer`."""
         return Window(self.row - outer.row, self.col - outer.col, self.height, self.width)
 
 
@@ -140,8 +140,8 @@ class Gaps:
 
     Attributes:
         missing: Pixels inside the footprint without an observation, to be filled.
-        usable: Observed pixels that may serve as evidence. Never true where `missing` is. A pixel that is
-            neither lies outside the footprint, or is observed but not trusted (a cloud, say).
+        usable: Valid pixels: observed pixels that a fill may rely on, never missing ones. All other pixels
+            are outside the footprint, or observed but excluded, such as clouds.
     """
 
     missing: NDArray[np.bool_]
@@ -150,13 +150,13 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A filled image, in the units of the image that was given.
+    """A filled image, in the units of the input image.
 
     Attributes:
-        mean: Float array of the image's shape. Only its values at missing pixels count; NaN there means
-            that the method had no evidence and leaves the pixel unfilled.
-        std: Standard deviation of the same shape, never negative, or None where the method has none.
-        realizations: Plausible fills along a leading axis, or None where none were asked for.
+        mean: Float array of the image's shape, meaningful at missing pixels only. NaN means that the method
+            found no valid pixels to fill from.
+        std: Standard deviation of the same shape, never negative, or None if the method has none.
+        realizations: Plausible fills along a leading axis, or None.
     """
 
     mean: NDArray[np.floating]
@@ -166,20 +166,19 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class SceneBand:
-    """One band of a scene: where it is stored, and how its numbers are to be read.
+    """One band of a scene: where it is stored, and what its numbers mean.
 
     Attributes:
-        dataset: What GDAL opens: a path, a URL or a `/vsi…` path.
-        index: The band's number in that dataset, from 1.
-        name: Its name for people: `B4`, or the band description, or `band 2`.
-        dtype: numpy name of its data type.
-        nodata: The stored number that means "no observation" (NaN for NaN), or None where a mask or an
-            alpha band alone says it.
-        valid_range: Smallest and largest number a filled pixel may have, in stored numbers.
-        band: The sensor's band, where it is known.
+        dataset: The name that GDAL opens: a path, a URL or a `/vsi…` path. index: The band's number in that
+        dataset, from 1. name: Its name in messages: `B4`, the band description, or `band 2`. dtype: numpy
+        name of its data type. nodata: The stored number of missing pixels (may be NaN), or None if only a
+        mask or an alpha band marks
+            them.
+        valid_range: Smallest and largest stored number of a filled pixel.
+        band: The sensor's band, or None if unknown.
         gap_mask: The USGS gap_mask file of this band (0 is missing), or None.
-        file_name: The name of the band's own file in its product, however `dataset` spells the way there.
-        holds_codes: Whether its numbers are classes or flags, between which there is nothing.
+        file_name: The name of the band's file in its product, without the path in `dataset`.
+        holds_codes: Whether its numbers are classes or flags, which can't be interpolated.
     """
 
     dataset: str
@@ -207,16 +206,16 @@ class Scene:
     """The bands of one acquisition that share a grid.
 
     Attributes:
-        name: What the scene is called in reports and file names.
-        source: What the user named: a file, a folder or an archive.
+        name: Its name in reports and file names.
+        source: The file, folder or archive that the user gave.
         bands: The bands that are filled together, in the order they are stored.
         grid: Their common grid.
         quality: Quality bands on the same grid.
         sensor: `LE07`, `LT05`, `LC08`, …, or None.
         acquired: The day of acquisition, or None.
-        slc_off: Whether the scan line corrector was off; None where neither metadata nor date tells.
-        documents: Text files that belong to the scene (MTL), by name, with their content.
-        notes: What a user should know of how it was opened, a sentence each.
+        slc_off: Whether the scan line corrector was off, or None if unknown.
+        documents: Content of text files of the scene (MTL), by name.
+        notes: Remarks for the user on how it was opened, a sentence each.
     """
 
     name: str
@@ -232,7 +231,7 @@ class Scene:
 
 
 def tile_windows(area: Window, tile_px: int) -> list[Window]:
-    """Return the windows of at most `tile_px` × `tile_px` that cover `area`, row by row, none twice."""
+    """Return windows of at most `tile_px` × `tile_px` that cover `area` once, row by row."""
     end_row, end_col = area.row + area.height, area.col + area.width
     return [
         Window(row, col, min(tile_px, end_row - row), min(tile_px, end_col - col))
@@ -242,5 +241,5 @@ def tile_windows(area: Window, tile_px: int) -> list[Window]:
 
 
 def strip_windows(height: int, width: int, strip_px: int) -> list[Window]:
-    """Return the strips of at most `strip_px` rows, as wide as the grid, from top to bottom."""
+    """Return strips of at most `strip_px` rows and the width of the grid, from top to bottom."""
     return [Window(row, 0, min(strip_px, height - row), width) for row in range(0, height, strip_px)]

@@ -153,5 +153,5 @@ def load_checkpoint(path: Path, parts: Parts) -> None:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"expected a checkpoint of this run in {path}, but got an error: {reason}",
-            hint="a run whose checkpoint is gone, or of another version, can only begin again: --overwrite",
+            hint="Start the run again with --overwrite: its checkpoint is missing or of another version.",
         ) from error

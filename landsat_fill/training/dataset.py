@@ -80,7 +80,7 @@ def require_size(size_px: int) -> None:
     if size_px < SIZE_MULTIPLE_PX or size_px % SIZE_MULTIPLE_PX:
         raise UsageError(
             f"expected a size that is a multiple of {SIZE_MULTIPLE_PX} pixels, but got {size_px}",
-            hint="choose 64, 96 or 128",
+            hint="Choose 64, 96 or 128.",
         )
 
 
@@ -92,7 +92,7 @@ def _stored(
     if size_px > manifest.size_px:
         raise UsageError(
             f"expected samples of at most {manifest.size_px} px, the patches of {folder}, but got {size_px}",
-            hint=f"make the dataset again with --size {size_px}, or train on smaller samples",
+            hint=f"Make the dataset again with --size {size_px}, or train on smaller samples.",
         )
     _require_fold(fold, manifest.folds)
     side_px = manifest.size_px
@@ -127,7 +127,7 @@ def _stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
     if found != shape:
         raise InputError(
             f"expected an array of the shape {shape} in {path}, as {MANIFEST_NAME} says, but got {found}",
-            hint="make the dataset again with `landsat-fill dataset`",
+            hint="Make the dataset again with `landsat-fill dataset`.",
         )
     return MappedArray(path)
 
@@ -155,14 +155,14 @@ def _selected(dealt: Sequence[int], fold: int | None, *, training: bool) -> list
         if training:
             raise UsageError(
                 f"expected scenes to train on outside fold {fold}, which is held out, but all lie in it",
-                hint="scenes of one place share a fold: add some more than "
-                f"{NEAR_KM:.0f} km away, or give others to score on with --validation",
+                hint="Scenes of one place share a fold: add some more than "
+                f"{NEAR_KM:.0f} km away, or give others to score on with --validation.",
             )
         filled = ", ".join(str(own) for own in sorted(set(dealt)))
         raise UsageError(
             f"expected scenes to score on in fold {fold}, but it is empty",
-            hint=f"scenes of one place share a fold, and there are some in {filled}: choose of these with "
-            "--fold, or give others to score on with --validation",
+            hint=f"Scenes of one place share a fold, and there are some in {filled}: choose of these with "
+            "--fold, or give others to score on with --validation.",
         )
     return selected
 
@@ -171,7 +171,7 @@ def _require_fold(fold: int | None, folds: int) -> None:
     if fold is not None and not 0 <= fold < folds:
         raise UsageError(
             f"expected a fold from 0 to {folds - 1}, but got {fold}",
-            hint="folds count from 0; a dataset has as many as it was made with",
+            hint="Choose one of the folds the dataset was made with; they count from 0.",
         )
 
 
@@ -209,7 +209,7 @@ def _opened(paths: Sequence[str]) -> Path | list[Scene]:
     if len(paths) > 1:
         raise UsageError(
             f"expected one dataset or scenes, but got {datasets[0]} and other paths",
-            hint="make one dataset of all scenes with `landsat-fill dataset`",
+            hint="Make one dataset of all scenes with `landsat-fill dataset`.",
         )
     return datasets[0]
 
@@ -222,8 +222,8 @@ def _scenes(paths: Sequence[str], *, or_dataset: bool = False) -> list[Scene]:
         if or_dataset and Path(name).is_dir():
             raise InputError(
                 error.message,
-                hint=f"a dataset has a {MANIFEST_NAME}, which this folder lacks: make it again with "
-                f"`landsat-fill dataset`; of scenes, {error.hint}",
+                hint=f"A dataset has a {MANIFEST_NAME}, which this folder lacks: make it again with "
+                f"`landsat-fill dataset`. For scenes: {error.hint}",
             ) from error
         raise error
     return [scene for given in found for scene in open_input(given)]

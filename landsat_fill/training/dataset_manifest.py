@@ -154,9 +154,9 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"expected a dataset with {MANIFEST_NAME}, but {folder} has none that can be read",
-            hint="give the folder that `landsat-fill dataset` wrote",
+            hint="Give the folder that `landsat-fill dataset` wrote.",
         ) from error
     raise InputError(
         f"expected a dataset of the format {FORMAT}, but {folder} has {form}",
-        hint="make it again with this version of landsat-fill",
+        hint="Make it again with this version of landsat-fill.",
     )

@@ -179,7 +179,7 @@ def cut_patches(
             raise InputError(
                 f"expected a patch of {cutting.size_px} px in {scene.name} with at most "
                 f"{cutting.max_missing:.0%} missing, but found none",
-                hint="raise --max-missing, choose a smaller --size, or leave the scene out",
+                hint="Raise --max-missing, choose a smaller --size, or leave the scene out.",
             )
     except BaseException:
         (folder / values_name).unlink(missing_ok=True)
@@ -274,7 +274,7 @@ def write_dataset(
     def progress(done: int, name: str) -> Callable[[float], None]:
         return lambda share: None if on_progress is None else on_progress((done + share) / steps, name)
 
-    with Transaction(target, "wait for it, or choose another folder with --output") as new:
+    with Transaction(target, "Wait for it, or choose another folder with --output.") as new:
         folder = new.folder / new.target.name
         folder.mkdir()
         cut: list[tuple[Scene, SceneFacts]] = []
@@ -329,12 +329,12 @@ def _refuse_target(target: Path, *, overwrite: bool) -> None:
     if not (target / MANIFEST_NAME).is_file():
         raise OutputError(
             f"expected a new folder or a dataset to replace, but {target} is something else",
-            hint="choose another folder with --output",
+            hint="Choose another folder with --output.",
         )
     if not overwrite:
         raise OutputError(
             f"expected a new folder, but there is a dataset in {target}",
-            hint="replace it with --overwrite, or choose another folder with --output",
+            hint="Replace it with --overwrite, or choose another folder with --output.",
         )
 
 
@@ -343,7 +343,7 @@ def _require_sense(cutting: Cutting, folds: int) -> None:
     if not 1 <= cutting.stride_px <= cutting.size_px:
         raise UsageError(
             f"expected a stride from 1 to {cutting.size_px} px, but got {cutting.stride_px}",
-            hint="a stride as long as the patch's side makes patches lie side by side",
+            hint="Use the side of a patch as the stride to cut patches without overlap.",
         )
     if not 0 <= cutting.max_missing < 1:
         raise UsageError(
@@ -355,7 +355,7 @@ def _require_sense(cutting: Cutting, folds: int) -> None:
 
 def _nothing_usable(failures: Sequence[Failure]) -> InputError:
     if not failures:
-        return InputError("expected clean scenes to cut, but got none", hint="name GeoTIFFs or products")
+        return InputError("expected clean scenes to cut, but got none", hint="Name GeoTIFFs or products.")
     first = failures[0]
     return InputError(
         f"expected a scene that can be used, but got none of {len(failures)}; "

@@ -35,7 +35,7 @@ def require_room(scene: Scene, size_px: int) -> None:
         raise InputError(
             f"expected a scene of at least {size_px} × {size_px} pixels, "
             f"but {scene.name} has {height} × {width}",
-            hint="choose a smaller --size, or leave the scene out",
+            hint="Choose a smaller --size, or leave the scene out.",
         )
 
 
@@ -121,8 +121,8 @@ def cut_gaps(
         raise InputError(
             f"expected an area of {size_px} px in {scene.name} with {low:.0%} to {high:.0%} missing, "
             "but found none",
-            hint="take gaps from an SLC-off scene (acquired after 2003-05-31), away from nadir; where its "
-            "gaps hold a number that isn't marked as nodata, mark it first",
+            hint="Take gaps from an SLC-off scene (acquired after 2003-05-31), away from nadir; where its "
+            "gaps hold a number that isn't marked as nodata, mark it first.",
         )
     return np.stack(crops)
 

@@ -335,5 +335,5 @@ class Loop:
 def _diverged(found: str) -> LandsatFillError:
     return LandsatFillError(
         f"expected a loss that falls, but {found}",
-        hint="lower optimiser.learning_rate, or set machine.precision to float32",
+        hint="Lower optimiser.learning_rate, or set machine.precision to float32.",
     )

@@ -220,6 +220,6 @@ def ms_ssim_window_px(side_px: int) -> int:
     if not fitting:
         raise UsageError(
             f"expected samples of more than {2 * _SSIM_REDUCTION} px for MS-SSIM, but got {side_px}",
-            hint="raise data.size_px, or leave objective.ms_ssim at 0",
+            hint="Raise data.size_px, or leave objective.ms_ssim at 0.",
         )
     return fitting[-1]

@@ -134,7 +134,7 @@ def _likelihood(
     if std is None:
         raise UsageError(
             "expected a network with a standard deviation for the likelihood, but got one without",
-            hint="set objective.kind to distance",
+            hint="Set objective.kind to distance.",
         )
     weight = _weight(settings, given)
     if settings.variance_power:
@@ -160,7 +160,7 @@ def _draws(
         raise UsageError(
             "expected two samples of a latent model, or more, for their CRPS, but got "
             + ("one" if mean.ndim == 5 else "a network without samples"),
-            hint="train convlnp with objective.samples at 2 or more, or set objective.kind to likelihood",
+            hint="Train convlnp with objective.samples at 2 or more, or set objective.kind to likelihood.",
         )
     known = given.shown + given.hidden
     composed = given.target.where(given.hidden == 0, mean)

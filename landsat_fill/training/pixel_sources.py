@@ -134,7 +134,7 @@ class MappedArray:
             except (OSError, ValueError) as error:
                 raise InputError(
                     f"expected an array in {self._path}, but got an error: {error}",
-                    hint="make the dataset again with `landsat-fill dataset`",
+                    hint="Make the dataset again with `landsat-fill dataset`.",
                 ) from error
         return self._array
 

@@ -65,7 +65,7 @@ def training_device(asked: str) -> str:
     if int(number or 0) >= gpus:
         raise UsageError(
             f"expected a GPU as {asked}, but torch {torch.__version__} sees {gpus or 'none'}",
-            hint="train with --device cpu, or install a torch built for this machine's GPU",
+            hint="Train with --device cpu, or install a torch built for this machine's GPU.",
         )
     return asked
 
@@ -115,7 +115,7 @@ def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
         raise UsageError(
             f"expected weights of the network {asked.name} to begin from, "
             f"but {file.path} holds {file.network}",
-            hint=f"train {file.network}, or give other --weights",
+            hint=f"Train {file.network}, or give other --weights.",
         )
 
 
@@ -130,8 +130,8 @@ def _require_fit(file: WeightsFile, asked: NetworkSettings, network: Network) ->
         raise UsageError(
             f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
             f"but {file.path} has {own!r}",
-            hint=f"leave network.{name} out: the weights' own settings hold"
-            + (", or raise it" if name in network.growing else ""),
+            hint=f"Leave out network.{name}: the weights' own settings apply"
+            + (", or raise it." if name in network.growing else "."),
         )
 
 
@@ -183,8 +183,8 @@ def _require_same(settings: TrainingSettings, own: TrainingSettings, folder: Run
             continue
         raise UsageError(
             f"expected {name} to stay {of_run[name]!r} in a resumed run, but got {value!r}",
-            hint=f"begin another run from what it has learned, with --weights {folder.last}; "
-            "only budget, machine and validation.patience may change",
+            hint=f"Start another run from its weights, with --weights {folder.last}; "
+            "only budget, machine and validation.patience may change.",
         )
 
 
@@ -326,7 +326,7 @@ def _check(settings: TrainingSettings, network: Network) -> None:
     if not settings.data.paths:
         raise UsageError(
             "expected data to train on, but got none",
-            hint="give a folder that `landsat-fill dataset` made, or clean scenes",
+            hint="Give a folder that `landsat-fill dataset` made, or clean scenes.",
         )
     if not settings.data.band_counts:
         raise UsageError("expected data.band_counts to have at least one number, but it is empty")
@@ -338,13 +338,13 @@ def _check(settings: TrainingSettings, network: Network) -> None:
         if size_px % multiple_px:
             raise UsageError(
                 f"expected {name} to be a multiple of {multiple_px}, but got {size_px}",
-                hint=f"{settings.network.name} halves tiles that often",
+                hint=f"{settings.network.name} halves tiles that often.",
             )
     if settings.objective.kind == "residual" and not network.starts_filled:
         raise UsageError(
             "expected a network that corrects a fill for the objective residual, "
             f"but {settings.network.name} doesn't start from one",
-            hint="set objective.kind to distance or, with a standard deviation, to likelihood",
+            hint="Set objective.kind to distance or, with a standard deviation, to likelihood.",
         )
     if settings.objective.ms_ssim:
         ms_ssim_window_px(settings.data.size_px)

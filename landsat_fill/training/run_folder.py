@@ -71,7 +71,7 @@ class RunFolder:
         if self.checkpoint.exists() and not (resume or overwrite):
             raise OutputError(
                 f"expected a folder without a run, but {self.path} has one",
-                hint="go on with it by --resume, replace it by --overwrite, or choose another folder with -o",
+                hint="Continue it with --resume, replace it with --overwrite, or choose another with -o.",
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ class RunFolder:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        return Claim(self.path, hint="wait for it, stop it, or choose another folder with -o")
+        return Claim(self.path, hint="Wait for it, stop it, or choose another folder with -o.")
 
     def require_run(self) -> None:
         """Raise InputError unless the folder has a run to resume."""
@@ -95,7 +95,7 @@ class RunFolder:
             if not file.is_file():
                 raise InputError(
                     f"expected a run to resume, but {self.path} has no {file.name}",
-                    hint="leave out --resume to begin one there",
+                    hint="Leave out --resume to start one there.",
                 )
 
 
@@ -142,7 +142,7 @@ def read_journal(path: Path) -> list[dict[str, float]]:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"expected the log of a run in {path}, but got an error: {error}",
-            hint="move it away; the run goes on without",
+            hint="Move it away; the run continues without it.",
         ) from error
 
 
@@ -176,7 +176,7 @@ def draw_curve(log: Path, target: Path) -> None:
     except ImportError as error:
         raise MissingPackageError(
             "expected matplotlib to draw the curve, but it isn't installed",
-            hint="pip install 'landsat-fill[evaluate]'; log.csv has the numbers",
+            hint="Run: pip install 'landsat-fill[evaluate]'; log.csv has the numbers.",
         ) from error
     rows = read_journal(log)
     validated = [row for row in rows if not math.isnan(row["validation"])]

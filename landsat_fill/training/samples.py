@@ -228,7 +228,7 @@ class SampleSource:
         raise InputError(
             f"expected samples of {self.size_px} px with enough observed pixels, "
             f"but got none in {_MOST_TRIES} tries",
-            hint="choose a smaller size, or scenes with fewer missing pixels",
+            hint="Choose a smaller size, or scenes with fewer missing pixels.",
         )
 
     def _draw_scene(self, generator: np.random.Generator, bands: int | None) -> Images:
@@ -237,7 +237,7 @@ class SampleSource:
         if reach[-1] == 0 or (bands is not None and bands < 1):
             raise UsageError(
                 f"expected a number of bands from 1 to {self.most_bands}, but got {bands}",
-                hint="no scene has more bands",
+                hint="No scene has more bands.",
             )
         # A scene of weight 0 is never drawn.
         drawn = np.searchsorted(reach, generator.random() * reach[-1], side="right")

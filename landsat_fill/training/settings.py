@@ -193,7 +193,8 @@ def read_run_file(path: Path) -> dict[str, Any]:
         raise InputError(f"expected a run's settings in {path}, but got: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(
-            f"expected TOML in {path}, but got: {error}", hint="a run.toml of an earlier run is a model"
+            f"expected TOML in {path}, but got: {error}",
+            hint="Follow the run.toml of an earlier run.",
         ) from error
 
 
@@ -210,7 +211,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
         if not (equals and dot and table and key):
             raise UsageError(
                 f"expected TABLE.KEY=VALUE, but got {assignment!r}",
-                hint="for example optimiser.learning_rate=1e-4; a run.toml shows all of them",
+                hint="Write it as optimiser.learning_rate=1e-4; a run.toml lists all settings.",
             )
         try:
             value = tomllib.loads(f"value = {text}")["value"]

@@ -75,7 +75,7 @@ class ValidationSet:
                 return
         raise LandsatFillError(
             f"expected {samples} samples with hidden and usable pixels, but got {len(self._batches)}",
-            hint="give larger or clearer scenes to validate on, or a smaller validation.size_px",
+            hint="Give larger or clearer scenes to validate on, or a smaller validation.size_px.",
         )
 
     def score(self, network: Callable[..., Prediction], objective: Objective, device: torch.device) -> Score:

@@ -50,7 +50,7 @@ def imports(modules):
             elif isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             found[module].update(name for name in names if name in modules and name != module)
-    assert "landsat_fill.errors" in found["landsat_fill.cli.exits"]
+    assert "landsat_fill.errors" in found["landsat_fill.cli.options"]
     return found
 
 
@@ -113,7 +113,7 @@ def test_files_are_few_and_neither_long_nor_splinters(modules, imports):
 )
 def test_heavy_libraries_wait_until_they_are_used(code, allowed):
     start = "import atexit, sys; atexit.register(lambda: print('LOADED', *sys.modules));"
-    start += "from landsat_fill.cli import main;" * ("main()" in code)
+    start += "from landsat_fill.cli.app import main;" * ("main()" in code)
     command = [sys.executable, "-c", f"{start} {code}"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr

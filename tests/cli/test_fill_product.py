@@ -149,4 +149,4 @@ def test_one_band_of_a_product_is_a_scene_too(product, run, tmp_path):
 def test_a_quality_band_is_not_filled(product, run, tmp_path):
     ended = run(product / f"{PRODUCT}_QA_PIXEL.TIF", "-o", tmp_path)
     assert ended.code == 1
-    assert "name the product's folder" in ended.out
+    assert "Name the product's folder" in ended.out

@@ -106,4 +106,4 @@ def test_the_picture_shows_before_and_after_side_by_side(filled):
 
 def test_no_other_file_is_left(filled):
     names = sorted(path.name for path in filled.iterdir())
-    assert names == ["out.png", "out.tif", "out_fill.tif", "out_std.tif", "report.jsonl"]
+    assert names == [".out.tif.done", "out.png", "out.tif", "out_fill.tif", "out_std.tif", "report.jsonl"]

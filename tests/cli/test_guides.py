@@ -154,7 +154,7 @@ def test_a_method_of_another_package_is_cited_by_its_source():
         (["fill", "x.tif", "--foo"], "expected an option of `.* fill`, but got --foo", ""),
         (["fill", "x.tif", "--jobs", "0"], "expected a value that --jobs can have, but got another", "Input"),
         (["fill", "x.tif", "--jobs"], "expected a value after --jobs, but got none", "See"),
-        (["mask", "x.tif"], "expected -o / --output, but got nothing", "See"),
+        (["mask", "x.tif"], "expected --output / -o, but got nothing", "See"),
         (["mask", "a", "b", "{c}", "-o", "x"], r"expected no further argument, but got b {c}", "See"),
         (["evaluat", "x"], "expected a file or a command, but got 'evaluat'", "Did you mean 'evaluate'?"),
         (["cluster", "foo"], "expected a command, but got 'foo'", "See"),

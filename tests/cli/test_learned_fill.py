@@ -112,7 +112,7 @@ def test_a_method_without_draws_says_so(make, run):
     ended = run(make(count=1).path, "-m", "harmonic", "--realizations", 2)
     assert ended.code == 2
     assert (
-        "expected a method that gives realizations for --realizations, but harmonic has one answer only"
+        "expected a method that gives realizations for --realizations, but got harmonic"
         in ended.err_in_a_line
     )
 

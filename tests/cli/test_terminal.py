@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
 from landsat_fill import __version__
+from landsat_fill.cli.app import app
 
 COMMANDS = ("fill", "info", "mask", "tile", "stitch", "simulate", "evaluate", "methods")
 STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \S")
@@ -33,9 +35,29 @@ def test_every_command_has_help(run, command):
 
 def test_help_of_fill_groups_its_options(run):
     ended = run("fill", "--help")
-    for panel in ("Input", "Method", "Gaps and evidence", "Output", "Terminal"):
+    for panel in ("Input", "Method", "Gaps", "Output", "Terminal"):
         assert f"─ {panel} ─" in ended.out
     assert "Exit codes" in ended.out
+
+
+def test_help_says_what_every_option_does():
+    def parameters(command):
+        for child in getattr(command, "commands", {}).values():
+            yield from parameters(child)
+        yield from command.params
+
+    found = list(parameters(get_command(app)))
+    assert len(found) > 200
+    assert not [one.name for one in found if not one.help]
+
+
+def test_paragraphs_of_help_fill_the_lines(run):
+    text = " ".join(run("train", "--help").out.split("╭")[0].split())
+    assert "RUN gets run.toml" in text
+    assert "Args" not in text
+    lines = run("fill", "--help").out.splitlines()
+    (number,) = [number for number, line in enumerate(lines) if "Observed pixels stay" in line]
+    assert len(lines[number].rstrip()) > 70
 
 
 def test_the_version(run):

@@ -185,7 +185,7 @@ def test_a_plot_is_drawn(make, run, opened, tmp_path):
     before = target.read_bytes()
     again = run("variogram", made.path, "--plot", target)
     assert again.code != 0
-    assert "is there already" in again.said
+    assert "already exists" in again.said
     assert target.read_bytes() == before
     assert run("variogram", made.path, "--plot", target, "--overwrite").code == 0
 

@@ -11,11 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from landsat_fill.cli.app import app
-from landsat_fill.cli.train import register_dataset
 from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.dataset_manifest import read_manifest
 
@@ -90,7 +88,7 @@ def test_data_that_leave_nothing_to_train_or_score_on_are_explained(
     (tmp_path / "data" / "scenes").mkdir(parents=True)
     (tmp_path / "data" / "scenes" / "000_place.npy").touch()
     for arguments, code, reason in (
-        ([tmp_path / "data"], 1, "a dataset has a manifest.json, which this folder lacks"),
+        ([tmp_path / "data"], 1, "A dataset has a manifest.json, which this folder lacks"),
         ([clean_scenes[0]], 2, "outside fold 0, which is held out, but all lie in it"),
         ([*clean_scenes, "--fold", 4], 2, "in fold 4, but it is empty"),
     ):
@@ -123,10 +121,7 @@ def test_an_interrupt_keeps_what_was_learned(
 
 @pytest.fixture
 def dataset():
-    """Return a function that runs the command alone."""
-    app = typer.Typer()
-    register_dataset(app)
-    app.command("other")(lambda: None)
+    """Return a function that runs the command."""
 
     def run(*arguments):
         return CliRunner().invoke(app, ["dataset", *map(str, arguments)])

@@ -52,6 +52,11 @@ def test_every_option_of_fill_may_be_given(run, archive, tmp_path):
     assert "#SBATCH --time=90" in text
 
 
+def test_a_refusal_is_handed_on(run, archive, tmp_path):
+    text = dry(run, archive(1), tmp_path / "out", "-m", "kriging", "--no-uncertainty")
+    assert "--no-uncertainty" in call_of_fill(text)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

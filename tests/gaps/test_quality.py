@@ -118,10 +118,10 @@ def test_two_quality_bands_are_joined() -> None:
 @pytest.mark.parametrize(
     ("quality", "option", "message"),
     [
-        ({}, "clouds", r"tells of clouds, shadows and snow \(QA_PIXEL, .*but got none"),
+        ({}, "clouds", r"flags of clouds, shadows and snow \(QA_PIXEL, .*but got none"),
         ({"QA_RADSAT": 1}, "shadows", "but got QA_RADSAT"),
         ({"cfmask": 4}, "dilated", r"pixels beside clouds \(QA_PIXEL\), but got cfmask"),
-        ({"QA_PIXEL": 1}, "saturated", r"tells of saturation \(QA_RADSAT, .*but got QA_PIXEL"),
+        ({"QA_PIXEL": 1}, "saturated", r"flags of saturation \(QA_RADSAT, .*but got QA_PIXEL"),
     ],
 )
 def test_asking_what_no_band_tells_is_an_error(quality: dict[str, int], option: str, message: str) -> None:

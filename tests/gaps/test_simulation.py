@@ -155,7 +155,7 @@ def test_a_model_that_cannot_be_meant_is_refused(options: dict[str, float], mess
 
 def test_a_share_that_no_width_gives_is_refused() -> None:
     even = StripeModel(missing=0.05, tilt_deg=0, ragged_px=0)
-    with pytest.raises(UsageError, match=r"expected stripes that hide 5.0% of the image, but got"):
+    with pytest.raises(UsageError, match=r"expected stripes that cover 5.0% of the image, but got"):
         simulate_gaps((1, 66, 66), even, np.random.default_rng(0))
 
 

@@ -174,7 +174,7 @@ def test_what_only_gdal_can_find_is_passed_on(argument: str, name: str):
 def test_an_archive_elsewhere_is_refused():
     found, bad = find_inputs(["https://host.invalid/product.tar.gz"])
     assert found == []
-    assert "download" in (bad[0][1].hint or "")
+    assert "Download" in (bad[0][1].hint or "")
 
 
 def test_a_broken_archive_is_found_and_fails_when_opened(tmp_path: Path):

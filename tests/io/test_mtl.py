@@ -58,7 +58,6 @@ BLUE, THERMAL = ETM_PLUS[0], next(band for band in ETM_PLUS if band.name == "B6_
 def test_collection_2():
     mtl = parse_mtl(COLLECTION_2)
     assert (mtl.sensor, mtl.acquired, mtl.slc_off) == ("LE07", date(2012, 3, 24), True)
-    assert mtl.gap_interpolation_px == 2.0
     assert mtl.quantize_range(THERMAL) == (2, 254)
     assert mtl.reflectance(BLUE) == (2.75e-05, -0.2)
     assert mtl.reflectance(THERMAL) is None

@@ -89,7 +89,7 @@ def test_what_is_no_file_is_reported_and_the_rest_is_found(tmp_path):
     assert [given.name for given in found] == ["good"]
     told = {Path(source).name[:8]: error.message for source, error in bad}
     assert "link to itself" in told["loop.tif"]
-    assert "where nothing is" in told["broken.t"]
+    assert "which does not exist" in told["broken.t"]
     assert "a pipe" in told["pipe.tif"]
     assert "too long" in told["bbbbbbbb"]
 
@@ -213,8 +213,8 @@ def test_a_vrt_that_is_named_is_opened(tmp_path):
     ("name", "content", "hint"),
     [
         ("a.tar.bz2", b"BZh9", "Unpack it first"),
-        ("a.hdr", b"ENVI\n", "name the data file"),
-        ("a.tif", b"<html>", "a page of text"),
+        ("a.hdr", b"ENVI\n", "Name the data file"),
+        ("a.tif", b"<html>", "a web page"),
     ],
 )
 def test_hints_on_files_that_gdal_cannot_read(tmp_path, name, content, hint):

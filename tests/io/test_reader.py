@@ -17,8 +17,10 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError
+from landsat_fill.io import reader
+from landsat_fill.io.gdal import open_dataset
 from landsat_fill.io.geotiff import open_geotiff, value_range
-from landsat_fill.io.reader import SceneReader
+from landsat_fill.io.reader import Rasters, SceneReader, read_profile
 from landsat_fill.io.tiff_structure import tiff_blocks
 from landsat_fill.scene import Grid, QualityBand, Scene, SceneBand, Window
 
@@ -291,11 +293,35 @@ def test_a_scene_opened_here_can_be_read_in_another_thread(tmp_path):
     np.testing.assert_array_equal(results[0], random_pixels())
 
 
-def test_a_failed_opening_leaves_no_file_open(tmp_path):
+@pytest.fixture
+def opened(monkeypatch):
+    """A list that gathers the datasets that are opened."""
+    found = []
+    monkeypatch.setattr(
+        reader, "open_dataset", lambda source: found.append(open_dataset(source)) or found[-1]
+    )
+    return found
+
+
+def test_a_failed_opening_leaves_no_file_open(tmp_path, opened):
     scene = product(tmp_path)
     broken = with_gap_mask(scene, str(tmp_path / "nothing.tif"))
-    reader = SceneReader(broken)
 
-    with pytest.raises(InputError, match="there is no"):
-        reader.__enter__()
-    assert all(dataset.closed for dataset in reader._datasets.values())
+    with pytest.raises(InputError, match="there is no"), SceneReader(broken):
+        pass
+    assert opened
+    assert all(dataset.closed for dataset in opened)
+
+
+def test_rasters_are_opened_once_and_stay_open_for_the_next_reader(tmp_path, opened):
+    source = str(make(tmp_path / "in.tif", random_pixels()))
+
+    with Rasters() as rasters:
+        scene = open_geotiff(source, rasters=rasters)
+        for _ in range(2):
+            with SceneReader(scene, rasters) as one:
+                np.testing.assert_array_equal(one.read(WHOLE)[0], random_pixels())
+        assert rasters[source].profile == read_profile(source)
+        assert len(opened) == 2  # the second is that of read_profile
+        assert not opened[0].closed
+    assert opened[0].closed

@@ -188,7 +188,7 @@ def test_an_existing_file_is_replaced_only_on_request(tmp_path):
     target, profile = tmp_path / "out.tif", plain()
     target.write_bytes(b"old")
 
-    with pytest.raises(OutputError, match="there already") as caught:
+    with pytest.raises(OutputError, match="already exists") as caught:
         write_whole(target, profile, random_pixels(profile))
     assert "--overwrite" in caught.value.hint
     assert target.read_bytes() == b"old"

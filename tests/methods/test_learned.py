@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from landsat_fill.errors import InputError, MethodError, UsageError
-from landsat_fill.methods import Context, MethodInfo, create_method, inference, method_classes
+from landsat_fill.methods import Context, MethodInfo, create_method, inference, learned, method_classes
 from landsat_fill.methods.learned import LearnedMethod
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.normalisation import standardise
+from landsat_fill.networks.unet import UNet
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Gaps, Window
@@ -288,14 +289,15 @@ def test_a_first_fill_is_what_the_network_is_given(monkeypatch) -> None:
         info: ClassVar[MethodInfo] = replace(method_classes()["unet"].info)
         network: ClassVar[str] = "unet"
 
-        def first_fill(self, values, gaps, _context):
-            return np.where(gaps.usable, values, np.float32(0.5))
-
         def predict(self, network, signal, observed, context):
             given["signal"], given["observed"] = signal, observed
             return super().predict(network, signal, observed, context)
 
     image, gaps = scene(1, 30, 30)
+    monkeypatch.setattr(UNet, "starts_filled", True)
+    monkeypatch.setattr(
+        learned, "first_fill", lambda values, usable, _: np.where(usable, values, np.float32(0.5))
+    )
     fill_array(image, gaps, Completed(precision="float32"))
     signal, observed = given["signal"], given["observed"]
     assert signal.shape[2:] == (32, 32)
