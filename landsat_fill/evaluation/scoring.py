@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 NOTHING = float("nan")
-"""The score of what a method, a band or an image doesn't have; an empty cell in a table."""
+"""The value of a score that doesn't apply; an empty cell in a table."""
 
 SCORES = {
     "hidden": "number of hidden pixels",
@@ -48,15 +48,13 @@ SCORES = {
     "seconds": "wall-clock time of the fill; of all bands only",
     **{f"coverage_{pct}": f"share of the truth inside the central {pct} % interval" for pct in NOMINAL_PCT},
 }
-"""What is known about one fill of one band, or of all bands, in the order of the columns; NaN where a score
-doesn't apply.
+"""The scores of a fill, for one band or all bands, in the order of the columns; NaN if they don't apply.
 
-RMSE, MAE, bias, CRPS and range are in stored numbers. Errors count hidden pixels only. A hidden pixel that a
-method leaves unfilled counts as the mean of the usable pixels, so that all methods are scored on the same
-pixels and giving up never pays.
+RMSE, MAE, bias, CRPS and range are in stored numbers. Errors use hidden pixels only. A hidden pixel that a
+method doesn't fill counts as the mean of the usable pixels, so that all methods have the same scored pixels.
 
-Of all bands together, RMSE, MAE, bias and CRPS pool the hidden pixels of all bands, and the others are means
-over the bands: an r² of pooled pixels would count the differences between the bands as explained.
+For all bands together, RMSE, MAE, bias and CRPS pool the hidden pixels, and the others are means over bands,
+because r² of pooled pixels would count differences between bands as explained.
 """
 
 Scores = dict[str, float]
@@ -69,8 +67,8 @@ def score_bands(trial: Trial, filled: Filled) -> tuple[Scores | None, ...]:
     """Return the scores of each band, None for a band without a hidden pixel.
 
     Args:
-        trial: What was hidden.
-        filled: What a method made of `trial.image`; only its hidden pixels are looked at.
+        trial: The image and its hidden pixels.
+        filled: The fill; only its hidden pixels count.
     """
     return tuple(_score_band(trial, filled, band) for band in range(trial.truth.shape[0]))
 

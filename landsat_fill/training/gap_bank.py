@@ -35,7 +35,7 @@ def require_room(scene: Scene, size_px: int) -> None:
         raise InputError(
             f"expected a scene of at least {size_px} × {size_px} pixels, "
             f"but {scene.name} has {height} × {width}",
-            hint="choose a smaller --size, or leave the scene out",
+            hint="Choose a smaller --size, or leave the scene out.",
         )
 
 

@@ -39,7 +39,7 @@ def test_the_default_keeps_its_promises_at_each_width(scenes):
     results = evaluate(scenes, [create_method(name) for name in (DEFAULT, *rivals)], patterns)
     kept(results, rivals)
     ratios = {s.pattern: s.rmse_ratio for s in summarise(results).itertuples() if s.method == DEFAULT}
-    assert len(ratios) >= len((4.0, 8.0, 14.0))
+    assert len(ratios) >= 3
     assert all(ratio <= 1 for ratio in ratios.values()), ratios
 
 

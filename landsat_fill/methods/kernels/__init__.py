@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def compiled(loop: Loop) -> Loop:
-    """Return the loop as machine code that lets other threads run.
+    """Return the loop as machine code, which releases the interpreter lock.
 
-    The code is kept beside the module, or in the user's cache folder; where neither may be written to it is
-    compiled anew in each process.
+    The code is cached next to the module or in the user's cache folder. If neither is writable, each process
+    compiles it again.
     """
     try:
         return cast("Loop", njit(cache=True, nogil=True)(loop))
-    except RuntimeError:  # numba has found no folder that it may write to
+    except RuntimeError:  # numba found no writable folder
         return cast("Loop", njit(nogil=True)(loop))

@@ -1,4 +1,4 @@
-"""The path of a direct sampling through the missing pixels, and the scan for a pixel alike."""
+"""The loop of direct sampling: scans for observed pixels with surroundings like those of a missing pixel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 NODES_AT_ONCE = 6
-"""Neighbours compared before it is asked whether a candidate can still be the best."""
+"""Number of neighbours compared between two checks whether a candidate can still be the best."""
 
 
 @compiled
@@ -34,26 +34,26 @@ def simulate(
     threshold: float,
     by_differences: bool,
 ) -> None:
-    """Give each missing pixel the numbers of an observed one whose surroundings are alike.
+    """Give each missing pixel the values of an observed pixel with similar surroundings.
 
     Args:
-        known: Observed numbers `(row, col, band)`, NaN elsewhere: the training image.
-        simulated: A copy of it; takes the numbers found.
-        missing: What is to be found, `(row, col, band)`.
-        taken: Takes the row and column each missing pixel's numbers come from, `(row, col, 2)`; -1 where no
-            observed pixel had all the bands that are missing there.
-        shifts: Takes what was added to them, `(row, col, band)`.
-        path: Rows and columns of the missing pixels in the order of their turns, `(pixel, 2)`.
-        keys: A random number for each.
-        steps: Strides through the candidates that reach all of them.
-        offsets: Rows and columns from a pixel to those around it, the nearest first, `(offset, 2)`.
-        weights: What each of these counts for.
-        candidates: Rows and columns from a pixel to the places it may take numbers from, `(candidate, 2)`.
-        most_neighbours: Informed pixels compared.
-        most_candidates: Candidates looked at; then the best of them is taken.
-        threshold: The first candidate whose mean squared difference is no larger is taken.
-        by_differences: Whether surroundings are compared after their means were taken off, and the difference
-            of the means is added to what is taken.
+        known: Observed values `(row, col, band)`, NaN elsewhere: the training image.
+        simulated: A copy of `known`; the filled values are written to it.
+        missing: Pixels to fill, `(row, col, band)`.
+        taken: Output: row and column of the source of each missing pixel, `(row, col, 2)`; -1 if no candidate
+            has all missing bands.
+        shifts: Output: values added to those of the source, `(row, col, band)`.
+        path: Rows and columns of the missing pixels in their order, `(pixel, 2)`.
+        keys: A random number for each missing pixel.
+        steps: Strides that visit all candidates.
+        offsets: Rows and columns from a pixel to its neighbours, the nearest first, `(offset, 2)`.
+        weights: Weight of each offset.
+        candidates: Rows and columns from a pixel to its candidates, `(candidate, 2)`.
+        most_neighbours: Largest number of neighbours to compare.
+        most_candidates: Largest number of candidates to compare.
+        threshold: A candidate with a mean squared difference up to this ends the scan.
+        by_differences: Whether the means of the surroundings are subtracted before the comparison, and their
+            difference is added to the values.
     """
     height, width, bands = known.shape
     pixels = known.reshape(height * width, bands)
@@ -68,7 +68,7 @@ def simulate(
     shift = np.zeros(bands, np.float64)
     for turn in range(len(path)):
         row, col = path[turn]
-        # Which bands are missing here, and what the pixel and its neighbours tell.
+        # The missing bands, and the values of the pixel and its neighbours.
         nodes = 0
         informed = False
         for band in range(bands):
@@ -102,7 +102,7 @@ def simulate(
             for band in range(bands):
                 if event[node, band] == event[node, band]:
                     total += weight[node]
-        # The scan: from a random place by a random stride, so that no candidate comes twice.
+        # The scan starts at a random candidate with a random stride, and visits no candidate twice.
         up, down, left, right = 0, 0, 0, 0
         for node in range(nodes):
             up, down = max(up, -around[node, 0]), max(down, around[node, 0])
@@ -111,7 +111,7 @@ def simulate(
         best, best_row, best_col = np.inf, -1, -1
         place = np.int64(keys[turn] % np.uint64(len(candidates)))
         step = steps[np.int64((keys[turn] >> np.uint64(32)) % np.uint64(len(steps)))]
-        looked_at = 0
+        compared_candidates = 0
         for _ in range(len(candidates)):
             place += step
             if place >= len(candidates):
@@ -126,7 +126,7 @@ def simulate(
                     usable = False
             if not usable:
                 continue
-            looked_at += 1
+            compared_candidates += 1
             within = (
                 other_row >= up
                 and other_row + down < height
@@ -160,13 +160,13 @@ def simulate(
                     if by_differences and totals[band] > 0:
                         spread -= sums[band] * sums[band] / totals[band]
                 if spread > best * total:
-                    break  # it can't become the best any more
+                    break  # it can't become the best
             if spread <= best * total:
                 compared = 0.0
                 for band in range(bands):
                     compared += totals[band]
                 distance = spread / compared if compared > 0 else 0.0
-                # Of a place of whose surroundings less than half was observed there is too little to tell.
+                # At least half of the candidate's surroundings must be observed.
                 if distance < best and compared >= 0.5 * total:
                     best, best_row, best_col = distance, other_row, other_col
                     for band in range(bands):
@@ -175,7 +175,7 @@ def simulate(
                             shift[band] = sums[band] / totals[band]
                     if best <= threshold:
                         break
-            if looked_at >= most_candidates and best_row >= 0:
+            if compared_candidates >= most_candidates and best_row >= 0:
                 break
         taken[row, col, 0], taken[row, col, 1] = best_row, best_col
         if best_row >= 0:

@@ -1,4 +1,4 @@
-"""Loops of the geostatistical methods: increments, and the nearest usable pixels."""
+"""Loops of the splines and the geostatistical methods."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ if TYPE_CHECKING:
 
 
 FRAME_PX = 2
-"""Width of the frame around a tile that holds its mirror image: as far as the stencil reaches."""
+"""Width of the mirrored frame around a tile: the radius of the stencil."""
 
 
 @compiled
 def sweep_plate(new: Image, old: Image, runs: NDArray[np.int64], numbers: Image) -> Image:
-    """Return the surface after each missing pixel gave way to what the plate pulls it to, sweep by sweep.
+    """Return the surface after Chebyshev sweeps of the equation of a plate under tension.
 
-    A sweep is `u + step·(stretching·∇²u - bending·∇⁴u)`, mixed with the surface of the sweep before. Sums are
-    built from differences to the pixel itself, which cancel without rounding on a level surface. The edge of
-    the tile mirrors the surface.
+    A sweep is `u + step·(stretching·∇²u - bending·∇⁴u)`, combined with the previous surface. Sums use
+    differences to the pixel itself, which cancel exactly on a level surface. The surface is mirrored at the
+    edge of the tile.
 
     Args:
-        new: The surface in its frame, `(row, col)`; written to.
-        old: That of the sweep before, at first the same; written to.
-        runs: Row, first column and end of the missing pixels that lie side by side, in the frame's numbers,
-            `(run, 3)`.
-        numbers: Of each sweep the steps of stretching and of bending, and what its result weighs, the rest
-            being the surface before; `(sweep, 3)`, in the surface's type.
+        new: The surface with its frame, `(row, col)`; written to.
+        old: The previous surface, initially a copy; written to.
+        runs: Row, first column and end of each horizontal run of missing pixels, frame included, `(run, 3)`.
+        numbers: Steps of stretching and bending and the weight of each sweep, `(sweep, 3)`, in the surface's
+            type.
     """
     for sweep in range(len(numbers)):
         stretching, bending, share = numbers[sweep, 0], numbers[sweep, 1], numbers[sweep, 2]
@@ -67,7 +66,7 @@ def _sweep_plate_run(
     bending: float,
     share: float,
 ) -> None:
-    """Sweep pixels that lie side by side. Slices that begin at 0, and plain numbers, become vector code."""
+    """Sweep a run of pixels. Slices that start at 0 let the compiler vectorise the loop."""
     for col in range(len(before)):
         value = here[col + 2]
         twice = value + value
@@ -84,7 +83,7 @@ def _sweep_plate_run(
 
 @compiled
 def _mirror(framed: Image) -> None:
-    """Let the frame show the mirror image of what it frames, the outermost pixels twice."""
+    """Write the mirror image of the tile into its frame; the outermost pixels are repeated."""
     height, width = framed.shape
     for away in range(FRAME_PX):
         inside = FRAME_PX + min(away, width - 2 * FRAME_PX - 1)
@@ -104,14 +103,14 @@ def _mirror(framed: Image) -> None:
 def sweep_membrane(
     new: Image, old: Image, runs: NDArray[np.int64], weights: Image, shares: NDArray[np.floating]
 ) -> Image:
-    """Return the surface after each missing pixel became the weighted sum of its neighbours, sweep by sweep.
+    """Return the surface after Chebyshev sweeps that replace each missing pixel by its neighbours' mean.
 
     Args:
         new: The surface in a frame of zeros, `(row, col)`; written to.
-        old: That of the sweep before, at first the same; written to.
-        runs: As of `sweep_plate`.
-        weights: What the sum of a pixel's neighbours is multiplied by, in the same frame.
-        shares: What each sweep's result weighs, the rest being the surface before; in the surface's type.
+        old: The previous surface, initially a copy; written to.
+        runs: As in `sweep_plate`.
+        weights: Factor of the sum of each pixel's neighbours, of the same shape.
+        shares: Weight of each sweep, in the surface's type.
     """
     for sweep in range(len(shares)):
         for run in range(len(runs)):
@@ -141,11 +140,11 @@ def _sweep_membrane_run(
 def increment_sums(
     values: NDArray[np.floating], weights: NDArray[np.floating], lags: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return for each lag the sum of roots of absolute differences, that of squares, and the pairs counted.
+    """Return sums of roots and squares of absolute differences, and the number of pairs, for each lag.
 
     Args:
         values: `(window, row, col)`, NaN where not usable.
-        weights: What a difference is multiplied by, once for each of its pixels; of the same shape.
+        weights: Factors of each pixel's differences, of the same shape.
         lags: Rows (>= 0) and columns, `(lag, 2)`.
     """
     roots = np.zeros(len(lags), np.float64)
@@ -183,19 +182,18 @@ def nearest_usable(
     most: int,
     most_a_quadrant: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
-    """Return which offsets of each target lead to its nearest usable pixels, and a hash of them.
+    """Return the offsets from each target to its nearest usable pixels, and a hash of them.
 
     Args:
         usable: `(row, col)`.
         targets: Rows and columns, `(target, 2)`.
         offsets: Rows and columns from a target to a pixel around it, `(offset, 2)`, the nearest first.
         quadrants: The quadrant of each offset, 0 to 3.
-        most: Pixels wanted.
-        most_a_quadrant: Pixels wanted in one quadrant at most.
+        most: Largest number of pixels.
+        most_a_quadrant: Largest number of pixels in a quadrant.
 
     Returns:
-        Numbers of offsets, `(target, most)`, -1 where there are no more; and a number that is equal for
-        targets whose offsets are the same.
+        Indexes of offsets, `(target, most)`, -1 for none; and a number that is equal for equal offsets.
     """
     height, width = usable.shape
     found = np.full((len(targets), most), -1, np.int32)
@@ -237,7 +235,7 @@ def weighted_sums(
         values: `(row, col)`.
         targets: Rows and columns, `(target, 2)`.
         offsets: `(offset, 2)`.
-        found: Numbers of offsets by kind of neighbourhood, `(kind, most)`, -1 for none.
+        found: Indexes of offsets by kind of neighbourhood, `(kind, most)`, -1 for none.
         kind: The kind of each target's neighbourhood.
         weights: `(kind, most)`.
     """
