@@ -70,6 +70,14 @@ that a downloaded one could copy any file into the output."""
 _NAMES_FORMAT = re.compile(r"[A-Za-z][A-Za-z0-9_]+:(?!//)")
 
 
+def gdal_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return the exceptions of GDAL, some of which are no RasterioError, and others to catch with them."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    return RasterioError, CPLE_BaseError, OSError, *others
+
+
 def drivers_for(source: str) -> list[str] | None:
     """Return the formats that GDAL may open a file as, or None for any where the user names the format.
 
@@ -102,7 +110,7 @@ def open_dataset(source: str) -> DatasetReader:
     Raises:
         InputError: If the file is missing, or GDAL can't read it.
     """
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import NotGeoreferencedWarning
 
     _check_is_file(source)
     # Listing the folder of a URL costs many requests, or is refused.
@@ -111,7 +119,7 @@ def open_dataset(source: str) -> DatasetReader:
         with gdal_session(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = _opened(source)
-    except (RasterioError, ValueError, OSError) as error:
+    except gdal_errors(ValueError) as error:
         raise InputError(
             f"expected a raster that GDAL can read, but got {source}: {_reason(error, source)}",
             hint=_hint(error, source),

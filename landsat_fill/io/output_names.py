@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from landsat_fill.io.gdal import gdal_errors
 from landsat_fill.io.tiff_structure import tiff_metadata
 
 FILLED, FILL, STD, PREVIEW = "_filled", "_fill.tif", "_std.tif", ".png"
@@ -45,10 +46,9 @@ def is_ours(path: Path) -> bool:
     if metadata is not None and not path.with_name(path.name + GDAL_SIDE_SUFFIX).exists():
         return False
     import rasterio
-    from rasterio.errors import RasterioError
 
     try:
         with rasterio.open(path) as dataset:
             return VERSION_TAG in dataset.tags()
-    except RasterioError:
+    except gdal_errors():
         return False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.gdal import gdal_session
+from landsat_fill.io.gdal import gdal_errors, gdal_session
 from landsat_fill.io.raster_profile import (
     BandProfile,
     ColourTable,
@@ -65,7 +65,6 @@ def opacity_band(dataset: DatasetReader) -> int | None:
 
 
 def _looks_like_opacity(dataset: DatasetReader, index: int) -> bool:
-    from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
     height, width = min(dataset.height, _WINDOW_PX), min(dataset.width, _WINDOW_PX)
@@ -73,7 +72,7 @@ def _looks_like_opacity(dataset: DatasetReader, index: int) -> bool:
     cols = np.linspace(0, dataset.width - width, _WINDOWS_ACROSS).astype(int)
     try:
         seen = [dataset.read(index, window=Window(c, r, width, height)) for r in set(rows) for c in set(cols)]
-    except (RasterioError, OSError) as error:
+    except gdal_errors() as error:
         raise InputError(
             f"expected to read band {index} of {dataset.name}, but got an error: {error.__cause__ or error}",
             hint="The file may be cut off or damaged: download or copy it again.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from landsat_fill.errors import InputError
-from landsat_fill.io.gdal import gdal_session, open_dataset
+from landsat_fill.io.gdal import gdal_errors, gdal_session, open_dataset
 from landsat_fill.io.profile_files import TIFF_DRIVERS, has_dataset_mask, opacity_band, profile_of
 from landsat_fill.io.tiff_structure import TiffBlocks, tiff_blocks
 
@@ -297,7 +297,7 @@ class StoredReader:
         Raises:
             InputError: If that band can't be read.
         """
-        with self._lock, gdal_session():
+        with self._in_gdal("the alpha band"):
             return opacity_band(self.dataset)
 
     @cached_property
@@ -312,7 +312,7 @@ class StoredReader:
         Raises:
             InputError: If it can't be read.
         """
-        with self._lock, gdal_session():
+        with self._in_gdal("the metadata"):
             return profile_of(self.dataset, self.alpha, self.blocks)
 
     @contextmanager
@@ -322,17 +322,20 @@ class StoredReader:
         Raises:
             InputError: For what GDAL raises, with the file and the rows.
         """
-        from rasterio.errors import RasterioError
         from rasterio.windows import Window as RasterioWindow
 
+        with self._in_gdal(f"rows {window.row} to {window.row + window.height - 1}"):
+            yield RasterioWindow(window.col, window.row, window.width, window.height)
+
+    @contextmanager
+    def _in_gdal(self, part: str) -> Iterator[None]:
+        """Let one thread call GDAL; what it raises becomes an InputError that names the part being read."""
         try:
             with self._lock, gdal_session():
-                yield RasterioWindow(window.col, window.row, window.width, window.height)
-        except (RasterioError, OSError) as error:
-            cause = error.__cause__ or error
+                yield
+        except gdal_errors() as error:
             raise InputError(
-                f"expected to read rows {window.row} to {window.row + window.height - 1} of {self.source}, "
-                f"but got an error: {cause}",
+                f"expected to read {part} of {self.source}, but got an error: {error.__cause__ or error}",
                 hint="The file may be cut off or damaged: download or copy it again.",
             ) from error
 

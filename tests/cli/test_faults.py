@@ -35,7 +35,7 @@ def test_a_tiff_that_is_damaged_inside(make, run, tmp_path):
     made.path.write_bytes(content)
     ended = run(made.path)
     assert ended.code == 1
-    assert "expected to read rows" in ended.out
+    assert "expected to read" in ended.out
     assert "damaged" in ended.out
     assert files(tmp_path) == ["scene.tif"]
 
@@ -157,7 +157,7 @@ def test_a_product_folder_that_cannot_be_made(samples, run, tmp_path):
     (tmp_path / "out").write_text("a file")
     ended = run(samples / PRODUCT, "-o", tmp_path / "out")
     assert ended.code == 1
-    assert "Choose another folder" in ended.said
+    assert "hint:  Choose" in ended.said or "hint: Choose" in ended.said
 
 
 def test_a_report_that_cannot_be_written_costs_no_scene(make, run, tmp_path):
@@ -283,7 +283,7 @@ def test_an_unknown_band(make, run, tmp_path):
     ended = run(made.path, "--bands", "1,9")
     assert ended.code == 1
     assert "got '9'" in ended.out
-    assert "it has 1 (" in ended.out
+    assert "It has 1 (" in ended.out
     assert files(tmp_path) == ["scene.tif"]
 
 

@@ -48,7 +48,7 @@ def test_outputs_that_two_shards_would_share_are_refused_in_each(make, run, tmp_
         tmp_path / "one" / "a.tif", tmp_path / "two" / "a.tif", "-o", tmp_path / "out", "--shard", "1/2"
     )
     assert ended.code == 2
-    assert "an output of its own" in ended.err
+    assert "a different output for each input" in ended.err
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -69,12 +69,14 @@ import sys
 from pathlib import Path
 
 import landsat_fill.methods, landsat_fill.networks, landsat_fill.training
-from landsat_fill.__main__ import main
 
 folder = Path(sys.argv.pop(1))
 landsat_fill.networks.__path__.append(str(folder / "networks"))
 landsat_fill.methods.__path__.append(str(folder / "methods"))
 landsat_fill.training.RECIPES = folder / "recipes"
+
+from landsat_fill.__main__ import main
+
 main()
 """
 
