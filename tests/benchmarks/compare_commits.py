@@ -610,8 +610,8 @@ def _near(before: object, after: object, method: str) -> bool:
 
 
 def _compare_files(files: Iterable[str], old: Path, new: Path, verdict: Verdict) -> None:
-    """Compare the files of a scene, and judge."""
-    names = sorted(files)
+    """Compare the files of a scene, and judge; early versions wrote no marks (`….done`)."""
+    names = sorted(name for name in files if not name.endswith(".done"))
     totals: dict[str, Pixels] = defaultdict(Pixels)
     changed: list[tuple[str, str]] = []
     same: list[str] = []
