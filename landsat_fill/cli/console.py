@@ -220,7 +220,7 @@ def shares_shown(name: str = "", *, quiet: bool) -> Iterator[Callable[..., None]
 
 
 def outcome_lines(outcome: Outcome, said: Said) -> list[str]:
-    """Return the line of a scene, and below it its hint, its notes and, with --verbose, its files."""
+    """Return the lines printed for one scene: the result, hint and notes, and with --verbose the files."""
     if said.quiet and outcome.status is not Status.FAILED:
         return []
     if outcome.status in (Status.FAILED, Status.STOPPED):

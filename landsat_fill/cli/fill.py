@@ -156,7 +156,7 @@ def _of_manifest(manifest: Path, share: Shard, request: FillRequest, outputs: Ou
 
 
 def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[FillRequest, OutputRequest]:
-    """Return how scenes are filled, on a device still to be chosen, and where and how the results are written.
+    """Return two requests: how to fill (the device is chosen later), and where and how to write.
 
     Raises:
         UsageError: If a value isn't allowed, or the method can't give what is asked for.

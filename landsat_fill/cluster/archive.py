@@ -226,7 +226,7 @@ class Round:
 
 
 def log_name(offset: int) -> str:
-    """Return the name of the logs of an array's tasks in sbatch's notation, `%a` for the index."""
+    """Return the log file name for a job array in sbatch's notation, `%a` for the index."""
     return f"after-{offset}-task-%a.log" if offset else "task-%a.log"
 
 

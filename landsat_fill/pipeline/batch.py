@@ -112,7 +112,7 @@ def run_jobs(
 
 
 def failed_input(source: str, error: InputError, target: Path | None = None) -> Outcome:
-    """Return the outcome of an argument that names nothing to fill, and its target, where it has one."""
+    """Return the outcome "failed" for an argument that names nothing to fill, with any output path."""
     return Outcome(
         name=Path(source).name or source,
         source=source,

@@ -96,7 +96,7 @@ def balanced_folds(places: Sequence[Place], patches: Sequence[int], folds: int) 
 
 
 def near_groups(places: Sequence[Place]) -> list[list[int]]:
-    """Return the indexes of the scenes of each place, in the order of their first scene."""
+    """Group scenes that are near each other, and return the indexes of each group, ordered by first scene."""
     group = list(range(len(places)))
     for one in range(len(places)):
         for other in range(one):
