@@ -18,28 +18,14 @@ from landsat_fill.gaps.holes import Holes
 from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
 from landsat_fill.io import SceneReader, find_inputs, one_input, open_input
-from landsat_fill.methods import (
-    DEFAULT_METHOD,
-    Context,
-    FillMethod,
-    MethodInfo,
-    create_method,
-    method_classes,
-)
+from landsat_fill.methods import DEFAULT_METHOD, Context, FillMethod, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline.arrays import as_booleans, as_flags, as_image, like, stacked_like
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
 from landsat_fill.pipeline.batch import Reports
 from landsat_fill.pipeline.fill_scene import run_job
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, plan_jobs
-from landsat_fill.pipeline.request import (
-    FillLayer,
-    FillRequest,
-    OutputRequest,
-    member,
-    quality_flags,
-    wants_std,
-)
+from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, member, quality_flags, wants_std
 from landsat_fill.pipeline.resources import choose_device, usable_cores
 from landsat_fill.pipeline.survey import scan_period_px
 from landsat_fill.scene import Filled, Gaps, Window
@@ -401,11 +387,7 @@ def simulate_gaps(
     generator = np.random.default_rng(seed)
     if gaps is None:
         model = StripeModel(
-            width_px=width_px,
-            missing=share,
-            period_px=period_px,
-            tilt_deg=tilt_deg,
-            band_shift_px=band_shift_px,
+            width_px=width_px, missing=share, period_px=period_px, tilt_deg=tilt_deg, band_shift_px=band_shift_px
         )
         lost = simulated(shape, model, generator)
     elif width_px is not None or share is not None:

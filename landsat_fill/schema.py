@@ -166,9 +166,7 @@ def options_of(cls: Hashable) -> Mapping[str, Option]:
         hint = hints[f.name]
         kind = next(a for a in (*get_args(hint), hint) if a not in (NoneType, Ellipsis))
         if kind not in _WORDS:
-            raise TypeError(
-                f"expected {cls.__name__}.{f.name} to be a bool, int, float or str, but got {hint}"
-            )
+            raise TypeError(f"expected {cls.__name__}.{f.name} to be a bool, int, float or str, but got {hint}")
         found[f.name] = Option(f.name, kind, f.default, get_origin(hint) is tuple, **f.metadata)
     return MappingProxyType(found)
 

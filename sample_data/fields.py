@@ -37,9 +37,7 @@ PIVOT_PX = 26.7
 """A quarter section of the American survey, 800 m, which a centre pivot waters."""
 
 
-def paint_fields(
-    x: NDArray[np.float32], y: NDArray[np.float32], generator: np.random.Generator
-) -> NDArray[np.float32]:
+def paint_fields(x: NDArray[np.float32], y: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
     """Return the reflectance of farmland, `(band, row, col)`.
 
     Args:
@@ -86,9 +84,7 @@ def paint_fields(
     land = np.where(dry, pivots, land)
     track = (1 - smooth_step(boundary_px, 0.3, 0.7)) * 0.7
     land = land + (TRACK[:, None, None] - land) * track
-    mottle = 0.045 * fractal(len(x), generator, roughness=2.2) + 0.02 * fractal(
-        len(x), generator, roughness=0.8
-    )
+    mottle = 0.045 * fractal(len(x), generator, roughness=2.2) + 0.02 * fractal(len(x), generator, roughness=0.8)
     return (land * (1 + mottle)).astype(np.float32)
 
 

@@ -44,11 +44,7 @@ HAZE = np.array([0.013, 0.010, 0.007, 0.003, 0.001, 0.0005], np.float32)
 
 
 RIVERS = (
-    (
-        ((1.05, -0.05), (0.82, 0.17), (0.68, 0.32), (0.56, 0.47), (0.46, 0.6), (0.3, 0.8), (0.22, 1.05)),
-        9.0,
-        3.2,
-    ),
+    (((1.05, -0.05), (0.82, 0.17), (0.68, 0.32), (0.56, 0.47), (0.46, 0.6), (0.3, 0.8), (0.22, 1.05)), 9.0, 3.2),
     (((0.50, -0.05), (0.44, 0.18), (0.36, 0.40), (0.42, 0.53), (0.46, 0.60)), 5.0, 1.4),
     (((1.05, 0.66), (0.86, 0.68), (0.68, 0.78), (0.50, 0.80), (0.30, 0.80)), 6.0, 1.6),
     (((0.0, 0.52), (0.12, 0.60), (0.20, 0.70), (0.27, 0.84)), 4.0, 1.0),
@@ -139,9 +135,7 @@ def _relief(x: Image, y: Image, side_px: int, generator: np.random.Generator) ->
 def _wild(height: Image, fine: int, generator: np.random.Generator) -> NDArray[np.float32]:
     """Return the hills' cover: pasture and scrub low, woods between, rock on top."""
     patches = fractal(fine, generator, roughness=2.7)
-    cover = _mix(
-        np.broadcast_to(_flat("scrub"), (6, fine, fine)), _flat("pasture"), smooth_step(patches, -0.4, 0.5)
-    )
+    cover = _mix(np.broadcast_to(_flat("scrub"), (6, fine, fine)), _flat("pasture"), smooth_step(patches, -0.4, 0.5))
     wooded = smooth_step(fractal(fine, generator, roughness=2.7) - 0.5 * np.abs(height - 0.8), -0.5, -0.3)
     conifers = smooth_step(height + 0.5 * patches, 0.9, 1.6)
     trees = _mix(_woods("broadleaf", fine, generator), _woods("conifer", fine, generator), conifers)
@@ -216,12 +210,7 @@ def _rivers(side_px: int, oversampling: int, generator: np.random.Generator) -> 
 
 
 def _towns(
-    ground: NDArray[np.float32],
-    x: Image,
-    y: Image,
-    side_px: int,
-    oversampling: int,
-    generator: np.random.Generator,
+    ground: NDArray[np.float32], x: Image, y: Image, side_px: int, oversampling: int, generator: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return the ground with towns at some crossings and roads between them."""
     fine = len(x)
@@ -257,9 +246,7 @@ def _towns(
     return ground
 
 
-def _clouds(
-    x: Image, y: Image, side_px: int, oversampling: int, generator: np.random.Generator
-) -> tuple[Image, Image]:
+def _clouds(x: Image, y: Image, side_px: int, oversampling: int, generator: np.random.Generator) -> tuple[Image, Image]:
     """Return the opacity of fair-weather clouds, and the depth of their shadows."""
     fine = len(x)
     field = fractal(fine, generator, roughness=2.7)

@@ -114,9 +114,7 @@ def write_samples(folder: Path) -> None:
     write_product(folder, acquisition)
 
 
-def _geometry(
-    bands: int, side_px: int, generator: np.random.Generator
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _geometry(bands: int, side_px: int, generator: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the footprint, and the missing pixels in it, at the left edge of a small swath."""
     shape = (bands, SWATH_ROWS_PX, SWATH_COLS_PX)
     stripes = lay_stripes(shape, fit_swath(shape, StripeModel()), generator)
@@ -132,20 +130,14 @@ def _geometry(
 def _doubled(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return flags of 30 m pixels for pixels of 15 m."""
     height, width = flags.shape
-    return np.asarray(
-        cv2.resize(flags.astype(np.uint8), (2 * width, 2 * height), interpolation=cv2.INTER_NEAREST) > 0
-    )
+    return np.asarray(cv2.resize(flags.astype(np.uint8), (2 * width, 2 * height), interpolation=cv2.INTER_NEAREST) > 0)
 
 
 def main() -> None:
     """Read the command line and write what it asks for."""
     parser = argparse.ArgumentParser(description="Make the sample data, or a full-size scene.")
-    parser.add_argument(
-        "--full-size", type=Path, metavar="PATH", help="write a full-size scene there instead"
-    )
-    parser.add_argument(
-        "--truth", type=Path, metavar="PATH", help="and its footprint there: 1 inside, 0 outside"
-    )
+    parser.add_argument("--full-size", type=Path, metavar="PATH", help="write a full-size scene there instead")
+    parser.add_argument("--truth", type=Path, metavar="PATH", help="and its footprint there: 1 inside, 0 outside")
     parser.add_argument("--rows", type=int, default=8000, help="rows of the full-size scene")
     parser.add_argument("--cols", type=int, default=7000, help="columns of the full-size scene")
     parser.add_argument("--seed", type=int, default=SEED, help="another seed, another landscape (full size)")

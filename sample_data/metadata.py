@@ -36,9 +36,7 @@ def metadata_text(stored: dict[str, NDArray[np.uint8]]) -> str:
     contents["FILE_NAME_QUALITY_L1_PIXEL"] = f'"{PRODUCT_ID}_QA_PIXEL.TIF"'
     contents["FILE_NAME_QUALITY_L1_RADIOMETRIC_SATURATION"] = f'"{PRODUCT_ID}_QA_RADSAT.TIF"'
     contents["FILE_NAME_METADATA_ODL"] = f'"{PRODUCT_ID}_MTL.txt"'
-    saturated = {
-        f"SATURATION_BAND_{band}": '"Y"' if (stored[band] == HIGHEST).any() else '"N"' for band in BANDS
-    }
+    saturated = {f"SATURATION_BAND_{band}": '"Y"' if (stored[band] == HIGHEST).any() else '"N"' for band in BANDS}
     attributes = {
         "SPACECRAFT_ID": '"LANDSAT_7"',
         "SENSOR_ID": '"ETM"',
@@ -102,10 +100,7 @@ def metadata_text(stored: dict[str, NDArray[np.uint8]]) -> str:
         "LEVEL1_MIN_MAX_PIXEL_VALUE": quantised,
         "LEVEL1_RADIOMETRIC_RESCALING": rescaling,
         "LEVEL1_THERMAL_CONSTANTS": thermal,
-        "LEVEL1_PROJECTION_PARAMETERS": {
-            "RESAMPLING_OPTION": '"CUBIC_CONVOLUTION"',
-            "SCAN_GAP_INTERPOLATION": "2.0",
-        },
+        "LEVEL1_PROJECTION_PARAMETERS": {"RESAMPLING_OPTION": '"CUBIC_CONVOLUTION"', "SCAN_GAP_INTERPOLATION": "2.0"},
     }
     text = ["GROUP = LANDSAT_METADATA_FILE"]
     for group, fields in groups.items():

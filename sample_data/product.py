@@ -58,17 +58,11 @@ def write_product(folder: Path, acquisition: Acquisition) -> Path:
         pan = name == "8"
         transform = grid_transform(PIXEL_M / 2 if pan else PIXEL_M, row=acquisition.row, col=acquisition.col)
         observed = acquisition.inside[name] & ~acquisition.missing[name]
-        stored[name] = interpolated_edges(
-            values, observed, acquisition.inside[name], reach_px=2 if pan else 1
-        )
+        stored[name] = interpolated_edges(values, observed, acquisition.inside[name], reach_px=2 if pan else 1)
         write_geotiff(product / f"{PRODUCT_ID}_B{name}.TIF", stored[name], transform)
-        write_geotiff(
-            product / "gap_mask" / f"{PRODUCT_ID}_GM_B{name}.TIF", observed.astype(np.uint8), transform
-        )
+        write_geotiff(product / "gap_mask" / f"{PRODUCT_ID}_GM_B{name}.TIF", observed.astype(np.uint8), transform)
     transform = grid_transform(row=acquisition.row, col=acquisition.col)
-    write_geotiff(
-        product / f"{PRODUCT_ID}_QA_PIXEL.TIF", _pixel_quality(acquisition, stored), transform, nodata=1
-    )
+    write_geotiff(product / f"{PRODUCT_ID}_QA_PIXEL.TIF", _pixel_quality(acquisition, stored), transform, nodata=1)
     write_geotiff(product / f"{PRODUCT_ID}_QA_RADSAT.TIF", _saturation(stored), transform)
     (product / f"{PRODUCT_ID}_MTL.txt").write_text(metadata_text(stored), encoding="ascii")
     return product

@@ -32,10 +32,7 @@ REFLECTANCE = {
 }
 """Plausible reflectance rescaling: with these gains clouds saturate bands 1 to 3."""
 
-RADIANCE = {
-    "6_VCID_1": Rescaling(6.7087e-2, -0.06709),
-    "6_VCID_2": Rescaling(3.7205e-2, 3.16280),
-}
+RADIANCE = {"6_VCID_1": Rescaling(6.7087e-2, -0.06709), "6_VCID_2": Rescaling(3.7205e-2, 3.16280)}
 """Radiance rescaling of the thermal band in low and high gain, W/(m² sr µm)."""
 
 THERMAL_K1, THERMAL_K2 = 666.09, 1282.71
@@ -49,9 +46,7 @@ PAN_WEIGHTS = np.array([0.0, 0.30, 0.30, 0.40, 0.0, 0.0], np.float32)
 COLDEST_K, WARMEST_K = 268.0, 312.0
 
 
-def store(
-    values: NDArray[np.floating], rescaling: Rescaling, generator: np.random.Generator
-) -> NDArray[np.uint8]:
+def store(values: NDArray[np.floating], rescaling: Rescaling, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Return physical values as stored numbers, with the sensor's noise."""
     numbers = (values - rescaling.add) / rescaling.mult
     numbers = numbers + NOISE_DN * generator.standard_normal(values.shape, np.float32)
@@ -79,12 +74,8 @@ def store_pan(landscape: Landscape, generator: np.random.Generator) -> NDArray[n
     return store(np.tensordot(PAN_WEIGHTS, landscape.reflectance, 1), REFLECTANCE["8"], generator)
 
 
-def store_thermal(
-    landscape: Landscape, side_px: int, generator: np.random.Generator
-) -> dict[str, NDArray[np.uint8]]:
+def store_thermal(landscape: Landscape, side_px: int, generator: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
     """Return the thermal band in low and in high gain, `(row, col)`, as blurred as 60 m pixels."""
-    kelvin = COLDEST_K + (WARMEST_K - COLDEST_K) * cv2.GaussianBlur(
-        coarsened(landscape.warmth, side_px), (0, 0), 1.0
-    )
+    kelvin = COLDEST_K + (WARMEST_K - COLDEST_K) * cv2.GaussianBlur(coarsened(landscape.warmth, side_px), (0, 0), 1.0)
     radiance = THERMAL_K1 / (np.exp(THERMAL_K2 / kelvin) - 1)
     return {name: store(radiance, rescaling, generator) for name, rescaling in RADIANCE.items()}

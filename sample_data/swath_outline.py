@@ -80,9 +80,7 @@ class SwathOutline:
         lower = self._scan_border(band, columns, self.end_scan, below=False)
         return np.ceil(upper).astype(np.int64), np.ceil(lower).astype(np.int64)
 
-    def _scan_border(
-        self, band: int, columns: NDArray[np.int64], gap: int, *, below: bool
-    ) -> NDArray[np.float64]:
+    def _scan_border(self, band: int, columns: NDArray[np.int64], gap: int, *, below: bool) -> NDArray[np.float64]:
         """Return the row, in some columns, of the border of the scan above or below a gap."""
         swath = _Swath.of(self.stripes)
         # Half a gap's width off its centre at the gap's own end, as far to the other side at the other end.

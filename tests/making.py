@@ -148,11 +148,7 @@ def write_scene(
 
 def packed(folder: Path, archive: Path, prefix: str = "") -> Path:
     """Pack a product's folder into an archive, as its name ends, and return that."""
-    files = {
-        prefix + file.relative_to(folder).as_posix(): file
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
+    files = {prefix + file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
             for name, file in files.items():

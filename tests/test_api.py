@@ -19,32 +19,22 @@ from landsat_fill.methods import create_method
 
 
 @pytest.mark.parametrize(
-    ("method", "asked", "is_there"),
-    [("harmonic", None, False), ("convcnp", None, True), ("convcnp", False, False)],
+    ("method", "asked", "is_there"), [("harmonic", None, False), ("convcnp", None, True), ("convcnp", False, False)]
 )
 @pytest.mark.usefixtures("tiny_models")
-def test_the_deviation_is_written_unless_told_where_the_method_has_one(
-    samples, tmp_path, method, asked, is_there
-):
-    outcome = landsat_fill.fill_file(
-        samples / "slc_off.tif", tmp_path / "out.tif", method=method, uncertainty=asked
-    )
+def test_the_deviation_is_written_unless_told_where_the_method_has_one(samples, tmp_path, method, asked, is_there):
+    outcome = landsat_fill.fill_file(samples / "slc_off.tif", tmp_path / "out.tif", method=method, uncertainty=asked)
     assert (tmp_path / "out_std.tif" in outcome.files) == is_there
     assert (tmp_path / "out_std.tif").exists() == is_there
     if is_there:
-        with (
-            rasterio.open(tmp_path / "out_std.tif") as std,
-            rasterio.open(tmp_path / "out_fill.tif") as codes,
-        ):
+        with rasterio.open(tmp_path / "out_std.tif") as std, rasterio.open(tmp_path / "out_fill.tif") as codes:
             filled = codes.read(1) == 4
             assert (np.nan_to_num(std.read()).max(axis=0)[filled] > 0).all()
 
 
 def test_a_deviation_that_a_method_lacks_is_refused_and_nothing_written(samples, tmp_path):
     with pytest.raises(landsat_fill.LandsatFillError, match=r"standard deviation .* but harmonic has none"):
-        landsat_fill.fill_file(
-            samples / "slc_off.tif", tmp_path / "out.tif", method="harmonic", uncertainty=True
-        )
+        landsat_fill.fill_file(samples / "slc_off.tif", tmp_path / "out.tif", method="harmonic", uncertainty=True)
     assert not list(tmp_path.iterdir())
 
 
@@ -177,9 +167,7 @@ def test_a_method_object_is_taken_where_a_name_is(samples, tmp_path):
 
 @pytest.mark.parametrize("method", [type(create_method("harmonic")), object(), 3])
 def test_what_is_no_method_is_refused(method):
-    with pytest.raises(
-        landsat_fill.LandsatFillError, match="expected the name of a method or a method object"
-    ):
+    with pytest.raises(landsat_fill.LandsatFillError, match="expected the name of a method or a method object"):
         landsat_fill.fill_array(SMALL, LOST, method=method)
 
 
@@ -208,10 +196,7 @@ def test_a_file_is_filled_as_by_the_command(samples, tmp_path):
     assert done.exit_code == 0, done.output
     for path in outcome.files:
         if path.suffix == ".tif":
-            with (
-                rasterio.open(path) as own,
-                rasterio.open(next((tmp_path / "cli").rglob(path.name))) as other,
-            ):
+            with rasterio.open(path) as own, rasterio.open(next((tmp_path / "cli").rglob(path.name))) as other:
                 np.testing.assert_array_equal(own.read(), other.read())
 
 

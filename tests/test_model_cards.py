@@ -74,9 +74,7 @@ def shipped_by_script(*arguments):
 def test_a_run_is_shipped_with_its_card(run_folder, scores, tmp_path, monkeypatch):
     (tmp_path / "gone.safetensors").write_bytes(b"damaged")
     (tmp_path / weights.SUMS_NAME).write_text(f"{'0' * 64}  gone.safetensors\n{'1' * 64}  away.safetensors\n")
-    done = shipped_by_script(
-        run_folder, "--half", "--hardware", "an abacus", "--scores", scores, "--folder", tmp_path
-    )
+    done = shipped_by_script(run_folder, "--half", "--hardware", "an abacus", "--scores", scores, "--folder", tmp_path)
     assert done.returncode == 0, done.stderr
 
     monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)

@@ -129,13 +129,7 @@ def root(
             reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
 
 
-add(
-    app,
-    fill.fill,
-    "Fill scenes: GeoTIFFs, products, folders. The default.",
-    cls=MethodFlags,
-    epilog=fill.EPILOG,
-)
+add(app, fill.fill, "Fill scenes: GeoTIFFs, products, folders. The default.", cls=MethodFlags, epilog=fill.EPILOG)
 add(app, tools.info, "Show what a scene is, and its gaps.")
 add(app, tools.mask, "Write where a scene has gaps.")
 add(app, tools.tile, "Cut a scene into patches.")
@@ -144,12 +138,7 @@ add(app, tools.simulate, "Lay SLC-off stripes over a clean scene.")
 add(app, evaluate.evaluate, "Score methods on pixels hidden from them.", epilog=evaluate.EPILOG)
 add(app, methods_and_models.methods, "List the methods, or the options of one.", no_args_is_help=False)
 add(app, tools.variogram, "Print or plot the variograms that kriging fits.")
-add(
-    app,
-    methods_and_models.models,
-    "List the trained weights, or show the card of one.",
-    no_args_is_help=False,
-)
+add(app, methods_and_models.models, "List the trained weights, or show the card of one.", no_args_is_help=False)
 add(app, train.dataset, "Make a dataset for training.")
 add(app, train.train, "Train a network.", epilog=train.EPILOG)
 app.add_typer(cluster.commands, name="cluster")

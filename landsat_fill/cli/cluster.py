@@ -156,13 +156,7 @@ NAMED = 3
 
 
 def hand_in(
-    archive: Archive,
-    facts: RoundFacts,
-    texts: tuple[str, str, str],
-    scenes: int,
-    *,
-    merge: bool,
-    dry_run: bool,
+    archive: Archive, facts: RoundFacts, texts: tuple[str, str, str], scenes: int, *, merge: bool, dry_run: bool
 ) -> None:
     """Create the next round of an archive and submit it, or print it.
 

@@ -282,13 +282,7 @@ def plan_line(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]]) -> str
 
 
 def run_batch(
-    scenes: Plan,
-    request: FillRequest,
-    resources: Resources,
-    spare: SpareProcesses,
-    *,
-    said: Said,
-    grace_s: float,
+    scenes: Plan, request: FillRequest, resources: Resources, spare: SpareProcesses, *, said: Said, grace_s: float
 ) -> int:
     """Fill the scenes of a batch, or those that are filled before a signal to stop, and return the exit code.
 

@@ -373,9 +373,7 @@ def print_scores(results: Results) -> None:
         soft_wrap=True,
     )
     if len(groups):
-        console.print(
-            "groups: RMSE/GDAL over all patterns, and its ratio to that of the first group.", soft_wrap=True
-        )
+        console.print("groups: RMSE/GDAL over all patterns, and its ratio to that of the first group.", soft_wrap=True)
 
 
 def _table(title: str, rows: pd.DataFrame) -> Table:

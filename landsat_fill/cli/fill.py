@@ -28,14 +28,7 @@ from landsat_fill.cli.options import (
     opt,
     pairs,
 )
-from landsat_fill.errors import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_STOPPED,
-    EXIT_TERMINATED,
-    EXIT_USAGE,
-    UsageError,
-)
+from landsat_fill.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_STOPPED, EXIT_TERMINATED, EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,9 +92,7 @@ class FillOptions:
     name: Annotated[str, opt("--name TEMPLATE", OUTPUT)] = "{name}_filled"
     stack: Annotated[bool, opt("--stack", OUTPUT)] = False
     fill_layer: Annotated[str, opt("--fill-layer KIND", OUTPUT)] = "scene"
-    uncertainty: Annotated[bool | None, opt("--uncertainty/--no-uncertainty", OUTPUT, show_default=False)] = (
-        None
-    )
+    uncertainty: Annotated[bool | None, opt("--uncertainty/--no-uncertainty", OUTPUT, show_default=False)] = None
     realizations: Annotated[int, opt("--realizations N", OUTPUT, min=0)] = 0
     preview: Annotated[bool, opt("--preview", OUTPUT)] = False
     creation_option: Annotated[list[str] | None, opt("--co NAME=VALUE", OUTPUT)] = None

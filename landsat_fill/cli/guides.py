@@ -58,9 +58,7 @@ def _pointer(link: re.Match[str]) -> str:
 
 
 @command
-def cite(
-    method: Annotated[str | None, arg("METHOD", "A method whose sources are printed, too.")] = None,
-) -> None:
+def cite(method: Annotated[str | None, arg("METHOD", "A method whose sources are printed, too.")] = None) -> None:
     """Print BibTeX entries: this software, the Landsat 7 data of USGS, and the sources of a method."""
     from landsat_fill.methods import method_class
     from landsat_fill.version import __version__

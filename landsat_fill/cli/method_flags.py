@@ -21,11 +21,7 @@ class MethodFlags(QuotedCommand):
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Return the arguments left over, after rewriting those that belong to the method."""
-        own = {
-            flag
-            for parameter in self.get_params(ctx)
-            for flag in (*parameter.opts, *parameter.secondary_opts)
-        }
+        own = {flag for parameter in self.get_params(ctx) for flag in (*parameter.opts, *parameter.secondary_opts)}
         if any(arg.startswith("--") and arg.split("=")[0] not in own for arg in args):
             options = _options_of(ctx, asked_method(args))
             _refuse_foreign_option(ctx, args, own, options)

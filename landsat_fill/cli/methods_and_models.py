@@ -29,8 +29,7 @@ COLUMNS = ("method", "error", "full scene", "σ", "realizations", "references", 
 
 @command
 def methods(
-    name: Annotated[str | None, arg("NAME", "A method whose options are shown.")] = None,
-    as_json: Json = False,
+    name: Annotated[str | None, arg("NAME", "A method whose options are shown.")] = None, as_json: Json = False
 ) -> None:
     """List the methods that fill a scene; with NAME, show what one does, its source and its options."""
     from rich.console import Console
@@ -62,12 +61,8 @@ def methods(
     info = cls.info
     console.print(f"[bold]{info.name}[/bold]  {info.summary}")
     console.print(f"source: {info.source}", soft_wrap=True, markup=False)
-    console.print(
-        f"tiles of {info.tile_px} px with a halo of {info.halo_px} px; runs on {', '.join(info.devices)}"
-    )
-    table = Table(
-        "option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold"
-    )
+    console.print(f"tiles of {info.tile_px} px with a halo of {info.halo_px} px; runs on {', '.join(info.devices)}")
+    table = Table("option", "default", "values", "what it does", box=None, pad_edge=False, header_style="bold")
     for option in method_options(cls):
         table.add_row(option.flag, str(option.default), option.allowed, option.help)
     console.print(table if table.row_count else "It has no options.")
@@ -126,8 +121,7 @@ def _described(cls: Any) -> dict[str, object]:
 
 @command
 def models(
-    name: Annotated[str | None, arg("NAME", "Weights whose card is shown.")] = None,
-    as_json: Json = False,
+    name: Annotated[str | None, arg("NAME", "Weights whose card is shown.")] = None, as_json: Json = False
 ) -> None:
     """List the trained weights that are shipped, with verified checksums; with NAME, show the card of one."""
     from landsat_fill.cli.console import print_error
@@ -179,9 +173,7 @@ def _print_list(files: list[WeightsFile]) -> None:
         for key, word in (("trained_on", "trained on"), ("scores", "scores")):
             if key in file.facts:
                 console.print(f"{'':{width}}  {word}: {file.facts[key]}", markup=False)
-    console.print(
-        "\n`landsat-fill models NAME` shows the card of one; -m NETWORK --weights FILE runs your own."
-    )
+    console.print("\n`landsat-fill models NAME` shows the card of one; -m NETWORK --weights FILE runs your own.")
 
 
 def _weights_described(file: WeightsFile) -> dict[str, object]:

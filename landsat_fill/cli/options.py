@@ -169,9 +169,7 @@ def command_line(ctx: Context) -> str:
     return shlex.join(["landsat-fill", *names, *ctx.meta[_TYPED]])
 
 
-def add(
-    app: typer.Typer, function: Callable[..., None], short_help: str, epilog: str = "", **more: Any
-) -> None:
+def add(app: typer.Typer, function: Callable[..., None], short_help: str, epilog: str = "", **more: Any) -> None:
     """Add a command to an app; each line of the epilog becomes a paragraph."""
     given: dict[str, Any] = {"cls": QuotedCommand, "no_args_is_help": True} | more
     app.command(short_help=short_help, epilog=epilog.replace("\n", "\n\n"), **given)(function)
@@ -283,9 +281,7 @@ def refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, o
 
     wanted = [target for target in targets if target is not None]
     if len({target.resolve() for target in wanted}) < len(wanted):
-        raise UsageError(
-            f"expected files of different names, but got {', '.join(str(target) for target in wanted)}"
-        )
+        raise UsageError(f"expected files of different names, but got {', '.join(str(target) for target in wanted)}")
     protected = [path for scene in scenes for path in input_files(scene)]
     for target in wanted:
         refuse_target(target, overwrite=overwrite, protected=protected)

@@ -93,9 +93,7 @@ def _print_scene(console: Console, description: Description, *, with_heading: bo
         crs = crs[:37] + "…"
     console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}")
     table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
-    for band, missing, outside in zip(
-        scene.bands, description.missing_shares, description.outside_shares, strict=True
-    ):
+    for band, missing, outside in zip(scene.bands, description.missing_shares, description.outside_shares, strict=True):
         table.add_row(
             band.name,
             band.band.colour if band.band else "",
@@ -180,10 +178,7 @@ def tile(
 
 @command
 def stitch(
-    patches: Annotated[Path, arg("FOLDER")],
-    output: Target,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    patches: Annotated[Path, arg("FOLDER")], output: Target, overwrite: Overwrite = False, quiet: Quiet = False
 ) -> None:
     """Join the patches of a scene again, bit-identical and with its metadata.
 

@@ -144,8 +144,7 @@ torchrun --nproc-per-node 4 -m landsat_fill train convcnp data/ -o runs/big
 @command
 def train(
     network: Annotated[
-        str | None,
-        arg("NETWORK", f"{', '.join(recipe_names())}; not needed with --config and --resume."),
+        str | None, arg("NETWORK", f"{', '.join(recipe_names())}; not needed with --config and --resume.")
     ] = None,
     data: Annotated[list[str] | None, arg("DATA…")] = None,
     output: Annotated[Path | None, opt("-o, --output RUN", OUTPUT)] = None,
@@ -242,9 +241,7 @@ def _settings(
 
     if resume:
         if config is not None:
-            raise UsageError(
-                "expected --config or --resume, but got both", hint="--resume reads RUN/run.toml."
-            )
+            raise UsageError("expected --config or --resume, but got both", hint="--resume reads RUN/run.toml.")
         folder.require_run()
         config = folder.settings
     tables = {} if config is None else read_run_file(config)

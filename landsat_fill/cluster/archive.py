@@ -86,9 +86,7 @@ def read_manifest(path: Path) -> list[ManifestLine]:
     return lines
 
 
-def jobs_of(
-    lines: Sequence[ManifestLine], *, stack: bool
-) -> tuple[list[Job], list[tuple[ManifestLine, InputError]]]:
+def jobs_of(lines: Sequence[ManifestLine], *, stack: bool) -> tuple[list[Job], list[tuple[ManifestLine, InputError]]]:
     """Return the jobs of lines, without actions, and the lines with an invalid source, with the error."""
     jobs, bad = [], []
     for line in lines:

@@ -30,13 +30,7 @@ if TYPE_CHECKING:
     from landsat_fill.scene import Grid, Scene
 
 
-PLATFORMS = {
-    "LE07": "landsat-7",
-    "LT05": "landsat-5",
-    "LT04": "landsat-4",
-    "LC08": "landsat-8",
-    "LC09": "landsat-9",
-}
+PLATFORMS = {"LE07": "landsat-7", "LT05": "landsat-5", "LT04": "landsat-4", "LC08": "landsat-8", "LC09": "landsat-9"}
 
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
@@ -104,9 +98,7 @@ def _item(folder: Path, one: SceneState) -> pystac.Item:
 def _files(one: SceneState) -> list[Path]:
     """Return the files of a scene: those its task reported, or those at its target."""
     listed = one.row.get("files") if one.row is not None else None
-    files = (
-        [path for name in listed if (path := Path(str(name))).exists()] if isinstance(listed, list) else []
-    )
+    files = [path for name in listed if (path := Path(str(name))).exists()] if isinstance(listed, list) else []
     target = one.listed.line.target
     return files or (sorted(target.glob("*.[tT][iI][fF]")) if target.is_dir() else [target])
 
@@ -120,9 +112,7 @@ def _key(path: Path, target: Path) -> str:
     if target.is_dir():
         return path.stem
     name = path.stem
-    return next(
-        (key for ending, key in ENDINGS.items() if name.endswith(ending)), name.rpartition("_")[2] or name
-    )
+    return next((key for ending, key in ENDINGS.items() if name.endswith(ending)), name.rpartition("_")[2] or name)
 
 
 def _asset(path: Path, folder: Path, target: Path, scene: Scene) -> pystac.Asset:
@@ -140,9 +130,7 @@ def _asset(path: Path, folder: Path, target: Path, scene: Scene) -> pystac.Asset
 
 def _properties(one: SceneState, scene: Scene) -> dict[str, Any]:
     row = one.row or {}
-    properties: dict[str, Any] = {
-        "processing:software": {"landsat-fill": str(row.get("version", __version__))}
-    }
+    properties: dict[str, Any] = {"processing:software": {"landsat-fill": str(row.get("version", __version__))}}
     sensor = scene.sensor or (facts.sensor if (facts := _facts(one)) else None)
     if sensor in PLATFORMS:
         properties["platform"] = PLATFORMS[sensor]

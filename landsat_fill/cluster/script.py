@@ -50,9 +50,7 @@ class ArraySettings:
     def __post_init__(self) -> None:
         """Raise UsageError if the signal leaves no time to work or to finish."""
         if self.lead_s < MARGIN_S + LEAST_GRACE_S:
-            raise UsageError(
-                f"expected --lead to be at least {MARGIN_S + LEAST_GRACE_S} s, but got {self.lead_s}"
-            )
+            raise UsageError(f"expected --lead to be at least {MARGIN_S + LEAST_GRACE_S} s, but got {self.lead_s}")
         limit_s = seconds_of(self.directives["time"]) if "time" in self.directives else None
         if limit_s is not None and limit_s <= self.lead_s + EARLY_S:
             raise UsageError(
@@ -97,9 +95,7 @@ KILLED_BY_USR1 = 138
 """Exit code in bash of a child killed by SIGUSR1 before it installs its handler."""
 
 
-def array_script(
-    settings: ArraySettings, folder: Path, tasks: int, scenes: int, fill_arguments: Sequence[str]
-) -> str:
+def array_script(settings: ArraySettings, folder: Path, tasks: int, scenes: int, fill_arguments: Sequence[str]) -> str:
     """Return the script of an array whose tasks fill the scenes of a round.
 
     Args:
@@ -226,9 +222,8 @@ def _extra(settings: ArraySettings) -> str:
 def _environment(settings: ArraySettings) -> str:
     """Return the lines that set up the environment of the work."""
     setup = settings.setup.strip("\n")
-    return (
-        "\n# Under --export=NONE an srun below would start without PATH.\n"
-        "export SLURM_EXPORT_ENV=ALL\n" + (f"{setup}\n" if setup else "")
+    return "\n# Under --export=NONE an srun below would start without PATH.\nexport SLURM_EXPORT_ENV=ALL\n" + (
+        f"{setup}\n" if setup else ""
     )
 
 

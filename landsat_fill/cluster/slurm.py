@@ -90,9 +90,7 @@ class Slurm:
         if not listed or shutil.which("sacct") is None:
             return {}
         try:
-            output = _run(
-                ["sacct", "--noheader", "-X", "-P", "--jobs", listed, "--format=JobID,State,ExitCode"]
-            )
+            output = _run(["sacct", "--noheader", "-X", "-P", "--jobs", listed, "--format=JobID,State,ExitCode"])
         except SlurmError:
             return {}
         states = {}
@@ -168,9 +166,7 @@ def merge_call(one: Round, jobs: Sequence[str]) -> list[str]:
     return ["sbatch", f"--dependency={dependency}", f"--output={output}", str(one.merge_script)]
 
 
-def submit_round(
-    one: Round, parts: Sequence[Part], slurm: Slurm, *, merge: bool
-) -> tuple[list[Array], str | None]:
+def submit_round(one: Round, parts: Sequence[Part], slurm: Slurm, *, merge: bool) -> tuple[list[Array], str | None]:
     """Submit the arrays and the merging job of a round, record each at once, and return them.
 
     Raises:

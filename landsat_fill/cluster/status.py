@@ -139,6 +139,4 @@ def last_line(log: Path) -> str | None:
         return None
     lines = [line.strip()[:LONGEST_QUOTE] for line in text.splitlines() if line.strip()]
     last = lines[-LAST_LINES:]
-    return next(
-        (line for line in reversed(last) if line.startswith("slurmstepd")), last[-1] if last else "nothing"
-    )
+    return next((line for line in reversed(last) if line.startswith("slurmstepd")), last[-1] if last else "nothing")

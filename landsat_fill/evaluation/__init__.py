@@ -1,13 +1,7 @@
 """Hides observed pixels, scores the methods that fill them, and writes tables and figures."""
 
 from landsat_fill.evaluation.figures import write_figure
-from landsat_fill.evaluation.petrovskaia2020 import (
-    PRESETS,
-    Preset,
-    preset_called,
-    write_paper_figure,
-    write_paper_page,
-)
+from landsat_fill.evaluation.petrovskaia2020 import PRESETS, Preset, preset_called, write_paper_figure, write_paper_page
 from landsat_fill.evaluation.protocol import REFERENCE, evaluate, method_label
 from landsat_fill.evaluation.report import as_json, write_csv, write_json, write_markdown
 from landsat_fill.evaluation.results import ALL_PATTERNS, Results, summarise, summarise_groups

@@ -66,10 +66,7 @@ def draw_curves(figure: SubFigure, results: Results) -> None:
     styles = {method: _line_style(number) for number, method in enumerate(results.methods)}
     calibrated = bool(calibration_curves(results))
     axes = figure.subplots(1, 3 if calibrated else 2)
-    panels = (
-        ("RMSE on hidden pixels\n(1 = " + results.methods[0] + ")", "rmse_ratio"),
-        ("r² on hidden pixels", "r2"),
-    )
+    panels = (("RMSE on hidden pixels\n(1 = " + results.methods[0] + ")", "rmse_ratio"), ("r² on hidden pixels", "r2"))
     for panel, (title, score) in zip(axes[:2], panels, strict=True):
         for method in results.methods:
             found = summary[summary["method"] == method].set_index("pattern")[score].to_dict()
@@ -234,9 +231,7 @@ class Stretch:
 
     def percent(self, differences: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return `(row, col)`: the mean over the shown bands in per cent of their ranges, 0 where NaN."""
-        percent: NDArray[np.floating] = np.mean(
-            np.nan_to_num(100 * differences[self._shown] / self._range), axis=0
-        )
+        percent: NDArray[np.floating] = np.mean(np.nan_to_num(100 * differences[self._shown] / self._range), axis=0)
         return percent
 
 
@@ -340,8 +335,7 @@ def refuse_picture(path: Path) -> None:
     """
     if path.suffix.lstrip(".").lower() not in empty_figure((1, 1)).canvas.get_supported_filetypes():
         raise UsageError(
-            f"expected a figure to end in .png, .pdf or .svg, but got {path.name!r}",
-            hint="Choose another name.",
+            f"expected a figure to end in .png, .pdf or .svg, but got {path.name!r}", hint="Choose another name."
         )
 
 

@@ -154,9 +154,7 @@ def _terms(
 
     def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
         size = (window_px, window_px)
-        return np.asarray(
-            cv2.GaussianBlur(values, size, WINDOW_SIGMA_PX, borderType=cv2.BORDER_REFLECT), np.float64
-        )
+        return np.asarray(cv2.GaussianBlur(values, size, WINDOW_SIGMA_PX, borderType=cv2.BORDER_REFLECT), np.float64)
 
     mean_x, mean_y = blurred(x), blurred(y)
     variance_x = blurred(x * x) - mean_x**2
@@ -209,9 +207,7 @@ NOMINAL_PCT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99)
 """The percentage of the truth that each central interval should hold."""
 
 
-def coverages(
-    truth: NDArray[np.floating], mean: NDArray[np.floating], std: NDArray[np.floating]
-) -> dict[int, float]:
+def coverages(truth: NDArray[np.floating], mean: NDArray[np.floating], std: NDArray[np.floating]) -> dict[int, float]:
     """Return, for each of `NOMINAL_PCT`, the share of true values inside the central interval of a Gaussian.
 
     A share below the nominal one means overconfidence. Stored numbers are rounded, so narrow intervals hold

@@ -278,9 +278,7 @@ def _draw_similarity(axes: Axes, example: Example, label: str) -> None:
     """Draw the similarity of each pixel to the true one; dark green is similar."""
     stretch = Stretch(example)
     percent = stretch.percent(np.abs(example.composite(label) - example.truth))
-    image = axes.imshow(
-        100 - np.clip(percent, 0, 100), cmap="Greens", vmin=70, vmax=100, interpolation="nearest"
-    )
+    image = axes.imshow(100 - np.clip(percent, 0, 100), cmap="Greens", vmin=70, vmax=100, interpolation="nearest")
     axes.figure.colorbar(image, ax=axes, extend="min", label="100 − |error| in % of the bands' range")
     axes.set_axis_off()
     axes.set_title(f"(b) similarity, {example.pattern} hidden\n{in_lines(label)}", fontsize="medium")

@@ -59,13 +59,10 @@ class BandsAlone:
                 context.progress((band + share) / image.shape[1], text)
 
             alone = replace(context, bands=context.bands[own], realizations=0, progress=progress)
-            filled.append(
-                self.method.fill(image[:, own], Gaps(gaps.missing[:, own], gaps.usable[:, own]), alone)
-            )
+            filled.append(self.method.fill(image[:, own], Gaps(gaps.missing[:, own], gaps.usable[:, own]), alone))
         stds = [one.std for one in filled if one.std is not None]
         return Filled(
-            np.concatenate([one.mean for one in filled], axis=1),
-            np.concatenate(stds, axis=1) if stds else None,
+            np.concatenate([one.mean for one in filled], axis=1), np.concatenate(stds, axis=1) if stds else None
         )
 
 
@@ -186,8 +183,7 @@ def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
             hint="Run `landsat-fill methods` to see the devices of each method.",
         )
     return tuple(
-        choose_device(asked if kind in (AUTO, *method.info.devices) else "cpu", method.info)
-        for method in methods
+        choose_device(asked if kind in (AUTO, *method.info.devices) else "cpu", method.info) for method in methods
     )
 
 
@@ -202,9 +198,7 @@ def _with_unique_names(scenes: Sequence[Scene]) -> list[Scene]:
     return renamed
 
 
-def _read_all(
-    scenes: Sequence[Scene], sampling: Sampling, failures: list[Failure]
-) -> Iterator[ObservedImage]:
+def _read_all(scenes: Sequence[Scene], sampling: Sampling, failures: list[Failure]) -> Iterator[ObservedImage]:
     """Yield the images of all scenes, and record scenes that can't be read as failures."""
     for scene in scenes:
         try:
@@ -241,9 +235,7 @@ def _context_of(image: ObservedImage, context: Context) -> Context:
     return replace(context, bands=bands, pixel_size_m=image.scene.grid.pixel_size_m)
 
 
-def _fill(
-    image: ObservedImage, trial: Trial, method: FillMethod, context: Context, seed: int
-) -> tuple[Filled, float]:
+def _fill(image: ObservedImage, trial: Trial, method: FillMethod, context: Context, seed: int) -> tuple[Filled, float]:
     """Return the values to store at the hidden pixels, NaN for none, and the seconds of the fill."""
     start = time.perf_counter()
     filled = fill_array(trial.image, trial.gaps, method, context=context, seed=seed)
@@ -253,9 +245,7 @@ def _fill(
     return Filled(mean, filled.std), seconds
 
 
-def _rows(
-    image: ObservedImage, key: dict[str, object], scores: Sequence[Scores | None]
-) -> Iterator[dict[str, object]]:
+def _rows(image: ObservedImage, key: dict[str, object], scores: Sequence[Scores | None]) -> Iterator[dict[str, object]]:
     """Yield a row for each band with scores, and one for all bands, whose scores come last."""
     names = (*(band.name for band in image.scene.bands), ALL_BANDS)
     counts = np.count_nonzero(image.observed, axis=(1, 2))

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landsat_fill.evaluation.results import (
-    ALL_PATTERNS,
-    Results,
-    summarise,
-    summarise_groups,
-    summarise_pattern,
-)
+from landsat_fill.evaluation.results import ALL_PATTERNS, Results, summarise, summarise_groups, summarise_pattern
 from landsat_fill.io.atomic import write_text_atomically
 
 if TYPE_CHECKING:
@@ -59,21 +53,12 @@ def as_json(results: Results) -> dict[str, Any]:
 def _finite_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table with None for NaN and the infinities, which JSON lacks."""
     return [
-        {
-            name: None if isinstance(cell, float) and not math.isfinite(cell) else cell
-            for name, cell in row.items()
-        }
+        {name: None if isinstance(cell, float) and not math.isfinite(cell) else cell for name, cell in row.items()}
         for row in table.to_dict("records")
     ]
 
 
-_SHOWN = {
-    "r²": "r2",
-    "SSIM": "ssim",
-    "stripe index": "stripe_index",
-    "cover 90": "coverage_90",
-    "s": "seconds",
-}
+_SHOWN = {"r²": "r2", "SSIM": "ssim", "stripe index": "stripe_index", "cover 90": "coverage_90", "s": "seconds"}
 """The scores on the page after the RMSE, by heading."""
 
 

@@ -73,9 +73,7 @@ def score_bands(trial: Trial, filled: Filled) -> tuple[Scores | None, ...]:
     return tuple(_score_band(trial, filled, band) for band in range(trial.truth.shape[0]))
 
 
-def score_together(
-    trial: Trial, filled: Filled, bands: Sequence[Scores | None], *, seconds: float = NOTHING
-) -> Scores:
+def score_together(trial: Trial, filled: Filled, bands: Sequence[Scores | None], *, seconds: float = NOTHING) -> Scores:
     """Return the scores of all bands together.
 
     Args:
@@ -154,18 +152,13 @@ def _composite(trial: Trial, filled: Filled, band: int) -> NDArray[np.floating]:
 
 
 def _similarity(
-    truth: NDArray[np.floating],
-    composite: NDArray[np.floating],
-    hidden: NDArray[np.bool_],
-    limits: tuple[float, float],
+    truth: NDArray[np.floating], composite: NDArray[np.floating], hidden: NDArray[np.bool_], limits: tuple[float, float]
 ) -> Scores:
     """Return SSIM over the observed pixels, SSIM over the hidden ones, and MS-SSIM, by name."""
     low, high = limits
     observed = np.isfinite(truth)
     # Pixels that were never observed have the same grey in both images.
-    true_unit, fill_unit = (
-        np.where(observed, (values - low) / (high - low), 0.5) for values in (truth, composite)
-    )
+    true_unit, fill_unit = (np.where(observed, (values - low) / (high - low), 0.5) for values in (truth, composite))
     similarity = similarity_map(true_unit, fill_unit)
     return {
         "ssim": float(np.mean(similarity[observed])),

@@ -245,8 +245,7 @@ def hide(values: NDArray[np.generic], observed: NDArray[np.bool_], pattern: NDAr
         )
     if not usable.any():
         raise UsageError(
-            "expected gaps that leave an observed pixel, but got none",
-            hint="Narrow the gaps, or raise their period.",
+            "expected gaps that leave an observed pixel, but got none", hint="Narrow the gaps, or raise their period."
         )
     exact = _float_type(values.dtype)
     image = np.where(usable, values.astype(exact), np.nan)

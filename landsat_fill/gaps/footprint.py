@@ -23,15 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import UsageError
-from landsat_fill.gaps.run_lengths import (
-    Runs,
-    find_runs,
-    flight_line,
-    joined,
-    label_runs,
-    runs_holding,
-    scan_line,
-)
+from landsat_fill.gaps.run_lengths import Runs, find_runs, flight_line, joined, label_runs, runs_holding, scan_line
 from landsat_fill.gaps.swath_edges import RimSurvey, rim_halo_px
 
 if TYPE_CHECKING:
@@ -87,9 +79,7 @@ def unbridged(observed: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
     return residual
 
 
-def _edges(
-    bridged: NDArray[np.bool_], residual: NDArray[np.bool_], side_px: int
-) -> Iterator[tuple[int, int]]:
+def _edges(bridged: NDArray[np.bool_], residual: NDArray[np.bool_], side_px: int) -> Iterator[tuple[int, int]]:
     """Yield first and end column of each group of columns with bridged pixels close to residual ones."""
     import cv2
 
@@ -101,9 +91,7 @@ def _edges(
             yield max(int(group[0]) - side_px, 0), int(group[-1]) + side_px + 1
 
 
-def _unbridged_at_edge(
-    seen: NDArray[np.uint8], closed: NDArray[np.uint8], reach_px: int
-) -> NDArray[np.bool_]:
+def _unbridged_at_edge(seen: NDArray[np.uint8], closed: NDArray[np.uint8], reach_px: int) -> NDArray[np.bool_]:
     """Return the pixels that no line bridges, or only a line across a notch."""
     import cv2
 
@@ -168,8 +156,7 @@ class Footprint:
         """Number of pixels inside without an observation, for each band."""
         area = self.height * self.width
         return tuple(
-            area - outside - observed
-            for outside, observed in zip(self.outside_px, self.observed_px, strict=True)
+            area - outside - observed for outside, observed in zip(self.outside_px, self.observed_px, strict=True)
         )
 
     def inside(self, window: Window) -> NDArray[np.bool_]:
@@ -205,9 +192,7 @@ class FootprintSurvey:
         self._height, self._width = height, width
         self._threads = threads
         self._next_row = 0
-        self._bands = [
-            _BandSurvey(reach_px, RimSurvey(height, width, period_px), width) for _ in range(bands)
-        ]
+        self._bands = [_BandSurvey(reach_px, RimSurvey(height, width, period_px), width) for _ in range(bands)]
 
     def add(
         self,
@@ -359,7 +344,5 @@ class _BandSurvey:
             return np.zeros(residual.shape, dtype=bool)
         length = self._reach_px + 1
         column = np.ones((length, 1), dtype=np.uint8)
-        eroded = cv2.erode(
-            stacked, column, anchor=(0, length - 1), borderType=cv2.BORDER_CONSTANT, borderValue=0
-        )
+        eroded = cv2.erode(stacked, column, anchor=(0, length - 1), borderType=cv2.BORDER_CONSTANT, borderValue=0)
         return eroded[known:].view(np.bool_)

@@ -145,9 +145,7 @@ def striped_parts(
     return _long_and_low(missing, tallest, geometry)
 
 
-def _long_and_low(
-    missing: NDArray[np.bool_], tallest: NDArray[np.intp], geometry: StripeGeometry
-) -> NDArray[np.bool_]:
+def _long_and_low(missing: NDArray[np.bool_], tallest: NDArray[np.intp], geometry: StripeGeometry) -> NDArray[np.bool_]:
     """Return the parts of holes that are long along the scan and no taller than a number of rows."""
     import cv2
 

@@ -127,9 +127,7 @@ def read_flags(kind: str, values: NDArray[np.integer]) -> QualityFlags:
     )
 
 
-def read_saturation(
-    kind: str, values: NDArray[np.integer], bands: Sequence[Band | None]
-) -> NDArray[np.bool_]:
+def read_saturation(kind: str, values: NDArray[np.integer], bands: Sequence[Band | None]) -> NDArray[np.bool_]:
     """Return where each band is saturated or its detector has no value, boolean `(band, row, col)`.
 
     BQA doesn't say which bands are saturated, so all of them count. Bands without a saturation bit never do.
@@ -216,8 +214,7 @@ def untrusted(
 
 def _no_flags(what: str, kinds: Sequence[str], quality: Mapping[str, object]) -> InputError:
     return InputError(
-        f"expected a quality band with flags of {what} ({', '.join(kinds)}), "
-        f"but got {', '.join(quality) or 'none'}",
+        f"expected a quality band with flags of {what} ({', '.join(kinds)}), but got {', '.join(quality) or 'none'}",
         hint="Give the whole product, with its quality bands, or leave out the option.",
     )
 

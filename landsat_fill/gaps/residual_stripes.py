@@ -104,10 +104,7 @@ def find_faint_stripes(
     least_height_px = 0
     for height_px in HEIGHTS_PX:
         shares, darks = zip(
-            *(
-                _darkness(values[band], observed[band], fill_value, height_px)
-                for band in range(len(observed))
-            ),
+            *(_darkness(values[band], observed[band], fill_value, height_px) for band in range(len(observed))),
             strict=True,
         )
         lattices = [_find_lattice(dark) for dark in darks]
@@ -139,17 +136,11 @@ def mixed_border_px(
     steps: dict[int, list[list[NDArray[np.floating]]]] = {}
     for values, observed in windows:
         for band, (levels, seen) in enumerate(zip(values, observed, strict=True)):
-            found = (
-                _border_steps(levels.T, seen.T, widest_px)
-                if steep
-                else _border_steps(levels, seen, widest_px)
-            )
+            found = _border_steps(levels.T, seen.T, widest_px) if steep else _border_steps(levels, seen, widest_px)
             rings = steps.setdefault(band, [[] for _ in range(RINGS_PX)])
             for ring, several in zip(rings, found, strict=True):
                 ring.append(several)
-    return max(
-        (_mixed_rings([np.concatenate(ring) for ring in rings]) for rings in steps.values()), default=0
-    )
+    return max((_mixed_rings([np.concatenate(ring) for ring in rings]) for rings in steps.values()), default=0)
 
 
 def mixed_pixels(observed: NDArray[np.bool_], border_px: int) -> NDArray[np.bool_]:

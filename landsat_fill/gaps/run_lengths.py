@@ -84,10 +84,7 @@ def runs_of_pixels(rows: NDArray[np.intp], columns: NDArray[np.intp], width: int
 
 
 def _combined(
-    one: Runs,
-    other: Runs,
-    width: int,
-    chosen: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]],
+    one: Runs, other: Runs, width: int, chosen: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]]
 ) -> Runs:
     """Return the runs of the pixels that `chosen` selects by their membership in the two sets."""
     if len(other) == 0:

@@ -78,9 +78,7 @@ class StripeModel:
 
     def __post_init__(self) -> None:
         if self.width_px is not None and self.missing is not None:
-            raise UsageError(
-                "expected a gap width or a missing share, but got both", hint="Leave one of them out."
-            )
+            raise UsageError("expected a gap width or a missing share, but got both", hint="Leave one of them out.")
         if self.missing is not None:
             _require("a missing share", self.missing, 0.001, 0.9)
         _require("a gap period in pixels", self.period_px, 4.0, 1000.0)
@@ -171,9 +169,7 @@ class Stripes:
             end = np.clip(np.ceil(bottoms), first_row, end_row).astype(np.int64)
             yield first, np.where(half_widths > 0, np.maximum(first, end), first)
 
-    def _widths(
-        self, train: int, rows: NDArray[np.floating], columns: NDArray[np.int64]
-    ) -> NDArray[np.floating]:
+    def _widths(self, train: int, rows: NDArray[np.floating], columns: NDArray[np.int64]) -> NDArray[np.floating]:
         """Return the width of the gaps at each pixel, zero where a train has none."""
         model = self.model
         if model.width_px is not None:
@@ -219,9 +215,7 @@ def lay_stripes(
     return _solved(stripes, model.missing, footprint)
 
 
-def simulate_gaps(
-    shape: tuple[int, int, int], model: StripeModel, generator: np.random.Generator
-) -> NDArray[np.bool_]:
+def simulate_gaps(shape: tuple[int, int, int], model: StripeModel, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Return the missing pixels `(band, row, col)` of a whole image, boolean; see `lay_stripes`."""
     return lay_stripes(shape, model, generator).missing_in(Window(0, 0, *shape[1:]))
 
@@ -249,9 +243,7 @@ def off_nadir_px(
     return distance
 
 
-def noise_at(
-    seed: int, series: int, first: NDArray[np.int64], second: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def noise_at(seed: int, series: int, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return uniform noise in [-1, 1) that depends only on seed, series and two coordinates.
 
     Source: the finaliser of SplitMix64, Steele et al. 2014, doi:10.1145/2660193.2660195.
@@ -373,15 +365,11 @@ def _continuing_offsets(pattern: NDArray[np.bool_]) -> tuple[_Offset, _Offset]:
     centred = pattern - pattern.mean()
     correlation = fftconvolve(centred, centred[::-1, ::-1])
     # Per overlapping pixel; the offset (0, 0) is at (height - 1, width - 1).
-    correlation /= np.outer(
-        height - np.abs(np.arange(1 - height, height)), width - np.abs(np.arange(1 - width, width))
-    )
+    correlation /= np.outer(height - np.abs(np.arange(1 - height, height)), width - np.abs(np.arange(1 - width, width)))
     down_first, down_end = max(height // 3, 1), max(2 * height // 3, 1) + 1
     right_first, right_end = max(width // 3, 1), max(2 * width // 3, 1) + 1
     straight_down = correlation[height - 1 :, width - 1][down_first:down_end]
-    down = (
-        _Offset(down_first + int(np.argmax(straight_down)), 0) if straight_down.size else _Offset(height, 0)
-    )
+    down = _Offset(down_first + int(np.argmax(straight_down)), 0) if straight_down.size else _Offset(height, 0)
     drift = height // 2
     aside = correlation[height - 1 - drift : height + drift, width - 1 :][:, right_first:right_end]
     if not aside.size:

@@ -97,9 +97,7 @@ class StripeGeometry:
         """Return the geometry in the transposed image."""
         return replace(self, tilt_deg=math.copysign(90, self.tilt_deg) - self.tilt_deg)
 
-    def along(
-        self, rows: NDArray[np.number] | float, cols: NDArray[np.number] | float
-    ) -> NDArray[np.float64]:
+    def along(self, rows: NDArray[np.number] | float, cols: NDArray[np.number] | float) -> NDArray[np.float64]:
         """Return the position of pixels along the scan, in pixels."""
         tilt = math.radians(self.tilt_deg)
         return np.asarray(cols * math.cos(tilt) + rows * math.sin(tilt), dtype=np.float64)
@@ -132,9 +130,7 @@ def stripe_windows(height: int, width: int) -> list[Window]:
 
 
 def estimate_stripes(
-    windows: Iterable[NDArray[np.bool_]],
-    corners: Iterable[tuple[int, int]] | None = None,
-    widest_px: int | None = None,
+    windows: Iterable[NDArray[np.bool_]], corners: Iterable[tuple[int, int]] | None = None, widest_px: int | None = None
 ) -> StripeGeometry | None:
     """Return the geometry of the stripes in windows of a scene, or None if there are no stripes.
 
@@ -334,9 +330,7 @@ def _edge_direction(missing: NDArray[np.bool_]) -> tuple[float, float]:
     return math.degrees(math.atan2(-both, level - upright) / 2), coherence
 
 
-def _find_tilt(
-    missing: NDArray[np.bool_], known: NDArray[np.bool_], coarse_deg: float
-) -> tuple[float, float]:
+def _find_tilt(missing: NDArray[np.bool_], known: NDArray[np.bool_], coarse_deg: float) -> tuple[float, float]:
     """Return the tilt near `coarse_deg` whose lines explain most variance, and the share explained."""
     step = max(missing.shape[1] // _COLUMNS, 1)
     missing, known = missing[:, ::step], known[:, ::step]

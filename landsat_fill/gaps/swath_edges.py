@@ -211,13 +211,7 @@ than half a period."""
 
 
 def find_cut_gaps(
-    first_rows: NDArray[np.intp],
-    repeats: NDArray[np.bool_],
-    left: Side,
-    right: Side,
-    *,
-    reach_px: int,
-    period_px: int,
+    first_rows: NDArray[np.intp], repeats: NDArray[np.bool_], left: Side, right: Side, *, reach_px: int, period_px: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return rows and columns of the pixels between the upper edge's line and the observed pixels below it.
 

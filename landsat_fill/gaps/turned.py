@@ -76,8 +76,7 @@ def turned_footprint(
     to_rotated, (rotated_height, rotated_width) = _rotation(height, width, tilt_deg)
     to_scene = _inverse(to_rotated)
     firsts = [
-        next(first for first in range(band + 1) if observed[first] == observed[band])
-        for band in range(len(observed))
+        next(first for first in range(band + 1) if observed[first] == observed[band]) for band in range(len(observed))
     ]
     distinct = sorted(set(firsts))
     survey = FootprintSurvey(len(distinct), rotated_height, rotated_width, reach_px, threads)
@@ -100,9 +99,7 @@ def _all_true(window: Window) -> NDArray[np.bool_]:
     return np.ones((window.height, window.width), dtype=bool)
 
 
-def _rotated_back(
-    outside: Runs, shape: tuple[int, int], to_rotated: NDArray[np.float64], observed: BitImage
-) -> Runs:
+def _rotated_back(outside: Runs, shape: tuple[int, int], to_rotated: NDArray[np.float64], observed: BitImage) -> Runs:
     """Return the runs outside the footprint of a scene, from those of the rotated image."""
     import cv2
 
@@ -119,10 +116,7 @@ def _rotated_back(
 
 
 def _sampled(
-    read: Callable[[Window], NDArray[np.bool_]],
-    shape: tuple[int, int],
-    to_source: NDArray[np.float64],
-    window: Window,
+    read: Callable[[Window], NDArray[np.bool_]], shape: tuple[int, int], to_source: NDArray[np.float64], window: Window
 ) -> NDArray[np.bool_]:
     """Return a window sampled from another image by the nearest pixel, false beyond that image.
 

@@ -83,15 +83,12 @@ def list_members(source: Path) -> list[Member]:
         ) from error
     # A VRT refers to other files, so one in a downloaded archive could make GDAL read any file.
     return sorted(
-        (member for member in members if not member.name.lower().endswith(".vrt")),
-        key=lambda member: member.name,
+        (member for member in members if not member.name.lower().endswith(".vrt")), key=lambda member: member.name
     )
 
 
 def _in_folder(folder: Path) -> Iterator[Member]:
-    gap_folders = (
-        sub for sub in folder.iterdir() if sub.is_dir() and sub.name.lower().startswith("gap_mask")
-    )
+    gap_folders = (sub for sub in folder.iterdir() if sub.is_dir() and sub.name.lower().startswith("gap_mask"))
     for place in (folder, *sorted(gap_folders)):
         for path in sorted(place.iterdir()):
             if path.is_file() and not path.name.startswith("."):
@@ -107,9 +104,7 @@ def _in_zip(source: Path) -> list[Member]:
     prefix = f"/vsizip/{_quoted(source, '.zip')}/"
     with zipfile.ZipFile(source) as archive:
         return [
-            _member(
-                _without_dot(info.filename), prefix + _without_dot(info.filename), partial(archive.open, info)
-            )
+            _member(_without_dot(info.filename), prefix + _without_dot(info.filename), partial(archive.open, info))
             for info in archive.infolist()
             if not info.is_dir()
         ]
@@ -121,9 +116,7 @@ def _in_tar(source: Path) -> list[Member]:
     with tarfile.open(source, "r:gz" if is_gzipped else "r:") as archive:
         members = [
             _member(
-                _without_dot(info.name),
-                _in_tar_for_gdal(source, info, is_gzipped),
-                partial(_extracted, archive, info),
+                _without_dot(info.name), _in_tar_for_gdal(source, info, is_gzipped), partial(_extracted, archive, info)
             )
             for info in archive
             if info.isfile()

@@ -106,13 +106,7 @@ class Transaction:
         adds: Whether new files join those in an existing target folder, instead of replacing it.
     """
 
-    def __init__(
-        self,
-        target: Path,
-        hint: str = WAIT_HINT,
-        *,
-        patience_s: float = 0.0,
-    ) -> None:
+    def __init__(self, target: Path, hint: str = WAIT_HINT, *, patience_s: float = 0.0) -> None:
         """Prepare; nothing is touched yet.
 
         Args:
@@ -242,9 +236,7 @@ class Transaction:
 
 def _carry_out(journal: Mapping[str, Any], staging: Path, folder: Path) -> None:
     """Move the files of a commit into place, except those already moved by a process that was killed."""
-    moves = [
-        (staging / name, folder / name) for name, inode in journal["moves"] if _inode(staging / name) == inode
-    ]
+    moves = [(staging / name, folder / name) for name, inode in journal["moves"] if _inode(staging / name) == inode]
     if len(moves) == len(journal["moves"]):  # no file has been moved yet
         for name in journal["removed"]:
             (folder / name).unlink(missing_ok=True)
@@ -321,9 +313,7 @@ def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -
         protected: Files that must not be replaced, by whatever name or link.
     """
     if target.is_dir():
-        raise OutputError(
-            f"expected a file to write, but {target} is a folder", hint="Name a file inside it."
-        )
+        raise OutputError(f"expected a file to write, but {target} is a folder", hint="Name a file inside it.")
     for path in protected:
         if (
             target == path
@@ -336,8 +326,7 @@ def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -
             )
     if target.exists() and not overwrite:
         raise OutputError(
-            f"expected a new file to write, but {target} already exists",
-            hint="Add --overwrite to replace it.",
+            f"expected a new file to write, but {target} already exists", hint="Add --overwrite to replace it."
         )
 
 

@@ -129,9 +129,7 @@ def open_dataset(source: str) -> DatasetReader:
         dataset.close()
         raise InputError(
             f"expected a raster with bands, but got {source}, which has none of its own",
-            hint=f"Name one of its {len(inner)} subdatasets, for example {shlex.quote(inner[0])}"
-            if inner
-            else None,
+            hint=f"Name one of its {len(inner)} subdatasets, for example {shlex.quote(inner[0])}" if inner else None,
         )
     return dataset
 

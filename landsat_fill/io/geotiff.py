@@ -56,8 +56,7 @@ MOST_NAMES = 8
 """Bands named one by one in a note."""
 
 LANDSAT_NAME = re.compile(
-    r"(?:^|[^A-Za-z0-9])(L[CEMOT]0?[4-9])(?:_L[12]|_(?:CU|AK|HI)_|\d{13}|_?\d{6}_)|^(L7)[12]\d{6}_",
-    re.IGNORECASE,
+    r"(?:^|[^A-Za-z0-9])(L[CEMOT]0?[4-9])(?:_L[12]|_(?:CU|AK|HI)_|\d{13}|_?\d{6}_)|^(L7)[12]\d{6}_", re.IGNORECASE
 )
 """A file name that USGS gave, of any generation: LE07_L1TP_…, LE71710552003151…, L71129046_…"""
 
@@ -121,9 +120,7 @@ def _with_meaning(
         is_open: Whether it is open what 0 means, because the user says nothing.
     """
     indexes = [band.index for band in bands]
-    codes = (
-        dict.fromkeys(indexes, "is a quality layer by its name") if is_quality else codes_in(raster, indexes)
-    )
+    codes = dict.fromkeys(indexes, "is a quality layer by its name") if is_quality else codes_in(raster, indexes)
     assumed = [band.index for band in bands if is_open and _is_assumed(raster.dataset, band)]
     zeros = zeros_in(raster, [index for index in assumed if index not in codes], grid.pixel_size_m)
     observed = [index for index in assumed if index in codes or not zeros[index].are_fill]
@@ -143,11 +140,7 @@ def _with_meaning(
             "lie as gaps and borders of an image do; --nodata 0 if it is missing"
         )
     meant = (
-        replace(
-            band,
-            holds_codes=band.index in codes,
-            nodata=None if band.index in observed else band.nodata,
-        )
+        replace(band, holds_codes=band.index in codes, nodata=None if band.index in observed else band.nodata)
         for band in bands
     )
     return tuple(meant), notes
@@ -175,8 +168,7 @@ def _chosen_bands(raster: StoredReader, bands: Sequence[int] | None) -> list[int
     unknown = [index for index in bands or () if index not in fillable]
     if unknown:
         raise UsageError(
-            f"expected band numbers out of {_span(fillable)} for {source}, "
-            f"but got {', '.join(map(str, unknown))}"
+            f"expected band numbers out of {_span(fillable)} for {source}, but got {', '.join(map(str, unknown))}"
         )
     chosen = list(bands) if bands else fillable
     for index in chosen:
@@ -208,9 +200,7 @@ def _span(numbers: Sequence[int]) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
-def _scene_band(
-    raster: StoredReader, index: int, nodata: float | None, landsat: bool, sensor: str | None
-) -> SceneBand:
+def _scene_band(raster: StoredReader, index: int, nodata: float | None, landsat: bool, sensor: str | None) -> SceneBand:
     dataset = raster.dataset
     dtype = str(np.dtype(dataset.dtypes[index - 1]))
     band = _sensor_band(dataset, index, sensor)

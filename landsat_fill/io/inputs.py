@@ -367,11 +367,7 @@ def _identity(source: str) -> str:
 
 
 def open_input(
-    given: Input,
-    *,
-    nodata: float | None = None,
-    bands: Sequence[str] | None = None,
-    rasters: Rasters | None = None,
+    given: Input, *, nodata: float | None = None, bands: Sequence[str] | None = None, rasters: Rasters | None = None
 ) -> tuple[Scene, ...]:
     """Return the scenes of an input, without reading pixels.
 
@@ -386,9 +382,7 @@ def open_input(
         UsageError: If it lacks one of the bands.
     """
     if given.kind is InputKind.PRODUCT:
-        products = find_products(
-            given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters
-        )
+        products = find_products(given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters)
         return tuple(scene for product in products for scene in product.scenes)
     scene = _open_raster(given.source, nodata, rasters)
     if bands is not None:

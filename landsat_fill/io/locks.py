@@ -57,13 +57,7 @@ class TakenError(LandsatFillError):
 class Claim:
     """A claim on an output, as a context manager that takes and releases it."""
 
-    def __init__(
-        self,
-        target: Path,
-        hint: str = WAIT_HINT,
-        *,
-        patience_s: float = 0.0,
-    ) -> None:
+    def __init__(self, target: Path, hint: str = WAIT_HINT, *, patience_s: float = 0.0) -> None:
         """Prepare; nothing is touched yet.
 
         Args:

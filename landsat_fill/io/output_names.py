@@ -36,9 +36,7 @@ def is_output_name(name: str) -> bool:
 def is_ours(path: Path) -> bool:
     """Return whether landsat-fill wrote the file, or the GeoTIFFs in the folder."""
     if path.is_dir():
-        return any(
-            is_ours(file) for file in sorted(path.iterdir()) if file.suffix.lower() in (".tif", ".tiff")
-        )
+        return any(is_ours(file) for file in sorted(path.iterdir()) if file.suffix.lower() in (".tif", ".tiff"))
     # GDAL is avoided if possible, because a batch checks thousands of files before it starts.
     metadata = tiff_metadata(path)
     if metadata is not None and f'<Item name="{VERSION_TAG}"' in metadata:

@@ -80,8 +80,7 @@ def _distinct_codes(seen: Sequence[NDArray[np.generic]], nodata: float | None) -
         for window, known in zip(values, valid, strict=True)
     ]
     differences = [
-        np.abs(np.diff(window, axis=1))[one[:, 1:] | one[:, :-1]]
-        for window, one in zip(values, inner, strict=True)
+        np.abs(np.diff(window, axis=1))[one[:, 1:] | one[:, :-1]] for window, one in zip(values, inner, strict=True)
     ]
     steps = np.concatenate(differences)
     if not steps.size or np.mean(steps == 0) < LEAST_EQUAL:
@@ -158,10 +157,7 @@ def zeros_in(raster: StoredReader, indexes: Sequence[int], pixel_m: float | None
             among[index] += inside_px
             striped[index] += striped_px
     return {
-        index: Zeros(
-            any=border[index] + among[index] > 0,
-            are_fill=striped[index] >= LEAST_IN_STRIPES * among[index],
-        )
+        index: Zeros(any=border[index] + among[index] > 0, are_fill=striped[index] >= LEAST_IN_STRIPES * among[index])
         for index in indexes
     }
 

@@ -150,9 +150,7 @@ def find_products(
     return [_open_product(name, place, files, bands, nodata, rasters) for name, files in groups.items()]
 
 
-def open_band_file(
-    path: Path, *, nodata: float | None = None, rasters: Rasters | None = None
-) -> Scene | None:
+def open_band_file(path: Path, *, nodata: float | None = None, rasters: Rasters | None = None) -> Scene | None:
     """Return the scene of one band of a product, with the gap_mask, quality bands and MTL file beside it.
 
     Returns None if the file isn't named as a product's band, or holds several bands.
@@ -224,9 +222,7 @@ def _open_product(
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
     # Bands come before the quality bands in a .tar.gz, and going back there means reading it again.
     groups = _grouped(_refuse_several_bands(_header(file, rasters)) for file in band_files)
-    quality = [
-        _header(file, rasters) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None
-    ]
+    quality = [_header(file, rasters) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None]
     facts = band_files[0].facts
     acquired = facts.acquired or (mtl.acquired if mtl is not None else None)
     scenes = tuple(
@@ -271,9 +267,7 @@ def _kind(raster: _Raster) -> tuple[BandRole | None, Quantity, str]:
     return (None if band is None else band.role), raster.file.facts.quantity, raster.dtype
 
 
-def _scene_band(
-    raster: _Raster, mtl: Mtl | None, nodata: float | None, gap_masks: dict[Band | None, str]
-) -> SceneBand:
+def _scene_band(raster: _Raster, mtl: Mtl | None, nodata: float | None, gap_masks: dict[Band | None, str]) -> SceneBand:
     facts = raster.file.facts
     numbers = stored_numbers(facts, raster.dtype, raster.nodata_tag, mtl, nodata)
     return SceneBand(
@@ -347,9 +341,7 @@ def _chosen(files: list[_File], wanted: Sequence[str], product: str) -> list[_Fi
         if not matching:
             present = ", ".join(dict.fromkeys(_band_name(file.facts) for file in files))
             near = did_you_mean(name, sorted(set().union(*names.values())), cutoff=0.6)
-            raise UsageError(
-                f"expected bands of {product}, but got {name!r}", hint=f"{near} It has {present}.".strip()
-            )
+            raise UsageError(f"expected bands of {product}, but got {name!r}", hint=f"{near} It has {present}.".strip())
         chosen |= matching
     return [file for file in files if file.name in chosen]
 

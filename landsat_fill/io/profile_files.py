@@ -90,13 +90,9 @@ def _opaque_but_for_edges(seen: Sequence[NDArray[np.generic]], most: float) -> b
     reach = np.ones((2 * SOFT_EDGE_PX + 1,) * 2, np.uint8)
     opaque = [window == most for window in seen]
     explained = [
-        (window == 0) | (cv2.dilate(full.view(np.uint8), reach) > 0)
-        for window, full in zip(seen, opaque, strict=True)
+        (window == 0) | (cv2.dilate(full.view(np.uint8), reach) > 0) for window, full in zip(seen, opaque, strict=True)
     ]
-    opaque_px, explained_px = (
-        sum(int(full.sum()) for full in opaque),
-        sum(int(one.sum()) for one in explained),
-    )
+    opaque_px, explained_px = (sum(int(full.sum()) for full in opaque), sum(int(one.sum()) for one in explained))
     visible_px = sum(np.count_nonzero(window) for window in seen)
     looked_at_px = sum(window.size for window in seen)
     return opaque_px >= LEAST_OPAQUE * visible_px and explained_px >= LEAST_EXPLAINED * looked_at_px
@@ -171,9 +167,7 @@ def cog_options(profile: RasterProfile, extra: Mapping[str, str]) -> dict[str, s
         "OVERVIEW_RESAMPLING": profile.overview_resampling.upper().replace("_", ""),
         "BIGTIFF": "YES" if profile.big else "IF_SAFER",
         "NUM_THREADS": "ALL_CPUS",
-        "BLOCKSIZE": str(
-            max(profile.block_width, LEAST_COG_BLOCK_PX) if profile.cloud_optimized else COG_BLOCK_PX
-        ),
+        "BLOCKSIZE": str(max(profile.block_width, LEAST_COG_BLOCK_PX) if profile.cloud_optimized else COG_BLOCK_PX),
     }
     if profile.predictor > 1 and extra.get("COMPRESS", options["COMPRESS"]).upper() in PREDICTING:
         options["PREDICTOR"] = "YES"
@@ -201,24 +195,13 @@ def _refuse_lossy(profile: RasterProfile, options: Mapping[str, str]) -> None:
     for reason, applies in reasons.items():
         if applies:
             raise UsageError(
-                f"expected creation options that keep every number, but got {reason}, "
-                "which changes observed pixels",
+                f"expected creation options that keep every number, but got {reason}, which changes observed pixels",
                 hint="For smaller files, use a lossless compression: COMPRESS=DEFLATE, ZSTD or LZW.",
             )
 
 
 DERIVED_DOMAINS = frozenset(
-    (
-        "",
-        "IMAGE_STRUCTURE",
-        "DERIVED_SUBDATASETS",
-        "SUBDATASETS",
-        "COLOR_PROFILE",
-        "RPC",
-        "TIFF",
-        "IMD",
-        "IMAGERY",
-    )
+    ("", "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "COLOR_PROFILE", "RPC", "TIFF", "IMD", "IMAGERY")
 )
 """Domains that GDAL makes up, that have a field of their own in RasterProfile, or that read from a sensor's
 side file (IMD and IMAGERY): those aren't the raster's own, and written back would become side files again."""
@@ -390,14 +373,10 @@ def _compression(
     if name in ("WEBP", "JXL"):
         # Where GDAL doesn't say, the file may be lossy; the lossless mode costs a larger file at worst.
         lossy = structure.get("COMPRESSION_REVERSIBILITY") != "LOSSLESS"
-    lossy = (
-        lossy or float(structure.get("MAX_Z_ERROR", 0)) > 0 or (name in LOSSY and name not in ("WEBP", "JXL"))
-    )
+    lossy = lossy or float(structure.get("MAX_Z_ERROR", 0)) > 0 or (name in LOSSY and name not in ("WEBP", "JXL"))
     if lossy or name not in KNOWN_COMPRESSIONS:
         kind = "loses detail" if lossy else "can't be written"
-        notes.append(
-            f"{told} compression {kind}; DEFLATE takes its place to keep observed pixels as they are"
-        )
+        notes.append(f"{told} compression {kind}; DEFLATE takes its place to keep observed pixels as they are")
         return "DEFLATE", {}, best_predictor(dtype)
     options = {"WEBP": {"WEBP_LOSSLESS": "YES"}, "JXL": {"JXL_LOSSLESS": "YES"}}.get(name, {})
     return name, options, int(structure.get("PREDICTOR", 1))
@@ -530,9 +509,7 @@ def build_overviews(path: Path, profile: RasterProfile) -> None:
             dataset.build_overviews(list(profile.overviews), Resampling[profile.overview_resampling])
 
 
-def copy_cloud_optimized(
-    source: Path, target: Path, profile: RasterProfile, extra: Mapping[str, str]
-) -> None:
+def copy_cloud_optimized(source: Path, target: Path, profile: RasterProfile, extra: Mapping[str, str]) -> None:
     """Copy a finished file into a cloud optimized one.
 
     Args:

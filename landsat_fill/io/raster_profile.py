@@ -130,13 +130,7 @@ class RasterProfile:
 
     @classmethod
     def plain(
-        cls,
-        grid: Grid,
-        dtype: str,
-        *,
-        count: int = 1,
-        nodata: float | None = None,
-        descriptions: Sequence[str] = (),
+        cls, grid: Grid, dtype: str, *, count: int = 1, nodata: float | None = None, descriptions: Sequence[str] = ()
     ) -> RasterProfile:
         """Return the profile of a new file: tiled, DEFLATE, with a predictor.
 
@@ -249,9 +243,7 @@ class RasterProfile:
         lossless_webp = self.compression == "WEBP" and self.dtype == "uint8" and self.count in (3, 4)
         fax = (self.compression or "").startswith("CCITT") and self.bits != 1
         if (self.compression == "WEBP" and not lossless_webp) or fax:
-            return replace(
-                self, compression="DEFLATE", compression_options={}, predictor=best_predictor(self.dtype)
-            )
+            return replace(self, compression="DEFLATE", compression_options={}, predictor=best_predictor(self.dtype))
         return self
 
 
@@ -285,8 +277,7 @@ def _moved(transform: Affine, window: Window) -> Affine:
 def _default_bands(descriptions: Sequence[str | None]) -> tuple[BandProfile, ...]:
     """Return bands with these descriptions, and the colours of a TIFF that defines none."""
     return tuple(
-        BandProfile(description=text, colour="undefined" if i else "gray")
-        for i, text in enumerate(descriptions)
+        BandProfile(description=text, colour="undefined" if i else "gray") for i, text in enumerate(descriptions)
     )
 
 

@@ -160,8 +160,7 @@ class SceneReader:
             )
         if dataset.crs and grid.crs and dataset.crs != grid.crs:
             raise InputError(
-                f"expected {role} to have the scene's CRS {_named(grid.crs)}, "
-                f"but {source} has {_named(dataset.crs)}",
+                f"expected {role} to have the scene's CRS {_named(grid.crs)}, but {source} has {_named(dataset.crs)}",
                 hint="Use a file of the same product, or warp it onto the scene's grid.",
             )
 
@@ -188,9 +187,7 @@ def _is_observation(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.
     return unequal
 
 
-def is_float_nodata(
-    stored: NDArray[np.generic], nodata: float, dtype: np.dtype[np.generic]
-) -> NDArray[np.bool_]:
+def is_float_nodata(stored: NDArray[np.generic], nodata: float, dtype: np.dtype[np.generic]) -> NDArray[np.bool_]:
     """Return where numbers of a float type are nodata for GDAL, which lets the last digits differ.
 
     So a tag may have been rounded to the seven digits that a float32 number has.

@@ -150,9 +150,7 @@ def read_name(path: str) -> FileFacts | None:
     if from_nlaps and sensor == "LE07":
         scene_id = f"L71{scene_id[3:]}"  # the later bands of the same product begin with L72
     level = parts.get("level")
-    facts = FileFacts(
-        scene_id, FileKind.OTHER, sensor, _date(parts["day"]), level=level.upper() if level else None
-    )
+    facts = FileFacts(scene_id, FileKind.OTHER, sensor, _date(parts["day"]), level=level.upper() if level else None)
     rest = stem[found.end() :].upper()
     if not rest.startswith("_"):
         return facts
@@ -170,9 +168,7 @@ def is_landsat_name(path: str) -> bool:
     In such a file, 0 may be the fill value.
     """
     name = PurePosixPath(path).name
-    return any(
-        not name[match.start() - 1 : match.start()].isalnum() for match in _LANDSAT_NAME.finditer(name)
-    )
+    return any(not name[match.start() - 1 : match.start()].isalnum() for match in _LANDSAT_NAME.finditer(name))
 
 
 def is_quality_name(path: str) -> bool:

@@ -11,13 +11,7 @@ import numpy as np
 from landsat_fill.errors import OutputError, cannot_write
 from landsat_fill.io.atomic import Transaction, refuse_target
 from landsat_fill.io.gdal import gdal_session
-from landsat_fill.io.profile_files import (
-    YES,
-    build_overviews,
-    copy_cloud_optimized,
-    create_dataset,
-    gtiff_options,
-)
+from landsat_fill.io.profile_files import YES, build_overviews, copy_cloud_optimized, create_dataset, gtiff_options
 from landsat_fill.io.tiff_structure import tiff_blocks
 from landsat_fill.scene import Window
 
@@ -300,12 +294,7 @@ class RasterWriter:
             os.fsync(file.fileno())
             file.truncate(there)
         blocks = tiff_blocks(path)
-        if (
-            blocks is None
-            or blocks.end > there
-            or not blocks.disjoint
-            or not (self._sparse or blocks.complete)
-        ):
+        if blocks is None or blocks.end > there or not blocks.disjoint or not (self._sparse or blocks.complete):
             raise cannot_write(self._path, f"only {there:,} bytes of it could be written")
 
     def _store(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, window: Window) -> None:
@@ -325,10 +314,7 @@ class RasterWriter:
             raise cannot_write(self._path, error.__cause__ or error) from error
 
     def _with_alpha(
-        self,
-        values: NDArray[np.generic],
-        valid: NDArray[np.bool_] | None,
-        alpha: NDArray[np.generic] | None,
+        self, values: NDArray[np.generic], valid: NDArray[np.bool_] | None, alpha: NDArray[np.generic] | None
     ) -> NDArray[np.generic]:
         """Return the planes of all bands, the alpha band in its place."""
         if self._profile.alpha is None:
@@ -337,9 +323,7 @@ class RasterWriter:
             shape = values.shape[1:]
             opaque = np.iinfo(self._profile.dtype).max if values.dtype.kind in "iu" else 1.0
             alpha = np.where(np.ones(shape, dtype=bool) if valid is None else valid, opaque, 0)
-        planes: NDArray[np.generic] = np.insert(
-            values, self._profile.alpha - 1, alpha.astype(values.dtype), axis=0
-        )
+        planes: NDArray[np.generic] = np.insert(values, self._profile.alpha - 1, alpha.astype(values.dtype), axis=0)
         return planes
 
     def _abandon(self) -> None:

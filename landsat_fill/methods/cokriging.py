@@ -65,10 +65,7 @@ def overall_covariances(image: NDArray[np.floating], usable: NDArray[np.bool_]) 
 
 
 def regression_at(
-    targets: NDArray[np.int64],
-    values: NDArray[np.float64],
-    usable: NDArray[np.bool_],
-    overall: NDArray[np.float64],
+    targets: NDArray[np.int64], values: NDArray[np.float64], usable: NDArray[np.bool_], overall: NDArray[np.float64]
 ) -> BandRegression:
     """Return the regression of the first band on the others, from the pixels around each target.
 
@@ -226,9 +223,7 @@ class FittedCokriging(FittedKriging):
                 image[band][at], std[at] = found[better], error[better]
 
 
-def _by_other_bands(
-    gaps: Gaps, band: int, part: Window
-) -> Iterator[tuple[tuple[int, ...], NDArray[np.int64]]]:
+def _by_other_bands(gaps: Gaps, band: int, part: Window) -> Iterator[tuple[tuple[int, ...], NDArray[np.int64]]]:
     """Yield sets of other bands, each with the missing pixels of a band at which exactly these are usable."""
     others = [one for one in range(len(gaps.usable)) if one != band]
     targets = np.argwhere(gaps.missing[band][part.slices]) + np.array([part.row, part.col])

@@ -60,9 +60,7 @@ class PriorRuns:
         torch = import_torch()
         # Each fit has one thread: small convolutions gain little from more, and no result depends on them.
         torch.set_num_threads(1)
-        with ThreadPoolExecutor(
-            self.context.threads, initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
+        with ThreadPoolExecutor(self.context.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             working = [pool.submit(self._together, [fit], number) for number, fit in enumerate(fits)]
             try:
                 return [one.result()[0] for one in working]
@@ -106,11 +104,7 @@ class PriorRuns:
             self._report(number, len(fits), 1.0, float("nan"))
             return list(np.load(io.BytesIO(done), allow_pickle=False).astype(np.float32))
         work = FitsInProgress(
-            fits,
-            self.settings,
-            seed=self.context.seed,
-            device=self.context.device,
-            bfloat16=self.bfloat16,
+            fits, self.settings, seed=self.context.seed, device=self.context.device, bfloat16=self.bfloat16
         )
         state = shelf.get(f"{name}.state") if shelf is not None else None
         if state is not None:
@@ -230,9 +224,7 @@ class DeepImagePrior:
     )
 
     setting: str = option(
-        "fast",
-        "defaults of the other options; paper has wider networks, 1500 iterations and one run",
-        choices=SETTINGS,
+        "fast", "defaults of the other options; paper has wider networks, 1500 iterations and one run", choices=SETTINGS
     )
     iterations: int | None = option(None, "largest number of iterations; fast 200, paper 1500", low=1)
     runs: int | None = option(None, "networks that are averaged; fast 4, paper 1", low=1, high=64)
@@ -251,13 +243,9 @@ class DeepImagePrior:
     blend: bool | None = option(
         None, "blend with tension spline and membrane, weighted by held-out pixels; fast true, paper false"
     )
-    held_out: float = option(
-        7.0, "largest percentage of the observed pixels that is held out", low=1, high=30
-    )
+    held_out: float = option(7.0, "largest percentage of the observed pixels that is held out", low=1, high=30)
     precision: str = option(
-        "auto",
-        "number format of the layers; auto is bfloat16 on devices that it speeds up",
-        choices=PRECISIONS,
+        "auto", "number format of the layers; auto is bfloat16 on devices that it speeds up", choices=PRECISIONS
     )
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
@@ -291,9 +279,7 @@ class DeepImagePrior:
             mean[tile, bands], std[tile, bands] = answer
         restored = levelled.restored(mean, image.dtype)
         deviation = levelled.restored(std, np.dtype(np.float32), is_difference=True)
-        return Filled(
-            np.where(gaps.missing, restored, image), np.where(gaps.missing, deviation, np.float32(0))
-        )
+        return Filled(np.where(gaps.missing, restored, image), np.where(gaps.missing, deviation, np.float32(0)))
 
     @property
     def fit_settings(self) -> FitSettings:
@@ -324,7 +310,5 @@ class DeepImagePrior:
         return parts
 
     def _runs(self, context: Context) -> PriorRuns:
-        bfloat16 = (
-            bfloat16_is_fast(context.device) if self.precision == "auto" else self.precision == "bfloat16"
-        )
+        bfloat16 = bfloat16_is_fast(context.device) if self.precision == "auto" else self.precision == "bfloat16"
         return PriorRuns(self.fit_settings, bfloat16, context)

@@ -85,9 +85,7 @@ def distances_px(known: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.stack(found).astype(np.float32)
 
 
-def best_shares(
-    truth: NDArray[np.floating], fills: NDArray[np.floating], gained: float = 0.0
-) -> NDArray[np.float64]:
+def best_shares(truth: NDArray[np.floating], fills: NDArray[np.floating], gained: float = 0.0) -> NDArray[np.float64]:
     """Return the weights of fills with the least mean squared error: none below 0, sum 1.
 
     Args:
@@ -134,13 +132,7 @@ class PriorImage:
     """Bands of a tile that are fitted together. Arrays are `(band, row, col)`."""
 
     def __init__(
-        self,
-        values: NDArray[np.float32],
-        gaps: Gaps,
-        corner: tuple[int, int],
-        *,
-        seed: int,
-        percent: float,
+        self, values: NDArray[np.float32], gaps: Gaps, corner: tuple[int, int], *, seed: int, percent: float
     ) -> None:
         """Take the bands.
 
@@ -184,12 +176,7 @@ class PriorImage:
         )
 
     def answer(
-        self,
-        fits: Sequence[Fit],
-        outputs: Sequence[NDArray[np.float32]],
-        settings: FitSettings,
-        *,
-        blend: bool,
+        self, fits: Sequence[Fit], outputs: Sequence[NDArray[np.float32]], settings: FitSettings, *, blend: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return mean and standard deviation.
 
@@ -251,9 +238,7 @@ class PriorImage:
         std: NDArray[np.float32] = np.sqrt(variance).astype(np.float32)
         return std
 
-    def _held_out_values(
-        self, fits: Sequence[Fit], runs: NDArray[np.float32]
-    ) -> tuple[NDArray[np.floating], ...]:
+    def _held_out_values(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
         """Return truth, distance to fitted pixels, band, output and surfaces at all held-out pixels."""
         found = []
         for one, output in zip(fits, runs, strict=True):

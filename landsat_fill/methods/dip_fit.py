@@ -106,9 +106,7 @@ class Fit:
 class FitsInProgress:
     """Several independent fits of one shape, computed together."""
 
-    def __init__(
-        self, fits: Sequence[Fit], settings: FitSettings, *, seed: int, device: str, bfloat16: bool
-    ) -> None:
+    def __init__(self, fits: Sequence[Fit], settings: FitSettings, *, seed: int, device: str, bfloat16: bool) -> None:
         """Build the networks.
 
         Args:
@@ -138,9 +136,7 @@ class FitsInProgress:
         layout = {"memory_format": torch.channels_last} if device == "cpu" else {}
         self._network = Hourglasses(build, seeds).to(device, **layout)
         self._optimiser = torch.optim.Adam(self._network.parameters(), lr=settings.learning_rate, fused=True)
-        self._noise = [
-            torch.Generator(device).manual_seed(_seed(seed, fit.number, *fit.corner)) for fit in fits
-        ]
+        self._noise = [torch.Generator(device).manual_seed(_seed(seed, fit.number, *fit.corner)) for fit in fits]
 
         def stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
             tensor: Tensor = torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device)
@@ -162,9 +158,7 @@ class FitsInProgress:
         self._has_held = self._held.flatten(1).any(1)
 
     def run(
-        self,
-        report: Callable[[float, float], None] | None = None,
-        keep: Callable[[bytes], None] | None = None,
+        self, report: Callable[[float, float], None] | None = None, keep: Callable[[bytes], None] | None = None
     ) -> None:
         """Run all fits to their end.
 
@@ -312,9 +306,7 @@ def _moved(value: Any, device: str) -> Any:
     return value if isinstance(value, int) else value.to(device)
 
 
-def _input(
-    fits: Sequence[Fit], settings: FitSettings, seed: int, size: tuple[int, int], device: str
-) -> Tensor:
+def _input(fits: Sequence[Fit], settings: FitSettings, seed: int, size: tuple[int, int], device: str) -> Tensor:
     """Return the inputs of all networks, `(1, fit * channel, row, col)`."""
     torch = import_torch()
     if settings.input == "meshgrid":
@@ -325,9 +317,7 @@ def _input(
     else:
         # The noise depends on the position, so that neighbouring tiles start alike where they overlap.
         normal = [
-            noise_at(
-                [fit.corner], size, range(fit.number, fit.number + 1), settings.input_channels, seed, device
-            )
+            noise_at([fit.corner], size, range(fit.number, fit.number + 1), settings.input_channels, seed, device)
             for fit in fits
         ]
         uniform = 0.5 * INPUT_SPREAD * (1 + torch.erf(torch.cat(normal) / math.sqrt(2)))

@@ -117,12 +117,7 @@ class Sampler:
         return np.where(width > 0, width, 1.0) / LEVELS
 
     def draws(
-        self,
-        image: NDArray[np.floating],
-        gaps: Gaps,
-        corner: tuple[int, int],
-        context: Context,
-        count: int,
+        self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], context: Context, count: int
     ) -> NDArray[np.floating]:
         """Return realizations of a tile, `(draw, band, row, col)`.
 
@@ -139,9 +134,7 @@ class Sampler:
             number, bands = place
             self._draw(draws[number], bands, gaps, corner, context.seed, number)
 
-        in_threads(
-            draw, [(number, bands) for number in range(count) for bands in self.groups], context.threads
-        )
+        in_threads(draw, [(number, bands) for number in range(count) for bands in self.groups], context.threads)
         return draws
 
     def _draw(
@@ -261,9 +254,7 @@ class ErrorRatio:
     value: float
 
     @classmethod
-    def measured(
-        cls, sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, context: Context
-    ) -> ErrorRatio:
+    def measured(cls, sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, context: Context) -> ErrorRatio:
         """Return the ratio at held-out pieces of stripes, combined with the usual ratio.
 
         Args:
@@ -281,9 +272,9 @@ class ErrorRatio:
                 held = held_out(own, corner, fold=fold, seed=context.seed, percent=HELD_OUT_PCT)
                 if not held.any():
                     continue
-                drawn = sampler.draws(
-                    image[window], Gaps(held, own.usable & ~held), corner, context, DRAWS
-                ).astype(np.float64)
+                drawn = sampler.draws(image[window], Gaps(held, own.usable & ~held), corner, context, DRAWS).astype(
+                    np.float64
+                )
                 for band, quantum in enumerate(sampler.quanta):
                     if sampler.limits[band, 0] == sampler.limits[band, 1]:
                         continue  # a band that is nearly constant has no errors to compare
@@ -331,23 +322,13 @@ class DirectSampling:
     )
 
     neighbours: int = option(30, "n: neighbours that are compared, 20 to 50 in the paper", low=1, high=200)
-    threshold: float = option(
-        0.02, "t: largest difference that ends the scan, as a share of the range", low=0, high=1
-    )
+    threshold: float = option(0.02, "t: largest difference that ends the scan, as a share of the range", low=0, high=1)
     fraction: float = option(0.05, "f: largest share of the training image that is scanned", low=1e-4, high=1)
-    radius_px: int = option(
-        48, "half the side of the training image, a square around a pixel", low=4, high=256
-    )
+    radius_px: int = option(48, "half the side of the training image, a square around a pixel", low=4, high=256)
     multivariate: bool = option(True, "fill all bands of a pixel from the same pixel")
     differences: bool = option(True, "compare and copy differences from the mean of the surroundings")
     decay: float = option(1.0, "weights of neighbours fall with this power of the distance", low=0, high=4)
-    ensemble: int = option(
-        8,
-        "realizations for the mean and standard deviation",
-        low=2,
-        high=1000,
-        was="realisations",
-    )
+    ensemble: int = option(8, "realizations for the mean and standard deviation", low=2, high=1000, was="realisations")
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> PreparedSampling:
         """Return the method with the ranges of a scene's bands and its error ratio; see `Prepares`."""
@@ -372,9 +353,7 @@ def _joined(tiles: Iterable[Filled]) -> Filled:
     filled = list(tiles)
     std = [one.std for one in filled if one.std is not None]
     draws = [one.realizations for one in filled if one.realizations is not None]
-    return Filled(
-        np.stack([one.mean for one in filled]), np.stack(std), np.stack(draws, axis=1) if draws else None
-    )
+    return Filled(np.stack([one.mean for one in filled]), np.stack(std), np.stack(draws, axis=1) if draws else None)
 
 
 @dataclass(frozen=True)
@@ -406,9 +385,7 @@ class PreparedSampling:
             for tile in range(len(image))
         )
 
-    def fill_tile(
-        self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], context: Context
-    ) -> Filled:
+    def fill_tile(self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], context: Context) -> Filled:
         """Return a filled tile `(band, row, col)` whose corner is at a row and column of the scene."""
         options = self.sampler.options
         draws = self.sampler.draws(image, gaps, corner, context, max(options.ensemble, context.realizations))
@@ -430,9 +407,7 @@ def _pooled(variance: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArra
 
     spread = np.zeros(missing.shape)
     spread[missing] = np.nan_to_num(variance)
-    share = cv2.boxFilter(
-        missing.astype(np.float64), -1, (POOLED_PX, POOLED_PX), borderType=cv2.BORDER_CONSTANT
-    )
+    share = cv2.boxFilter(missing.astype(np.float64), -1, (POOLED_PX, POOLED_PX), borderType=cv2.BORDER_CONSTANT)
     total = cv2.boxFilter(spread, -1, (POOLED_PX, POOLED_PX), borderType=cv2.BORDER_CONSTANT)
     # A running sum may round below 0.
     return np.asarray(np.maximum(total[missing], 0) / share[missing], np.float64)

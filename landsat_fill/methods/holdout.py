@@ -25,9 +25,7 @@ LARGEST_SHIFT_PX = 40
 """Largest shift of a gap onto observed pixels: one period of the stripes at 25 m."""
 
 
-def held_out(
-    gaps: Gaps, corner: tuple[int, int], *, fold: int, seed: int, percent: float
-) -> NDArray[np.bool_]:
+def held_out(gaps: Gaps, corner: tuple[int, int], *, fold: int, seed: int, percent: float) -> NDArray[np.bool_]:
     """Return observed pixels to hold out, `(band, row, col)`: pieces of the gaps, shifted onto them.
 
     The gaps of all bands are shifted by the same distance, so that other bands are observed at a held-out
@@ -85,9 +83,7 @@ def _near(missing: NDArray[np.bool_], distance_px: int) -> NDArray[np.bool_]:
     return near
 
 
-def _pieces(
-    size: tuple[int, ...], corner: tuple[int, int], fold: int, seed: int
-) -> list[tuple[float, slice, slice]]:
+def _pieces(size: tuple[int, ...], corner: tuple[int, int], fold: int, seed: int) -> list[tuple[float, slice, slice]]:
     """Return the pieces of a tile in random order, each with its random number."""
     height, width = size
     top, left = corner

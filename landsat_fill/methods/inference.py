@@ -48,10 +48,7 @@ class Runner:
         kind = self.device.partition(":")[0]
         # cuDNN's benchmark mode could choose another algorithm in the next run; TF32 would cut float32.
         same = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with (
-            torch.autocast(kind, torch.bfloat16, enabled=self._bfloat16),
-            nullcontext() if kind == "cpu" else same,
-        ):
+        with torch.autocast(kind, torch.bfloat16, enabled=self._bfloat16), nullcontext() if kind == "cpu" else same:
             yield
 
     def in_batches(self, tiles: int, work: Callable[[slice], None], notify: Callable[[str], None]) -> None:
@@ -218,9 +215,7 @@ def noise_at(
                 rows, from_rows = _shared(block_row * BLOCK_PX, top, height)
                 cols, from_cols = _shared(block_col * BLOCK_PX, left, width)
                 for number, sample in enumerate(samples):
-                    key = np.random.SeedSequence([seed, sample, block_row, block_col]).generate_state(
-                        1, np.uint64
-                    )
+                    key = np.random.SeedSequence([seed, sample, block_row, block_col]).generate_state(1, np.uint64)
                     generator.manual_seed(int(key[0]) >> 1)  # torch takes 63 bits
                     block = torch.randn((channels, BLOCK_PX, BLOCK_PX), generator=generator, device=device)
                     noise[number, tile, :, rows, cols] = block[:, from_rows, from_cols]

@@ -28,8 +28,7 @@ class Nearest:
     info: ClassVar[MethodInfo] = MethodInfo(
         name="nearest",
         summary="the value of the nearest observed pixel",
-        source="Borgefors 1986, Distance transformations in digital images, "
-        "doi:10.1016/S0734-189X(86)80047-0",
+        source="Borgefors 1986, Distance transformations in digital images, doi:10.1016/S0734-189X(86)80047-0",
         halo_px=32,
     )
 
@@ -145,10 +144,7 @@ class InverseDistance:
             return cast(
                 "Image",
                 fillnodata(
-                    values,
-                    mask=usable,
-                    max_search_distance=self.max_distance_px,
-                    smoothing_iterations=self.smoothing,
+                    values, mask=usable, max_search_distance=self.max_distance_px, smoothing_iterations=self.smoothing
                 ),
             )
 

@@ -13,13 +13,7 @@ import numpy as np
 
 from landsat_fill.methods.method import Context, MethodInfo, in_threads
 from landsat_fill.methods.neighbourhoods import find_neighbourhoods, local_roughness, overall_roughness
-from landsat_fill.methods.variogram import (
-    ESTIMATORS,
-    Semivariances,
-    Variogram,
-    estimate_semivariances,
-    fit_variogram,
-)
+from landsat_fill.methods.variogram import ESTIMATORS, Semivariances, Variogram, estimate_semivariances, fit_variogram
 from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.schema import option
 

@@ -51,9 +51,7 @@ class LearnedMethod:
 
     weights: str = option("", "file of your own weights (.safetensors); the shipped weights if not given")
     precision: str = option(
-        "auto",
-        "number format of the layers; auto is bfloat16 on devices that it speeds up",
-        choices=PRECISIONS,
+        "auto", "number format of the layers; auto is bfloat16 on devices that it speeds up", choices=PRECISIONS
     )
 
     def __post_init__(self) -> None:
@@ -114,11 +112,7 @@ class LearnedMethod:
                 Gaps(gaps.missing[tiles], gaps.usable[tiles]),
                 _part(context, tiles),
                 runner,
-                Filled(
-                    mean[tiles],
-                    None if std is None else std[tiles],
-                    None if draws is None else draws[:, tiles],
-                ),
+                Filled(mean[tiles], None if std is None else std[tiles], None if draws is None else draws[:, tiles]),
             )
 
         runner.in_batches(len(image), work, context.notify)
@@ -192,10 +186,7 @@ class LearnedMethod:
 def _part(context: Context, tiles: slice) -> Context:
     """Return the context of a range of tiles."""
     return replace(
-        context,
-        generators=context.generators[tiles],
-        corners=context.corners[tiles],
-        wanted=context.wanted[tiles],
+        context, generators=context.generators[tiles], corners=context.corners[tiles], wanted=context.wanted[tiles]
     )
 
 

@@ -45,12 +45,7 @@ class Neighbourhoods:
 
 
 def find_neighbourhoods(
-    usable: NDArray[np.bool_],
-    targets: NDArray[np.int64],
-    *,
-    most: int,
-    most_a_quadrant: int,
-    radius_px: int,
+    usable: NDArray[np.bool_], targets: NDArray[np.int64], *, most: int, most_a_quadrant: int, radius_px: int
 ) -> list[Neighbourhoods]:
     """Return the nearest usable pixels of each target.
 
@@ -78,10 +73,7 @@ def find_neighbourhoods(
 
 
 def _grouped(
-    targets: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    found: NDArray[np.int32],
-    hashes: NDArray[np.uint64],
+    targets: NDArray[np.int64], offsets: NDArray[np.int64], found: NDArray[np.int32], hashes: NDArray[np.uint64]
 ) -> Neighbourhoods:
     _, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
     kinds = found[first]
@@ -144,9 +136,7 @@ def overall_roughness(image: NDArray[np.floating], usable: NDArray[np.bool_]) ->
     return float(np.sqrt(square / pairs)) if pairs else 0.0
 
 
-def local_roughness(
-    plane: NDArray[np.floating], usable: NDArray[np.bool_], overall: float
-) -> NDArray[np.float64]:
+def local_roughness(plane: NDArray[np.floating], usable: NDArray[np.bool_], overall: float) -> NDArray[np.float64]:
     """Return the root mean square difference between adjacent pixels around each pixel, `(row, col)`.
 
     Args:
@@ -161,16 +151,13 @@ def local_roughness(
     squares, counts = _squares(np.where(usable, plane, 0).astype(np.float64), usable)
     size = (AROUND_PX, AROUND_PX)
     total, pairs = (
-        cv2.boxFilter(each, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
-        for each in (squares, counts)
+        cv2.boxFilter(each, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT) for each in (squares, counts)
     )
     total = np.maximum(total, 0)  # a running sum may round below 0
     return np.asarray(np.sqrt((total + PRIOR_PAIRS * overall**2) / (pairs + PRIOR_PAIRS)), np.float64)
 
 
-def _squares(
-    plane: NDArray[np.float64], usable: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _squares(plane: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each pixel's squared differences to its right and lower neighbours, and their number."""
     squares, counts = np.zeros(plane.shape), np.zeros(plane.shape)
     for axis in (0, 1):

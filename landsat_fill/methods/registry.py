@@ -159,9 +159,7 @@ def suited_method(
         return PANCHROMATIC_METHOD if is_pan and not is_choice else method.info.name
 
     names = [name_of(band) for band in bands]
-    methods = {
-        name: method if name == method.info.name else create_method(name) for name in dict.fromkeys(names)
-    }
+    methods = {name: method if name == method.info.name else create_method(name) for name in dict.fromkeys(names)}
     notes = [
         f"{band.name} is filled by {name}, since {method.info.name} wasn't trained on panchromatic bands; "
         f"-m {method.info.name} fills it all the same"

@@ -112,13 +112,7 @@ _WIDEST_MODE_PX = 48.0
 
 
 def plate(
-    values: Image,
-    missing: Flags,
-    usable: Flags,
-    *,
-    tension: float,
-    reduction: float,
-    widest_px: float | None = None,
+    values: Image, missing: Flags, usable: Flags, *, tension: float, reduction: float, widest_px: float | None = None
 ) -> Image:
     """Return the values, with (1 - tension)·∇⁴u = tension·∇²u solved at every pixel that isn't usable.
 
@@ -197,9 +191,7 @@ class Harmonic:
         halo_px=32,
     )
 
-    reduction: float = option(
-        300.0, "factor by which each resolution reduces its initial error", low=2, high=1e6
-    )
+    reduction: float = option(300.0, "factor by which each resolution reduces its initial error", low=2, high=1e6)
 
     def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
@@ -254,9 +246,7 @@ class Biharmonic:
         halo_px=48,
     )
 
-    reduction: float = option(
-        300.0, "factor by which each resolution reduces its initial error", low=2, high=1e6
-    )
+    reduction: float = option(300.0, "factor by which each resolution reduces its initial error", low=2, high=1e6)
 
     def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
@@ -278,15 +268,12 @@ class TensionSpline:
     info: ClassVar[MethodInfo] = MethodInfo(
         name="tension-spline",
         summary="a plate under tension through the borders of a gap, between harmonic and biharmonic",
-        source="Smith and Wessel 1990, Gridding with continuous curvature splines in tension, "
-        "doi:10.1190/1.1442837",
+        source="Smith and Wessel 1990, Gridding with continuous curvature splines in tension, doi:10.1190/1.1442837",
         halo_px=32,
     )
 
     tension: float = option(0.35, "0 is a thin plate (biharmonic), 1 a membrane (harmonic)", low=0, high=1)
-    reduction: float = option(
-        100.0, "factor by which each resolution reduces its initial error", low=2, high=1e6
-    )
+    reduction: float = option(100.0, "factor by which each resolution reduces its initial error", low=2, high=1e6)
 
     def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""

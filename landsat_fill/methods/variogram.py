@@ -102,10 +102,7 @@ class Semivariances:
 
 
 def estimate_semivariances(
-    image: NDArray[np.floating],
-    usable: NDArray[np.bool_],
-    estimator: str,
-    roughness: NDArray[np.float64],
+    image: NDArray[np.floating], usable: NDArray[np.bool_], estimator: str, roughness: NDArray[np.float64]
 ) -> Semivariances:
     """Return the semivariances of a band at lags of up to 32 pixels in all directions.
 
@@ -125,10 +122,8 @@ def estimate_semivariances(
     roots, squares, pairs = increment_sums(values, roughness**-0.5, lags)
     known = pairs >= LEAST_PAIRS
     lags, roots, squares, pairs = lags[known], roots[known], squares[known], pairs[known]
-    if estimator == "matheron":
-        values = squares / pairs / 2
-    else:
-        values = (roots / pairs) ** 4 / (0.457 + 0.494 / pairs) / 2  # Cressie and Hawkins, equation 3.10
+    cressie_hawkins = (roots / pairs) ** 4 / (0.457 + 0.494 / pairs) / 2  # their equation 3.10
+    values = squares / pairs / 2 if estimator == "matheron" else cressie_hawkins
     return Semivariances(lags[:, 0].astype(np.float64), lags[:, 1].astype(np.float64), values, pairs)
 
 
@@ -153,11 +148,7 @@ def fit_variogram(found: Semivariances, variance: float, *, anisotropic: bool) -
     nugget, structures = float(sills[0]), sills[1:].tolist()
     count = len(RANGES_PX)
     return Variogram(
-        nugget + TINY * float(sills.sum()),
-        tuple(structures[:count]),
-        tuple(structures[count:]),
-        angle_deg,
-        ratio,
+        nugget + TINY * float(sills.sum()), tuple(structures[:count]), tuple(structures[count:]), angle_deg, ratio
     )
 
 

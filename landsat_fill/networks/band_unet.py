@@ -79,11 +79,7 @@ class BandUNet(Network):
         _set_to_zero(self.exit)
 
     def forward(
-        self,
-        signal: Tensor,
-        observed: Tensor,
-        noise: Tensor | None = None,
-        wanted: Window | None = None,
+        self, signal: Tensor, observed: Tensor, noise: Tensor | None = None, wanted: Window | None = None
     ) -> Prediction:
         """Return mean and standard deviation of every pixel.
 

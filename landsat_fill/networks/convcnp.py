@@ -52,9 +52,7 @@ class ConvCNP(SlotNetwork):
         self.settings = settings
         channels = settings.channels
         self.context = ContextConv(settings.slots, channels, settings.context_kernel_px)
-        self.resnet = SeparableResNet(
-            channels, settings.blocks, settings.kernel_px, batch_norm=settings.batch_norm
-        )
+        self.resnet = SeparableResNet(channels, settings.blocks, settings.kernel_px, batch_norm=settings.batch_norm)
         self.decoder = pixel_mlp(channels, channels, settings.decoder_layers, 2 * settings.slots)
 
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:

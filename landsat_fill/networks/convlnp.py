@@ -75,20 +75,15 @@ class ConvLNP(SlotNetwork):
         # The blocks before the latent values, and those after them.
         blocks = 2 * settings.blocks
         super().__init__(
-            settings.slots,
-            reach_px=settings.context_kernel_px // 2 + resnet_reach_px(blocks, settings.kernel_px),
+            settings.slots, reach_px=settings.context_kernel_px // 2 + resnet_reach_px(blocks, settings.kernel_px)
         )
         self.settings = settings
         channels = settings.channels
         self.latent_channels = channels
         self.context = ContextConv(settings.slots, channels, settings.context_kernel_px)
-        self.before = SeparableResNet(
-            channels, settings.blocks, settings.kernel_px, batch_norm=settings.batch_norm
-        )
+        self.before = SeparableResNet(channels, settings.blocks, settings.kernel_px, batch_norm=settings.batch_norm)
         self.latent_encoder = pixel_mlp(channels, channels, 1, 2 * channels)
-        self.after = SeparableResNet(
-            channels, settings.blocks, settings.kernel_px, batch_norm=settings.batch_norm
-        )
+        self.after = SeparableResNet(channels, settings.blocks, settings.kernel_px, batch_norm=settings.batch_norm)
         self.decoder = pixel_linear(channels, 2 * settings.slots)
 
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:

@@ -74,9 +74,7 @@ class Hourglasses(nn.Module):
             self.skip.append(nn.Sequential(*self._step(fine, narrow, 1)) if narrow else nn.Identity())
             self.up.append(
                 nn.Sequential(
-                    self._norm(wide + narrow),
-                    *self._step(wide + narrow, wide, 3),
-                    *self._step(wide, wide, 1),
+                    self._norm(wide + narrow), *self._step(wide + narrow, wide, 3), *self._step(wide, wide, 1)
                 )
             )
         self.exit = self._conv(wide, settings.outputs, 1)

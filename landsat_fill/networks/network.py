@@ -147,8 +147,7 @@ class SlotNetwork(Network):
         signal = signal.masked_fill(observed == 0, 0).clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
         observed = observed.to(signal.dtype)
         parts = [
-            self._predict_group(group, signal, observed, noise)
-            for group in band_groups(signal.shape[1], self.slots)
+            self._predict_group(group, signal, observed, noise) for group in band_groups(signal.shape[1], self.slots)
         ]
         if len(parts) == 1:
             return parts[0]
@@ -166,15 +165,11 @@ class SlotNetwork(Network):
             noise: As in `forward`.
         """
 
-    def _predict_group(
-        self, group: BandGroup, signal: Tensor, observed: Tensor, noise: Tensor | None
-    ) -> Prediction:
+    def _predict_group(self, group: BandGroup, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
         """Return the prediction for the kept bands of a group."""
         empty = (0, 0, 0, 0, 0, self.slots - (group.last - group.first))
         predicted = self.predict_slots(
-            pad(signal[:, group.first : group.last], empty),
-            pad(observed[:, group.first : group.last], empty),
-            noise,
+            pad(signal[:, group.first : group.last], empty), pad(observed[:, group.first : group.last], empty), noise
         )
         start, count = group.kept - group.first, group.last - group.kept
 

@@ -78,11 +78,7 @@ class Standardised:
 
 
 def standardise(
-    image: NDArray[np.floating],
-    usable: NDArray[np.bool_],
-    threads: int = 1,
-    *,
-    known: NDArray[np.bool_] | None = None,
+    image: NDArray[np.floating], usable: NDArray[np.bool_], threads: int = 1, *, known: NDArray[np.bool_] | None = None
 ) -> Standardised:
     """Return tiles with level and scale of each band removed.
 
@@ -153,9 +149,7 @@ class Normalised(NamedTuple):
         return (self.spread * signal).add_(self.mean)
 
 
-def normalise(
-    values: Tensor, observed: Tensor, *, first_filled: bool, part: tuple[Any, ...] = (...,)
-) -> Normalised:
+def normalise(values: Tensor, observed: Tensor, *, first_filled: bool, part: tuple[Any, ...] = (...,)) -> Normalised:
     """Return the input of a network, in training and in filling.
 
     Args:

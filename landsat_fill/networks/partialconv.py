@@ -75,9 +75,7 @@ class PartialConv2d(nn.Module):
         """Return the convolved features of parts that are stacked along the channels."""
         kernel_px = self.weight.shape[-1]
         padding = kernel_px // 2
-        raw = conv2d(
-            torch.cat([part.values for part in parts], 1), self.weight, stride=self.stride, padding=padding
-        )
+        raw = conv2d(torch.cat([part.values for part in parts], 1), self.weight, stride=self.stride, padding=padding)
         # The known share of the window over all channels; pixels beyond the edge are unknown.
         share = avg_pool2d(known_share(parts), kernel_px, self.stride, padding)
         known = (share > 0).to(share.dtype)
@@ -102,24 +100,17 @@ class PartialConv(SlotNetwork):
     def __init__(self, settings: PartialConvSettings) -> None:
         deep = settings.halvings
         kernels_px = [*FIRST_KERNELS_PX, *[KERNEL_PX] * deep][:deep]
-        up_and_down = [convolved(KERNEL_PX), enlarged] * deep + [
-            strided(kernel) for kernel in reversed(kernels_px)
-        ]
+        up_and_down = [convolved(KERNEL_PX), enlarged] * deep + [strided(kernel) for kernel in reversed(kernels_px)]
         super().__init__(settings.slots, reach_px=reach_px(up_and_down, 2**deep), size_multiple_px=2**deep)
         self.settings = settings
-        widths = [
-            settings.slots,
-            *(min(settings.channels * 2**level, settings.most_channels) for level in range(deep)),
-        ]
+        widths = [settings.slots, *(min(settings.channels * 2**level, settings.most_channels) for level in range(deep))]
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
             PartialConv2d(fine, coarse, kernel, stride=2)
             for (fine, coarse), kernel in zip(pairs, kernels_px, strict=True)
         )
         # From the coarsest to the finest; the last one gives the slots.
-        self.up = nn.ModuleList(
-            PartialConv2d(coarse + fine, fine, KERNEL_PX) for fine, coarse in reversed(pairs)
-        )
+        self.up = nn.ModuleList(PartialConv2d(coarse + fine, fine, KERNEL_PX) for fine, coarse in reversed(pairs))
         # As in the source, the first and the last layer are not normalised.
         self.down_norms = nn.ModuleList([nn.Identity(), *(self._norm(width) for width in widths[2:])])
         self.up_norms = nn.ModuleList(self._norm(width) for width in reversed(widths[1:-1]))

@@ -40,9 +40,7 @@ class UNet(SlotNetwork):
 
     def __init__(self, settings: UNetSettings) -> None:
         deep = settings.halvings
-        up_and_down = (
-            [convolved(3, 2), enlarged] * deep + [convolved(3, 2)] + [pooled, convolved(3, 2)] * deep
-        )
+        up_and_down = [convolved(3, 2), enlarged] * deep + [convolved(3, 2)] + [pooled, convolved(3, 2)] * deep
         super().__init__(settings.slots, reach_px=reach_px(up_and_down, 2**deep), size_multiple_px=2**deep)
         self.settings = settings
         widths = [min(settings.channels * 2**level, settings.most_channels) for level in range(deep + 1)]
@@ -50,9 +48,7 @@ class UNet(SlotNetwork):
         self.entrance = double_conv(2 * settings.slots, widths[0])
         self.down = nn.ModuleList(double_conv(fine, coarse) for fine, coarse in pairs)
         # From the coarsest to the finest.
-        self.enlarge = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in reversed(pairs)
-        )
+        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in reversed(pairs))
         self.up = nn.ModuleList(double_conv(2 * fine, fine) for fine, _ in reversed(pairs))
         self.exit = nn.Conv2d(widths[0], settings.slots, 1)
 

@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
 
 def fill_array(
-    image: NDArray[np.generic],
-    gaps: Gaps,
-    method: FillMethod,
-    *,
-    context: Context | None = None,
-    seed: int = 0,
+    image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, context: Context | None = None, seed: int = 0
 ) -> Filled:
     """Return the image with its missing pixels filled, and a standard deviation if the method has one.
 

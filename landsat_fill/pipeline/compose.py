@@ -54,11 +54,7 @@ COLOURS: dict[FillCode, tuple[int, int, int, int]] = {
 }
 
 
-def fill_codes(
-    observed: NDArray[np.bool_],
-    inside: NDArray[np.bool_],
-    done: NDArray[np.bool_],
-) -> NDArray[np.uint8]:
+def fill_codes(observed: NDArray[np.bool_], inside: NDArray[np.bool_], done: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return the code of each pixel and band.
 
     Args:
@@ -78,9 +74,7 @@ SIGNIFICANT_BITS = 8
 """Precision of stored standard deviations, about 0.4 %. It reduces the size of files to a third."""
 
 
-def rounded_std(
-    std: NDArray[np.floating], done: NDArray[np.bool_], observed: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def rounded_std(std: NDArray[np.floating], done: NDArray[np.bool_], observed: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the standard deviation: rounded at filled pixels, 0 at observed ones, NaN elsewhere.
 
     Args:
@@ -99,10 +93,7 @@ def rounded_std(
 
 
 def compose(
-    stored: NDArray[np.generic],
-    missing: NDArray[np.bool_],
-    filled: Filled,
-    bands: Sequence[SceneBand],
+    stored: NDArray[np.generic], missing: NDArray[np.bool_], filled: Filled, bands: Sequence[SceneBand]
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
     """Return the stored numbers with missing pixels filled, and the filled pixels.
 
@@ -121,9 +112,7 @@ def compose(
     return values, done
 
 
-def to_stored(
-    values: NDArray[np.floating], dtype: np.dtype[np.generic], band: SceneBand
-) -> NDArray[np.generic]:
+def to_stored(values: NDArray[np.floating], dtype: np.dtype[np.generic], band: SceneBand) -> NDArray[np.generic]:
     """Return finite values as stored numbers of `dtype`: rounded, in the valid range, never nodata."""
     low, high = band.valid_range
     integer = np.issubdtype(band.dtype, np.integer)  # a file of several types may store it as a float
@@ -136,9 +125,7 @@ def to_stored(
         stored[stored == nodata] = nodata + dtype.type(1) if upward else nodata - dtype.type(1)
         return stored
     step = dtype.type(2 * float_nodata_tolerance(float(nodata), dtype))
-    beyond = np.nextafter(
-        nodata + step if upward else nodata - step, dtype.type(np.inf if upward else -np.inf)
-    )
+    beyond = np.nextafter(nodata + step if upward else nodata - step, dtype.type(np.inf if upward else -np.inf))
     stored[is_float_nodata(stored, float(nodata), dtype)] = beyond
     return stored
 
@@ -243,9 +230,7 @@ def _weighted(
     return np.where(share < 1, (1 - share) * np.nan_to_num(one) + share * other, other)
 
 
-def make_backdrop(
-    blocks: Iterable[tuple[Block, Evidence]], shape: tuple[int, int, int], period_px: int
-) -> Backdrop:
+def make_backdrop(blocks: Iterable[tuple[Block, Evidence]], shape: tuple[int, int, int], period_px: int) -> Backdrop:
     """Return the backdrop of a scene.
 
     Args:

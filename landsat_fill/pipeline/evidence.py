@@ -184,9 +184,7 @@ def preparation_windows(height: int, width: int) -> list[Window]:
     ]
 
 
-def prepared_for_array(
-    method: FillMethod, image: NDArray[np.generic], gaps: Gaps, context: Context
-) -> FillMethod:
+def prepared_for_array(method: FillMethod, image: NDArray[np.generic], gaps: Gaps, context: Context) -> FillMethod:
     """Return the method, prepared for an image `(band, row, col)` in memory if it supports that."""
     if not isinstance(method, Prepares):
         return method

@@ -139,14 +139,9 @@ def _fill_scene(
 ) -> _SceneTally:
     """Fill a scene into its open outputs."""
     survey = survey_scene(
-        reader,
-        scene,
-        threads=request.threads,
-        on_progress=lambda share: on_progress(SURVEY_SHARE * share, ""),
+        reader, scene, threads=request.threads, on_progress=lambda share: on_progress(SURVEY_SHARE * share, "")
     )
-    method, chosen = suited_method(
-        request.method, scene.bands, is_choice=request.is_choice, empty=survey.empty_bands
-    )
+    method, chosen = suited_method(request.method, scene.bands, is_choice=request.is_choice, empty=survey.empty_bands)
     counted = _SceneTally()
     told: list[str] = []
     finder = EvidenceFinder(scene, reader, survey, request)
@@ -175,9 +170,7 @@ def _fill_scene(
         for block in blocks:
 
             def tell_of_strip(share: float, text: str, strip: Window = block.strip) -> None:
-                on_progress(
-                    SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text
-                )
+                on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text)
 
             told_of = replace(context, progress=tell_of_strip)
             strip = fill_strip(block, told_of)
@@ -191,10 +184,7 @@ def _fill_scene(
             del strip  # it ends with its writing, and not with the next one
             tell_of_strip(1.0, "")
     counted.notes = survey_notes(
-        scene,
-        survey,
-        tells_missing=reader.tells_missing,
-        refills_faint=Flag.FAINT in request.refilled,
+        scene, survey, tells_missing=reader.tells_missing, refills_faint=Flag.FAINT in request.refilled
     )
     counted.notes += fill_notes(survey, request, counted.tally, wide_px=counted.wide, kept_px=counted.kept)
     counted.notes += (*chosen, *told)

@@ -126,8 +126,7 @@ def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | No
             hint="Give one that no pixel has, for example --nodata 0.",
         )
     profile = replace(
-        read_profile(first.dataset).for_bands([band.index for band in scene.bands]).without_statistics(),
-        nodata=number,
+        read_profile(first.dataset).for_bands([band.index for band in scene.bands]).without_statistics(), nodata=number
     )
     height, width = scene.grid.height, scene.grid.width
     observed_px = lost_px = 0

@@ -116,9 +116,7 @@ class Outcome:
         return row
 
 
-def survey_notes(
-    scene: Scene, survey: Survey, *, tells_missing: bool, refills_faint: bool = False
-) -> tuple[str, ...]:
+def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool, refills_faint: bool = False) -> tuple[str, ...]:
     """Return notes on a scene before it is filled, a sentence each.
 
     Args:
@@ -258,9 +256,7 @@ class Description:
                     "missing_percent": round(100 * missing, 4),
                     "outside_percent": round(100 * outside, 4),
                 }
-                for band, missing, outside in zip(
-                    scene.bands, self.missing_shares, self.outside_shares, strict=True
-                )
+                for band, missing, outside in zip(scene.bands, self.missing_shares, self.outside_shares, strict=True)
             ],
             "stripes": None
             if stripes is None

@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from landsat_fill.errors import cannot_write
-from landsat_fill.io import (
-    Opacity,
-    RasterProfile,
-    Rasters,
-    RasterWriter,
-    StoredReader,
-    write_bytes_atomically,
-)
+from landsat_fill.io import Opacity, RasterProfile, Rasters, RasterWriter, StoredReader, write_bytes_atomically
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
 from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending, is_ours
@@ -200,9 +193,7 @@ class SceneOutputs:
         values = (strip.values, *strip.drawn)
         for file, draw, writer, stored in self._writers:
             bands = list(file.bands)
-            opacity = opaque_where(
-                stored.read_opacity(strip.window), np.asarray(strip.done[bands].any(axis=0))
-            )
+            opacity = opaque_where(stored.read_opacity(strip.window), np.asarray(strip.done[bands].any(axis=0)))
             writer.write(values[draw][bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
         if FILL in self._layers:
             codes = strip.codes
@@ -239,9 +230,7 @@ class SceneOutputs:
             described = [f"{name} fill" for name in names]
             return self._profile.layer("uint8", nodata=0, descriptions=described, tags=meanings)
         colours = {code.value: colour for code, colour in COLOURS.items()}
-        return self._profile.layer(
-            "uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags=meanings
-        )
+        return self._profile.layer("uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags=meanings)
 
 
 def input_files(scene: Scene) -> list[Path]:
@@ -370,12 +359,7 @@ class JobOutputs:
             layers.update(self._before.facts["layers"])
             if self._outputs.fill_layer is FillLayer.NONE:
                 asked["fill layer"] = self._before.facts["request"]["fill layer"]
-        transaction.facts = {
-            "request": asked,
-            "scenes": self._suffixes,
-            "layers": sorted(layers),
-            "row": row,
-        }
+        transaction.facts = {"request": asked, "scenes": self._suffixes, "layers": sorted(layers), "row": row}
 
     def _replace(self, new: set[str]) -> None:
         """Say what becomes of an earlier run's files, and of other files in the folder of a product."""
@@ -427,9 +411,7 @@ class JobOutputs:
             ]
         target = self._job.target
         name = f"{target.stem}{suffix}{target.suffix}"
-        return [
-            DataFile(name, tuple(range(len(scene.bands))), self._told(stacked_profile(scene, self._rasters)))
-        ]
+        return [DataFile(name, tuple(range(len(scene.bands))), self._told(stacked_profile(scene, self._rasters)))]
 
     def _drawn_files(self, scene: Scene, suffix: str) -> list[DataFile]:
         """Return the files the plausible fills of a scene are written to: one each, with all bands."""

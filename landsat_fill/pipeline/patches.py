@@ -73,10 +73,7 @@ def cut_scene(
                 name = f"{scene.name}_r{window.row:05d}_c{window.col:05d}.tif"
                 inner = window.within(block.strip).slices
                 patch = replace(
-                    profile.for_window(window),
-                    tiled=False,
-                    block_height=window.height,
-                    block_width=window.width,
+                    profile.for_window(window), tiled=False, block_height=window.height, block_width=window.width
                 )
                 refuse_target(folder / name, overwrite=overwrite, protected=protected)
                 with RasterWriter(new.folder / name, patch, cog=False) as writer:
@@ -159,11 +156,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST_NAME
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _ = (
-            manifest["size_px"],
-            manifest["profile"],
-            [(e["row"], e["col"], e["file"]) for e in manifest["patches"]],
-        )
+        _ = (manifest["size_px"], manifest["profile"], [(e["row"], e["col"], e["file"]) for e in manifest["patches"]])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"expected a folder of patches with {MANIFEST_NAME}, but {folder} has none that can be read",

@@ -150,11 +150,7 @@ class Plan:
 
 
 def plan_jobs(
-    inputs: Sequence[Input],
-    outputs: OutputRequest,
-    shard: Shard = WHOLE,
-    *,
-    request: FillRequest | None = None,
+    inputs: Sequence[Input], outputs: OutputRequest, shard: Shard = WHOLE, *, request: FillRequest | None = None
 ) -> list[Job]:
     """Return a job for each input, in their order.
 
@@ -178,9 +174,7 @@ def plan_jobs(
     return with_actions(shard.of(jobs), outputs, request)
 
 
-def with_actions(
-    jobs: Iterable[Job], outputs: OutputRequest, request: FillRequest | None = None
-) -> list[Job]:
+def with_actions(jobs: Iterable[Job], outputs: OutputRequest, request: FillRequest | None = None) -> list[Job]:
     """Return the jobs with their actions, given the current state of the targets."""
     return [with_action(job, outputs, request) for job in jobs]
 

@@ -110,9 +110,7 @@ def _group_bytes(system: Path) -> int | None:
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst, "memory.max".
     """
-    groups = [
-        line.removeprefix("0::") for line in _lines(system / "proc/self/cgroup") if line.startswith("0::")
-    ]
+    groups = [line.removeprefix("0::") for line in _lines(system / "proc/self/cgroup") if line.startswith("0::")]
     root = system / "sys/fs/cgroup"
     limits = []
     for group in groups:

@@ -70,9 +70,7 @@ def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
 
 
 @contextmanager
-def read_blocks(
-    reader: Reads, height: int, width: int, strip_px: int, halo_px: int
-) -> Iterator[Iterator[Block]]:
+def read_blocks(reader: Reads, height: int, width: int, strip_px: int, halo_px: int) -> Iterator[Iterator[Block]]:
     """Yield the blocks of a scene from top to bottom, read one ahead in a thread.
 
     After the `with` statement the thread has ended, so that the reader can be closed.
@@ -98,9 +96,7 @@ def _blocks(
         yield previous
 
 
-def _read(
-    reader: Reads, previous: Block | None, strip: Window, height: int, width: int, halo_px: int
-) -> Block:
+def _read(reader: Reads, previous: Block | None, strip: Window, height: int, width: int, halo_px: int) -> Block:
     """Return the strip's block, with shared rows taken from the previous block."""
     outer = strip.expanded(halo_px, height, width)
     window = Window(outer.row, 0, outer.height, width)

@@ -69,8 +69,7 @@ class SampleWindows:
     def show_faint_stripes(self) -> bool:
         """Return whether there seem to be stripes that aren't exactly nodata, after all rows were added."""
         return any(
-            kept is not None and find_faint_stripes(*kept, self._fill_value) is not None
-            for kept in self._kept.values()
+            kept is not None and find_faint_stripes(*kept, self._fill_value) is not None for kept in self._kept.values()
         )
 
     def constant_stripes(self) -> tuple[float, float] | None:
@@ -85,9 +84,7 @@ class SampleWindows:
 
     def mixed_border_px(self, widest_px: int, *, steep: bool) -> int:
         """Return how many rows beside gaps are mixed with the fill value, after all rows were added."""
-        return mixed_border_px(
-            [kept for kept in self._kept.values() if kept is not None], widest_px, steep=steep
-        )
+        return mixed_border_px([kept for kept in self._kept.values() if kept is not None], widest_px, steep=steep)
 
     def _pixels(self, number: int, block: Block) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         kept = self._kept[number]
@@ -146,9 +143,7 @@ class Survey:
         return missing / (missing + observed) if missing else 0.0
 
 
-def survey_scene(
-    reader: SceneReader, scene: Scene, *, threads: int, on_progress: Callable[[float], None]
-) -> Survey:
+def survey_scene(reader: SceneReader, scene: Scene, *, threads: int, on_progress: Callable[[float], None]) -> Survey:
     """Return the survey of a scene, read once from top to bottom.
 
     Args:

@@ -89,9 +89,7 @@ def fill_tiles(
 
     def fill_at_once(batch: Sequence[Window], progress: Progress) -> None:
         haloed = [w.expanded(method.info.halo_px, height, width) for w in batch]
-        tiles: NDArray[np.floating] = np.stack([image[:, *w.slices] for w in haloed]).astype(
-            dtype
-        )  # (T, B, h, w)
+        tiles: NDArray[np.floating] = np.stack([image[:, *w.slices] for w in haloed]).astype(dtype)  # (T, B, h, w)
         tile_gaps = Gaps(
             missing=np.stack([gaps.missing[:, *w.slices] for w in haloed]),
             usable=np.stack([gaps.usable[:, *w.slices] for w in haloed]),
@@ -100,9 +98,7 @@ def fill_tiles(
         placed = replace(
             context,
             threads=threads,
-            generators=tuple(
-                np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch
-            ),
+            generators=tuple(np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch),
             corners=tuple((origin[0] + w.row, origin[1] + w.col) for w in haloed),
             wanted=wanted,
             seed=seed,
@@ -122,17 +118,13 @@ def fill_tiles(
         _in_parallel([[tile] for tile in touched], fill_batch, at_once, context.progress)
     else:
         batches = (
-            [[tile] for tile in touched]
-            if parallel
-            else _batches(touched, method.info.halo_px, height, width, bands)
+            [[tile] for tile in touched] if parallel else _batches(touched, method.info.halo_px, height, width, bands)
         )
         _in_turn(batches, fill_batch, len(touched), context.progress)
     return Filled(mean, std, several)
 
 
-def _in_turn(
-    batches: Iterable[Sequence[Window]], fill_batch: FillBatch, tiles: int, progress: Progress
-) -> None:
+def _in_turn(batches: Iterable[Sequence[Window]], fill_batch: FillBatch, tiles: int, progress: Progress) -> None:
     """Fill batches one after another."""
     done = 0
     for batch in batches:
@@ -144,9 +136,7 @@ def _in_turn(
         done += len(batch)
 
 
-def _in_parallel(
-    batches: Sequence[Sequence[Window]], fill_batch: FillBatch, at_once: int, progress: Progress
-) -> None:
+def _in_parallel(batches: Sequence[Sequence[Window]], fill_batch: FillBatch, at_once: int, progress: Progress) -> None:
     """Fill batches in parallel threads; after an error or an interrupt, start no further batch."""
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="fill")
     try:
@@ -168,9 +158,7 @@ def float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:
     return np.dtype(np.float32 if np.can_cast(stored, np.float32) else np.float64)
 
 
-def _batches(
-    tiles: Sequence[Window], halo_px: int, height: int, width: int, bands: int
-) -> Iterator[list[Window]]:
+def _batches(tiles: Sequence[Window], halo_px: int, height: int, width: int, bands: int) -> Iterator[list[Window]]:
     """Yield batches of successive tiles with equal shapes and equal halos."""
 
     def shape_and_place(tile: Window) -> tuple[int, int, Window]:

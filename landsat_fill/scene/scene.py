@@ -58,10 +58,7 @@ ETM_PLUS: tuple[Band, ...] = (
 )
 """The nine bands of Landsat 7's Enhanced Thematic Mapper Plus."""
 
-TM: tuple[Band, ...] = (
-    *ETM_PLUS[:6],
-    Band("B6", "thermal", BandRole.THERMAL, (10.4, 12.5), 30.0, 5),
-)
+TM: tuple[Band, ...] = (*ETM_PLUS[:6], Band("B6", "thermal", BandRole.THERMAL, (10.4, 12.5), 30.0, 5))
 """The seven bands of the Thematic Mapper of Landsat 4 and 5, which share ETM+'s reflective bands."""
 
 OLI: tuple[Band, ...] = (

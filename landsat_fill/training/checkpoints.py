@@ -59,16 +59,7 @@ def _state(network: Network) -> list[Tensor]:
 
 _FORMAT = "landsat-fill-checkpoint/2"
 
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    AttributeError,
-    pickle.UnpicklingError,
-)
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, pickle.UnpicklingError)
 """Errors of torch for a truncated or foreign file."""
 
 

@@ -84,9 +84,7 @@ def require_size(size_px: int) -> None:
         )
 
 
-def _stored(
-    folder: Path, size_px: int, fold: int | None, *, training: bool
-) -> tuple[list[Images], list[PackedGaps]]:
+def _stored(folder: Path, size_px: int, fold: int | None, *, training: bool) -> tuple[list[Images], list[PackedGaps]]:
     """Return the selected scenes of a dataset, and its gaps."""
     manifest = read_manifest(folder)
     if size_px > manifest.size_px:
@@ -99,8 +97,7 @@ def _stored(
     selected = _selected([facts.fold for facts in manifest.scenes], fold, training=training)
     images: list[Images] = [_stored_scene(folder, manifest.scenes[number], side_px) for number in selected]
     gaps: list[PackedGaps] = [
-        _stored_array(folder / facts.file, (facts.crops, facts.bands, side_px, side_px // 8))
-        for facts in manifest.gaps
+        _stored_array(folder / facts.file, (facts.crops, facts.bands, side_px, side_px // 8)) for facts in manifest.gaps
     ]
     return images, gaps
 
@@ -132,9 +129,7 @@ def _stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
     return MappedArray(path)
 
 
-def _of_fold(
-    scenes: Sequence[Scene], size_px: int, fold: int | None, folds: int, *, training: bool
-) -> list[Scene]:
+def _of_fold(scenes: Sequence[Scene], size_px: int, fold: int | None, folds: int, *, training: bool) -> list[Scene]:
     """Return the selected scenes; the folds group scenes by place."""
     _require_fold(fold, folds)
     patches = [patches_worth(scene, size_px) for scene in scenes]

@@ -134,12 +134,7 @@ class Cutting:
 
 
 def cut_patches(
-    scene: Scene,
-    cutting: Cutting,
-    folder: Path,
-    label: str,
-    *,
-    on_progress: Callable[[float], None],
+    scene: Scene, cutting: Cutting, folder: Path, label: str, *, on_progress: Callable[[float], None]
 ) -> SceneFacts:
     """Write the patches of a scene below `folder`, and return their description, with fold 0.
 
@@ -294,9 +289,7 @@ def write_dataset(
                 failures.append(Failure(scene.name, error))
         if not cut:
             raise _nothing_usable(failures)
-        dealt = balanced_folds(
-            [place_of(scene) for scene, _ in cut], [facts.patches for _, facts in cut], folds
-        )
+        dealt = balanced_folds([place_of(scene) for scene, _ in cut], [facts.patches for _, facts in cut], folds)
         manifest = Manifest(
             version=__version__,
             command=command,
@@ -346,9 +339,7 @@ def _require_sense(cutting: Cutting, folds: int) -> None:
             hint="Use the side of a patch as the stride to cut patches without overlap.",
         )
     if not 0 <= cutting.max_missing < 1:
-        raise UsageError(
-            f"expected a missing share of at least 0 and less than 1, but got {cutting.max_missing:g}"
-        )
+        raise UsageError(f"expected a missing share of at least 0 and less than 1, but got {cutting.max_missing:g}")
     if folds < 1:
         raise UsageError(f"expected at least one fold, but got {folds}")
 
@@ -358,7 +349,6 @@ def _nothing_usable(failures: Sequence[Failure]) -> InputError:
         return InputError("expected clean scenes to cut, but got none", hint="Name GeoTIFFs or products.")
     first = failures[0]
     return InputError(
-        f"expected a scene that can be used, but got none of {len(failures)}; "
-        f"{first.scene}: {first.error.message}",
+        f"expected a scene that can be used, but got none of {len(failures)}; {first.scene}: {first.error.message}",
         hint=first.error.hint,
     )

@@ -115,9 +115,7 @@ def _degrees(grid: Grid) -> tuple[float, float, float, float] | None:
     from rasterio.warp import transform_bounds
 
     try:
-        bounds = transform_bounds(
-            grid.crs, "EPSG:4326", *array_bounds(grid.height, grid.width, grid.transform)
-        )
+        bounds = transform_bounds(grid.crs, "EPSG:4326", *array_bounds(grid.height, grid.width, grid.transform))
     except (RasterioError, ValueError):  # for example a local grid
         return None
     west, south, east, north = map(float, bounds)

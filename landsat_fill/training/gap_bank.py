@@ -33,8 +33,7 @@ def require_room(scene: Scene, size_px: int) -> None:
     height, width = scene.grid.height, scene.grid.width
     if min(height, width) < size_px:
         raise InputError(
-            f"expected a scene of at least {size_px} × {size_px} pixels, "
-            f"but {scene.name} has {height} × {width}",
+            f"expected a scene of at least {size_px} × {size_px} pixels, but {scene.name} has {height} × {width}",
             hint="Choose a smaller --size, or leave the scene out.",
         )
 
@@ -99,9 +98,7 @@ def unpacked(bits: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
     return np.unpackbits(bits, axis=-1, count=width).view(np.bool_)
 
 
-def cut_gaps(
-    scene: Scene, size_px: int, *, on_progress: Callable[[float], None] | None = None
-) -> NDArray[np.uint8]:
+def cut_gaps(scene: Scene, size_px: int, *, on_progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
     """Return crops of the missing pixels of an SLC-off scene, `(crop, band, row, byte)`, packed.
 
     Pixels outside the footprint are not missing. Crops are adjacent; the last ones end at the scene's edge.
@@ -119,17 +116,14 @@ def cut_gaps(
     if not crops:
         low, high = MISSING_SHARES
         raise InputError(
-            f"expected an area of {size_px} px in {scene.name} with {low:.0%} to {high:.0%} missing, "
-            "but found none",
+            f"expected an area of {size_px} px in {scene.name} with {low:.0%} to {high:.0%} missing, but found none",
             hint="Take gaps from an SLC-off scene (acquired after 2003-05-31), away from nadir; where its "
             "gaps hold a number that isn't marked as nodata, mark it first.",
         )
     return np.stack(crops)
 
 
-def _missing_crops(
-    scene: Scene, size_px: int, on_progress: Callable[[float], None]
-) -> Iterator[NDArray[np.bool_]]:
+def _missing_crops(scene: Scene, size_px: int, on_progress: Callable[[float], None]) -> Iterator[NDArray[np.bool_]]:
     require_room(scene, size_px)
     height, width = scene.grid.height, scene.grid.width
     rows, cols = grid_starts(height, size_px, size_px), grid_starts(width, size_px, size_px)

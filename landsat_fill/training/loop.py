@@ -53,9 +53,7 @@ class Processes:
         """Return the network wrapped so that its gradients are means over all processes."""
         if self.count == 1:
             return network
-        return nn.parallel.DistributedDataParallel(
-            network, device_ids=[device] if device.type == "cuda" else None
-        )
+        return nn.parallel.DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
     def agreed(self, *numbers: float) -> tuple[float, ...]:
         """Return the first process's numbers in every process."""
@@ -191,10 +189,7 @@ class Loop:
         network = workshop.processes.wrap(self._parts.network.train(), workshop.device)
         generator = torch.Generator(workshop.device)
         batches = batches_from(
-            progress.step,
-            workshop.batches,
-            workers=self._settings.machine.workers,
-            device=workshop.device,
+            progress.step, workshop.batches, workers=self._settings.machine.workers, device=workshop.device
         )
         is_kept = True
         while (ending := self._ending()) is None:
@@ -282,11 +277,7 @@ class Loop:
 
     def _save_weights(self, path: Path) -> None:
         progress = self._progress
-        facts = {
-            **self._workshop.facts,
-            "steps": str(progress.step),
-            "minutes": f"{progress.minutes:.1f}",
-        }
+        facts = {**self._workshop.facts, "steps": str(progress.step), "minutes": f"{progress.minutes:.1f}"}
         if progress.validated:
             facts["validated_step"] = str(progress.validated)
             facts["validation_error"] = f"{progress.error:.4f}"

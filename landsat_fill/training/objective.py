@@ -164,9 +164,7 @@ def _draws(
         )
     known = given.shown + given.hidden
     composed = given.target.where(given.hidden == 0, mean)
-    pairs = zip(
-        patterns(composed, given.hidden, known), patterns(given.target, given.hidden, known), strict=True
-    )
+    pairs = zip(patterns(composed, given.hidden, known), patterns(given.target, given.hidden, known), strict=True)
     parts = {
         sample.name: losses.mean_over_bands(losses.fair_crps(sample.values, truth.values), sample.counted)
         for sample, truth in pairs

@@ -36,9 +36,7 @@ SCENE_WEIGHT = 0.5
 as a town."""
 
 
-def squared_steps(
-    values: NDArray[Any], observed: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def squared_steps(values: NDArray[Any], observed: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the sum and number of squared differences of observed pixels `STEP_PX` rows apart, `(band,)`.
 
     Args:

@@ -113,8 +113,7 @@ def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
     """Raise UsageError unless the weights belong to the requested network."""
     if file.network != asked.name:
         raise UsageError(
-            f"expected weights of the network {asked.name} to begin from, "
-            f"but {file.path} holds {file.network}",
+            f"expected weights of the network {asked.name} to begin from, but {file.path} holds {file.network}",
             hint=f"Train {file.network}, or give other --weights.",
         )
 
@@ -128,8 +127,7 @@ def _require_fit(file: WeightsFile, asked: NetworkSettings, network: Network) ->
         if value == own or raised or lowered:
             continue
         raise UsageError(
-            f"expected weights of a {asked.name} with {name} {value!r} to begin from, "
-            f"but {file.path} has {own!r}",
+            f"expected weights of a {asked.name} with {name} {value!r} to begin from, but {file.path} has {own!r}",
             hint=f"Leave out network.{name}: the weights' own settings apply"
             + (", or raise it." if name in network.growing else "."),
         )
@@ -215,12 +213,7 @@ class Result(NamedTuple):
 
 
 def train(
-    settings: TrainingSettings,
-    folder: RunFolder,
-    listener: Listener,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
+    settings: TrainingSettings, folder: RunFolder, listener: Listener, *, resume: bool = False, overwrite: bool = False
 ) -> Result:
     """Train a network in a folder, and return the result.
 
@@ -331,10 +324,7 @@ def _check(settings: TrainingSettings, network: Network) -> None:
     if not settings.data.band_counts:
         raise UsageError("expected data.band_counts to have at least one number, but it is empty")
     multiple_px = _side_multiple_px(network)
-    for name, size_px in (
-        ("data.size_px", settings.data.size_px),
-        ("validation.size_px", settings.validation.size_px),
-    ):
+    for name, size_px in (("data.size_px", settings.data.size_px), ("validation.size_px", settings.validation.size_px)):
         if size_px % multiple_px:
             raise UsageError(
                 f"expected {name} to be a multiple of {multiple_px}, but got {size_px}",
@@ -358,10 +348,7 @@ def _parts(network: Network, optimiser: OptimiserSettings, device: torch.device)
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     adam = torch.optim.AdamW(
-        [
-            {"params": kernels, "weight_decay": optimiser.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
+        [{"params": kernels, "weight_decay": optimiser.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=optimiser.learning_rate,
         betas=(optimiser.beta1, optimiser.beta2),
     )

@@ -186,11 +186,7 @@ def draw_curve(log: Path, target: Path) -> None:
     losses.set(xlabel="step", ylabel="loss")
     scores = losses.twinx()
     scores.plot(
-        [row["step"] for row in validated],
-        [row["validation"] for row in validated],
-        color="tab:blue",
-        marker="o",
-        ms=3,
+        [row["step"] for row in validated], [row["validation"] for row in validated], color="tab:blue", marker="o", ms=3
     )
     scores.set_ylabel("error on hidden pixels, relative to the classical fill", color="tab:blue")
     content = io.BytesIO()

@@ -129,9 +129,7 @@ def simulated_gaps(
     return simulate_gaps(shape, draw_stripes(augmentation, generator), generator)
 
 
-def draw_holes(
-    size_px: int, augmentation: Augmentation, generator: np.random.Generator
-) -> NDArray[np.bool_] | None:
+def draw_holes(size_px: int, augmentation: Augmentation, generator: np.random.Generator) -> NDArray[np.bool_] | None:
     """Return the pixels `(row, col)` of holes in all bands, or None for no holes."""
     if generator.random() >= augmentation.hole_share:
         return None
@@ -171,12 +169,7 @@ class SampleSource:
     """Draws reproducible samples. The weight of a scene is the square root of its number of patches."""
 
     def __init__(
-        self,
-        images: Sequence[Images],
-        size_px: int,
-        *,
-        augmentation: Augmentation,
-        gaps: GapBank | None = None,
+        self, images: Sequence[Images], size_px: int, *, augmentation: Augmentation, gaps: GapBank | None = None
     ) -> None:
         """Take the scenes, or raise UsageError if there are none.
 
@@ -226,8 +219,7 @@ class SampleSource:
             if sample is not None:
                 return sample
         raise InputError(
-            f"expected samples of {self.size_px} px with enough observed pixels, "
-            f"but got none in {_MOST_TRIES} tries",
+            f"expected samples of {self.size_px} px with enough observed pixels, but got none in {_MOST_TRIES} tries",
             hint="Choose a smaller size, or scenes with fewer missing pixels.",
         )
 
@@ -262,9 +254,7 @@ class SampleSource:
             lost = generator.integers(len(chosen))
             usable[lost] = hidden[lost] = False
         # torch can't take mirrored views.
-        return Sample(
-            np.ascontiguousarray(values), np.ascontiguousarray(usable), np.ascontiguousarray(hidden), scale
-        )
+        return Sample(np.ascontiguousarray(values), np.ascontiguousarray(usable), np.ascontiguousarray(hidden), scale)
 
     def _draw_gaps(self, bands: int, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Return missing pixels, `(band, row, col)`."""

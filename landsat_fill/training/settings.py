@@ -21,18 +21,12 @@ class DataSettings:
     """The training and validation data."""
 
     paths: tuple[str, ...] = option((), "a folder made by `landsat-fill dataset`, or clean scenes")
-    validation: tuple[str, ...] = option(
-        (), "a folder or scenes for validation; if empty, one fold of the paths"
-    )
-    gaps_from: tuple[str, ...] = option(
-        (), "SLC-off scenes whose gaps are used, in addition to those of a dataset"
-    )
+    validation: tuple[str, ...] = option((), "a folder or scenes for validation; if empty, one fold of the paths")
+    gaps_from: tuple[str, ...] = option((), "SLC-off scenes whose gaps are used, in addition to those of a dataset")
     fold: int = option(0, "fold held out for validation; unused with validation scenes", low=0)
     size_px: int = option(0, "side of a sample, a multiple of 8; 0 for the patches' side, at most 96", low=0)
     batch: int = option(8, "samples in a step, for the largest number of bands", low=1)
-    band_counts: tuple[int, ...] = option(
-        (6, 6, 6, 6, 4, 3, 1), "numbers of bands, one drawn for each step", low=1
-    )
+    band_counts: tuple[int, ...] = option((6, 6, 6, 6, 4, 3, 1), "numbers of bands, one drawn for each step", low=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +34,7 @@ class ObjectiveSettings:
     """The loss."""
 
     kind: str = option(
-        "likelihood",
-        "the loss",
-        choices=("likelihood", "draws", "distance", "partial-convolution", "residual"),
+        "likelihood", "the loss", choices=("likelihood", "draws", "distance", "partial-convolution", "residual")
     )
     ms_ssim: float = option(0.0, "weight of 1 - MS-SSIM; the other terms have weight 1", low=0)
     samples: int = option(16, "samples of a latent model", low=1)
@@ -193,8 +185,7 @@ def read_run_file(path: Path) -> dict[str, Any]:
         raise InputError(f"expected a run's settings in {path}, but got: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(
-            f"expected TOML in {path}, but got: {error}",
-            hint="Follow the run.toml of an earlier run.",
+            f"expected TOML in {path}, but got: {error}", hint="Follow the run.toml of an earlier run."
         ) from error
 
 

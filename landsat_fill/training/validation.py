@@ -116,27 +116,18 @@ def _mixture(mean: torch.Tensor, std: torch.Tensor | None) -> tuple[torch.Tensor
 
 
 def _hidden_under_stripes(
-    values: NDArray[np.float32],
-    observed: NDArray[np.bool_],
-    scale: NDArray[np.float32],
-    generator: np.random.Generator,
+    values: NDArray[np.float32], observed: NDArray[np.bool_], scale: NDArray[np.float32], generator: np.random.Generator
 ) -> tuple[Batch, NDArray[np.float64]] | None:
     """Return a sample with stripes of each width, as tiles, and the classical fill's RMSE, `(tile, band)`.
 
     Return None if a band has no hidden or no usable pixels, or all bands are flat at a width.
     """
-    lost = np.stack(
-        [simulate_gaps(values.shape, StripeModel(width_px=width), generator) for width in GAP_WIDTHS_PX]
-    )
+    lost = np.stack([simulate_gaps(values.shape, StripeModel(width_px=width), generator) for width in GAP_WIDTHS_PX])
     usable, hidden = observed & ~lost, observed & lost
     if not (usable.any((2, 3)).all() and hidden.any((2, 3)).all()):
         return None
     batch = make_batch(
-        np.broadcast_to(values, lost.shape),
-        usable,
-        hidden,
-        np.broadcast_to(scale, lost.shape[:2]),
-        filled=True,
+        np.broadcast_to(values, lost.shape), usable, hidden, np.broadcast_to(scale, lost.shape[:2]), filled=True
     )
     reference = _rms(batch.filled - batch.values, batch.hidden)  # type: ignore[operator]  # it was asked for
     if not reference.any(1).all():

@@ -76,9 +76,7 @@ def test_a_name_of_a_file_means_one_thing(modules):
     for module, path in modules.items():
         if path.stem != "__init__":
             homes[path.stem].add(module.split(".")[1] if module.count(".") > 1 else "")
-    assert not {
-        stem: rooms for stem, rooms in homes.items() if len(rooms) > 1 and rooms != {"methods", "networks"}
-    }
+    assert not {stem: rooms for stem, rooms in homes.items() if len(rooms) > 1 and rooms != {"methods", "networks"}}
     assert not VAGUE & homes.keys()
 
 
@@ -104,10 +102,7 @@ def test_files_are_few_and_neither_long_nor_splinters(modules, imports):
         *((f"sys.argv[1:] = {words}; main()", {"rich", "typer"}) for words in HELP),
         # A list of methods takes no network, and the weights are listed without torch.
         ("import landsat_fill; landsat_fill.list_methods()", HEAVY - {"matplotlib", "torch"}),
-        (
-            "from landsat_fill.networks.weights import shipped_names; assert shipped_names()",
-            HEAVY - {"torch"},
-        ),
+        ("from landsat_fill.networks.weights import shipped_names; assert shipped_names()", HEAVY - {"torch"}),
     ],
     ids=["package", *map(" ".join, HELP), "methods", "weights"],
 )

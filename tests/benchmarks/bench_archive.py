@@ -38,9 +38,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--method", default="tension-spline")
-    parser.add_argument(
-        "--through", default="jobs,shards", help=f"some of {','.join(WAYS)} (default jobs,shards)"
-    )
+    parser.add_argument("--through", default="jobs,shards", help=f"some of {','.join(WAYS)} (default jobs,shards)")
     options = parser.parse_args()
     show(machine())
     with tempfile.TemporaryDirectory(prefix="landsat-fill-") as name:
@@ -78,16 +76,9 @@ def through_jobs(options: argparse.Namespace) -> None:
     """Print what one run of several processes takes for all scenes, and for none, once all are done."""
     fill = [*COMMAND, "scenes", "-o", "by_jobs", "-m", options.method, "--jobs", str(options.jobs)]
     table = figure_table(
-        f"{options.scenes:,} scenes, {options.method}, --jobs {options.jobs}",
-        "wall s",
-        "CPU s",
-        "scenes an hour",
+        f"{options.scenes:,} scenes, {options.method}, --jobs {options.jobs}", "wall s", "CPU s", "scenes an hour"
     )
-    for what, command in (
-        ("plan (--dry-run)", [*fill, "--dry-run"]),
-        ("fill", fill),
-        ("again, all done", fill),
-    ):
+    for what, command in (("plan (--dry-run)", [*fill, "--dry-run"]), ("fill", fill), ("again, all done", fill)):
         cost = measure([command])
         an_hour = f"{3600 * options.scenes / cost.wall_s:,.0f}" if what == "fill" else ""
         table.add_row(what, f"{cost.wall_s:.1f}", f"{cost.cpu_s:.1f}", an_hour)
@@ -100,16 +91,10 @@ def through_shards(options: argparse.Namespace) -> None:
     costs = [measure([[*fill, "--shard", f"{one}/{options.shards}"]]) for one in range(1, options.shards + 1)]
     wall_s, cpu_s = (sum(getattr(cost, what) for cost in costs) for what in ("wall_s", "cpu_s"))
     table = figure_table(
-        f"{options.scenes:,} scenes, {options.method}, --jobs {options.jobs}",
-        "wall s",
-        "CPU s",
-        "scenes an hour",
+        f"{options.scenes:,} scenes, {options.method}, --jobs {options.jobs}", "wall s", "CPU s", "scenes an hour"
     )
     table.add_row(
-        f"{options.shards} shards in turn",
-        f"{wall_s:.1f}",
-        f"{cpu_s:.1f}",
-        f"{3600 * options.scenes / wall_s:,.0f}",
+        f"{options.shards} shards in turn", f"{wall_s:.1f}", f"{cpu_s:.1f}", f"{3600 * options.scenes / wall_s:,.0f}"
     )
     show(table)
 
@@ -124,18 +109,7 @@ def through_slurm(options: argparse.Namespace, folder: Path, cluster: object) ->
 
     per_task = str(options.scenes_per_task)
     limits = ("--cpus", "1", "--mem", "500M", "--time", "1:00:00")
-    timed(
-        "submit",
-        "submit",
-        "scenes",
-        "-o",
-        "filled",
-        "-m",
-        options.method,
-        "--scenes-per-task",
-        per_task,
-        *limits,
-    )
+    timed("submit", "submit", "scenes", "-o", "filled", "-m", options.method, "--scenes-per-task", per_task, *limits)
     began = time.perf_counter()
     merge = json.loads((out / "cluster" / "1" / "jobs.json").read_text())["merge"]
     while cluster.call("squeue", "--noheader", "--me", "--format=%j") != "landsat-fill-merge":  # type: ignore[attr-defined]

@@ -49,9 +49,7 @@ def main() -> None:
         files[CORRUPT].write_text("no raster")
         out = folder / "filled"
         call = ["cluster", "submit", "scenes", "-o", "filled", "-m", options.method]
-        said(
-            folder, *call, "--array-size", str(options.tasks), "--time", "30", "--cpus", "1", "--mem", "500M"
-        )
+        said(folder, *call, "--array-size", str(options.tasks), "--time", "30", "--cpus", "1", "--mem", "500M")
         began = time.perf_counter()
         break_things(cluster, out, options.tasks)
         wait(lambda: not cluster.call("squeue", "--noheader", "--me"))
@@ -110,9 +108,7 @@ def judge(scenes: int, out: Path, serial: Path, again: str, seconds: float) -> N
     ]
     filled = Counter(row["target"] for row in rows if row["status"] == "filled")
     ours, theirs = digests(out), digests(serial)
-    restarts = sum(
-        len(re.findall(r"start [2-9]", path.read_text())) for path in out.glob("cluster/1/logs/task-*.log")
-    )
+    restarts = sum(len(re.findall(r"start [2-9]", path.read_text())) for path in out.glob("cluster/1/logs/task-*.log"))
     facts = {
         "scenes filled": (len(filled), scenes - 1),
         "filled more than once": (sum(count > 1 for count in filled.values()), 0),

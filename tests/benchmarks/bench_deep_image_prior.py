@@ -29,22 +29,16 @@ BAR_S = 180
 def main() -> None:
     """Read the command line, fill one crop with each setting, and print the table."""
     parser = argparse.ArgumentParser(description="Time the deep image prior on one crop.")
-    parser.add_argument(
-        "--scene", help="a clean scene to cut the crop from; the generated sample if not given"
-    )
+    parser.add_argument("--scene", help="a clean scene to cut the crop from; the generated sample if not given")
     parser.add_argument("--size", type=int, default=256, help="side of the crop in pixels")
     parser.add_argument("--missing", type=float, default=55.0, help="percentage of it that is hidden")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--paper", action="store_true", help="the paper's setting, too: ten times as long")
-    parser.add_argument(
-        "--iterations", type=int, help="take so few and multiply the seconds; r² then means nothing"
-    )
+    parser.add_argument("--iterations", type=int, help="take so few and multiply the seconds; r² then means nothing")
     options = parser.parse_args()
     image, observed = _crop(options.scene, options.size)
-    lost = SimulatedStripes.of_share(options.missing, band_shift_px=0).draw(
-        image.shape, np.random.default_rng(0)
-    )
+    lost = SimulatedStripes.of_share(options.missing, band_shift_px=0).draw(image.shape, np.random.default_rng(0))
     trial = hide(image, observed, lost)
     show(f"{image.shape[0]} bands of {image.shape[1]} × {image.shape[2]}; {machine()}")
     table = figure_table("method", "wall s", "CPU s", "bar s", "r²")
@@ -57,9 +51,7 @@ def main() -> None:
         method = create_method(name, given)
         device = choose_device(options.device if "cuda" in method.info.devices else "cpu", method.info)
         wall, cpu = time.perf_counter(), time.process_time()
-        filled = fill_array(
-            trial.image, trial.gaps, method, context=Context(threads=options.threads, device=device)
-        )
+        filled = fill_array(trial.image, trial.gaps, method, context=Context(threads=options.threads, device=device))
         wall, cpu = (time.perf_counter() - wall) / share, (time.process_time() - cpu) / share
         r2 = [
             determination(trial.truth[band][hidden], filled.mean[band][hidden])

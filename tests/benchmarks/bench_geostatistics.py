@@ -28,9 +28,7 @@ def main() -> None:
     table = figure_table("method", "side px", "wall s", "CPU s", "peak MiB", "bar s")
     with tempfile.TemporaryDirectory(prefix="landsat-fill-") as folder:
         for method, side_px, bar_s in CASES:
-            clean, gappy, filled = (
-                Path(folder, f"{name}_{side_px}.tif") for name in ("clean", "gappy", "filled")
-            )
+            clean, gappy, filled = (Path(folder, f"{name}_{side_px}.tif") for name in ("clean", "gappy", "filled"))
             subprocess.run([sys.executable, MAKER, str(side_px), clean], check=True)
             measure([[landsat_fill(), "simulate", clean, "-o", gappy, "--missing", "22%"]])
             command = [landsat_fill(), gappy, "-o", filled, "-m", method, "--overwrite"]

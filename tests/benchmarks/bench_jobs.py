@@ -32,9 +32,7 @@ def main() -> None:
         make = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
         make += "from pathlib import Path; from small_archive import make_archive; "
         make += f"make_archive(Path({str(folder / 'scenes')!r}), {options.scenes}, {options.side})"
-        measure(
-            [[sys.executable, "-c", make]]
-        )  # apart: what this process holds would count as its children's
+        measure([[sys.executable, "-c", make]])  # apart: what this process holds would count as its children's
         keep_bytecode(folder / "bytecode")
         few = [folder / "scenes" / f"scene_{number:05d}.tif" for number in range(2)]
         measure([[landsat_fill(), *few, "-o", folder / "few", "-m", options.method, "--jobs", "2"]])
@@ -43,16 +41,7 @@ def main() -> None:
             for jobs, seen in costs.items():
                 out = folder / f"filled_{jobs}"
                 shutil.rmtree(out, ignore_errors=True)
-                command = [
-                    landsat_fill(),
-                    folder / "scenes",
-                    "-o",
-                    out,
-                    "-m",
-                    options.method,
-                    "--jobs",
-                    str(jobs),
-                ]
+                command = [landsat_fill(), folder / "scenes", "-o", out, "-m", options.method, "--jobs", str(jobs)]
                 cost = measure([command])
                 seen.append((cost.wall_s, cost.cpu_s))
     table = figure_table(f"{options.scenes} scenes, {options.method}", "wall s", "CPU s", "scenes an hour")
@@ -61,10 +50,7 @@ def main() -> None:
         medians[jobs] = statistics.median(wall for wall, _ in seen)
         cpu = statistics.median(cpu for _, cpu in seen)
         table.add_row(
-            f"--jobs {jobs}",
-            f"{medians[jobs]:.1f}",
-            f"{cpu:.1f}",
-            f"{3600 * options.scenes / medians[jobs]:,.0f}",
+            f"--jobs {jobs}", f"{medians[jobs]:.1f}", f"{cpu:.1f}", f"{3600 * options.scenes / medians[jobs]:,.0f}"
         )
     ratios = [one[0] / two[0] for one, two in zip(costs[1], costs[2], strict=True)]
     show(table, f"speed-up {statistics.median(ratios):.2f} (bar {BAR}), the median of {options.runs} turns")

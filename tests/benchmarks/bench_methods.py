@@ -77,9 +77,7 @@ def work_s(method: str) -> float:
     info = next(info for info in landsat_fill.list_methods() if info.name == name)
     scene = landsat_fill.open_scene(ROOT / "sample_data" / "slc_off.tif")
     values, missing = scene.values[:, *CROP], scene.missing[:, *CROP]
-    landsat_fill.fill_array(
-        values[:, :64, :64], missing[:, :64, :64], method=name, options=options
-    )  # compiled
+    landsat_fill.fill_array(values[:, :64, :64], missing[:, :64, :64], method=name, options=options)  # compiled
     began = time.process_time()
     landsat_fill.fill_array(values, missing, method=name, options=options)
     seconds = time.process_time() - began

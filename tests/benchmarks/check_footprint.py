@@ -91,14 +91,8 @@ def count_bands(scene: FullScene, filled: Path) -> list[Counts]:
     """Return the counts of each band of a filled scene."""
     import rasterio
 
-    with (
-        rasterio.open(scene.path) as before,
-        rasterio.open(filled) as after,
-        rasterio.open(scene.truth) as truth,
-    ):
-        return [
-            count(before.read(band), after.read(band), truth.read(band) == 1) for band in range(1, BANDS + 1)
-        ]
+    with rasterio.open(scene.path) as before, rasterio.open(filled) as after, rasterio.open(scene.truth) as truth:
+        return [count(before.read(band), after.read(band), truth.read(band) == 1) for band in range(1, BANDS + 1)]
 
 
 def count(before: NDArray[np.uint8], after: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Counts:

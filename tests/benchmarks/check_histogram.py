@@ -17,11 +17,7 @@ from tables import figure_table, show
 from landsat_fill.methods import Context, create_method
 from landsat_fill.pipeline.arrays import fill_array
 
-METHODS = (
-    ("direct-sampling", {}),
-    ("direct-sampling", {"differences": False}),
-    ("kriging", {}),
-)
+METHODS = (("direct-sampling", {}), ("direct-sampling", {"differences": False}), ("kriging", {}))
 Z_90 = 1.6449
 
 

@@ -185,11 +185,7 @@ def check(situation: Situation, kills: int, dice: random.Random) -> tuple[Counte
         complete = [name for name in names if contents(out, name) == new[name]]
         command = situation.command(out)
         done([word for word in command if word != "--overwrite" or len(complete) < len(names)])
-        wrong += [
-            f"kill {number}: {name} differs after a resume"
-            for name in names
-            if contents(out, name) != new[name]
-        ]
+        wrong += [f"kill {number}: {name} differs after a resume" for name in names if contents(out, name) != new[name]]
         leavings = [str(path) for path in out.rglob(".*") if not path.name.endswith(".done")]
         wrong += [f"kill {number}: left {', '.join(leavings)}"] if leavings else []
         rows = [json.loads(line) for line in (out / "report.jsonl").read_text().splitlines()]

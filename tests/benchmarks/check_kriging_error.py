@@ -55,13 +55,9 @@ def main() -> None:
     for name, covariance in FIELDS.items():
         truth = np.stack([gaussian_field(covariance, SIDE_PX, seed) for seed in range(count)])
         for width_px in WIDTHS_PX:
-            pattern = SimulatedStripes.of_width(width_px).draw(
-                (1, SIDE_PX, SIDE_PX), np.random.default_rng(0)
-            )
+            pattern = SimulatedStripes.of_width(width_px).draw((1, SIDE_PX, SIDE_PX), np.random.default_rng(0))
             missing = np.broadcast_to(pattern, truth.shape)
-            filled = fill_array(
-                truth, Gaps(missing, ~missing), create_method("kriging"), context=Context(threads=2)
-            )
+            filled = fill_array(truth, Gaps(missing, ~missing), create_method("kriging"), context=Context(threads=2))
             hidden = np.argwhere(pattern[0])
             some = np.random.default_rng(1).choice(hidden, PIXELS, replace=False)
             least = math.sqrt(np.mean([least_variance(covariance, pattern[0], pixel) for pixel in some]))
@@ -70,12 +66,7 @@ def main() -> None:
             cover = float(np.mean(np.abs(error) < 1.645 * filled.std[missing]))
             missed = missed or rmse > (1 + MOST_EXCESS) * least or not COVER[0] <= cover <= COVER[1]
             table.add_row(
-                name,
-                f"{width_px}",
-                f"{rmse:.4f}",
-                f"{least:.4f}",
-                f"{rmse / least:.3f}",
-                f"{100 * cover:.1f} %",
+                name, f"{width_px}", f"{rmse:.4f}", f"{least:.4f}", f"{rmse / least:.3f}", f"{100 * cover:.1f} %"
             )
     show(f"{count} fields of {SIDE_PX} × {SIDE_PX} pixels; least from {PIXELS} of the missing pixels", table)
     if missed:

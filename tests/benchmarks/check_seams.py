@@ -33,9 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     height, width = options.size
     with rasterio.open(options.scene) as dataset:
-        image = dataset.read(window=((0, height), (0, width)), masked=True, out_dtype="float32").filled(
-            np.nan
-        )
+        image = dataset.read(window=((0, height), (0, width)), masked=True, out_dtype="float32").filled(np.nan)
     lost = SimulatedStripes.of_width(options.width).draw(image.shape, np.random.default_rng(0))
     trial = hide(image, np.isfinite(image), lost)
     table = figure_table("method", "border", "step there", "around", "in the truth", "pixels")
@@ -47,10 +45,7 @@ def main() -> None:
             for border in range(options.tile, image.shape[axis], options.tile):
                 steps = _steps(filled, trial.hidden, image, axis, border)
                 table.add_row(
-                    method_label(method),
-                    f"{name} {border}",
-                    *(f"{step:.3f}" for step in steps[:3]),
-                    f"{steps[3]:,}",
+                    method_label(method), f"{name} {border}", *(f"{step:.3f}" for step in steps[:3]), f"{steps[3]:,}"
                 )
     show(table)
 

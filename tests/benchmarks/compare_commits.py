@@ -245,14 +245,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("new", help="a checkout, or a commit of this repository")
     parser.add_argument("--data", type=Path, action="append", required=True, help="a folder; may be repeated")
     parser.add_argument("--methods", default=METHODS, help=f"default {METHODS}")
+    parser.add_argument("--limit-px", type=int, default=600, help="crop scenes to squares of such a side (default 600)")
     parser.add_argument(
-        "--limit-px", type=int, default=600, help="crop scenes to squares of such a side (default 600)"
-    )
-    parser.add_argument(
-        "--largest-product",
-        type=int,
-        default=4_000_000,
-        help="skip products with more pixels a band (default 4000000)",
+        "--largest-product", type=int, default=4_000_000, help="skip products with more pixels a band (default 4000000)"
     )
     parser.add_argument("--no-stripes", action="store_true", help="lay no stripes on scenes without gaps")
     parser.add_argument(
@@ -483,9 +478,7 @@ def _write_crop(dataset: rasterio.DatasetReader, target: Path, window: Window) -
             crop.write_mask(dataset.read_masks(1, window=window))
 
 
-def _striped(
-    old: Code, scenes: Sequence[Path], inputs: Path, skipped: list[Verdict], *, keep: bool
-) -> list[Path]:
+def _striped(old: Code, scenes: Sequence[Path], inputs: Path, skipped: list[Verdict], *, keep: bool) -> list[Path]:
     """Return the scenes without gaps, with stripes laid on them by the old code."""
     written = []
     for path, rows in _info(old, [str(scene) for scene in scenes]):
@@ -780,10 +773,7 @@ def _other_mask(one: rasterio.DatasetReader, other: rasterio.DatasetReader, wind
 def _other_overviews(old: Path, new: Path, count: int) -> bool:
     """Return whether the pixels of any overview differ."""
     for level in range(count):
-        with (
-            rasterio.open(old, overview_level=level) as one,
-            rasterio.open(new, overview_level=level) as other,
-        ):
+        with rasterio.open(old, overview_level=level) as one, rasterio.open(new, overview_level=level) as other:
             if one.shape != other.shape or one.read().tobytes() != other.read().tobytes():
                 return True
     return False
@@ -835,9 +825,7 @@ def _table(verdicts: Sequence[Verdict]) -> list[str]:
     heads = "scene", "method", "status", "files", "filled px", "differing", "largest", "verdict", "what"
     lines = [f"| {' | '.join(heads)} |", "|---|---|---|---:|---:|---:|---:|---|---|"]
     for row in verdicts:
-        what = [
-            one if len(one) <= SHOWN_LETTERS else f"{one[:SHOWN_LETTERS]}…" for one in row.differences[:SHOWN]
-        ]
+        what = [one if len(one) <= SHOWN_LETTERS else f"{one[:SHOWN_LETTERS]}…" for one in row.differences[:SHOWN]]
         if len(row.differences) > SHOWN:
             what.append(f"and {len(row.differences) - SHOWN} more")
         if row.other_bytes:

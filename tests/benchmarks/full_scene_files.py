@@ -42,10 +42,7 @@ def add_scene_options(parser: ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=ROWS, help=f"rows of the scene (default {ROWS})")
     parser.add_argument("--cols", type=int, default=COLS, help=f"columns of the scene (default {COLS})")
     parser.add_argument(
-        "--folder",
-        type=Path,
-        default=DEFAULT_FOLDER,
-        help=f"where scenes lie (default {DEFAULT_FOLDER})",
+        "--folder", type=Path, default=DEFAULT_FOLDER, help=f"where scenes lie (default {DEFAULT_FOLDER})"
     )
 
 

@@ -35,9 +35,7 @@ def least_variance(covariance: Covariance, missing: NDArray[np.bool_], pixel: ND
     places = np.argwhere(~missing)
     places = places[np.argsort(((places - pixel) ** 2).sum(1), kind="stable")[:NEAREST]]
     matrix = np.ones((NEAREST + 1, NEAREST + 1))
-    matrix[:-1, :-1] = covariance(
-        np.hypot(*(places[:, None] - places[None]).astype(float).transpose(2, 0, 1))
-    )
+    matrix[:-1, :-1] = covariance(np.hypot(*(places[:, None] - places[None]).astype(float).transpose(2, 0, 1)))
     matrix[-1, -1] = 0
     right = np.ones(NEAREST + 1)
     right[:-1] = covariance(np.hypot(*(places - pixel).astype(float).T))

@@ -17,9 +17,7 @@ DISTANCE_PX = 100
 """The farthest an observed pixel may lie: the tool's own default, and that of `inverse-distance`."""
 
 
-def filling_commands(
-    scene: Path, folder: Path, *, smoothing: int, distance_px: int = DISTANCE_PX
-) -> list[Command]:
+def filling_commands(scene: Path, folder: Path, *, smoothing: int, distance_px: int = DISTANCE_PX) -> list[Command]:
     """Return the commands that fill a scene: a band at a time, uncompressed, then all into one file.
 
     Straight into a compressed file the tool takes minutes, because it writes blocks more than once.

@@ -140,9 +140,7 @@ def _facts(file: WeightsFile) -> Iterator[tuple[str, str]]:
     yield "settings", settings
     yield "bands", file.facts["bands"]
     if "std_factor" in file.facts:
-        factor = (
-            f"multiplied by {file.std_factor:.3f}, so that 90 % intervals hold 90 % of the validation pixels"
-        )
+        factor = f"multiplied by {file.std_factor:.3f}, so that 90 % intervals hold 90 % of the validation pixels"
         yield "standard deviation", factor
     yield "licence", file.facts["licence"]
 

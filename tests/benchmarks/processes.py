@@ -48,9 +48,7 @@ def measure(commands: Iterable[Sequence[str | Path]]) -> Cost:
     """
     costs = [_measure_one([str(part) for part in command]) for command in commands]
     return Cost(
-        sum(cost.wall_s for cost in costs),
-        sum(cost.cpu_s for cost in costs),
-        max(cost.peak_mib for cost in costs),
+        sum(cost.wall_s for cost in costs), sum(cost.cpu_s for cost in costs), max(cost.peak_mib for cost in costs)
     )
 
 

@@ -83,9 +83,7 @@ def _halved(network: Network) -> Network:
     halved = network.half()
     for key, values in halved.state_dict().items():
         if not torch.isfinite(values).all():
-            sys.exit(
-                f"expected weights below 65,504, which half precision ends at, but {key} has larger ones"
-            )
+            sys.exit(f"expected weights below 65,504, which half precision ends at, but {key} has larger ones")
     return halved
 
 

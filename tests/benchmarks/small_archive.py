@@ -72,14 +72,7 @@ def _scene(path: Path, seed: int, side_px: int) -> Path:
     noise = np.random.default_rng(seed).normal(0, 4, (3, side_px, side_px))
     values = (120 + 60 * np.sin(row / 19 + seed) * np.cos(col / 23) + noise).clip(1, 255).astype(np.uint8)
     values[:, (row + col // 6) % STRIPE_PERIOD_PX < STRIPE_WIDTH_PX] = 0
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint8",
-        "count": 3,
-        "height": side_px,
-        "width": side_px,
-        "nodata": 0,
-    }
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": side_px, "width": side_px, "nodata": 0}
     where = {"crs": CRS.from_epsg(32637), "transform": Affine(30, 0, 5e5, 0, -30, 12e5)}
     with rasterio.open(path, "w", compress="deflate", **profile, **where) as dataset:
         dataset.write(values)

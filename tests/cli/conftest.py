@@ -30,9 +30,7 @@ def fill_in_both_units(
         reflectance = made.path.with_name("reflectance.tif")
         with opened(made.path) as dataset:
             stored = dataset.read()
-        write_geotiff(
-            reflectance, np.where(made.missing, np.float32(np.nan), stored * gain + offset), nodata=np.nan
-        )
+        write_geotiff(reflectance, np.where(made.missing, np.float32(np.nan), stored * gain + offset), nodata=np.nan)
         assert run(made.path, reflectance, *options).code == 0
         found = opened(reflectance.with_name("reflectance_filled.tif")).read()
         assert found.dtype == np.float32

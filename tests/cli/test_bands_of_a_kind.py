@@ -20,15 +20,7 @@ def write(path, bands, nodata=0, **options):
     stack[:, STRIPES] = nodata
     place = {"crs": "EPSG:32637", "transform": Affine(30, 0, 5e5, 0, -30, 1e6), "nodata": nodata}
     with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        height=SIDE,
-        width=SIDE,
-        count=len(stack),
-        dtype=stack.dtype,
-        **place,
-        **options,
+        path, "w", driver="GTiff", height=SIDE, width=SIDE, count=len(stack), dtype=stack.dtype, **place, **options
     ) as file:
         file.write(stack)
     return path

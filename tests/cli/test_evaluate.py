@@ -40,9 +40,7 @@ class TestMethodLists:
         assert left_out == {}
 
     def test_a_method_may_come_again_with_other_options(self):
-        methods, _ = methods_of(
-            ["inverse-distance:smoothing=0", "inverse-distance:smoothing=1,inverse-distance"]
-        )
+        methods, _ = methods_of(["inverse-distance:smoothing=0", "inverse-distance:smoothing=1,inverse-distance"])
         assert len(set(methods)) == 3
 
     def test_all_are_those_that_can_run_here(self):
@@ -64,10 +62,7 @@ class TestMethodLists:
     def test_shown_rows_are_named_as_they_were_given(self):
         methods, _ = methods_of(["nearest,inverse-distance:smoothing=0,inverse-distance"])
         assert labels_of("inverse-distance", methods) == ["inverse-distance smoothing=0", "inverse-distance"]
-        assert labels_of("inverse-distance:smoothing=0,nearest", methods) == [
-            "inverse-distance smoothing=0",
-            "nearest",
-        ]
+        assert labels_of("inverse-distance:smoothing=0,nearest", methods) == ["inverse-distance smoothing=0", "nearest"]
         with pytest.raises(UsageError, match="--show"):
             labels_of("harmonic", methods)
 

@@ -171,12 +171,7 @@ def test_provenance_names_the_choices(make, run):
 def striped(path, gap, *, dtype="uint8", nodata=None, outside=None):
     """Write a band whose gaps are a number, and return the land and the gaps."""
     rows, cols = np.mgrid[:300, :300]
-    land = (
-        100
-        + 20 * np.sin(cols / 25)
-        + 20 * np.cos(rows / 30)
-        + np.random.default_rng(0).normal(0, 2, (300, 300))
-    )
+    land = 100 + 20 * np.sin(cols / 25) + 20 * np.cos(rows / 30) + np.random.default_rng(0).normal(0, 2, (300, 300))
     gaps = np.mod(rows + 0.14 * cols, 33) < 9
     data = np.where(gaps, gap, land).astype(dtype)
     if outside is not None:
@@ -271,9 +266,7 @@ def test_rows_mixed_with_nodata_are_filled_anew_where_asked_and_the_warning_ends
 
 
 def test_clouds_wider_than_the_largest_gap_stay_and_a_line_says_so(product, run, tmp_path):
-    ended = run(
-        product, "-o", tmp_path, "--bands", "B1", "-m", "nearest", "--refill", "cloud", "--largest-gap", "8"
-    )
+    ended = run(product, "-o", tmp_path, "--bands", "B1", "-m", "nearest", "--refill", "cloud", "--largest-gap", "8")
     said = " ".join(ended.out.split())
     assert "observed pixels named by --refill stay as they are" in said
     assert "--holes every" in said

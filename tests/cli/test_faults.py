@@ -218,9 +218,7 @@ def test_an_input_is_never_its_own_output(make, run, tmp_path, options, overwrit
     assert made.path.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "command", [["mask", "-o"], ["simulate", "--width", "6", "-o"]], ids=["mask", "simulate"]
-)
+@pytest.mark.parametrize("command", [["mask", "-o"], ["simulate", "--width", "6", "-o"]], ids=["mask", "simulate"])
 def test_no_command_overwrites_its_input(make, run, command):
     made = make(gaps=command[0] == "mask")
     before = made.path.read_bytes()
@@ -303,10 +301,7 @@ def test_no_input(run, tmp_path):
 
 @pytest.mark.parametrize(
     ("profile", "said"),
-    [
-        ({"height": 200, "width": 256}, "256 × 256 pixels"),
-        ({"crs": "EPSG:32627"}, "the scene's CRS EPSG:32626"),
-    ],
+    [({"height": 200, "width": 256}, "256 × 256 pixels"), ({"crs": "EPSG:32627"}, "the scene's CRS EPSG:32626")],
     ids=["wrong size", "wrong CRS"],
 )
 def test_a_gap_file_of_another_scene(samples, run, tmp_path, profile, said):

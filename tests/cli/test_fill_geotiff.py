@@ -114,9 +114,7 @@ def structure(dataset):
 @pytest.mark.parametrize("options", SHAPES.values(), ids=SHAPES)
 def test_a_scene_of_any_shape_is_filled_and_stored_as_it_was(make, run, opened, options):
     made = make(**options)
-    if (
-        options.get("nodata") == 100
-    ):  # a number that observations have, too, in their range but not their pixels
+    if options.get("nodata") == 100:  # a number that observations have, too, in their range but not their pixels
         assert not (made.clean[made.observed] == 100).any()
 
     ended = run(made.path)

@@ -39,12 +39,8 @@ def commands():
     waiting = [("", get_command(app))]
     while waiting:
         name, command = waiting.pop()
-        found[name] = {
-            flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)
-        }
-        waiting += [
-            (f"{name} {child}".strip(), one) for child, one in getattr(command, "commands", {}).items()
-        ]
+        found[name] = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+        waiting += [(f"{name} {child}".strip(), one) for child, one in getattr(command, "commands", {}).items()]
     return found
 
 
@@ -81,9 +77,7 @@ def test_links_lead_somewhere(page):
             target, _, anchor = link.partition("#")
             assert (page.parent / target).exists(), link
             if anchor:
-                headings = re.findall(
-                    r"^#+ (.+)$", (page.parent / target).read_text(encoding="utf-8"), re.MULTILINE
-                )
+                headings = re.findall(r"^#+ (.+)$", (page.parent / target).read_text(encoding="utf-8"), re.MULTILINE)
                 assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, link
 
 
@@ -137,10 +131,7 @@ def test_each_source_of_a_method_has_its_entry(info):
 
 def test_an_entry_belongs_to_a_method_or_to_the_data():
     used = {entry for info in landsat_fill.list_methods() for entry in method_references(info)}
-    assert {key for key, entry in references().items() if entry not in used} == {
-        "landsat7_level1",
-        "landsat7_level2",
-    }
+    assert {key for key, entry in references().items() if entry not in used} == {"landsat7_level1", "landsat7_level2"}
 
 
 def test_a_method_of_another_package_is_cited_by_its_source():
@@ -175,16 +166,7 @@ def test_the_plugin_of_the_guide_is_installed_and_fills(samples, tmp_path):
     for name, code in re.findall(r"^`([\w.]+)`[^\n]*:\n\n```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         (package / name).write_text(code, encoding="utf-8")
     target = tmp_path / "site"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--no-build-isolation",
-        "--no-deps",
-        "--no-index",
-        "--quiet",
-    ]
+    pip = [sys.executable, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "--no-index", "--quiet"]
     subprocess.run([*pip, "--target", str(target), str(package)], check=True, capture_output=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(target), str(ROOT)])}
 

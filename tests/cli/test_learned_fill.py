@@ -89,9 +89,7 @@ def test_draws_are_written_beside_the_fill(make, run, opened):
 
 def test_draws_of_a_product_are_a_file_each(samples, run, tmp_path, opened):
     product = next(samples.glob("LE07_*"))
-    ended = run(
-        product, "-m", "convlnp", "--samples", 1, "--realizations", 2, "-o", tmp_path, "--bands", "B3,B4"
-    )
+    ended = run(product, "-m", "convlnp", "--samples", 1, "--realizations", 2, "-o", tmp_path, "--bands", "B3,B4")
     assert ended.code == 0, ended.said
     found = sorted(path.name for path in tmp_path.rglob("*_draw*.tif"))
     assert found == [f"{product.name}_draw1.tif", f"{product.name}_draw2.tif"]
@@ -111,10 +109,7 @@ def test_draws_are_protected_like_other_outputs(make, run):
 def test_a_method_without_draws_says_so(make, run):
     ended = run(make(count=1).path, "-m", "harmonic", "--realizations", 2)
     assert ended.code == 2
-    assert (
-        "expected a method that gives realizations for --realizations, but got harmonic"
-        in ended.err_in_a_line
-    )
+    assert "expected a method that gives realizations for --realizations, but got harmonic" in ended.err_in_a_line
 
 
 def test_own_weights(make, run, opened, tiny_models):
@@ -131,9 +126,7 @@ def test_own_weights(make, run, opened, tiny_models):
     assert "it isn't a safetensors file" in ended.err_in_a_line
 
 
-def test_weights_that_are_not_shipped_stop_before_the_first_scene(
-    make, run, tiny_folder, tmp_path, monkeypatch
-):
+def test_weights_that_are_not_shipped_stop_before_the_first_scene(make, run, tiny_folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path / "none")
     ended = run(make(count=1).path, "-m", "unet")

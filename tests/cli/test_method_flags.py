@@ -47,10 +47,7 @@ def test_names_with_hyphens(make, run):
         (["-m", "inverse-distance", "-O", "smothing=0"], "Did you mean 'smoothing'?"),
         (["-m", "nearest", "-O", "smoothing=0"], "Available: none."),
         (["-m", "inverse-distance", "--smoothing", "99"], "to be a whole number from 0 to 8, but got 99"),
-        (
-            ["-m", "inverse-distance", "--smoothing", "much"],
-            "to be a whole number from 0 to 8",
-        ),
+        (["-m", "inverse-distance", "--smoothing", "much"], "to be a whole number from 0 to 8"),
         (["-m", "inverse-distance", "--smoothing"], "--smoothing"),
     ],
 )

@@ -36,11 +36,7 @@ def test_a_palette_band_without_a_table_is_filled_as_any_band(make, run, opened,
 
 @pytest.mark.parametrize(
     ("types", "dtype"),
-    [
-        (("uint8", "float32"), "float32"),
-        (("uint8", "int16", "uint16"), "int32"),
-        (("int16", "float64"), "float64"),
-    ],
+    [(("uint8", "float32"), "float32"), (("uint8", "int16", "uint16"), "int32"), (("int16", "float64"), "float64")],
 )
 def test_bands_of_several_types_take_one_that_holds_all(make, run, opened, tmp_path, types, dtype):
     gdal = {"uint8": "Byte", "int16": "Int16", "uint16": "UInt16", "float32": "Float32", "float64": "Float64"}
@@ -63,9 +59,7 @@ def test_a_cloud_optimized_file_of_small_blocks(make, run, opened, tmp_path, blo
     with rasterio.open(made.path, "r+") as dataset:
         dataset.build_overviews([2, 4], Resampling.nearest)
     blocks = {"BLOCKXSIZE": str(block_px), "BLOCKYSIZE": str(block_px), "TILED": "YES"}
-    rasterio.shutil.copy(
-        str(made.path), str(tmp_path / "cog.tif"), driver="GTiff", COPY_SRC_OVERVIEWS="YES", **blocks
-    )
+    rasterio.shutil.copy(str(made.path), str(tmp_path / "cog.tif"), driver="GTiff", COPY_SRC_OVERVIEWS="YES", **blocks)
     ended = run(tmp_path / "cog.tif", "-m", "harmonic")
     assert ended.code == 0, ended.said
     assert ("blocks of 128" in ended.said) == (block_px < 128)

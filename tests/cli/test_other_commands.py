@@ -157,11 +157,7 @@ class TestSimulate:
 
     @pytest.mark.parametrize(
         ("options", "code"),
-        [
-            (["--missing", "120%"], 2),
-            (["--missing", "much"], 2),
-            (["--width", "6", "--gaps-from", "x.tif"], 2),
-        ],
+        [(["--missing", "120%"], 2), (["--missing", "much"], 2), (["--width", "6", "--gaps-from", "x.tif"], 2)],
     )
     def test_what_makes_no_sense_is_refused(self, make, run, tmp_path, options, code):
         made = make(gaps=False)
@@ -231,11 +227,7 @@ class TestEvaluate:
         with rasterio.open(samples / "clean.tif") as dataset:
             window = rasterio.windows.Window(200, 150, 192, 192)
             cut = dataset.read([1, 2, 3, 4], window=window)
-            where = {
-                "crs": dataset.crs,
-                "transform": dataset.window_transform(window),
-                "nodata": dataset.nodata,
-            }
+            where = {"crs": dataset.crs, "transform": dataset.window_transform(window), "nodata": dataset.nodata}
         write_geotiff(folder / "clean.tif", cut, photometric="MINISBLACK", **where)
         arguments = [folder / "clean.tif", "-m", "nearest,harmonic", "--width", "6"]
         arguments += ["--csv", folder / "rows.csv", "--json-file", folder / "all.json"]

@@ -44,9 +44,7 @@ def test_what_is_no_shard_is_a_usage_error(make, run, shard):
 def test_outputs_that_two_shards_would_share_are_refused_in_each(make, run, tmp_path):
     for folder in ("one", "two"):
         make(f"{folder}/a.tif", count=1)
-    ended = run(
-        tmp_path / "one" / "a.tif", tmp_path / "two" / "a.tif", "-o", tmp_path / "out", "--shard", "1/2"
-    )
+    ended = run(tmp_path / "one" / "a.tif", tmp_path / "two" / "a.tif", "-o", tmp_path / "out", "--shard", "1/2")
     assert ended.code == 2
     assert "a different output for each input" in ended.err
 

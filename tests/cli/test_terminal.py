@@ -85,8 +85,7 @@ def test_lines_are_plain_and_stamped_where_there_is_no_terminal(make, spawn):
     plan, line, summary = ended.out.splitlines()[1:4]
     assert "1 scene: 1 to fill" in plan
     assert re.search(
-        r"filled: scene  \d+\.\d % missing · \d+ pixels filled over all bands · median σ [\d.]+ · \d+\.\d s$",
-        line,
+        r"filled: scene  \d+\.\d % missing · \d+ pixels filled over all bands · median σ [\d.]+ · \d+\.\d s$", line
     )
     assert summary.endswith("1 filled")
 

@@ -157,8 +157,7 @@ def test_roughness_is_that_of_the_observed_pixels(make, run):
     (told,) = json.loads(run("variogram", made.path, "--json").out)
     clean, known = made.clean[0].astype(float), made.observed[0]
     squares = [
-        np.diff(clean, axis=axis)[(known & np.roll(known, -1, axis=axis)).take(range(size - 1), axis=axis)]
-        ** 2
+        np.diff(clean, axis=axis)[(known & np.roll(known, -1, axis=axis)).take(range(size - 1), axis=axis)] ** 2
         for axis, size in enumerate(clean.shape)
     ]
     assert told["roughness"] == pytest.approx(np.sqrt(np.concatenate(squares).mean()), rel=1e-6)

@@ -82,9 +82,7 @@ def test_errors_say_what_to_do(
     assert not (tmp_path / "run").exists()
 
 
-def test_data_that_leave_nothing_to_train_or_score_on_are_explained(
-    tmp_path: Path, clean_scenes: list[str]
-) -> None:
+def test_data_that_leave_nothing_to_train_or_score_on_are_explained(tmp_path: Path, clean_scenes: list[str]) -> None:
     (tmp_path / "data" / "scenes").mkdir(parents=True)
     (tmp_path / "data" / "scenes" / "000_place.npy").touch()
     for arguments, code, reason in (

@@ -63,9 +63,7 @@ class Cluster:
 
     def states(self, job: str) -> dict[str, str]:
         """Return the states of a job's tasks by index; also of those that have ended."""
-        lines = self.call(
-            "squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%K|%T"
-        )
+        lines = self.call("squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%K|%T")
         return dict(line.split("|") for line in lines.splitlines())
 
     def restarts(self, job: str) -> int:

@@ -86,9 +86,7 @@ class OneNodeSlurm:
     def call(self, *command: str) -> str:
         """Return what a command of Slurm prints."""
         environment = os.environ | self.environment
-        ended = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, env=environment
-        )
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
         if ended.returncode:
             raise RuntimeError(f"{' '.join(command)} said: {ended.stderr.strip()}")
         return ended.stdout.strip()
@@ -179,9 +177,7 @@ def start(
     devices = [folder / "gpus" / f"gpu{number}" for number in range(gpus)]
     for device in devices:
         device.symlink_to("/dev/null")
-    (folder / "gres.conf").write_text(
-        "".join(f"NodeName={node} Name=gpu File={device}\n" for device in devices)
-    )
+    (folder / "gres.conf").write_text("".join(f"NodeName={node} Name=gpu File={device}\n" for device in devices))
     version = subprocess.run(
         ["slurmd", "-V"], capture_output=True, text=True, check=False, env=os.environ | {"PATH": PATH}
     ).stdout
@@ -207,11 +203,7 @@ def start(
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
         try:
-            if cluster.call("sinfo", "--noheader", "--format=%T").split("\n")[0] in (
-                "idle",
-                "mixed",
-                "allocated",
-            ):
+            if cluster.call("sinfo", "--noheader", "--format=%T").split("\n")[0] in ("idle", "mixed", "allocated"):
                 return cluster
         except RuntimeError:
             pass  # the controller isn't listening yet

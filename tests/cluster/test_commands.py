@@ -124,10 +124,7 @@ def test_scenes_that_are_done_come_last_so_that_tasks_are_even(run, archive, tmp
     assert listed[2:] == [str(first), str(third)]
     assert "#SBATCH --array=1-2" in text
     assert run(scenes, "-o", out, "-m", "nearest").code == 0
-    assert (
-        "nothing to submit: 4 scenes are done"
-        in run("cluster", "submit", scenes, "-o", out, "-m", "nearest").out
-    )
+    assert "nothing to submit: 4 scenes are done" in run("cluster", "submit", scenes, "-o", out, "-m", "nearest").out
 
 
 @pytest.mark.parametrize("command", ["status", "resubmit", "merge"])

@@ -28,14 +28,7 @@ def merged(samples, run, tmp_path_factory):
     manifest = manifest_text(lines_of(plan_jobs(found, OutputRequest(target=out))))
     one.create(RoundFacts("typed", 1, False, "0"), manifest, "", "")
     ended = run(
-        "fill",
-        "--manifest",
-        one.manifest,
-        "--report",
-        one.folder / "reports" / "1.jsonl",
-        "-m",
-        "nearest",
-        "--preview",
+        "fill", "--manifest", one.manifest, "--report", one.folder / "reports" / "1.jsonl", "-m", "nearest", "--preview"
     )
     assert ended.code == 0, ended.err
     return out, merge(Archive(out), scene_states(Archive(out), None))

@@ -7,15 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from landsat_fill.cluster import (
-    ArraySettings,
-    Part,
-    Round,
-    RoundFacts,
-    array_script,
-    merge_script,
-    parts_of,
-)
+from landsat_fill.cluster import ArraySettings, Part, Round, RoundFacts, array_script, merge_script, parts_of
 from landsat_fill.cluster.script import seconds_of, throttle_of, with_arguments
 from landsat_fill.cluster.slurm import array_call
 from landsat_fill.errors import UsageError

@@ -89,11 +89,7 @@ def test_slurm_adds_what_waits_and_why(archive):
     }
     assert (
         states(archive, Told(queue))
-        == [
-            (State.WAITING, "its task runs"),
-            (State.WAITING, "BeginTime, may start 2026-07-01T12:00:00"),
-        ]
-        * 2
+        == [(State.WAITING, "its task runs"), (State.WAITING, "BeginTime, may start 2026-07-01T12:00:00")] * 2
     )
 
 

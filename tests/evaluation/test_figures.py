@@ -73,12 +73,7 @@ def test_error_is_shown_where_pixels_were_hidden():
     example = make_results().example
     assert example is not None
     grid = picture_grid(example)
-    assert [picture.title if picture else None for picture in grid[0]] == [
-        "truth",
-        "gaps",
-        "method 0",
-        "method 1",
-    ]
+    assert [picture.title if picture else None for picture in grid[0]] == ["truth", "gaps", "method 0", "method 1"]
     assert grid[1][:2] == [None, None]
     error = grid[1][2]
     assert error is not None

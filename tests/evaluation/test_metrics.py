@@ -68,12 +68,7 @@ def test_the_stripe_index_counts_edges_and_blur_alike():
     hidden[20:590:33] = hidden[21:590:33] = hidden[22:590:33] = True
     index = {
         name: stripe_visibility(np.where(hidden, fill, image), hidden, ~hidden).stripe_index
-        for name, fill in {
-            "truth": image,
-            "bright": image + 4,
-            "flat": 100.0,
-            "blurred": 0.5 * image + 50,
-        }.items()
+        for name, fill in {"truth": image, "bright": image + 4, "flat": 100.0, "blurred": 0.5 * image + 50}.items()
     }
     assert index["truth"] < 0.1
     assert index["blurred"] > index["truth"] + 0.1
@@ -292,9 +287,7 @@ def test_an_honest_forecast_covers_what_it_says():
 def test_ranked_probability_score_of_a_hit():
     # At z = 0 the closed form is σ · (2 / √(2π) − 1 / √π).
     expected = 3 * (2 / math.sqrt(2 * math.pi) - 1 / math.sqrt(math.pi))
-    assert ranked_probability_score(np.array([7.0]), np.array([7.0]), np.array([3.0])) == pytest.approx(
-        expected
-    )
+    assert ranked_probability_score(np.array([7.0]), np.array([7.0]), np.array([3.0])) == pytest.approx(expected)
 
 
 def test_ranked_probability_score_is_the_integral_it_stands_for():
@@ -318,7 +311,6 @@ def test_the_true_spread_scores_best():
     generator = np.random.default_rng(1)
     truth = generator.normal(0, 2, 50_000)
     scores = {
-        std: ranked_probability_score(truth, np.zeros_like(truth), np.full_like(truth, std))
-        for std in (1.0, 2.0, 4.0)
+        std: ranked_probability_score(truth, np.zeros_like(truth), np.full_like(truth, std)) for std in (1.0, 2.0, 4.0)
     }
     assert min(scores, key=lambda std: scores[std]) == 2.0

@@ -26,9 +26,7 @@ class MeanOfAll:
     info: ClassVar[MethodInfo] = MethodInfo("mean-of-all", "", "", halo_px=0)
 
     def fill(self, image, gaps, _context):
-        mean = [
-            np.full(tile.shape, tile[known].mean()) for tile, known in zip(image, gaps.usable, strict=True)
-        ]
+        mean = [np.full(tile.shape, tile[known].mean()) for tile, known in zip(image, gaps.usable, strict=True)]
         return Filled(np.stack(mean).astype(image.dtype))
 
 
@@ -75,9 +73,7 @@ def test_the_shares_are_the_papers_and_all_bands_lose_the_same(shares):
 
 def test_a_crop_is_of_12_square_kilometres(shares):
     (record,) = [
-        r
-        for r in shares.records.itertuples()
-        if (r.pattern, r.method, r.band) == ("3 %", "mean-of-all", "all")
+        r for r in shares.records.itertuples() if (r.pattern, r.method, r.band) == ("3 %", "mean-of-all", "all")
     ]
     assert record.hidden / (record.hidden_pct / 100) == pytest.approx(2 * 115 * 115, rel=0.01)
     assert pytest.approx(12, rel=0.01) == 115 * 115 * 30**2 / 1e6
@@ -98,9 +94,7 @@ def test_the_page_has_the_command_and_a_row_for_each_method(bands, shares):
     assert "RMSE in reflectance: mean over the 1" in page
     page = as_paper_page(shares, COMMAND, PRESETS["paper-shares"])
     assert "| r² 3 % |" in page.replace("| method ", "")
-    (row,) = [
-        line for line in page.splitlines() if line.startswith("| `harmonic` | 0") and line.count("|") == 12
-    ]
+    (row,) = [line for line in page.splitlines() if line.startswith("| `harmonic` | 0") and line.count("|") == 12]
     values = [float(cell) for cell in row.split("|")[2:-1]]
     assert values[0] > values[4]  # more is harder
     assert values[5] == pytest.approx(np.sqrt(1 - values[0]), abs=0.02)

@@ -103,9 +103,7 @@ def test_all_methods_are_scored_on_the_same_pixels(make_scene):
 def test_a_constant_scores_what_it_must(make_scene):
     values = np.full((1, 96, 100), 130, dtype=np.uint8)
     results = evaluate([make_scene(values=values)], [Constant(100, 15)], [STRIPES], context=ONE_THREAD)
-    scores = next(
-        r for r in results.records.itertuples() if r.method == "constant std=15" and r.band == "blue"
-    )
+    scores = next(r for r in results.records.itertuples() if r.method == "constant std=15" and r.band == "blue")
     assert (scores.rmse, scores.mae, scores.bias) == (30, 30, -30)
     assert scores.coverage_90 == 0
     assert 20 < scores.crps < 30

@@ -10,14 +10,7 @@ import pytest
 
 from landsat_fill.errors import OutputError
 from landsat_fill.evaluation.report import as_json, write_csv, write_json
-from landsat_fill.evaluation.results import (
-    ALL_BANDS,
-    ALL_PATTERNS,
-    Failure,
-    Results,
-    record_table,
-    summarise,
-)
+from landsat_fill.evaluation.results import ALL_BANDS, ALL_PATTERNS, Failure, Results, record_table, summarise
 from landsat_fill.evaluation.scoring import SCORES
 
 
@@ -59,9 +52,7 @@ def test_ratios_are_means_over_bands_of_the_same_pixels():
     assert found["4 px", "new"].rmse_ratio == pytest.approx((2 / 4 + 8 / 8) / 2)
     assert found["8 px", "new"].rmse_ratio == pytest.approx(3)
     assert found[ALL_PATTERNS, "new"].rmse_ratio == pytest.approx((0.5 + 1 + 3) / 3)
-    assert all(
-        s.rmse_ratio == s.mae_ratio == 1 for s in summarise(results()).itertuples() if s.method == "ref"
-    )
+    assert all(s.rmse_ratio == s.mae_ratio == 1 for s in summarise(results()).itertuples() if s.method == "ref")
 
 
 def test_bands_are_averaged_once_and_seconds_come_from_all_together():

@@ -20,9 +20,7 @@ def made(
 def table(page: str, number: int = 0) -> dict[str, dict[str, str]]:
     """Return the cells of one of the page's tables by first column and heading."""
     tables = [part for part in page.split("\n\n") if part.startswith("|")]
-    heading, rule, *rows = (
-        [c.strip() for c in line.strip("|").split("|")] for line in tables[number].splitlines()
-    )
+    heading, rule, *rows = ([c.strip() for c in line.strip("|").split("|")] for line in tables[number].splitlines())
     assert len(rule) == len(heading)
     assert all(len(row) == len(heading) for row in rows)
     return {row[0]: dict(zip(heading, row, strict=True)) for row in rows}

@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from landsat_fill.errors import UsageError
-from landsat_fill.evaluation.trials import (
-    PAPER_PERCENTAGES,
-    RealStripes,
-    SimulatedStripes,
-    hide,
-)
+from landsat_fill.evaluation.trials import PAPER_PERCENTAGES, RealStripes, SimulatedStripes, hide
 
 SHAPE = (2, 3, 4)
 BOOLEANS = hnp.arrays(np.bool_, SHAPE)
@@ -47,9 +42,7 @@ def test_what_a_method_is_given_does_not_depend_on_the_hidden_numbers(number):
     assert first.image.tobytes() == second.image.tobytes()
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.uint8, np.int16, np.uint16, np.uint32, np.int32, np.float32, np.float64]
-)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.uint32, np.int32, np.float32, np.float64])
 def test_stored_numbers_survive_as_floats(dtype):
     largest = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else np.finfo(dtype).max
     values = np.array([[[1, largest, 3]]], dtype=dtype)

@@ -260,8 +260,7 @@ def real_observed(real_data, name, nodata):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("name", "nodata"),
-    [("etm_ethiopia_167055_20170316.tif", 0), ("etm_newengland_usa_20150624_cloudy.tif", -9999)],
+    ("name", "nodata"), [("etm_ethiopia_167055_20170316.tif", 0), ("etm_newengland_usa_20150624_cloudy.tif", -9999)]
 )
 def test_real_crops_are_inside_as_a_whole(real_data, name, nodata):
     assert inside_of(survey(real_observed(real_data, name, nodata))).all()

@@ -16,15 +16,7 @@ REFLECTIVE = ETM_PLUS[:6]
 
 # Values of whole pixels as USGS lists them, and what they stand for.
 LISTED = {
-    "QA_PIXEL": {
-        1: "fill",
-        5440: "",
-        5442: "dilated",
-        5504: "water",
-        5896: "cloud",
-        7440: "shadow",
-        13600: "snow",
-    },
+    "QA_PIXEL": {1: "fill", 5440: "", 5442: "dilated", 5504: "water", 5896: "cloud", 7440: "shadow", 13600: "snow"},
     "BQA": {1: "fill", 672: "", 752: "cloud", 928: "shadow", 1696: "snow", 704: ""},
     "pixel_qa": {1: "fill", 66: "", 68: "water", 72: "shadow", 80: "snow", 224: "cloud", 160: "cloud"},
     "cfmask": {255: "fill", 0: "", 1: "water", 2: "shadow", 3: "snow", 4: "cloud"},
@@ -81,11 +73,7 @@ def test_collection_1_does_not_say_which_band_is_saturated() -> None:
 
 def test_bands_that_are_not_known_are_never_saturated() -> None:
     values = np.full((1, 1), 0b111_1111, np.uint16)
-    assert read_saturation("QA_RADSAT", values, (None, OLI[-1], REFLECTIVE[0])).ravel().tolist() == [
-        False,
-        False,
-        True,
-    ]
+    assert read_saturation("QA_RADSAT", values, (None, OLI[-1], REFLECTIVE[0])).ravel().tolist() == [False, False, True]
 
 
 def test_only_what_is_asked_for_is_untrusted() -> None:
@@ -104,10 +92,7 @@ def test_only_what_is_asked_for_is_untrusted() -> None:
 
 
 def test_two_quality_bands_are_joined() -> None:
-    quality = {
-        "BQA": np.array([[752, 672, 676]], np.uint16),
-        "pixel_qa": np.array([[66, 224, 66]], np.uint16),
-    }
+    quality = {"BQA": np.array([[752, 672, 676]], np.uint16), "pixel_qa": np.array([[66, 224, 66]], np.uint16)}
     assert untrusted(quality, REFLECTIVE, clouds=True)[0].tolist() == [[True, True, False]]
     # Beside a band that says which band is saturated, BQA's count is left aside.
     quality["radsat_qa"] = np.array([[0, 0, 2]], np.uint8)

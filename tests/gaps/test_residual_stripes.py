@@ -44,9 +44,7 @@ def resampled(image, interpolation):
 @pytest.mark.parametrize("widest_px", [3, 5, 9, 14])
 def test_resampled_stripes_are_found(widest_px, interpolation):
     gaps = stripes(widest_px)
-    image = np.stack(
-        [resampled(np.where(gaps, 0, band).astype(np.uint8), interpolation) for band in landscape()]
-    )
+    image = np.stack([resampled(np.where(gaps, 0, band).astype(np.uint8), interpolation) for band in landscape()])
     share = resampled(gaps.astype(np.float32), cv2.INTER_LINEAR)
     found = find_faint_stripes(image, np.ones(image.shape, bool))
     assert found is not None

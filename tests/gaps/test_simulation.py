@@ -30,9 +30,7 @@ def test_the_stripes_hide_the_share_that_was_asked_for(share: float, shape: tupl
 
 def test_the_share_is_counted_inside_the_footprint_where_there_is_one() -> None:
     footprint = np.tri(400, 500, 40, dtype=bool)
-    stripes = lay_stripes(
-        (2, 400, 500), StripeModel(missing=0.15), np.random.default_rng(0), footprint=footprint
-    )
+    stripes = lay_stripes((2, 400, 500), StripeModel(missing=0.15), np.random.default_rng(0), footprint=footprint)
     missing = stripes.missing_in(Window(0, 0, 400, 500))
     assert missing[:, footprint].mean() == pytest.approx(0.15, abs=0.002)
     assert stripes.share(footprint) == pytest.approx(0.15, abs=0.002)
@@ -93,8 +91,7 @@ def test_the_two_trains_are_half_a_period_apart() -> None:
     model = StripeModel(tilt_deg=0, track_deg=0, ragged_px=0)
     missing = simulate_gaps((1, 660, 2000), model, np.random.default_rng(6))[0]
     middles = [
-        np.array([top + length / 2 for top, length in runs_of(missing[:, col])[2:-2]]) % 33
-        for col in (100, 1900)
+        np.array([top + length / 2 for top, length in runs_of(missing[:, col])[2:-2]]) % 33 for col in (100, 1900)
     ]
     apart = (np.median(middles[1]) - np.median(middles[0])) % 33
     assert apart == pytest.approx(16.5, abs=1)
@@ -124,9 +121,7 @@ def test_ragged_edges_stray_by_no_more_than_asked() -> None:
 
 
 def test_one_seed_gives_one_pattern() -> None:
-    first, again, other = (
-        simulate_gaps(SCENE, StripeModel(), np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
+    first, again, other = (simulate_gaps(SCENE, StripeModel(), np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -230,9 +225,7 @@ def test_gaps_are_cut_out_of_a_larger_pattern_as_they_are() -> None:
     pattern = np.random.default_rng(0).random((2, 40, 50)) < 0.4
     gaps = gaps_from(pattern, (2, 30, 35), np.random.default_rng(1))
     places = [
-        np.array_equal(gaps, pattern[:, row : row + 30, col : col + 35])
-        for row in range(11)
-        for col in range(16)
+        np.array_equal(gaps, pattern[:, row : row + 30, col : col + 35]) for row in range(11) for col in range(16)
     ]
     assert sum(places) == 1
 

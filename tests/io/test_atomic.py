@@ -10,16 +10,7 @@ import pytest
 from landsat_fill.io.atomic import Transaction, read_mark, settle, staging_path
 from landsat_fill.io.locks import TakenError
 
-STEPS = {
-    "open",
-    "os.mkdir",
-    "os.rename",
-    "os.remove",
-    "os.rmdir",
-    "os.listdir",
-    "os.scandir",
-    "ctypes.dlopen",
-}
+STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "ctypes.dlopen"}
 """What Python reports of the file system: a process ends before one of them, each in turn."""
 
 

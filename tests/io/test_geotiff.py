@@ -55,9 +55,7 @@ def test_a_file_without_georeferencing_is_a_scene(tmp_path):
     assert grid.transform.is_identity
 
 
-@pytest.mark.parametrize(
-    "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
-)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"])
 def test_every_real_number_type_is_taken(dtype, tmp_path):
     low, high = open_geotiff(make(tmp_path / "in.tif", dtype=dtype)).bands[0].valid_range
 

@@ -78,10 +78,7 @@ def test_a_product_folder_by_itself_and_through_its_mtl_is_one_input(tree: Path)
     folder = tree / "b" / "product"
     found, bad = find_inputs([str(folder / f"{L1}_MTL.txt"), str(folder), f"{folder}/"])
     assert bad == []
-    assert [(given.name, given.kind) for given in found] == [
-        (L1, InputKind.PRODUCT),
-        ("ndvi", InputKind.RASTER),
-    ]
+    assert [(given.name, given.kind) for given in found] == [(L1, InputKind.PRODUCT), ("ndvi", InputKind.RASTER)]
 
 
 def test_an_archive_that_lies_unpacked_beside_itself_counts_once(tmp_path: Path):

@@ -153,9 +153,7 @@ while got < 40 and time.monotonic() < until:
         pass
 assert got == 40, got
 """
-    racers = [
-        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)
-    ]
+    racers = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for racer in racers:
         _, err = racer.communicate(timeout=60)
         assert racer.returncode == 0, err

@@ -47,9 +47,7 @@ def test_an_alpha_band_with_soft_edges(tmp_path, dtype, resampling):
     bands = np.concatenate([GROUND, np.where(STRIPES, 0, most)[None]]).astype(dtype)
     bands[:3, STRIPES] = 0
     warped = np.zeros_like(bands)
-    turned = (
-        PLACE @ Affine.translation(20, -12) @ Affine.rotation(7) if hasattr(Affine, "__matmul__") else None
-    )
+    turned = PLACE @ Affine.translation(20, -12) @ Affine.rotation(7) if hasattr(Affine, "__matmul__") else None
     reproject(
         bands,
         warped,

@@ -83,9 +83,7 @@ def test_what_is_no_file_is_reported_and_the_rest_is_found(tmp_path):
     (tmp_path / "loop.tif").symlink_to("loop.tif")
     (tmp_path / "broken.tif").symlink_to("nowhere.tif")
     os.mkfifo(tmp_path / "pipe.tif")
-    found, bad = find_inputs(
-        [str(tmp_path), str(tmp_path / ("b" * 300 + ".tif")), str(tmp_path / "pipe.tif")]
-    )
+    found, bad = find_inputs([str(tmp_path), str(tmp_path / ("b" * 300 + ".tif")), str(tmp_path / "pipe.tif")])
     assert [given.name for given in found] == ["good"]
     told = {Path(source).name[:8]: error.message for source, error in bad}
     assert "link to itself" in told["loop.tif"]

@@ -13,10 +13,7 @@ SIDE = 600
 ROWS, COLS = np.mgrid[:SIDE, :SIDE]
 GENERATOR = np.random.default_rng(4)
 ROUGH = (
-    np.sin(COLS / 31)
-    + np.cos(ROWS / 23)
-    + 0.5 * np.sin((COLS + ROWS) / 11)
-    + GENERATOR.normal(0, 0.1, (SIDE, SIDE))
+    np.sin(COLS / 31) + np.cos(ROWS / 23) + 0.5 * np.sin((COLS + ROWS) / 11) + GENERATOR.normal(0, 0.1, (SIDE, SIDE))
 )
 LAND = (110 + 35 * ROUGH).clip(1, 255).astype("uint8")
 PATCHES = (np.sin(COLS / 19) + np.cos(ROWS / 27 + np.sin(COLS / 40))) > 0.4

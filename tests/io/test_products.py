@@ -102,9 +102,7 @@ def test_an_archive_is_the_folder(product_folder: Path, tmp_path: Path, ending: 
 @pytest.mark.parametrize(
     ("packed_as", "called"), [(".tar", ".tar.gz"), (".tar.gz", ".tar"), (".zip", ".dat"), (".tar", ".dat")]
 )
-def test_an_archive_that_is_called_otherwise(
-    product_folder: Path, tmp_path: Path, packed_as: str, called: str
-):
+def test_an_archive_that_is_called_otherwise(product_folder: Path, tmp_path: Path, packed_as: str, called: str):
     archive = packed(product_folder, tmp_path / f"a{packed_as}").rename(tmp_path / f"b{called}")
     (product,) = find_products(archive)
     band = product.scenes[0].bands[3]
@@ -259,9 +257,7 @@ def test_a_band_that_is_no_raster_is_named(tmp_path: Path):
         find_products(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("count", "dtype", "said"), [(2, "uint8", "one band"), (1, "complex64", "complex64")]
-)
+@pytest.mark.parametrize(("count", "dtype", "said"), [(2, "uint8", "one band"), (1, "complex64", "complex64")])
 def test_a_band_file_that_is_not_one_band_of_numbers(tmp_path: Path, count: int, dtype: str, said: str):
     write_geotiff(tmp_path / f"{L1}_B1.TIF", np.zeros((count, 4, 5), dtype))
     with pytest.raises(InputError, match=said):

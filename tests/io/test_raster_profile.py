@@ -230,9 +230,7 @@ def test_gdal_finds_it_in_the_new_file(item, question, answer, paths):
     compress=st.sampled_from([None, "LZW", "DEFLATE", "ZSTD", "PACKBITS"]),
     predict=st.booleans(),
     blocks=st.one_of(
-        st.none(),
-        st.integers(1, 100),
-        st.tuples(st.sampled_from([16, 32, 128]), st.sampled_from([16, 48, 64])),
+        st.none(), st.integers(1, 100), st.tuples(st.sampled_from([16, 32, 128]), st.sampled_from([16, 48, 64]))
     ),
     nodata=st.sampled_from([None, 0, 7]),
     colours=st.sampled_from([(), ("red", "green", "blue"), ("nir",), ("gray", "alpha")]),
@@ -254,9 +252,7 @@ def test_any_combination_comes_back(
 
     def describe(dataset):
         if colours:
-            dataset.colorinterp = [
-                ColorInterp[name] for name in (*colours, *["undefined"] * (count - len(colours)))
-            ]
+            dataset.colorinterp = [ColorInterp[name] for name in (*colours, *["undefined"] * (count - len(colours)))]
         if masked:
             dataset.write_mask(np.random.default_rng(3).random(shape) > 0.3)
 
@@ -445,9 +441,7 @@ def test_a_float_layer_of_an_integer_file_gets_a_predictor_for_floats(paths):
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
 def test_a_plain_layout_makes_a_compressed_tiled_file(dtype, tmp_path):
     target = tmp_path / "new.tif"
-    profile = RasterProfile.plain(
-        Grid(70, 90, NORTH_UP, UTM), dtype, count=2, nodata=1, descriptions=["a", "b"]
-    )
+    profile = RasterProfile.plain(Grid(70, 90, NORTH_UP, UTM), dtype, count=2, nodata=1, descriptions=["a", "b"])
 
     with new_raster(target, profile) as writer:
         writer.write(np.ones((2, 70, 90), dtype), Window(0, 0, 70, 90))

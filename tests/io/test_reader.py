@@ -54,12 +54,7 @@ def test_any_window_is_that_part_of_the_whole(row, col, height, width, tmp_path_
     window = Window(row, col, min(height, 40 - row), min(width, 50 - col))
     pixels = random_pixels()
     source = make(
-        tmp_path_factory.getbasetemp() / "windows.tif",
-        pixels,
-        nodata=0,
-        tiled=True,
-        blockxsize=16,
-        blockysize=16,
+        tmp_path_factory.getbasetemp() / "windows.tif", pixels, nodata=0, tiled=True, blockxsize=16, blockysize=16
     )
 
     values, observed = read(source, window)
@@ -274,9 +269,7 @@ def test_a_scene_opened_here_can_be_read_in_another_thread(tmp_path):
 def opened(monkeypatch):
     """A list that gathers the datasets that are opened."""
     found = []
-    monkeypatch.setattr(
-        reader, "open_dataset", lambda source: found.append(open_dataset(source)) or found[-1]
-    )
+    monkeypatch.setattr(reader, "open_dataset", lambda source: found.append(open_dataset(source)) or found[-1])
     return found
 
 

@@ -93,11 +93,7 @@ def test_other_files_of_a_product(ending, kind, quality):
 
 
 def test_quantities_are_told_apart():
-    endings = {
-        "B4": Quantity.DIGITAL_NUMBER,
-        "SR_B4": Quantity.SURFACE,
-        "toa_band4": Quantity.TOP_OF_ATMOSPHERE,
-    }
+    endings = {"B4": Quantity.DIGITAL_NUMBER, "SR_B4": Quantity.SURFACE, "toa_band4": Quantity.TOP_OF_ATMOSPHERE}
     for ending, quantity in endings.items():
         facts = read_name(f"{COLLECTION}_{ending}.tif")
         assert facts is not None
@@ -158,6 +154,4 @@ def test_reflective_bands_come_first_and_in_order():
 @given(st.text() | st.from_regex(r"L[ETCM]0?[0-9](_L1TP)?[_0-9]{7,30}.{0,12}\.(tif|TIF|txt)(\.gz)?"))
 def test_any_name_is_read(name):
     facts = read_name(name)
-    assert facts is None or (
-        is_landsat_name(name) and (facts.kind is FileKind.BAND) <= (facts.band is not None)
-    )
+    assert facts is None or (is_landsat_name(name) and (facts.kind is FileKind.BAND) <= (facts.band is not None))

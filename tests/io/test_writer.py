@@ -86,9 +86,7 @@ def test_strips_of_any_height_come_back_bit_by_bit(strips, block, tiled, interle
 def test_windows_in_any_order_come_back_bit_by_bit(tmp_path):
     profile = plain(block_height=32, block_width=32, masked=True)
     pixels = random_pixels(profile)
-    windows = [
-        Window(r, c, min(30, 100 - r), min(30, 80 - c)) for r in range(0, 100, 30) for c in range(0, 80, 30)
-    ]
+    windows = [Window(r, c, min(30, 100 - r), min(30, 80 - c)) for r in range(0, 100, 30) for c in range(0, 80, 30)]
     np.random.default_rng(4).shuffle(windows)
 
     with new_raster(tmp_path / "out.tif", profile) as writer:
@@ -297,9 +295,7 @@ def test_a_cloud_optimized_file_on_request(tmp_path):
     pixels = random_pixels(profile)
     options = {"blocksize": "256", "compress": "zstd"}
 
-    write_whole(
-        tmp_path / "out.tif", profile, pixels, cog=True, creation_options=options, tags={"TOOL": "this"}
-    )
+    write_whole(tmp_path / "out.tif", profile, pixels, cog=True, creation_options=options, tags={"TOOL": "this"})
 
     assert names(tmp_path) == ["out.tif"]
     with rasterio.open(tmp_path / "out.tif") as dataset:
@@ -504,9 +500,7 @@ def test_strips_come_out_in_whole_rows_of_blocks(image, strip: int) -> None:
 def test_of_a_strip_no_more_is_copied_than_the_row_of_blocks_it_shares(image) -> None:
     target = Target()
     for row, height in ((0, 40), (40, 60)):
-        target.rows.put(
-            image[:, row : row + height], np.ones((height, WIDTH), bool), Window(row, 0, height, WIDTH)
-        )
+        target.rows.put(image[:, row : row + height], np.ones((height, WIDTH), bool), Window(row, 0, height, WIDTH))
     assert target.windows == [Window(0, 0, 32, WIDTH), Window(32, 0, 16, WIDTH), Window(48, 0, 52, WIDTH)]
     assert [np.shares_memory(planes, image) for planes in target.given] == [True, False, True]
 

@@ -141,9 +141,7 @@ def test_units_change_nothing_but_the_rounding(loud, unit, precision) -> None:
     np.testing.assert_allclose(found.std / gain, expected.std, atol=tolerance)
 
 
-def test_an_untrained_network_leaves_the_spline_which_a_negative_of_the_scene_only_turns_round(
-    tmp_path,
-) -> None:
+def test_an_untrained_network_leaves_the_spline_which_a_negative_of_the_scene_only_turns_round(tmp_path) -> None:
     untrained = BandUNet(BandUNetSettings(band_channels=4, channels=4, trunk_blocks=1))
     method = with_weights(tmp_path, untrained)
     image, gaps = landscape(), gaps_of(stripes())

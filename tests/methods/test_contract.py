@@ -197,8 +197,7 @@ def test_units_do_not_matter(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "dtype"),
-    [((1, 1), np.float32), ((1, 40), np.float64), ((40, 1), np.float32), ((2, 3), np.float64)],
+    ("size", "dtype"), [((1, 1), np.float32), ((1, 40), np.float64), ((40, 1), np.float32), ((2, 3), np.float64)]
 )
 @pytest.mark.parametrize("name", METHODS)
 def test_thin_and_tiny_tiles_are_filled(name: str, size: tuple[int, int], dtype: type) -> None:

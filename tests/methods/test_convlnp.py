@@ -40,8 +40,7 @@ def test_the_variant_decides_the_weights_and_the_samples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [("variant", 96, "one of 64, 128"), ("samples", 0, "a whole number of at least 1")],
+    ("name", "value", "said"), [("variant", 96, "one of 64, 128"), ("samples", 0, "a whole number of at least 1")]
 )
 def test_options_out_of_range_are_refused(name, value, said) -> None:
     with pytest.raises(UsageError, match=f"expected --{name} to be {said}, but got {value}"):
@@ -100,8 +99,7 @@ def test_draws_are_independent_and_cost_no_more_where_there_are_samples_enough()
 
 def test_a_draw_is_the_same_however_many_there_are() -> None:
     np.testing.assert_array_equal(
-        predicted(Echo(), 8, realizations=3).realizations[:2],
-        predicted(Echo(), 8, realizations=2).realizations,
+        predicted(Echo(), 8, realizations=3).realizations[:2], predicted(Echo(), 8, realizations=2).realizations
     )
 
 

@@ -87,12 +87,7 @@ def test_the_papers_variants_fill(options):
 
 def test_the_papers_setting_is_the_papers():
     settings = create_method("deep-image-prior", {"setting": "paper"}).fit_settings
-    assert (settings.channels, settings.skip_channels, settings.scales, settings.iterations) == (
-        128,
-        128,
-        5,
-        1500,
-    )
+    assert (settings.channels, settings.skip_channels, settings.scales, settings.iterations) == (128, 128, 5, 1500)
     assert (settings.learning_rate, settings.input_noise, settings.input_channels) == (0.01, 0.1, 4)
 
 
@@ -112,8 +107,7 @@ def test_a_band_filled_alone_knows_nothing_of_the_others():
 def test_a_seed_decides_everything():
     image, gaps = scene()
     first, same, other = (
-        fill_array(image, gaps, tiny(iterations=12, blend=False), context=CONTEXT, seed=seed).mean
-        for seed in (1, 1, 2)
+        fill_array(image, gaps, tiny(iterations=12, blend=False), context=CONTEXT, seed=seed).mean for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, other)

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.direct_sampling import (
-    LEVELS,
-    REACH_PX,
-    USUAL_RATIO,
-    ErrorRatio,
-    coprime_steps,
-    path_of,
-)
+from landsat_fill.methods.direct_sampling import LEVELS, REACH_PX, USUAL_RATIO, ErrorRatio, coprime_steps, path_of
 from landsat_fill.methods.neighbourhoods import disc
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
@@ -77,13 +70,9 @@ def searched(
     return filled
 
 
-def drawn(
-    image: np.ndarray, gaps: Gaps, seed: int = 0, realizations: int = 1, threads: int = 1, **options: object
-):
+def drawn(image: np.ndarray, gaps: Gaps, seed: int = 0, realizations: int = 1, threads: int = 1, **options: object):
     method = create_method("direct-sampling", {"ensemble": 2, **options})
-    return fill_array(
-        image, gaps, method, context=Context(realizations=realizations, threads=threads), seed=seed
-    )
+    return fill_array(image, gaps, method, context=Context(realizations=realizations, threads=threads), seed=seed)
 
 
 @pytest.mark.parametrize("differences", [True, False])
@@ -98,11 +87,7 @@ def test_a_full_scan_finds_what_a_plain_search_finds(differences: bool) -> None:
 
 def test_a_seed_decides_the_draws() -> None:
     image, gaps = scene()
-    first, same, other = (
-        drawn(image, gaps, 1, 2),
-        drawn(image, gaps, 1, 2, threads=3),
-        drawn(image, gaps, 2, 2),
-    )
+    first, same, other = (drawn(image, gaps, 1, 2), drawn(image, gaps, 1, 2, threads=3), drawn(image, gaps, 2, 2))
     np.testing.assert_array_equal(first.realizations, same.realizations)
     np.testing.assert_array_equal(first.mean, same.mean)
     assert not np.array_equal(first.realizations, other.realizations)

@@ -15,15 +15,11 @@ from landsat_fill.scene import Gaps
 
 ROWS, COLS = np.mgrid[:90, :80]
 MISSING = (ROWS + COLS // 6) % 33 < 12
-IMAGE = np.clip(
-    100 + 50 * np.sin(ROWS / 10) + COLS / 2 + np.random.default_rng(1).normal(0, 6, ROWS.shape), 1, 255
-)
+IMAGE = np.clip(100 + 50 * np.sin(ROWS / 10) + COLS / 2 + np.random.default_rng(1).normal(0, 6, ROWS.shape), 1, 255)
 IMAGE = np.rint(IMAGE).astype(np.float32)
 
 
-def filled(
-    name: str, image: np.ndarray = IMAGE, missing: np.ndarray = MISSING, **options: object
-) -> np.ndarray:
+def filled(name: str, image: np.ndarray = IMAGE, missing: np.ndarray = MISSING, **options: object) -> np.ndarray:
     gaps = Gaps(missing[None, None], ~missing[None, None])
     return create_method(name, options).fill(image[None, None], gaps, Context()).mean[0, 0]
 
@@ -72,16 +68,12 @@ def test_diffusion_wears_the_start_down_to_a_smooth_surface() -> None:
 def test_diffusion_keeps_the_mean_of_the_kernel() -> None:
     missing = np.zeros_like(MISSING)
     missing[40, 40] = True
-    kernel = np.array(
-        [[0.073235, 0.176765, 0.073235], [0.176765, 0, 0.176765], [0.073235, 0.176765, 0.073235]]
-    )
+    kernel = np.array([[0.073235, 0.176765, 0.073235], [0.176765, 0, 0.176765], [0.073235, 0.176765, 0.073235]])
     expected = (kernel * IMAGE[39:42, 39:42]).sum()
     assert filled("diffusion", missing=missing)[40, 40] == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("name", "algorithm"), [("navier-stokes", cv2.INPAINT_NS), ("telea", cv2.INPAINT_TELEA)]
-)
+@pytest.mark.parametrize(("name", "algorithm"), [("navier-stokes", cv2.INPAINT_NS), ("telea", cv2.INPAINT_TELEA)])
 def test_marching_methods_agree_with_opencv_on_eight_bits(name: str, algorithm: int) -> None:
     expected = cv2.inpaint(IMAGE.astype(np.uint8), MISSING.astype(np.uint8), 3, algorithm)
     difference = filled(name)[MISSING] - expected[MISSING]

@@ -118,9 +118,7 @@ def test_own_weights_bring_their_own_network(tmp_path) -> None:
 
 
 def test_weights_of_another_network_are_refused(tiny_models) -> None:
-    with pytest.raises(
-        UsageError, match=r"expected weights of the network unet, but .* holds convcnp"
-    ) as caught:
+    with pytest.raises(UsageError, match=r"expected weights of the network unet, but .* holds convcnp") as caught:
         create_method("unet", {"weights": str(tiny_models / "convcnp.safetensors")})
     assert caught.value.hint == "Run them with -m convcnp."
 
@@ -139,9 +137,7 @@ def test_weights_that_are_not_there_are_refused() -> None:
 
 
 def test_a_precision_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(
-        UsageError, match="expected --precision to be one of auto, float32, bfloat16, but got 'half'"
-    ):
+    with pytest.raises(UsageError, match="expected --precision to be one of auto, float32, bfloat16, but got 'half'"):
         create_method("unet", {"precision": "half"})
 
 
@@ -218,9 +214,7 @@ def test_memory_that_runs_out_halves_the_batch_aloud() -> None:
     one.in_batches(7, work, told.append)
     assert work.asked == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert len(told) == 2
-    assert told[0].startswith(
-        "warning: 7 tiles at once don't fit into the memory of cuda:0: continuing with 3"
-    )
+    assert told[0].startswith("warning: 7 tiles at once don't fit into the memory of cuda:0: continuing with 3")
     one.in_batches(2, work, told.append)
     assert work.asked[-2:] == [1, 1]
     assert len(told) == 2
@@ -295,9 +289,7 @@ def test_a_first_fill_is_what_the_network_is_given(monkeypatch) -> None:
 
     image, gaps = scene(1, 30, 30)
     monkeypatch.setattr(UNet, "starts_filled", True)
-    monkeypatch.setattr(
-        learned, "first_fill", lambda values, usable, _: np.where(usable, values, np.float32(0.5))
-    )
+    monkeypatch.setattr(learned, "first_fill", lambda values, usable, _: np.where(usable, values, np.float32(0.5)))
     fill_array(image, gaps, Completed(precision="float32"))
     signal, observed = given["signal"], given["observed"]
     assert signal.shape[2:] == (32, 32)

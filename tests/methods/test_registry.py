@@ -88,16 +88,8 @@ def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:
         ("telea", {"radius_px": "wide"}, "expected --radius-px to be a number from 1 to 30, but got 'wide'"),
         ("tension-spline", {"tension": np.nan}, "expected --tension to be a number from 0 to 1, but got nan"),
         ("diffusion", {"rounds": 1.5}, "--rounds to be a whole number from 1 to 10000, but got 1.5"),
-        (
-            "diffusion",
-            {"rounds": True},
-            "expected --rounds to be a whole number from 1 to 10000, but got True",
-        ),
-        (
-            "inverse-distance",
-            {"max_distance_px": 0},
-            "--max-distance-px to be a number of at least 1",
-        ),
+        ("diffusion", {"rounds": True}, "expected --rounds to be a whole number from 1 to 10000, but got True"),
+        ("inverse-distance", {"max_distance_px": 0}, "--max-distance-px to be a number of at least 1"),
     ],
 )
 def test_a_value_out_of_range_is_refused(name: str, options: dict[str, object], expected: str) -> None:

@@ -123,9 +123,7 @@ def test_a_membrane_spans_a_level_gap_in_a_straight_line_and_a_plate_in_a_cubic(
     ramp = 2 * rows + 7
     np.testing.assert_allclose(filled("harmonic", ramp, missing, ~missing)[missing], ramp[missing], atol=0.05)
     cubic = 0.001 * (rows - 20) ** 3 - 0.02 * rows**2 + rows
-    np.testing.assert_allclose(
-        filled("biharmonic", cubic, missing, ~missing)[missing], cubic[missing], atol=0.05
-    )
+    np.testing.assert_allclose(filled("biharmonic", cubic, missing, ~missing)[missing], cubic[missing], atol=0.05)
 
 
 @pytest.mark.parametrize("name", ["harmonic", "biharmonic", "tension-spline"])

@@ -24,9 +24,7 @@ SMALL: dict[str, Callable[[], SlotNetwork]] = {
     ),
     "convlnp": lambda: ConvLNP(ConvLNPSettings(channels=8, blocks=1, kernel_px=3, context_kernel_px=5)),
     "convlnp-local": lambda: ConvLNP(
-        ConvLNPSettings(
-            channels=8, blocks=1, kernel_px=3, context_kernel_px=5, averaged=False, pixel_std=True
-        )
+        ConvLNPSettings(channels=8, blocks=1, kernel_px=3, context_kernel_px=5, averaged=False, pixel_std=True)
     ),
     "unet": lambda: UNet(UNetSettings(channels=8, most_channels=12, halvings=2)),
     "partialconv": lambda: PartialConv(PartialConvSettings(channels=8, most_channels=12, halvings=2)),

@@ -66,13 +66,7 @@ def test_filling_says_what_training_heard(network, bands) -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [
-        Window(36, 40, 24, 32),
-        Window(0, 0, 4, 4),
-        Window(37, 41, 21, 9),
-        Window(88, 92, 8, 4),
-        Window(0, 0, 96, 96),
-    ],
+    [Window(36, 40, 24, 32), Window(0, 0, 4, 4), Window(37, 41, 21, 9), Window(88, 92, 8, 4), Window(0, 0, 96, 96)],
 )
 def test_a_part_is_answered_as_in_the_whole(network, wanted: Window) -> None:
     deep = BandUNet(replace(SMALL, trunk_blocks=2)).eval()
@@ -84,9 +78,7 @@ def test_a_part_is_answered_as_in_the_whole(network, wanted: Window) -> None:
     with torch.no_grad():
         found = deep(signal, observed, wanted=wanted)
     part = (..., *wanted.slices)
-    assert_same(
-        Prediction(found.mean[part], found.std[part]), Prediction(expected.mean[part], expected.std[part])
-    )
+    assert_same(Prediction(found.mean[part], found.std[part]), Prediction(expected.mean[part], expected.std[part]))
     assert torch.equal(signal, before)
     assert (found.std >= 0.01).all()
 

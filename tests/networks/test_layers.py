@@ -5,15 +5,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from landsat_fill.networks.convcnp import ConvCNP, ConvCNPSettings
-from landsat_fill.networks.layers import (
-    ContextConv,
-    DepthwiseConv,
-    convolved,
-    enlarged,
-    pooled,
-    reach_px,
-    strided,
-)
+from landsat_fill.networks.layers import ContextConv, DepthwiseConv, convolved, enlarged, pooled, reach_px, strided
 
 
 def field(signal: torch.Tensor, observed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -34,9 +34,7 @@ def test_they_are_those_of_the_window_around_a_cell() -> None:
 def test_hidden_values_change_nothing(hidden: float) -> None:
     image, observed = striped()
     for found, expected in zip(
-        local_statistics(image.where(observed > 0, hidden), observed),
-        local_statistics(image, observed),
-        strict=True,
+        local_statistics(image.where(observed > 0, hidden), observed), local_statistics(image, observed), strict=True
     ):
         assert torch.equal(found, expected)
 
@@ -118,6 +116,4 @@ def test_tiles_that_overlap_agree_where_both_see_far_enough() -> None:
     part = local_statistics(image[..., 16:, 40:], observed[..., 16:, 40:])
     margin_px = 2 * REACH_PX
     for one, other in zip(whole, part, strict=True):
-        torch.testing.assert_close(
-            other[..., margin_px:, margin_px:], one[..., 16:, 40:][..., margin_px:, margin_px:]
-        )
+        torch.testing.assert_close(other[..., margin_px:, margin_px:], one[..., 16:, 40:][..., margin_px:, margin_px:])

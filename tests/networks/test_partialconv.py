@@ -7,9 +7,7 @@ import torch
 from landsat_fill.networks.partialconv import Partial, PartialConv2d
 
 
-def by_the_paper(
-    layer: PartialConv2d, values: torch.Tensor, known: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def by_the_paper(layer: PartialConv2d, values: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return equations 1 and 2 of Liu et al. 2018, window by window."""
     outputs, channels, side, _ = layer.weight.shape
     margin = side // 2
@@ -36,10 +34,7 @@ def test_it_is_the_papers_equation_for_gaps_that_differ_by_channel() -> None:
         known[..., :4, :4] = 0
         # One part with what is known for each channel, one with what is known for both of its channels.
         known[:, 4:] = known[:, 3:4]
-        parts = (
-            Partial((values * known)[:, :3], known[:, :3]),
-            Partial((values * known)[:, 3:], known[:, 3:4]),
-        )
+        parts = (Partial((values * known)[:, :3], known[:, :3]), Partial((values * known)[:, 3:], known[:, 3:4]))
         with torch.no_grad():
             result = layer(*parts)
             wanted, updated = by_the_paper(layer, values, known)

@@ -11,12 +11,7 @@ import torch
 from landsat_fill.errors import InputError, OutputError, UsageError
 from landsat_fill.networks import weights
 from landsat_fill.networks.catalogue import build_network, network_classes, settings_of
-from landsat_fill.networks.weights import (
-    load_network,
-    read_weights_file,
-    shipped_file,
-    shipped_names,
-)
+from landsat_fill.networks.weights import load_network, read_weights_file, shipped_file, shipped_names
 from landsat_fill.schema import options_of
 from landsat_fill.training.checkpoints import save_network
 
@@ -170,10 +165,7 @@ def test_a_changed_file_is_refused(saved) -> None:
         (b"II*\0 a TIFF, say, that somebody named wrongly", "it isn't a safetensors file"),
         (with_header("[1] "), "it isn't a safetensors file"),
         (with_header("{}"), "it has another format"),
-        (
-            with_header('{"__metadata__":{"format":"landsat-fill/1"}}'),
-            "its metadata is wrong: 'network'",
-        ),
+        (with_header('{"__metadata__":{"format":"landsat-fill/1"}}'), "its metadata is wrong: 'network'"),
         (with_header(metadata(reach_px="-1", size_multiple_px="4")), "its reach_px is -1"),
         (with_header(metadata(reach_px="9", size_multiple_px="0")), "its size_multiple_px is 0"),
     ],
@@ -195,9 +187,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path) -> None:
 def test_a_truncated_file_is_refused(saved) -> None:
     _, path = saved
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(
-        InputError, match=r"expected weights of the network unet in .*, but they don't fit it"
-    ):
+    with pytest.raises(InputError, match=r"expected weights of the network unet in .*, but they don't fit it"):
         load_network(path)
 
 

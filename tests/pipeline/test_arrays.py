@@ -47,9 +47,7 @@ def test_nothing_missing_is_nothing_changed():
     np.testing.assert_array_equal(fill_array(image, gaps, NEAREST).mean, image)
 
 
-@pytest.mark.parametrize(
-    ("image_shape", "gaps_shape"), [((4, 6), (4, 6)), ((1, 4, 6), (4, 6)), ((1, 4, 6), (2, 4, 6))]
-)
+@pytest.mark.parametrize(("image_shape", "gaps_shape"), [((4, 6), (4, 6)), ((1, 4, 6), (4, 6)), ((1, 4, 6), (2, 4, 6))])
 def test_shapes_have_to_agree(image_shape, gaps_shape):
     gaps = Gaps(np.zeros(gaps_shape, bool), np.ones(gaps_shape, bool))
     with pytest.raises(UsageError, match="one shape") as raised:

@@ -48,9 +48,7 @@ def test_a_card_that_gives_no_memory_is_none(two_cards, monkeypatch):
 
     monkeypatch.setattr(torch, "zeros", full)
     assert choose_device("auto", LEARNED) == "cpu"
-    with pytest.raises(
-        MethodError, match=r"expected the device cuda to work, but CUDA error: out of memory$"
-    ):
+    with pytest.raises(MethodError, match=r"expected the device cuda to work, but CUDA error: out of memory$"):
         choose_device("cuda", LEARNED)
 
 

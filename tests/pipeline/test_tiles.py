@@ -32,9 +32,7 @@ class Drawing:
 
     def fill(self, image, _gaps, context):
         drawn = np.stack([g.normal(size=image.shape[1:]) for g in context.generators])
-        return Filled(
-            (50 + self.spread * drawn).astype(image.dtype), np.full(image.shape, self.spread, np.float32)
-        )
+        return Filled((50 + self.spread * drawn).astype(image.dtype), np.full(image.shape, self.spread, np.float32))
 
 
 @dataclass(frozen=True)
@@ -251,9 +249,7 @@ def test_a_tile_that_fails_ends_those_beside_it():
 def test_threads_change_nothing(name, tiny_models):
     image, gaps = scene(2, 3, 60, 50)
     method = create_method(name)
-    one, four = (
-        fill_tiles(image, gaps, whole(image), method, Context(threads=threads)).mean for threads in (1, 4)
-    )
+    one, four = (fill_tiles(image, gaps, whole(image), method, Context(threads=threads)).mean for threads in (1, 4))
     np.testing.assert_array_equal(one, four)
 
 
@@ -291,12 +287,7 @@ def test_wide_numbers_keep_their_digits(dtype):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    height=st.integers(1, 90),
-    width=st.integers(1, 8),
-    strip_px=st.integers(1, 40),
-    halo_px=st.integers(0, 50),
-)
+@given(height=st.integers(1, 90), width=st.integers(1, 8), strip_px=st.integers(1, 40), halo_px=st.integers(0, 50))
 def test_every_row_is_read_once_whatever_the_strip_and_halo(height, width, strip_px, halo_px):
     image = np.arange(height * width, dtype=np.int32).reshape(1, height, width)
     reader = Memory(image, image % 3 > 0)
@@ -346,10 +337,7 @@ def test_what_goes_wrong_while_reading_ahead_is_raised():
             return super().read(window)
 
     image = np.zeros((1, 40, 4), np.uint8)
-    with (
-        pytest.raises(OSError, match="gone"),
-        read_blocks(Broken(image, image == 0), 40, 4, 10, 0) as blocks,
-    ):
+    with pytest.raises(OSError, match="gone"), read_blocks(Broken(image, image == 0), 40, 4, 10, 0) as blocks:
         for _ in blocks:
             pass
 
@@ -358,9 +346,7 @@ def test_what_goes_wrong_while_reading_ahead_is_raised():
 class ByPlace:
     """Answers each pixel with its row and column in the scene; draw k is k more."""
 
-    info: ClassVar[MethodInfo] = MethodInfo(
-        "by-place", "", "", halo_px=3, tile_px=16, gives_realizations=True
-    )
+    info: ClassVar[MethodInfo] = MethodInfo("by-place", "", "", halo_px=3, tile_px=16, gives_realizations=True)
 
     def fill(self, image, _gaps, context):
         mean = np.empty_like(image)
@@ -369,9 +355,7 @@ class ByPlace:
             tile[:] = 1000 * (rows + top) + cols + left + 1e6 * context.seed
         return Filled(
             mean,
-            realizations=np.stack([mean + k for k in range(context.realizations)])
-            if context.realizations
-            else None,
+            realizations=np.stack([mean + k for k in range(context.realizations)]) if context.realizations else None,
         )
 
 
@@ -402,10 +386,7 @@ def test_draws_come_back_whole():
 
 
 @given(
-    bands=st.integers(1, 60),
-    width=st.integers(1, 10_000),
-    most_px=st.integers(16, 1024),
-    align_px=st.integers(1, 48),
+    bands=st.integers(1, 60), width=st.integers(1, 10_000), most_px=st.integers(16, 1024), align_px=st.integers(1, 48)
 )
 def test_strips_begin_where_tiles_may(bands, width, most_px, align_px):
     made = SimpleNamespace(bands=[None] * bands, grid=SimpleNamespace(width=width))

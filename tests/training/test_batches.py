@@ -42,9 +42,7 @@ def same(one: object, other: object) -> bool:
     )
 
 
-def test_a_batch_depends_on_seed_step_and_process_alone(
-    settings_for: Callable[..., TrainingSettings],
-) -> None:
+def test_a_batch_depends_on_seed_step_and_process_alone(settings_for: Callable[..., TrainingSettings]) -> None:
     settings = settings_for()
     assert same(made(settings)[4], made(settings)[4])
     assert not same(made(settings)[4], made(settings)[5])

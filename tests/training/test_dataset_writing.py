@@ -63,9 +63,7 @@ def test_patches_with_too_little_observed_are_left_out(write, tmp_path):
     manifest, _ = write_dataset([made.scene], [], tmp_path / "data", SMALL)
     stored = np.load(tmp_path / "data" / manifest.scenes[0].values)
     np.testing.assert_array_equal(stored, made.values[None, :, :, 64:])
-    _, failures = write_dataset(
-        [made.scene], [], tmp_path / "more", Cutting(size_px=64, stride_px=64, max_missing=0.4)
-    )
+    _, failures = write_dataset([made.scene], [], tmp_path / "more", Cutting(size_px=64, stride_px=64, max_missing=0.4))
     assert not failures
     assert read_manifest(tmp_path / "more").scenes[0].patches == 2
 
@@ -78,8 +76,7 @@ def test_statistics_are_those_of_the_observed_pixels(write, tmp_path):
     for band, facts in enumerate(manifest.scenes[0].bands):
         seen = made.values[band][~missing[band]].astype(float)
         np.testing.assert_allclose(
-            [facts.mean, facts.std, facts.min, facts.max],
-            [seen.mean(), seen.std(), seen.min(), seen.max()],
+            [facts.mean, facts.std, facts.min, facts.max], [seen.mean(), seen.std(), seen.min(), seen.max()]
         )
 
 
@@ -118,9 +115,7 @@ def test_places_share_a_fold(write, tmp_path):
     assert chosen.scenes == ("d_20010813",)
     assert set(others.scenes) == set(fold) - {"d_20010813"}
     # Scenes that are read as they are fall into the same folds.
-    live = open_samples(
-        [one.scene for one in scenes], size_px=64, fold=fold["d_20010813"], folds=3, training=False
-    )
+    live = open_samples([one.scene for one in scenes], size_px=64, fold=fold["d_20010813"], folds=3, training=False)
     assert live.scenes == chosen.scenes
 
 

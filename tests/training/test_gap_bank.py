@@ -18,12 +18,7 @@ def test_a_bank_draws_what_was_put_in():
     rows, cols = np.mgrid[:64, :64]
     crop = np.stack([(rows + cols // 5 + 9 * band) % 30 < 4 + band for band in range(3)])
     bank = GapBank([packed(crop[None])])
-    ways = {
-        np.ascontiguousarray(band[::up, ::left]).tobytes()
-        for band in crop
-        for up in (1, -1)
-        for left in (1, -1)
-    }
+    ways = {np.ascontiguousarray(band[::up, ::left]).tobytes() for band in crop for up in (1, -1) for left in (1, -1)}
     seen = set()
     for number in range(60):
         drawn = bank.draw(5, 64, np.random.default_rng(number))

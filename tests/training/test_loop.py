@@ -83,12 +83,7 @@ def test_two_processes_make_one_run(tmp_path: Path, clean_scenes: list[str]) -> 
     command += ["-O", "network.channels=8", "-O", "network.halvings=2", "-O", "validation.every_steps=2"]
     command += ["-O", "validation.samples=1"]
     done = subprocess.run(
-        command,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the budget is used") == 1

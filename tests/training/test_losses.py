@@ -86,10 +86,7 @@ def test_a_gain_makes_steps_steeper_where_half_of_them_can_be_known() -> None:
 
     def best(gain: float) -> float:
         strengths = [0.1 * tenth for tenth in range(21)]
-        return min(
-            strengths,
-            key=lambda one: float(losses.step_loss(one * clue, truth, gain, everywhere, everywhere)),
-        )
+        return min(strengths, key=lambda one: float(losses.step_loss(one * clue, truth, gain, everywhere, everywhere)))
 
     assert best(1.0) == pytest.approx(1.0, abs=0.11)
     assert best(1.6) == pytest.approx(1.6, abs=0.11)

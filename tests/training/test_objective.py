@@ -108,10 +108,7 @@ def test_a_residual_weighs_places_of_any_contrast_alike(batch: Batch) -> None:
     assert batch.filled is not None
     brighter = batch._replace(values=batch.values * 7, filled=batch.filled * 7, scale=batch.scale * 7)
     objective = objective_of("residual", std_weight=0.0)
-    errors = [
-        float(objective(lambda signal, *_: Prediction(signal + 0.1), of, CPU).total)
-        for of in (batch, brighter)
-    ]
+    errors = [float(objective(lambda signal, *_: Prediction(signal + 0.1), of, CPU).total) for of in (batch, brighter)]
     assert errors[0] == pytest.approx(errors[1], rel=1e-4)
 
 
@@ -134,9 +131,7 @@ def test_the_deviation_of_a_residual_does_not_bend_the_mean(batch: Batch) -> Non
     def slope(std_weight: float) -> Tensor:
         mean = torch.zeros_like(batch.values, requires_grad=True)
         std = torch.ones_like(batch.values)
-        objective_of("residual", std_weight=std_weight)(
-            lambda *_: Prediction(mean, std), batch, CPU
-        ).total.backward()  # type: ignore[no-untyped-call]
+        objective_of("residual", std_weight=std_weight)(lambda *_: Prediction(mean, std), batch, CPU).total.backward()  # type: ignore[no-untyped-call]
         assert mean.grad is not None
         return mean.grad
 
@@ -210,8 +205,6 @@ def test_the_samples_of_a_latent_model_share_their_weights(batch: Batch) -> None
     std = torch.linspace(0.5, 2.0, 3)[:, None, None, None, None].expand(3, *target.shape)
     objective = objective_of("likelihood", variance_power=1.0)
     loss = objective(lambda *_: Prediction(torch.zeros_like(std), std), plain, CPU).total
-    unweighted = objective_of("likelihood")(
-        lambda *_: Prediction(torch.zeros_like(std), std), plain, CPU
-    ).total
+    unweighted = objective_of("likelihood")(lambda *_: Prediction(torch.zeros_like(std), std), plain, CPU).total
     # All weights are the same here, so that they cancel out but for how sharp the mixture is.
     assert float(loss) == pytest.approx(float(unweighted), rel=0.05)

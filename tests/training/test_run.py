@@ -103,18 +103,13 @@ def test_a_run_begins_from_given_weights(tmp_path: Path, settings_for: SettingsF
     assert tables["weights"] == str(first.last) and tables["network"]["channels"] == 8
 
 
-def test_a_larger_network_begins_as_the_smaller_one(
-    tmp_path: Path, settings_for: SettingsFor, ears: Any
-) -> None:
+def test_a_larger_network_begins_as_the_smaller_one(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     """Blocks that are added say nothing until they have learned something."""
     first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
     train(settings_for("band-unet"), first, ears())
     given = load_network(first.last)
     still = settings_for(
-        "band-unet",
-        network={"trunk_blocks": 3},
-        budget={"steps": 1},
-        optimiser={"learning_rate": 1e-12},
+        "band-unet", network={"trunk_blocks": 3}, budget={"steps": 1}, optimiser={"learning_rate": 1e-12}
     )
     heard = ears()
     train(replace(still, weights=str(first.last)), second, heard)
@@ -183,9 +178,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, settings_for: Se
     assert not folder.path.exists()
 
 
-def test_a_log_is_cut_to_the_checkpoint_it_goes_on_from(
-    tmp_path: Path, settings_for: SettingsFor, ears: Any
-) -> None:
+def test_a_log_is_cut_to_the_checkpoint_it_goes_on_from(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     folder = RunFolder(tmp_path / "run")
     train(settings_for(), folder, ears(stop_after=3))
     checkpoint = folder.checkpoint.read_bytes()
@@ -223,13 +216,9 @@ def test_minutes_end_a_run_with_the_rate_gone(tmp_path: Path, settings_for: Sett
     assert float(rows_of(folder)[-1]["learning_rate"]) < 0.05 * settings.optimiser.learning_rate
 
 
-def test_patience_ends_a_run_that_gets_no_better(
-    tmp_path: Path, settings_for: SettingsFor, ears: Any
-) -> None:
+def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     settings = settings_for(
-        optimiser={"learning_rate": 0.0},
-        budget={"steps": 100},
-        validation={"every_steps": 1, "patience": 2},
+        optimiser={"learning_rate": 0.0}, budget={"steps": 100}, validation={"every_steps": 1, "patience": 2}
     )
     result = train(settings, RunFolder(tmp_path / "run"), ears())
     assert result.ending is Ending.PATIENCE and result.progress.step == 3
@@ -255,9 +244,7 @@ def test_a_run_is_not_replaced_unasked(tmp_path: Path, settings_for: SettingsFor
 
 
 @pytest.mark.parametrize("left", [500])
-def test_a_damaged_checkpoint_is_an_error(
-    left: int, tmp_path: Path, settings_for: SettingsFor, ears: Any
-) -> None:
+def test_a_damaged_checkpoint_is_an_error(left: int, tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     folder = RunFolder(tmp_path / "run")
     train(settings_for(), folder, ears(stop_after=1))
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:left])
@@ -265,9 +252,7 @@ def test_a_damaged_checkpoint_is_an_error(
         train(settings_for(), folder, ears(), resume=True)
 
 
-def test_a_run_that_cannot_go_on_as_asked_stays_as_it_is(
-    tmp_path: Path, settings_for: SettingsFor, ears: Any
-) -> None:
+def test_a_run_that_cannot_go_on_as_asked_stays_as_it_is(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     folder = RunFolder(tmp_path / "run")
     train(settings_for(), folder, ears(stop_after=1))
     before = folder.settings.read_bytes()
@@ -288,9 +273,7 @@ def test_a_run_that_cannot_go_on_as_asked_stays_as_it_is(
     train(settings_for(), folder, ears(), resume=True)
 
 
-def test_a_run_goes_on_without_the_weights_it_began_from(
-    tmp_path: Path, settings_for: SettingsFor, ears: Any
-) -> None:
+def test_a_run_goes_on_without_the_weights_it_began_from(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     given = tmp_path / "given.safetensors"
     save_network(given, build_network("unet", {"channels": 8, "halvings": 2}))
     folder = RunFolder(tmp_path / "run")
@@ -315,9 +298,7 @@ def test_a_score_is_kept_over_a_break(tmp_path: Path, settings_for: SettingsFor,
     assert after["validated_step"] == "2"
 
 
-def test_two_processes_do_not_train_in_one_folder(
-    tmp_path: Path, settings_for: SettingsFor, ears: Any
-) -> None:
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     folder = RunFolder(tmp_path / "runs" / "one")
     with folder.claim(), pytest.raises(TakenError, match="is making it"):
         train(settings_for(), folder, ears())
@@ -336,9 +317,7 @@ def test_a_run_killed_before_its_first_checkpoint_can_begin_again(
 
 def test_weights_that_score_nothing_end_a_run(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     settings = settings_for(
-        "convcnp",
-        optimiser={"learning_rate": 1e6, "gradient_norm": 0.0, "warm_up_steps": 0},
-        budget={"steps": 40},
+        "convcnp", optimiser={"learning_rate": 1e6, "gradient_norm": 0.0, "warm_up_steps": 0}, budget={"steps": 40}
     )
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(LandsatFillError, match="falls"):
@@ -391,8 +370,6 @@ def test_settings_that_cannot_be_meant(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
-def test_a_gpu_that_is_not_there_is_never_replaced(
-    tmp_path: Path, settings_for: SettingsFor, ears: Any
-) -> None:
+def test_a_gpu_that_is_not_there_is_never_replaced(tmp_path: Path, settings_for: SettingsFor, ears: Any) -> None:
     with pytest.raises(UsageError, match="cuda"):
         train(settings_for(machine={"device": "cuda"}), RunFolder(tmp_path / "run"), ears())

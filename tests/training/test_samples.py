@@ -32,8 +32,7 @@ def drawn(source, number=0, bands=None):
 
 def same(one, other):
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("values", "usable", "hidden", "scale")
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("values", "usable", "hidden", "scale")
     )
 
 

@@ -67,21 +67,13 @@ def test_values_that_cannot_be_meant(tables: dict[str, Any], said: str, hint: st
 
 def test_another_network_takes_none_of_the_options_of_the_first() -> None:
     settings = TrainingSettings(network=NetworkSettings("unet", {"halvings": 2}))
-    assert changed(settings, {"network": {"channels": 8}}, "x").network.options == {
-        "halvings": 2,
-        "channels": 8,
-    }
+    assert changed(settings, {"network": {"channels": 8}}, "x").network.options == {"halvings": 2, "channels": 8}
     assert changed(settings, {"network": {"name": "convcnp"}}, "x").network.options == {}
 
 
 def test_assignments_are_toml_or_text() -> None:
-    found = parse_assignments(
-        ["optimiser.learning_rate=1e-4", "data.band_counts=[6, 1]", "optimiser.decay=none"]
-    )
-    assert found == {
-        "optimiser": {"learning_rate": 1e-4, "decay": "none"},
-        "data": {"band_counts": [6, 1]},
-    }
+    found = parse_assignments(["optimiser.learning_rate=1e-4", "data.band_counts=[6, 1]", "optimiser.decay=none"])
+    assert found == {"optimiser": {"learning_rate": 1e-4, "decay": "none"}, "data": {"band_counts": [6, 1]}}
     for bad in ("learning_rate=1", "optimiser.learning_rate", "=3"):
         with pytest.raises(UsageError, match="TABLE"):
             parse_assignments([bad])

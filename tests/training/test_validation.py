@@ -40,9 +40,7 @@ def test_the_classical_fill_itself_scores_one(settings_for: Callable[..., Traini
     assert score.std_factor is None
 
 
-def test_a_deviation_half_as_large_needs_twice_the_factor(
-    settings_for: Callable[..., TrainingSettings],
-) -> None:
+def test_a_deviation_half_as_large_needs_twice_the_factor(settings_for: Callable[..., TrainingSettings]) -> None:
     settings = settings_for()
     _, sources = open_sources(settings)
     objective = Objective(settings.objective, 0, torch.float32)
@@ -56,9 +54,7 @@ def test_a_deviation_half_as_large_needs_twice_the_factor(
     assert with_std(0.5) == pytest.approx(2 * with_std(1.0), rel=1e-5)
 
 
-def test_samples_of_a_latent_model_are_scored_as_one_mixture(
-    settings_for: Callable[..., TrainingSettings],
-) -> None:
+def test_samples_of_a_latent_model_are_scored_as_one_mixture(settings_for: Callable[..., TrainingSettings]) -> None:
     settings = settings_for()
     _, sources = open_sources(settings)
     objective = Objective(settings.objective, 0, torch.float32)
@@ -81,9 +77,7 @@ def test_a_set_is_the_same_each_time(settings_for: Callable[..., TrainingSetting
     _, sources = open_sources(settings)
     objective = Objective(settings.objective, 0, torch.float32)
     scores = {
-        ValidationSet(sources, 2, filled=False)
-        .score(lambda s, _o, _n: Prediction(s * 0), objective, CPU)
-        .error
+        ValidationSet(sources, 2, filled=False).score(lambda s, _o, _n: Prediction(s * 0), objective, CPU).error
         for _ in range(2)
     }
     assert len(scores) == 1

@@ -127,12 +127,7 @@ def simulate(
             if not usable:
                 continue
             compared_candidates += 1
-            within = (
-                other_row >= up
-                and other_row + down < height
-                and other_col >= left
-                and other_col + right < width
-            )
+            within = other_row >= up and other_row + down < height and other_col >= left and other_col + right < width
             for band in range(bands):
                 sums[band] = squares[band] = totals[band] = np.float32(0)
             spread = 0.0

@@ -128,9 +128,7 @@ def sweep_membrane(
 
 
 @compiled
-def _sweep_membrane_run(
-    above: Image, here: Image, below: Image, weights: Image, before: Image, share: float
-) -> None:
+def _sweep_membrane_run(above: Image, here: Image, below: Image, weights: Image, before: Image, share: float) -> None:
     for col in range(len(before)):
         now = weights[col] * ((above[col] + below[col]) + (here[col] + here[col + 2]))
         before[col] += share * (now - before[col])
@@ -158,9 +156,7 @@ def increment_sums(
             for row in range(height - down):
                 root, square, count = 0.0, 0.0, 0
                 for col in range(first, end):
-                    difference = float(values[window, row + down, col + right]) - float(
-                        values[window, row, col]
-                    )
+                    difference = float(values[window, row + down, col + right]) - float(values[window, row, col])
                     if difference == difference:
                         difference *= weights[window, row + down, col + right] * weights[window, row, col]
                         size = abs(difference)
