@@ -95,8 +95,8 @@ def test_a_run_is_shipped_with_its_card(run_folder, scores, tmp_path, monkeypatc
     assert "-O network.halvings=1" in command
     assert "learning_rate" not in command  # as the recipe has it
 
-    half = load_network(file.path).network.state_dict()
-    whole = load_network(run_folder / "best.safetensors").network.state_dict()
+    half = load_network(file.path)[0].state_dict()
+    whole = load_network(run_folder / "best.safetensors")[0].state_dict()
     for key, values in whole.items():
         assert half[key].dtype == values.dtype
         assert (half[key] - values).abs().max() <= 1e-3 * values.abs().max()

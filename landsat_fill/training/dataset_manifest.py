@@ -30,101 +30,56 @@ MANIFEST_NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class BandFacts:
-    """One band of a scene in a dataset; statistics of the observed pixels, in stored numbers.
-
-    Attributes:
-        name: Name of the band.
-        mean: Mean.
-        std: Standard deviation.
-        min: Smallest number.
-        max: Largest number.
-        squared_step: Mean squared difference of pixels a few rows apart; see `error_scale`.
-    """
+    """One band of a scene in a dataset; statistics of the observed pixels, in stored numbers."""
 
     name: str
     mean: float
     std: float
     min: float
     max: float
-    squared_step: float
+    squared_step: float  # mean squared difference of pixels a few rows apart; see `error_scale`
 
 
 @dataclass(frozen=True, slots=True)
 class SceneFacts:
-    """One scene of a dataset.
-
-    Attributes:
-        name: Name of the scene.
-        source: The source file or product.
-        sensor: `LE07`, `LT05`, …, or None.
-        acquired: The day, `2001-06-10`, or None.
-        dtype: Data type of its numbers.
-        pixel_m: Pixel size in metres, or None.
-        lon: Longitude of its centre, or None.
-        lat: Latitude of its centre, or None.
-        fold: Its fold, from 0.
-        patches: Number of patches.
-        values: File of the patches.
-        observed: File of the observed pixels, or None if all pixels are observed.
-        bands: The bands.
-    """
+    """One scene of a dataset. Facts that the scene doesn't have are None."""
 
     name: str
     source: str
-    sensor: str | None
-    acquired: str | None
-    dtype: str
+    sensor: str | None  # `LE07`, `LT05`, …
+    acquired: str | None  # the day, `2001-06-10`
+    dtype: str  # data type of the stored numbers
     pixel_m: float | None
-    lon: float | None
+    lon: float | None  # of the centre, in degrees
     lat: float | None
-    fold: int
-    patches: int
-    values: str
-    observed: str | None
+    fold: int  # from 0
+    patches: int  # number of patches
+    values: str  # file of the patches
+    observed: str | None  # file of the observed pixels; None if all pixels are observed
     bands: tuple[BandFacts, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GapFacts:
-    """The gaps of one real scene in a dataset.
-
-    Attributes:
-        name: The scene's name.
-        source: The source file or product.
-        bands: Number of bands.
-        crops: Number of crops.
-        missing_share: Share of the crops' pixels that are missing, 0 to 1.
-        file: File of the crops.
-    """
+    """The gaps of one real scene in a dataset."""
 
     name: str
     source: str
     bands: int
     crops: int
-    missing_share: float
+    missing_share: float  # of all pixels of the crops, 0 to 1
     file: str
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of a dataset.
+    """The content of a dataset."""
 
-    Attributes:
-        version: The version of landsat-fill that made the dataset.
-        command: The command that made the dataset.
-        size_px: Side of a patch and of a crop of gaps.
-        stride_px: Distance from one patch to the next.
-        max_missing: Largest unobserved share of a patch in any band.
-        folds: Number of folds.
-        scenes: The scenes.
-        gaps: The gaps of real scenes.
-    """
-
-    version: str
-    command: str
-    size_px: int
-    stride_px: int
-    max_missing: float
+    version: str  # of landsat-fill
+    command: str  # the command that made the dataset
+    size_px: int  # side of a patch, and of a crop of gaps
+    stride_px: int  # distance from one patch to the next
+    max_missing: float  # largest unobserved share of a patch in any band, 0 to 1
     folds: int
     scenes: tuple[SceneFacts, ...]
     gaps: tuple[GapFacts, ...]

@@ -15,7 +15,7 @@ from landsat_fill.training.settings import TrainingSettings, changed, recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from landsat_fill.training.progress import Standing
+    from landsat_fill.training.checkpoints import Progress
 
 
 TINY = {
@@ -76,12 +76,12 @@ class Ears:
     scores: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def stepped(self, standing: Standing) -> None:
-        self.steps.append(standing.step)
+    def stepped(self, progress: Progress) -> None:
+        self.steps.append(progress.step)
 
-    def validated(self, standing: Standing) -> None:
-        assert standing.score is not None
-        self.scores.append(standing.score)
+    def validated(self, progress: Progress) -> None:
+        assert progress.validated == progress.step
+        self.scores.append(progress.error)
 
     def noted(self, text: str) -> None:
         self.notes.append(text)

@@ -133,9 +133,9 @@ def test_a_fold_that_leaves_nothing_is_explained(write, tmp_path):
         with pytest.raises(UsageError, match=r"to train on outside fold 0, .* but all lie in it") as caught:
             open_samples(source, size_px=64, fold=0)
         assert "--validation" in (caught.value.hint or "")
-    with pytest.raises(UsageError, match="to score on in fold 4, but it is empty") as caught:
+    with pytest.raises(UsageError, match="for validation in fold 4, but it is empty") as caught:
         open_samples(scenes, size_px=64, fold=4, training=False)
-    assert "some in 0" in (caught.value.hint or "")
+    assert "has scenes (0)" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("name", ["000_a.npy", "000_a.observed.npy", "000_slc_off.npy"])
@@ -177,7 +177,7 @@ def test_a_bad_scene_leaves_no_trace_and_stops_nothing(write, tmp_path):
         [cut_off.scene, good.scene, small.scene], [no_stripes.scene], tmp_path / "data", SMALL
     )
     assert [facts.name for facts in manifest.scenes] == ["good"]
-    said = {failure.scene: failure.error for failure in failures}
+    said = dict(failures)
     assert set(said) == {"cut_off", "small", "no_stripes"}
     assert "at least 64 × 64 pixels, but small has 40 × 40" in said["small"].message
     assert "--size" in (said["small"].hint or "")
