@@ -360,7 +360,7 @@ class TrainingScreen:
         if not self._quiet:
             tqdm.write(text, file=sys.stderr if sys.stderr.isatty() else _LogFile())
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Return whether a stop was requested."""
         return self._stop()
 

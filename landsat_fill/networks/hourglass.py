@@ -44,12 +44,7 @@ class HourglassSettings:
 
 
 class Hourglasses(nn.Module):
-    """Several hourglasses of one shape.
-
-    Args:
-        settings: Settings of each hourglass.
-        seeds: Seeds of the initial weights, one for each hourglass.
-    """
+    """Several hourglasses of one shape, each with initial weights from its own seed."""
 
     def __init__(self, settings: HourglassSettings, seeds: list[int]) -> None:
         super().__init__()

@@ -64,12 +64,7 @@ class ContextConv(nn.Module):
         self.resizer = pixel_linear(2 * slots, channels)
 
     def forward(self, signal: Tensor, observed: Tensor) -> Tensor:
-        """Return features `(tile, channel, row, col)`.
-
-        Args:
-            signal: `(tile, slot, row, col)`, 0 where not observed.
-            observed: 1 or 0, of the same shape.
-        """
+        """Return features `(tile, channel, row, col)`; the arguments are those of `SlotNetwork.predict_slots`."""
         slots, padding = self.weight.shape[0], self.weight.shape[-1] // 2
         # The ratio of two sums needs more precision than bfloat16.
         with torch.autocast(signal.device.type, enabled=False):

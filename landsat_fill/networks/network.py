@@ -118,11 +118,7 @@ def band_groups(bands: int, slots: int) -> Iterator[tuple[slice, slice]]:
 
 
 class SlotNetwork(Network):
-    """The base of networks with a fixed number of slots for bands.
-
-    Attributes:
-        slots: Number of bands processed at once.
-    """
+    """The base of networks with a fixed number of slots for bands."""
 
     slots: int
 

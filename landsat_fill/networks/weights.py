@@ -69,20 +69,12 @@ class WeightsFile:
 
 
 def read_weights_file(path: Path) -> WeightsFile:
-    """Return the metadata of a weights file.
-
-    Raises:
-        InputError: If the file can't be read, or `network_content` didn't write it.
-    """
+    """Return the metadata of a file that `network_content` wrote, or raise InputError."""
     return described(path, weights_content(path))
 
 
 def weights_content(path: Path) -> bytes:
-    """Return the content of a weights file.
-
-    Raises:
-        InputError: If the file can't be read.
-    """
+    """Return the content of a weights file, or raise InputError."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -171,11 +163,7 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def shipped_file(name: str) -> WeightsFile:
-    """Return the shipped weights called `name`.
-
-    Raises:
-        InputError: If the file is missing, damaged or not listed.
-    """
+    """Return the shipped weights called `name`, or raise InputError if they are missing, damaged or not listed."""
     folder = shipped_folder()
     path = folder / f"{name}{SUFFIX}"
     listed = _sums(folder).get(path.name)

@@ -85,7 +85,7 @@ class StepBatches(Dataset["Batch | LandsatFillError"]):
 
     Args:
         source: Source of the samples.
-        data: Size of the batches and their band counts.
+        data: Size of the batches, and their band counts.
         seed: Seed of the run.
         filled: Whether the network starts from an interpolation.
         slotted: Whether the network has a fixed number of slots. If so, all batches have the same number of

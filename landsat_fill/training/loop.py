@@ -51,7 +51,7 @@ class Listener(Protocol):
     def noted(self, text: str) -> None:
         """Receive a message for the user."""
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Return whether to stop before the next step; the run can be resumed."""
 
 
@@ -198,7 +198,7 @@ class Loop:
         progress, patience = self.parts.progress, self.settings.validation.patience
         progress.minutes = (time.perf_counter() - self._start_s) / 60
         share = share_done(self.settings.budget, progress.step, progress.minutes)
-        progress.share, must_stop, stale = self.processes.agreed(share, self.listener.stop_asked(), progress.stale)
+        progress.share, must_stop, stale = self.processes.agreed(share, self.listener.stop_requested(), progress.stale)
         if must_stop:
             return Ending.INTERRUPTED
         if progress.share >= 1:

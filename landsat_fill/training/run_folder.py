@@ -101,11 +101,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a log, NaN for empty cells; incomplete rows of a killed run are skipped.
-
-    Raises:
-        InputError: If the log can't be read.
-    """
+    """Return the rows of a log, or raise InputError; empty cells are NaN, incomplete rows of a killed run skipped."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [

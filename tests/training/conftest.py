@@ -1,4 +1,4 @@
-"""Two small clean scenes far apart, settings of a run that takes seconds, and a listener that remembers."""
+"""Settings of a run that takes seconds, a listener that records its calls, and a small batch."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def settings_for(clean_scenes: list[str]) -> Callable[..., TrainingSettings]:
 
 
 @dataclass
-class Ears:
-    """Remembers what it heard, and asks to stop after a step."""
+class Recorder:
+    """Records the progress of a run, and may request a stop after a step."""
 
     stop_after: int | None = None
     steps: list[int] = field(default_factory=list)
@@ -86,13 +86,13 @@ class Ears:
     def noted(self, text: str) -> None:
         self.notes.append(text)
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         return self.stop_after is not None and bool(self.steps) and self.steps[-1] >= self.stop_after
 
 
 @pytest.fixture
-def ears() -> type[Ears]:
-    return Ears
+def recorder() -> type[Recorder]:
+    return Recorder
 
 
 @pytest.fixture
