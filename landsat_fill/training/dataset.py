@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import find_inputs, open_input
-from landsat_fill.training.dataset_manifest import MANIFEST_NAME, read_manifest
+from landsat_fill.training.dataset_manifest import MANIFEST_NAME, read_manifest, stored_array
 from landsat_fill.training.folds import NEAR_KM, balanced_folds, place_of
 from landsat_fill.training.gap_bank import GapBank, cut_gaps
-from landsat_fill.training.pixel_sources import SceneImages, StoredPatches, patches_in, stored_array
+from landsat_fill.training.pixel_sources import SceneImages, StoredPatches, patches_in
 from landsat_fill.training.samples import PLAIN, Augmentation, SampleSource
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
-    from landsat_fill.training.pixel_sources import Images, MappedArray
+    from landsat_fill.training.dataset_manifest import MappedArray
+    from landsat_fill.training.pixel_sources import Images
     from landsat_fill.training.settings import DataSettings, TrainingSettings
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a dataset's folder, read and written.
+"""The files of a dataset's folder: the manifest and the mapped arrays.
 
     manifest.json                   the content of the folder, and its sources
     scenes/000_NAME.npy             patches (patch, band, row, col), in the scene's own data type
@@ -16,10 +16,14 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from landsat_fill.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 FORMAT = "landsat-fill-dataset/1"
@@ -115,3 +119,55 @@ def read_manifest(folder: Path) -> Manifest:
         f"expected a dataset of the format {FORMAT}, but {folder} has {form}",
         hint="Make it again with this version of landsat-fill.",
     )
+
+
+class MappedArray:
+    """A `.npy` file that each process maps to memory at its first use."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._array: NDArray[np.generic] | None = None
+
+    def __reduce__(self) -> tuple[type[MappedArray], tuple[Path]]:
+        return MappedArray, (self._path,)
+
+    @property
+    def array(self) -> NDArray[np.generic]:
+        """The array.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        if self._array is None:
+            try:
+                self._array = np.load(self._path, mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise InputError(
+                    f"expected an array in {self._path}, but got an error: {error}",
+                    hint="Make the dataset again with `landsat-fill dataset`.",
+                ) from error
+        return self._array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.array.shape
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """Return one item of the array."""
+        item: NDArray[Any] = self.array[index]
+        return item
+
+
+def stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
+    """Return the array of a file, still closed, or raise InputError unless it has this shape."""
+    try:
+        found = MappedArray(path).shape
+    except EOFError:  # of an empty file
+        found = ()
+    if found != shape:
+        raise InputError(
+            f"expected an array of the shape {shape} in {path}, as {MANIFEST_NAME} says, but got {found}",
+            hint="Make the dataset again with `landsat-fill dataset`.",
+        )
+    return MappedArray(path)

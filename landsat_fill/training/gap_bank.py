@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
-    from landsat_fill.training.pixel_sources import MappedArray
+    from landsat_fill.training.dataset_manifest import MappedArray
 
 
 def grid_starts(length_px: int, size_px: int, stride_px: int) -> list[int]:

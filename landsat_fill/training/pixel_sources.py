@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landsat_fill.errors import InputError
 from landsat_fill.io import SceneReader
 from landsat_fill.scene import Window
-from landsat_fill.training.dataset_manifest import MANIFEST_NAME
+from landsat_fill.training.dataset_manifest import stored_array
 from landsat_fill.training.gap_bank import random_window, require_room, unpacked
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
-    from landsat_fill.training.dataset_manifest import SceneFacts
+    from landsat_fill.training.dataset_manifest import MappedArray, SceneFacts
 
     Cube = tuple[NDArray[np.generic], NDArray[np.bool_]]
 
@@ -97,58 +96,6 @@ class Images(ABC):
         Raises:
             InputError: If the pixels can't be read.
         """
-
-
-class MappedArray:
-    """A `.npy` file that each process maps to memory at its first use."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._array: NDArray[np.generic] | None = None
-
-    def __reduce__(self) -> tuple[type[MappedArray], tuple[Path]]:
-        return MappedArray, (self._path,)
-
-    @property
-    def array(self) -> NDArray[np.generic]:
-        """The array.
-
-        Raises:
-            InputError: If the file is missing or damaged.
-        """
-        if self._array is None:
-            try:
-                self._array = np.load(self._path, mmap_mode="r")
-            except (OSError, ValueError) as error:
-                raise InputError(
-                    f"expected an array in {self._path}, but got an error: {error}",
-                    hint="Make the dataset again with `landsat-fill dataset`.",
-                ) from error
-        return self._array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.array.shape
-
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        """Return one item of the array."""
-        item: NDArray[Any] = self.array[index]
-        return item
-
-
-def stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
-    """Return the array of a file, still closed, or raise InputError unless it has this shape."""
-    try:
-        found = MappedArray(path).shape
-    except EOFError:  # of an empty file
-        found = ()
-    if found != shape:
-        raise InputError(
-            f"expected an array of the shape {shape} in {path}, as {MANIFEST_NAME} says, but got {found}",
-            hint="Make the dataset again with `landsat-fill dataset`.",
-        )
-    return MappedArray(path)
 
 
 class StoredPatches(Images):

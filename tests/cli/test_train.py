@@ -73,7 +73,7 @@ def test_from_scenes_to_a_filled_scene(tmp_path: Path, clean_scenes: list[str], 
         (["-o", "RUN", "--resume", "--config", "x.toml"], 2, "both"),
     ],
 )
-def test_errors_say_what_to_do(
+def test_errors_have_a_hint(
     arguments: list[str], code: int, said: str, tmp_path: Path, clean_scenes: list[str]
 ) -> None:
     words = {"DATA": clean_scenes[0], "RUN": str(tmp_path / "run")}

@@ -94,7 +94,7 @@ def test_what_is_saved_comes_back(saved) -> None:
     assert not loaded.training
 
 
-def test_the_file_tells_what_it_is_without_torch(saved) -> None:
+def test_the_metadata_is_read_without_torch(saved) -> None:
     network, path = saved
     file = read_weights_file(path)
     assert (file.network, file.name) == ("unet", "mine")
@@ -106,7 +106,7 @@ def test_the_file_tells_what_it_is_without_torch(saved) -> None:
 
 
 @pytest.mark.parametrize("factor", ["", "one", "0", "-1.2", "nan", "inf"])
-def test_a_factor_that_can_not_be_meant_is_refused(saved, factor) -> None:
+def test_an_invalid_standard_deviation_factor_is_refused(saved, factor) -> None:
     network, path = saved
     save_network(path, network, {"std_factor": factor})
     with pytest.raises(InputError, match=f"its std_factor is {factor!r}"):
@@ -257,7 +257,7 @@ def test_damaged_shipped_weights_are_refused(tiny_folder, tmp_path, monkeypatch,
     assert "unet" in shipped_names()
 
 
-def test_without_torch_the_error_says_what_to_do(saved, monkeypatch) -> None:
+def test_without_torch_the_error_has_a_hint(saved, monkeypatch) -> None:
     import sys
 
     from landsat_fill.errors import MissingPackageError

@@ -45,7 +45,7 @@ def test_every_pixel_of_a_scene_is_in_a_patch():
     assert grid_starts(63, 64, 64) == []
 
 
-def test_what_was_not_observed_is_kept_as_bits(write, tmp_path):
+def test_unobserved_pixels_are_stored_as_bits(write, tmp_path):
     missing = np.zeros((3, 130, 130), bool)
     missing[1, 10:20, 40:50] = True
     made = write(shape=missing.shape, dtype="int16", missing=missing, nodata=-999)
@@ -139,7 +139,7 @@ def test_a_fold_that_leaves_nothing_is_explained(write, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["000_a.npy", "000_a.observed.npy", "000_slc_off.npy"])
-def test_an_array_that_is_not_what_the_manifest_says_is_refused(write, slc_off, tmp_path, name):
+def test_an_array_that_differs_from_the_manifest_is_refused(write, slc_off, tmp_path, name):
     missing = np.zeros((3, 130, 130), bool)
     missing[1, 10:20, 40:50] = True
     made = write("a", shape=missing.shape, missing=missing, nodata=0)

@@ -164,7 +164,7 @@ def test_samples_that_differ_as_the_truth_does_score_best(spread: float) -> None
     assert fair_crps(right, truth).mean() < fair_crps(spread * right, truth).mean() - 0.005
 
 
-def test_draws_that_are_noise_score_worse_than_draws_that_hang_together(batch) -> None:
+def test_noisy_draws_score_worse_than_coherent_draws(batch) -> None:
     """The pixels alone don't tell them apart."""
     plain = batch._replace(filled=None)
     target = normalise_batch(plain).target
@@ -186,7 +186,7 @@ def test_draws_that_are_noise_score_worse_than_draws_that_hang_together(batch) -
         assert together[name] < sprinkled[name] - 0.2
 
 
-def test_what_the_samples_leave_is_in_the_deviation_and_bends_no_sample(batch) -> None:
+def test_the_standard_deviation_learns_the_remaining_error_without_a_gradient_for_the_samples(batch) -> None:
     plain = batch._replace(filled=None)
     target = normalise_batch(plain).target
     mean = (target + torch.randn(4, *target.shape)).requires_grad_()

@@ -52,7 +52,7 @@ def test_gain_and_offset_of_a_band_cancel_out(batch: Batch) -> None:
     assert torch.allclose(once.target, scaled.target, atol=1e-4)
 
 
-def test_a_flat_band_teaches_nothing(batch: Batch) -> None:
+def test_a_flat_band_does_not_count(batch: Batch) -> None:
     values = batch.values.clone()
     values[:, 0] = 0.0
     given = normalise_batch(batch._replace(values=values, filled=None))
@@ -138,7 +138,7 @@ def test_the_deviation_of_a_residual_does_not_bend_the_mean(batch: Batch) -> Non
     assert torch.equal(slope(0.0), slope(1.0))
 
 
-def test_what_was_never_observed_has_no_say(batch: Batch) -> None:
+def test_pixels_never_observed_have_no_gradient(batch: Batch) -> None:
     never = ~(batch.usable | batch.hidden)
     assert bool(never.any())
     mean = torch.zeros_like(batch.values, requires_grad=True)

@@ -144,7 +144,7 @@ def test_a_smaller_network_begins_as_the_larger_one_without_its_last_blocks(
         train(replace(narrow, weights=str(first.last)), RunFolder(tmp_path / "third"), recorder())
 
 
-def test_a_deviation_for_each_pixel_begins_from_one_for_all(
+def test_a_standard_deviation_for_each_pixel_begins_from_one_for_all_pixels(
     tmp_path: Path, settings_for: SettingsFor, recorder: Any
 ) -> None:
     first, second = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
@@ -321,7 +321,9 @@ def test_a_run_killed_before_its_first_checkpoint_can_begin_again(
     assert folder.checkpoint.exists()
 
 
-def test_weights_that_score_nothing_end_a_run(tmp_path: Path, settings_for: SettingsFor, recorder: Any) -> None:
+def test_a_validation_error_that_is_not_finite_ends_a_run(
+    tmp_path: Path, settings_for: SettingsFor, recorder: Any
+) -> None:
     settings = settings_for(
         "convcnp", optimiser={"learning_rate": 1e6, "gradient_norm": 0.0, "warm_up_steps": 0}, budget={"steps": 40}
     )
@@ -338,7 +340,7 @@ def test_a_date_can_be_a_seed(tmp_path: Path, settings_for: SettingsFor, recorde
     assert not same_weights(first.last, second.last)
 
 
-def test_what_is_left_open_is_decided_and_written_down(
+def test_open_settings_are_chosen_and_written_to_the_run_file(
     tmp_path: Path, clean_scenes: list[str], settings_for: SettingsFor, recorder: Any
 ) -> None:
     """A run without a limit ends some time, and a sample is no larger than a dataset's patches."""
@@ -368,7 +370,7 @@ def test_what_is_left_open_is_decided_and_written_down(
         ({"network": {"widht": 3}}, "widht"),
     ],
 )
-def test_settings_that_cannot_be_meant(
+def test_settings_that_contradict_each_other_are_refused(
     tables: dict[str, Any], said: str, tmp_path: Path, settings_for: SettingsFor, recorder: Any
 ) -> None:
     with pytest.raises(UsageError, match=said):

@@ -124,7 +124,7 @@ def test_a_lost_band_is_neither_usable_nor_scored(write):
     assert drawn(source, bands=1).usable.any()
 
 
-def test_samples_to_choose_by_lie_as_the_scene_lies(write):
+def test_validation_samples_keep_the_orientation_of_the_scene(write):
     made = write(shape=(3, 72, 72))
     source = open_samples([made.scene], size_px=72, training=False)
     assert source.augmentation == PLAIN
@@ -177,7 +177,7 @@ def test_what_is_hardly_observed_ends_with_an_error(write):
         drawn(source)
 
 
-def test_sizes_and_scenes_that_cannot_be_meant(write):
+def test_invalid_sizes_and_scenes_are_refused(write):
     made = write()
     with pytest.raises(UsageError, match="multiple of 8"):
         open_samples([made.scene], size_px=60)
