@@ -37,18 +37,18 @@ def test_hidden_pixels_never_reach_the_signal(batch: Batch) -> None:
     for one, other in zip(mine.normalised, its.normalised, strict=True):
         assert torch.equal(one, other)
     assert not torch.equal(mine.target, its.target)
-    assert bool((mine.signal[~batch.usable] == 0).all())
+    assert bool((mine.normalised.signal[~batch.usable] == 0).all())
 
 
 def test_a_classical_fill_is_the_signal_everywhere(batch: Batch) -> None:
     given = normalise_batch(batch)
-    assert torch.allclose(given.normalised.restored(given.signal), batch.filled, atol=1e-3)  # type: ignore[arg-type]
+    assert torch.allclose(given.normalised.restored(given.normalised.signal), batch.filled, atol=1e-3)  # type: ignore[arg-type]
 
 
 def test_gain_and_offset_of_a_band_cancel_out(batch: Batch) -> None:
     once = normalise_batch(batch._replace(filled=None))
     scaled = normalise_batch(batch._replace(values=batch.values * 250, filled=None))
-    assert torch.allclose(once.signal, scaled.signal, atol=1e-4)
+    assert torch.allclose(once.normalised.signal, scaled.normalised.signal, atol=1e-4)
     assert torch.allclose(once.target, scaled.target, atol=1e-4)
 
 
@@ -56,7 +56,7 @@ def test_a_flat_band_does_not_count(batch: Batch) -> None:
     values = batch.values.clone()
     values[:, 0] = 0.0
     given = normalise_batch(batch._replace(values=values, filled=None))
-    assert not given.signal[:, 0].any()
+    assert not given.normalised.signal[:, 0].any()
     assert not (given.shown[:, 0].any() or given.hidden[:, 0].any())
     assert bool(given.hidden[:, 1].any())
 
