@@ -55,14 +55,14 @@ def test_the_loss_falls_and_the_files_are_there(
     settings = settings_for(
         network,
         objective=objective,
-        budget={"steps": 24},
-        validation={"every_steps": 12},
+        budget={"steps": 50},
+        validation={"every_steps": 25},
         data={"band_counts": [3]},
         optimiser={"learning_rate": 5e-3},
     )
     recorded = recorder()
     result = train(settings, folder, recorded)
-    assert result.ending is Ending.BUDGET and result.progress.step == 24
+    assert result.ending is Ending.BUDGET and result.progress.step == 50
     first, last = rows_of(folder)
     assert float(last["loss"]) < float(first["loss"])
     assert min(recorded.scores) == result.progress.best
