@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from landsat_fill.errors import InputError
-from landsat_fill.io.usgs_names import GZIP_SUFFIX, FileKind, read_name, without_gzip
+from landsat_fill.io.usgs_names import GZIP_SUFFIX, VRT_SUFFIX, FileKind, read_name, without_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def archive_stem(path: Path) -> str:
 
 
 def list_members(source: Path) -> list[Member]:
-    """Return the files of an archive, or of a folder and its gap_mask sub-folders.
+    """Return the files of an archive, or of a folder and its gap_mask sub-folders, without those named .vrt.
 
     Raises:
         InputError: If the source is missing, unreadable or no archive.
@@ -69,8 +69,11 @@ def list_members(source: Path) -> list[Member]:
         raise InputError(f"expected a product at {source}, but got nothing there", hint="Check the path.")
     try:
         if source.is_dir():
-            return list(_in_folder(source))
-        members = _in_zip(source) if zipfile.is_zipfile(source) else _in_tar(source)
+            members = list(_in_folder(source))
+        else:
+            members = sorted(
+                _in_zip(source) if zipfile.is_zipfile(source) else _in_tar(source), key=lambda member: member.name
+            )
     except _BROKEN as error:
         raise InputError(
             f"expected a complete .tar, .tar.gz or .zip archive, but got {source}: {error}",
@@ -81,10 +84,7 @@ def list_members(source: Path) -> list[Member]:
             f"expected to read {error.filename or source}, but got: {error.strerror or error}",
             hint="Check its permissions.",
         ) from error
-    # A VRT refers to other files, so one in a downloaded archive could make GDAL read any file.
-    return sorted(
-        (member for member in members if not member.name.lower().endswith(".vrt")), key=lambda member: member.name
-    )
+    return [member for member in members if not member.name.lower().endswith(VRT_SUFFIX)]
 
 
 def _in_folder(folder: Path) -> Iterator[Member]:

@@ -34,6 +34,9 @@ STAGING_SUFFIX = ".partial"
 MARK_NAME = ".done"
 """Name of the mark inside a folder; the mark of a file is the hidden file `.NAME.done` beside it."""
 
+MARK_FACTS = {"request": dict, "scenes": list, "layers": list, "row": dict}
+"""What a mark records: the request, the scenes' suffixes in names, the layers' paths and the report row."""
+
 JOURNAL_NAME = "commit.json"
 """File in a staging folder that lists the moves of a decided commit. No output has this name."""
 
@@ -56,7 +59,7 @@ class Mark:
     """Content of a mark.
 
     Attributes:
-        facts: How the outputs were made, as JSON values.
+        facts: How the outputs were made, as JSON values by the names of `MARK_FACTS`.
         sizes: Size in bytes of each output, by its path relative to `folder`.
         folder: The folder of the target.
         time_ns: When the mark was written, by the clock of the file system.
@@ -74,14 +77,25 @@ class Mark:
 
 
 def read_mark(target: Path) -> Mark | None:
-    """Return the mark of a target, or None where there is no readable one."""
+    """Return the mark of a target, or None if there is none or its content isn't that of a mark."""
     target = _without_link(target)
     path = mark_path(target, is_folder=target.is_dir())
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Mark(content["facts"], dict(content["outputs"]), target.parent, path.stat().st_mtime_ns)
-    except (OSError, ValueError, KeyError, TypeError):
+        facts, sizes = content["facts"], content["outputs"]
+        is_mark = all(isinstance(facts[name], kind) for name, kind in MARK_FACTS.items())
+        is_mark &= all(isinstance(name, str) for name in (*facts["scenes"], *facts["layers"]))
+        is_mark &= all(isinstance(size, int) for size in sizes.values())
+        return Mark(facts, sizes, target.parent, path.stat().st_mtime_ns) if is_mark else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def unreadable_mark(target: Path) -> Path | None:
+    """Return the file of a mark that `read_mark` can't read, or None."""
+    target = _without_link(target)
+    path = mark_path(target, is_folder=target.is_dir())
+    return path if path.exists() and read_mark(target) is None else None
 
 
 def settle(target: Path) -> None:

@@ -19,7 +19,7 @@ from landsat_fill.io.gdal import is_local, not_permitted
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.io.mtl import slc_was_off
 from landsat_fill.io.output_names import is_ours, is_output_name
-from landsat_fill.io.products import find_products, open_band_file, product_names
+from landsat_fill.io.products import open_band_file, open_products, product_names
 from landsat_fill.io.usgs_names import (
     RASTER_SUFFIXES,
     FileKind,
@@ -382,8 +382,7 @@ def open_input(
         UsageError: If it lacks one of the bands.
     """
     if given.kind is InputKind.PRODUCT:
-        products = find_products(given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters)
-        return tuple(scene for product in products for scene in product.scenes)
+        return tuple(open_products(given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters))
     scene = _open_raster(given.source, nodata, rasters)
     if bands is not None:
         scene = _with_bands(scene, bands)

@@ -70,8 +70,11 @@ class FileFacts:
 
 
 GZIP_SUFFIX = ".gz"
-RASTER_SUFFIXES = (".tif", ".tiff", ".img", ".vrt", ".jp2")
+RASTER_SUFFIXES = (".tif", ".tiff", ".img", ".jp2")
 """Endings of the rasters found in folders; a file given by itself may have any ending."""
+VRT_SUFFIX = ".vrt"
+"""Ending of a file that refers to other files, so that one in a download could make GDAL read any file. Only
+a .vrt that the user names is opened."""
 
 _SCENE_IDS = (
     # LE07_L1TP_007059_20161209_20170130_01_T1; STAC items lack the second day
@@ -207,7 +210,7 @@ def _with_purpose(facts: FileFacts, rest: str, extension: str, from_nlaps: bool)
     kind, quantity, band, quality = FileKind.OTHER, facts.quantity, None, None
     if rest == "MTL" and extension == ".txt":
         kind = FileKind.METADATA
-    elif extension not in RASTER_SUFFIXES:
+    elif extension not in (*RASTER_SUFFIXES, VRT_SUFFIX):
         pass
     elif rest in _QUALITY_KINDS:
         kind, quality = FileKind.QUALITY, _QUALITY_KINDS[rest]

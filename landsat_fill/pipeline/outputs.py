@@ -358,7 +358,7 @@ class JobOutputs:
         if self._before is not None and transaction.adds:
             layers.update(self._before.facts["layers"])
             if self._outputs.fill_layer is FillLayer.NONE:
-                asked["fill layer"] = self._before.facts["request"]["fill layer"]
+                asked["fill layer"] = self._before.facts["request"].get("fill layer")
         transaction.facts = {"request": asked, "scenes": self._suffixes, "layers": sorted(layers), "row": row}
 
     def _replace(self, new: set[str]) -> None:
