@@ -14,7 +14,7 @@ from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.gdal import gdal_session, open_dataset
-from landsat_fill.io.products import open_products, open_band_file
+from landsat_fill.io.products import open_band_file, open_products
 
 if TYPE_CHECKING:
     from pathlib import Path
