@@ -139,7 +139,7 @@ def mixed_border_px(
     steps = []  # by window, band and row
     for values, observed in windows:
         if steep:
-            values, observed = values.swapaxes(1, 2), observed.swapaxes(1, 2)  # noqa: PLW2901
+            values, observed = values.swapaxes(1, 2), observed.swapaxes(1, 2)
         steps.append([_border_steps(levels, seen, widest_px) for levels, seen in zip(values, observed, strict=True)])
     rows_by_band = ([np.concatenate(row) for row in zip(*band, strict=True)] for band in zip(*steps, strict=True))
     return max(map(_mixed_rings, rows_by_band), default=0)

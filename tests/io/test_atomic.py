@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 
 import pytest
@@ -54,17 +55,27 @@ def marked(folder, names, target):
         new.facts = facts("old")
 
 
-@pytest.mark.parametrize("is_there", [False, True])
-@pytest.mark.parametrize("write", [new_file, new_folder, added_file])
+@pytest.fixture
+def no_waiting_for_the_disk(monkeypatch):
+    """Let `fsync` return at once: it matters when a machine stops, not when a process does."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
+@pytest.mark.parametrize(
+    ("write", "is_there"),
+    [(new_file, False), (new_file, True), (new_folder, False), (new_folder, True), (added_file, True)],
+)
 def test_a_process_may_end_at_any_step(write, is_there, tmp_path):
+    start = tmp_path / "start"
+    start.mkdir()
+    if is_there:
+        marked(start, ["a.tif", "a_std.tif"], "a.tif")
+        marked(start, ["product/B1.TIF", "product/B9.TIF"], "product")
+        (start / "product" / "mine.txt").write_text("mine")
+
     def prepared(name):
-        folder = tmp_path / name
-        folder.mkdir()
-        if is_there or write is added_file:
-            marked(folder, ["a.tif", "a_std.tif"], "a.tif")
-            marked(folder, ["product/B1.TIF", "product/B9.TIF"], "product")
-            (folder / "product" / "mine.txt").write_text("mine")
-        return folder
+        return shutil.copytree(start, tmp_path / name)
 
     before = contents(prepared("before"))
     write(prepared("after"))
@@ -109,6 +120,7 @@ def ends_at(step, write, folder):
         os._exit(code)
 
 
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
 def test_two_folders_change_places_where_the_system_cannot_do_it_in_one_step(monkeypatch, tmp_path):
     from landsat_fill.io import atomic
 

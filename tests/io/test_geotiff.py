@@ -86,16 +86,17 @@ def test_a_mask_goes_before_landsats_fill(tmp_path):
         assert reader.can_mark_missing
 
 
-@pytest.mark.parametrize(("dtype", "fill"), [("uint8", 0.0), ("uint16", 0.0), ("int16", -9999.0)])
 @pytest.mark.parametrize(
-    "name",
+    ("name", "dtype", "fill"),
     [
-        USGS_NAME,
-        "LE07_L2SP_167055_20170316_20200830_02_T1_SR_B4.TIF",
-        "LE71670552017075ASN00_B4.TIF",
-        "L71129046_04620080329_B40.TIF",
-        "le70130312015175edc00_sr_band4.tif",
-        "gap_filled_LE07_L1TP_167055_20170316.tif",
+        (USGS_NAME, "uint8", 0.0),
+        (USGS_NAME, "uint16", 0.0),
+        (USGS_NAME, "int16", -9999.0),
+        ("LE07_L2SP_167055_20170316_20200830_02_T1_SR_B4.TIF", "uint16", 0.0),
+        ("LE71670552017075ASN00_B4.TIF", "uint8", 0.0),
+        ("L71129046_04620080329_B40.TIF", "uint8", 0.0),
+        ("le70130312015175edc00_sr_band4.tif", "int16", -9999.0),
+        ("gap_filled_LE07_L1TP_167055_20170316.tif", "uint8", 0.0),
     ],
 )
 def test_a_landsat_file_that_says_nothing_has_landsats_fill(name, dtype, fill, tmp_path):

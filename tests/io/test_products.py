@@ -80,8 +80,10 @@ def test_a_level_1_folder(product_folder: Path):
     assert [band.gap_mask is not None for band in (*reflective.bands, *pan.bands)] == [True] * 6 + [False]
 
 
-@pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tgz", ".zip"])
-@pytest.mark.parametrize("prefix", ["", "./", f"{L1}/"])
+@pytest.mark.parametrize(
+    ("ending", "prefix"),
+    [(".tar", ""), (".tar.gz", "./"), (".tgz", f"{L1}/"), (".zip", ""), (".tar", f"{L1}/"), (".zip", "./")],
+)
 def test_an_archive_is_the_folder(product_folder: Path, tmp_path: Path, ending: str, prefix: str):
     archive = packed(product_folder, tmp_path / f"some name{ending}", prefix)
     scenes, expected = open_products(archive), open_products(product_folder)
