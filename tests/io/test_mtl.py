@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landsat_fill.io.mtl import document_text, parse_mtl, slc_was_off
@@ -88,6 +88,7 @@ def test_a_file_cut_short_says_what_it_still_has():
     assert mtl.quantize_range(BLUE) is None
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text())
 def test_any_text_is_parsed(text):
     mtl = parse_mtl(text)
