@@ -13,7 +13,7 @@ import typer
 
 from landsat_fill.cli.fill import FillOptions
 from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import Json, Verbose, add, arg, command, command_line, opt
+from landsat_fill.cli.options import CommandGroup, Json, Verbose, add, arg, command, command_line, opt
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -223,8 +223,9 @@ def count(number: int, noun: str) -> str:
 
 
 EPILOG = """\
-All options of [bold]fill[/bold] work here, too: -m, --uncertainty, --from-file, … -o is required.
-[bold]Examples[/bold]
+Options of fill:
+All of them work here, too: -m, --uncertainty, --from-file, … -o is required.
+Examples:
 landsat-fill cluster submit scenes/ -o filled/ -p gpu --gpus 1 -t 2:00:00
 landsat-fill cluster submit scenes/ -o filled/ -t 4:00:00 --setup modules.sh
 landsat-fill cluster submit scenes/ -o filled/ -m harmonic --throttle 50
@@ -246,7 +247,7 @@ def submit(
     Args:
         dry_run: Print scripts and manifest, and submit nothing.
     """
-    from landsat_fill import cluster
+    from landsat_fill import cluster as slurm_arrays
     from landsat_fill.cli.fill import fill_requests
     from landsat_fill.cli.options import pairs
     from landsat_fill.errors import UsageError
@@ -256,7 +257,7 @@ def submit(
     request, outputs = fill_requests(options)
     if outputs.target is None or outputs.target.suffix.lower() in (".tif", ".tiff"):
         raise UsageError(f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}")
-    settings = cluster.ArraySettings(
+    settings = slurm_arrays.ArraySettings(
         directives={"chdir": str(Path.cwd())} | slurm.directives(),
         extra=tuple(slurm.sbatch_arg or ()),
         throttle=slurm.throttle,
@@ -265,8 +266,8 @@ def submit(
         setup=setup_text(slurm.setup),
         command=slurm.command or f"{shlex.quote(sys.executable)} -m landsat_fill",
     )
-    archive = cluster.Archive(outputs.target)
-    busy = cluster.busy_targets(archive, cluster.Slurm())
+    archive = slurm_arrays.Archive(outputs.target)
+    busy = slurm_arrays.busy_targets(archive, slurm_arrays.Slurm())
     planned = plan_jobs(_scenes(options), outputs, request=request)
     to_do = [job for job in planned if job.action is not Action.SKIP and job.target.absolute() not in busy]
     done = [job for job in planned if job.action is Action.SKIP]
@@ -277,11 +278,11 @@ def submit(
     folder = archive.next_round().folder
     words = task_words(typed_options(ctx, options), request.method.info, slurm.gpus)
     texts = (
-        cluster.manifest_text(cluster.lines_of([*to_do, *done])),  # tasks share the first ones evenly
-        cluster.array_script(settings, folder, tasks, len(to_do), words),
-        cluster.merge_script(settings, folder, archive.folder, pairs("--merge-arg", slurm.merge_arg)),
+        slurm_arrays.manifest_text(slurm_arrays.lines_of([*to_do, *done])),  # tasks share the first ones evenly
+        slurm_arrays.array_script(settings, folder, tasks, len(to_do), words),
+        slurm_arrays.merge_script(settings, folder, archive.folder, pairs("--merge-arg", slurm.merge_arg)),
     )
-    facts = cluster.RoundFacts(command_line(ctx), tasks, outputs.overwrite, __version__, slurm.throttle)
+    facts = slurm_arrays.RoundFacts(command_line(ctx), tasks, outputs.overwrite, __version__, slurm.throttle)
     hand_in(archive, facts, texts, len(to_do), merge=slurm.merge, dry_run=dry_run)
 
 
@@ -339,9 +340,9 @@ def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = Fals
     The output files decide. squeue shows what waits; sacct, if available, shows how a task without a report ended.
     The exit code is 1 if a scene failed or is missing.
     """
-    from landsat_fill import cluster
+    from landsat_fill import cluster as slurm_arrays
 
-    states = cluster.scene_states(cluster.Archive(folder), cluster.Slurm())
+    states = slurm_arrays.scene_states(slurm_arrays.Archive(folder), slurm_arrays.Slurm())
     if as_json:
         for one in states:
             line = one.listed.line
@@ -349,7 +350,7 @@ def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = Fals
             typer.echo(json.dumps(row | {"state": one.state.value, "reason": one.reason or None}))
     else:
         typer.echo("\n".join(state_lines(states, verbose=verbose)))
-    if any(one.state in (cluster.State.FAILED, cluster.State.MISSING) for one in states):
+    if any(one.state in (slurm_arrays.State.FAILED, slurm_arrays.State.MISSING) for one in states):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -367,19 +368,19 @@ def resubmit(
     Args:
         dry_run: Print what would be submitted.
     """
-    from landsat_fill import cluster
+    from landsat_fill import cluster as slurm_arrays
     from landsat_fill.cluster.script import throttle_of, with_arguments
     from landsat_fill.version import __version__
 
-    archive = cluster.Archive(folder)
-    states = cluster.scene_states(archive, cluster.Slurm())
-    again = [one for one in states if one.state in (cluster.State.FAILED, cluster.State.MISSING)]
+    archive = slurm_arrays.Archive(folder)
+    states = slurm_arrays.scene_states(archive, slurm_arrays.Slurm())
+    again = [one for one in states if one.state in (slurm_arrays.State.FAILED, slurm_arrays.State.MISSING)]
     if not again:
         typer.echo("nothing to submit: no scene is missing or failed")
         return
     last = archive.rounds[-1]
     script = with_arguments(last.script.read_text(encoding="utf-8"))
-    facts = cluster.RoundFacts(
+    facts = slurm_arrays.RoundFacts(
         command=command_line(ctx),
         tasks=slurm.task_count(len(again)),
         overwrite=last.facts.overwrite,
@@ -387,7 +388,7 @@ def resubmit(
         throttle=slurm.throttle or last.facts.throttle or throttle_of(script),
         options={**last.facts.options, **slurm.directives()},
     )
-    manifest = cluster.manifest_text(state.listed.line for state in again)
+    manifest = slurm_arrays.manifest_text(state.listed.line for state in again)
     texts = (manifest, script, last.merge_script.read_text(encoding="utf-8"))
     hand_in(archive, facts, texts, len(again), merge=slurm.merge, dry_run=dry_run)
 
@@ -398,25 +399,26 @@ def merge(folder: ArchiveFolder) -> None:
 
     The exit code is 1 if a scene isn't done.
     """
-    from landsat_fill import cluster
+    from landsat_fill import cluster as slurm_arrays
 
-    archive = cluster.Archive(folder)
-    states = cluster.scene_states(archive, cluster.Slurm())
-    cluster.merge(archive, states)
+    archive = slurm_arrays.Archive(folder)
+    states = slurm_arrays.scene_states(archive, slurm_arrays.Slurm())
+    slurm_arrays.merge(archive, states)
     typer.echo("\n".join(state_lines(states, verbose=False)))
     typer.echo(f"report.jsonl, summary.json and items.json: {archive.folder}")
-    if any(one.state is not cluster.State.DONE for one in states):
+    if any(one.state is not slurm_arrays.State.DONE for one in states):
         raise typer.Exit(EXIT_FAILED)
 
 
-commands = typer.Typer(
+cluster = typer.Typer(
+    cls=CommandGroup,
     help="Fill an archive on a Slurm cluster: submit it, see its status, resubmit what is missing.",
-    short_help="Archives on a Slurm cluster: submit, status, resubmit, merge.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-add(commands, submit, "Submit scenes as a job array.", cls=WithFillOptions, epilog=EPILOG)
-add(commands, status, "Show the status of the scenes.")
-add(commands, resubmit, "Submit again what is missing or failed.")
-add(commands, merge, "Write one report, one summary and STAC items.")
+add(cluster, submit, "Submit scenes as a job array.", cls=WithFillOptions, epilog=EPILOG)
+add(cluster, status, "Show the status of the scenes.")
+add(cluster, resubmit, "Submit again what is missing or failed.")
+add(cluster, merge, "Write one report, one summary and STAC items.")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.batch import Resources
     from landsat_fill.pipeline.plan import Job, Plan
     from landsat_fill.pipeline.request import FillRequest
-    from landsat_fill.pipeline.workers import SpareProcesses
+    from landsat_fill.pipeline.workers import WorkerPool
     from landsat_fill.training.progress import Standing
 
 
@@ -282,13 +282,17 @@ def plan_line(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]]) -> str
 
 
 def run_batch(
-    scenes: Plan, request: FillRequest, resources: Resources, spare: SpareProcesses, *, said: Said, grace_s: float
+    scenes: Plan, request: FillRequest, resources: Resources, pool: WorkerPool, *, said: Said, grace_s: float
 ) -> int:
     """Fill the scenes of a batch, or those that are filled before a signal to stop, and return the exit code.
 
     Args:
-        spare: Processes for several scenes at once.
-        grace_s: Seconds that running scenes have after the signal to stop.
+        scenes: The plan of the batch.
+        request: How to fill scenes.
+        resources: What the batch may use.
+        pool: The worker processes for several scenes at once.
+        said: How much to print.
+        grace_s: Seconds that running scenes have after SIGUSR1.
     """
     jobs, outputs = scenes.jobs, scenes.outputs
     screen = reporter(len(jobs), said)
@@ -314,7 +318,7 @@ def run_batch(
             request,
             outputs,
             resources,
-            spare,
+            pool,
             stop=stop,
             on_outcome=end,
             on_progress=screen.progress,

@@ -155,7 +155,7 @@ def _try_out(method: FillMethod) -> None:
 STRIPES = "Hidden pixels"
 
 EPILOG = """\
-[bold]Examples[/bold]
+Examples:
 landsat-fill evaluate clean.tif                    all methods that run here
 landsat-fill evaluate clean/ -m auto,harmonic --figure scores.png
 landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors

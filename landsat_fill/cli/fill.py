@@ -208,7 +208,7 @@ def memory_bytes(text: str | None) -> int | None:
 
 
 EPILOG = f"""\
-[bold]Examples[/bold]
+Examples:
 landsat-fill scene.tif                              writes scene_filled.tif
 landsat-fill scene.tif -o out.tif --preview         and a picture of it
 landsat-fill scenes/ more/*.tar -o filled/ -j 2     a batch with a report
@@ -216,7 +216,7 @@ landsat-fill scene.tif -m inverse-distance --smoothing 0    a method's option
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
 landsat-fill scene.tif -m convlnp --realizations 4          four realizations
 landsat-fill scene.tif --distrust cloud,shadow      no gap filled from clouds
-[bold]Exit codes[/bold]
+Exit codes:
 0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error
 {EXIT_STOPPED} stopped by SIGUSR1 with scenes left · {EXIT_INTERRUPTED} interrupted · {EXIT_TERMINATED} terminated
 """
@@ -245,12 +245,12 @@ def fill(
         grace: After SIGUSR1 no scene is started; those that run have this long to finish.
         dry_run: Print what would be done, and do nothing.
     """
-    from landsat_fill.pipeline.workers import SpareProcesses
+    from landsat_fill.pipeline.workers import WorkerPool
 
     inputs, lists = options.inputs or [], options.from_file or []
     only_files = not lists and manifest is None and all(map(os.path.isfile, inputs))
     at_once = min(options.jobs, len(inputs)) if only_files else options.jobs
-    with SpareProcesses(at_once if at_once > 1 and not dry_run else 0) as spare:  # they start while we plan
+    with WorkerPool(at_once if at_once > 1 and not dry_run else 0) as pool:  # workers start while we plan
         from landsat_fill.cli.console import Said, print_plan, run_batch
         from landsat_fill.pipeline.batch import Resources
         from landsat_fill.pipeline.plan import Action
@@ -267,4 +267,4 @@ def fill(
         resources = Resources(options.jobs, devices, available_bytes() if bound is None else bound)
         said = Said(quiet=options.quiet, verbose=options.verbose, debug=debug, as_json=as_json)
         request = replace(request, device=devices[0])
-        raise typer.Exit(run_batch(scenes, request, resources, spare, said=said, grace_s=grace))
+        raise typer.Exit(run_batch(scenes, request, resources, pool, said=said, grace_s=grace))

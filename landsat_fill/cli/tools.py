@@ -281,7 +281,7 @@ def variogram(
 
     from landsat_fill.evaluation.figures import write_variograms
     from landsat_fill.methods import create_method
-    from landsat_fill.pipeline.evidence import scene_variograms
+    from landsat_fill.pipeline.gap_finder import scene_variograms
     from landsat_fill.pipeline.resources import usable_cores
 
     kriging: Any = create_method("kriging", pairs("-O", option))

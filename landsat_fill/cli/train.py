@@ -130,7 +130,7 @@ DATA = "Data"
 MACHINE = "Machine"
 
 EPILOG = """\
-[bold]Examples[/bold]
+Examples:
 landsat-fill train convcnp data/ -o runs/kenya --minutes 120
 landsat-fill train convcnp -o runs/kenya --resume            continues a run
 landsat-fill train -o runs/again --config runs/kenya/run.toml      repeats it

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
-DRAW_TAG = "LANDSAT_FILL_DRAW"
+REALIZATION_TAG = "LANDSAT_FILL_DRAW"
 
 
 def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from landsat_fill import __version__
-from landsat_fill.cli.app import app
+from landsat_fill.cli.app import LazyCommand, app
 
 COMMANDS = ("fill", "info", "mask", "tile", "stitch", "simulate", "evaluate", "methods")
 STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \S")
@@ -36,14 +36,14 @@ def test_every_command_has_help(run, command):
 def test_help_of_fill_groups_its_options(run):
     ended = run("fill", "--help")
     for panel in ("Input", "Method", "Gaps", "Output", "Terminal"):
-        assert f"─ {panel} ─" in ended.out
+        assert f"\n{panel}:\n" in ended.out
     assert "Exit codes" in ended.out
 
 
 def test_help_says_what_every_option_does():
     def parameters(command):
         for child in getattr(command, "commands", {}).values():
-            yield from parameters(child)
+            yield from parameters(child.load() if isinstance(child, LazyCommand) else child)
         yield from command.params
 
     found = list(parameters(get_command(app)))
@@ -52,7 +52,7 @@ def test_help_says_what_every_option_does():
 
 
 def test_paragraphs_of_help_fill_the_lines(run):
-    text = " ".join(run("train", "--help").out.split("╭")[0].split())
+    text = " ".join(run("train", "--help").out.split("Arguments:")[0].split())
     assert "RUN gets run.toml" in text
     assert "Args" not in text
     lines = run("fill", "--help").out.splitlines()
