@@ -41,7 +41,7 @@ from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_free
 from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
 from landsat_fill.pipeline.tiles import fill_tiles
-from landsat_fill.scene import Filled
+from landsat_fill.scene import Filled, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from landsat_fill.methods import FillMethod
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.scene import Scene, Window
+    from landsat_fill.scene import Scene
 
 
 SURVEY_SHARE = 0.2
@@ -182,49 +182,43 @@ def _fill_scene(
     result = _SceneResult()
     method_notes: list[str] = []
     finder = GapFinder(scene, reader, survey, request)
+    height, width = scene.grid.height, scene.grid.width
+    strip = Window(0, 0, 0, width)  # the strip that is being filled
+
+    def show(share: float, text: str) -> None:
+        on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text)
+
     context = Context(
         bands=tuple(band.band for band in scene.bands),
         pixel_size_m=scene.grid.pixel_size_m,
         threads=request.threads,
         device=request.device,
+        seed=request.seed,
         realizations=files.realizations,
         notify=method_notes.append,
         shelf=shelf,
+        progress=show,
     )
     method = prepared_for_scene(method, scene, reader, finder, context)
     backdrop = _backdrop(scene, reader, finder, survey.period_px) if finder.fills_wide_holes else None
     info = method.info
     halo_px = max(info.halo_px, finder.halo_px)
-    height, width = scene.grid.height, scene.grid.width
     with (
         ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
         read_blocks(reader, height, width, strip_rows(scene, info.tile_px, info.align_px), halo_px) as blocks,
     ):
         writing: Future[None] | None = None
         for block in blocks:
-
-            def show(share: float, text: str, strip: Window = block.strip) -> None:
-                on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text)
-
-            strip = _fill_strip(
-                scene,
-                block,
-                finder,
-                method,
-                replace(context, progress=show),
-                backdrop,
-                result,
-                seed=request.seed,
-                with_std=files.wants_std,
-            )
+            strip = block.strip
+            filled = _fill_strip(scene, block, finder, method, context, backdrop, result, with_std=files.wants_std)
             return_freed_memory()
             if writing is not None:
                 writing.result()
-            if block.strip.row + block.strip.height == height:  # no other work could run at the same time
-                files.write(strip)
+            if strip.row + strip.height == height:  # no other work could run at the same time
+                files.write(filled)
             else:
-                writing = pool.submit(files.write, strip)
-            del strip  # so that its memory is free as soon as it is written
+                writing = pool.submit(files.write, filled)
+            del filled  # so that its memory is free as soon as it is written
             show(1.0, "")
     result.notes = (
         *survey_notes(scene, survey, tells_missing=reader.tells_missing, refills_faint=Flag.FAINT in request.refilled),
@@ -253,13 +247,12 @@ def _fill_strip(
     backdrop: Backdrop | None,
     result: _SceneResult,
     *,
-    seed: int,
     with_std: bool,
 ) -> FilledStrip:
     """Return a filled strip, and add its pixels to the result of the scene."""
     found = finder.find(block)
     origin = (block.window.row, block.window.col)
-    filled = fill_tiles(block.values, found.gaps, block.inner, method, context, origin=origin, seed=seed)
+    filled = fill_tiles(block.values, found.gaps, block.inner, method, context, origin=origin)
     if backdrop is not None:
         filled = backdrop.blended(filled, block, found)
     inner = block.inner.slices
