@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from typer import Context
 
-    from landsat_fill.cluster import Archive, RoundFacts, SceneState
+    from landsat_fill.cluster.archive import Archive, RoundFacts
+    from landsat_fill.cluster.status import SceneState
     from landsat_fill.io import Input
     from landsat_fill.methods import MethodInfo
 
@@ -195,7 +196,7 @@ def hand_in(
 
 def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]:
     """Yield the status of an archive: a line of counts, and lines on the scenes that aren't done or waiting."""
-    from landsat_fill.cluster import State
+    from landsat_fill.cluster.status import State
 
     counts = {state: sum(one.state is state for one in states) for state in State}
     numbers = " · ".join(f"{number} {state.value}" for state, number in counts.items() if number)
@@ -247,9 +248,12 @@ def submit(
     Args:
         dry_run: Print scripts and manifest, and submit nothing.
     """
-    from landsat_fill import cluster as slurm_arrays
     from landsat_fill.cli.fill import fill_requests
     from landsat_fill.cli.options import pairs
+    from landsat_fill.cluster.archive import Archive, RoundFacts, lines_of, manifest_text
+    from landsat_fill.cluster.script import ArraySettings, array_script, merge_script
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import busy_targets
     from landsat_fill.errors import UsageError
     from landsat_fill.pipeline.plan import Action, plan_jobs
     from landsat_fill.version import __version__
@@ -257,7 +261,7 @@ def submit(
     request, outputs = fill_requests(options)
     if outputs.target is None or outputs.target.suffix.lower() in (".tif", ".tiff"):
         raise UsageError(f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}")
-    settings = slurm_arrays.ArraySettings(
+    settings = ArraySettings(
         directives={"chdir": str(Path.cwd())} | slurm.directives(),
         extra=tuple(slurm.sbatch_arg or ()),
         throttle=slurm.throttle,
@@ -266,8 +270,8 @@ def submit(
         setup=setup_text(slurm.setup),
         command=slurm.command or f"{shlex.quote(sys.executable)} -m landsat_fill",
     )
-    archive = slurm_arrays.Archive(outputs.target)
-    busy = slurm_arrays.busy_targets(archive, slurm_arrays.Slurm())
+    archive = Archive(outputs.target)
+    busy = busy_targets(archive, Slurm())
     planned = plan_jobs(_scenes(options), outputs, request=request)
     to_do = [job for job in planned if job.action is not Action.SKIP and job.target.absolute() not in busy]
     done = [job for job in planned if job.action is Action.SKIP]
@@ -278,11 +282,11 @@ def submit(
     folder = archive.next_round().folder
     words = task_words(typed_options(ctx, options), request.method.info, slurm.gpus)
     texts = (
-        slurm_arrays.manifest_text(slurm_arrays.lines_of([*to_do, *done])),  # tasks share the first ones evenly
-        slurm_arrays.array_script(settings, folder, tasks, len(to_do), words),
-        slurm_arrays.merge_script(settings, folder, archive.folder, pairs("--merge-arg", slurm.merge_arg)),
+        manifest_text(lines_of([*to_do, *done])),  # tasks share the first ones evenly
+        array_script(settings, folder, tasks, len(to_do), words),
+        merge_script(settings, folder, archive.folder, pairs("--merge-arg", slurm.merge_arg)),
     )
-    facts = slurm_arrays.RoundFacts(command_line(ctx), tasks, outputs.overwrite, __version__, slurm.throttle)
+    facts = RoundFacts(command_line(ctx), tasks, outputs.overwrite, __version__, slurm.throttle)
     hand_in(archive, facts, texts, len(to_do), merge=slurm.merge, dry_run=dry_run)
 
 
@@ -340,9 +344,11 @@ def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = Fals
     The output files decide. squeue shows what waits; sacct, if available, shows how a task without a report ended.
     The exit code is 1 if a scene failed or is missing.
     """
-    from landsat_fill import cluster as slurm_arrays
+    from landsat_fill.cluster.archive import Archive
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import State, scene_states
 
-    states = slurm_arrays.scene_states(slurm_arrays.Archive(folder), slurm_arrays.Slurm())
+    states = scene_states(Archive(folder), Slurm())
     if as_json:
         for one in states:
             line = one.listed.line
@@ -350,7 +356,7 @@ def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = Fals
             typer.echo(json.dumps(row | {"state": one.state.value, "reason": one.reason or None}))
     else:
         typer.echo("\n".join(state_lines(states, verbose=verbose)))
-    if any(one.state in (slurm_arrays.State.FAILED, slurm_arrays.State.MISSING) for one in states):
+    if any(one.state in (State.FAILED, State.MISSING) for one in states):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -368,19 +374,21 @@ def resubmit(
     Args:
         dry_run: Print what would be submitted.
     """
-    from landsat_fill import cluster as slurm_arrays
+    from landsat_fill.cluster.archive import Archive, RoundFacts, manifest_text
     from landsat_fill.cluster.script import throttle_of, with_arguments
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import State, scene_states
     from landsat_fill.version import __version__
 
-    archive = slurm_arrays.Archive(folder)
-    states = slurm_arrays.scene_states(archive, slurm_arrays.Slurm())
-    again = [one for one in states if one.state in (slurm_arrays.State.FAILED, slurm_arrays.State.MISSING)]
+    archive = Archive(folder)
+    states = scene_states(archive, Slurm())
+    again = [one for one in states if one.state in (State.FAILED, State.MISSING)]
     if not again:
         typer.echo("nothing to submit: no scene is missing or failed")
         return
     last = archive.rounds[-1]
     script = with_arguments(last.script.read_text(encoding="utf-8"))
-    facts = slurm_arrays.RoundFacts(
+    facts = RoundFacts(
         command=command_line(ctx),
         tasks=slurm.task_count(len(again)),
         overwrite=last.facts.overwrite,
@@ -388,7 +396,7 @@ def resubmit(
         throttle=slurm.throttle or last.facts.throttle or throttle_of(script),
         options={**last.facts.options, **slurm.directives()},
     )
-    manifest = slurm_arrays.manifest_text(state.listed.line for state in again)
+    manifest = manifest_text(state.listed.line for state in again)
     texts = (manifest, script, last.merge_script.read_text(encoding="utf-8"))
     hand_in(archive, facts, texts, len(again), merge=slurm.merge, dry_run=dry_run)
 
@@ -399,14 +407,17 @@ def merge(folder: ArchiveFolder) -> None:
 
     The exit code is 1 if a scene isn't done.
     """
-    from landsat_fill import cluster as slurm_arrays
+    from landsat_fill.cluster.archive import Archive
+    from landsat_fill.cluster.merging import merge
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import State, scene_states
 
-    archive = slurm_arrays.Archive(folder)
-    states = slurm_arrays.scene_states(archive, slurm_arrays.Slurm())
-    slurm_arrays.merge(archive, states)
+    archive = Archive(folder)
+    states = scene_states(archive, Slurm())
+    merge(archive, states)
     typer.echo("\n".join(state_lines(states, verbose=False)))
     typer.echo(f"report.jsonl, summary.json and items.json: {archive.folder}")
-    if any(one.state is not slurm_arrays.State.DONE for one in states):
+    if any(one.state is not State.DONE for one in states):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -133,7 +133,7 @@ def planned_scenes(
 
 
 def _of_manifest(manifest: Path, share: Shard, request: FillRequest, outputs: OutputRequest) -> Plan:
-    from landsat_fill.cluster import Round, jobs_of, read_manifest
+    from landsat_fill.cluster.archive import Round, jobs_of, read_manifest
     from landsat_fill.pipeline.plan import Plan, with_actions
 
     jobs, bad = jobs_of(share.of(read_manifest(manifest)), stack=outputs.stack)
@@ -251,7 +251,7 @@ def fill(
     only_files = not lists and manifest is None and all(map(os.path.isfile, inputs))
     at_once = min(options.jobs, len(inputs)) if only_files else options.jobs
     with WorkerPool(at_once if at_once > 1 and not dry_run else 0) as pool:  # workers start while we plan
-        from landsat_fill.cli.console import Said, print_plan, run_batch
+        from landsat_fill.cli.console import Verbosity, print_plan, run_batch
         from landsat_fill.pipeline.batch import Resources
         from landsat_fill.pipeline.plan import Action
         from landsat_fill.pipeline.resources import available_bytes, choose_devices
@@ -265,6 +265,6 @@ def fill(
         devices = choose_devices(options.device, request.method.info, options.jobs)
         bound = memory_bytes(options.memory)
         resources = Resources(options.jobs, devices, available_bytes() if bound is None else bound)
-        said = Said(quiet=options.quiet, verbose=options.verbose, debug=debug, as_json=as_json)
+        verbosity = Verbosity(quiet=options.quiet, verbose=options.verbose, debug=debug, as_json=as_json)
         request = replace(request, device=devices[0])
-        raise typer.Exit(run_batch(scenes, request, resources, pool, said=said, grace_s=grace))
+        raise typer.Exit(run_batch(scenes, request, resources, pool, verbosity=verbosity, grace_s=grace))

@@ -163,14 +163,14 @@ def tile(
     Args:
         size: Side of a patch: 64, 128, 256.
     """
-    from landsat_fill.cli.console import shares_shown
+    from landsat_fill.cli.console import progress_bar
     from landsat_fill.pipeline.outputs import scene_suffixes
     from landsat_fill.pipeline.patches import cut_scene
 
     scenes = open_one(scene, nodata, bands)
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
         folder = output / suffix.lstrip("_")
-        with shares_shown(part.name, quiet=quiet) as shown:
+        with progress_bar(part.name, quiet=quiet) as shown:
             count = cut_scene(part, folder, size, overwrite=overwrite, on_progress=shown)
         if not quiet:
             typer.echo(f"{folder}  {count} patches of {size} px")
@@ -185,10 +185,10 @@ def stitch(
     Args:
         patches: A folder that `tile` wrote.
     """
-    from landsat_fill.cli.console import shares_shown
+    from landsat_fill.cli.console import progress_bar
     from landsat_fill.pipeline.patches import join_patches
 
-    with shares_shown(output.name, quiet=quiet) as shown:
+    with progress_bar(output.name, quiet=quiet) as shown:
         count = join_patches(patches, output, overwrite=overwrite, on_progress=shown)
     if not quiet:
         typer.echo(f"{output}  from {count} patches")

@@ -58,17 +58,9 @@ def run_jobs(
 ) -> int:
     """Work through all jobs, and return how many are left because the batch was asked to stop.
 
-    Args:
-        jobs: The jobs.
-        request: How to fill scenes.
-        outputs: The form of the outputs.
-        resources: What the batch may use.
-        pool: The worker processes for several scenes at once.
-        stop: Whether to stop early.
-        on_outcome: Called with the outcome of each job that was started, or needed no work.
-        on_progress: Called with a scene's name, the share of it that is done, and the current step; only if the
-            batch runs in this process.
-        say: Called with a line for the user.
+    `on_outcome` is called for each job that was started or needed no work, and `say` with lines for the user. If
+    the batch runs in this process, `on_progress` is called with a scene's name, the share of it that is done, and
+    the current step.
     """
     from landsat_fill.pipeline.fill_scene import attempt
 
@@ -136,11 +128,6 @@ def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Mapping[Path, Jo
     """Return the report for an outcome: the requested one, or one at the top of the folder of the outputs.
 
     Without jobs there is no such folder, and the result is None.
-
-    Args:
-        outcome: The outcome of a job, or of a bad argument.
-        outputs: The form of the outputs.
-        jobs: All jobs by target.
     """
     if outputs.report is not None:
         return outputs.report

@@ -55,13 +55,7 @@ COLOURS: dict[FillCode, tuple[int, int, int, int]] = {
 
 
 def fill_codes(observed: NDArray[np.bool_], inside: NDArray[np.bool_], done: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the code of each pixel and band.
-
-    Args:
-        observed: Observed pixels, `(band, row, col)`.
-        inside: Pixels inside the footprint.
-        done: Filled pixels.
-    """
+    """Return the codes from the observed pixels, those inside the footprint and the filled ones."""
     codes = np.full(observed.shape, FillCode.OUTSIDE, np.uint8)
     codes[inside & ~observed] = FillCode.LEFT
     codes[observed] = FillCode.OBSERVED
@@ -75,13 +69,7 @@ SIGNIFICANT_BITS = 8
 
 
 def rounded_std(std: NDArray[np.floating], done: NDArray[np.bool_], observed: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the standard deviation: rounded at filled pixels, 0 at observed ones, NaN elsewhere.
-
-    Args:
-        std: Standard deviation in stored numbers, finite at filled pixels.
-        done: Filled pixels, of the same shape.
-        observed: Observed pixels, of the same shape.
-    """
+    """Return the standard deviation: rounded at filled pixels, 0 at observed ones, NaN elsewhere."""
     kept = np.where(done, std, np.float32(0)).astype(np.float32, copy=False)
     dropped = np.finfo(np.float32).nmant + 1 - SIGNIFICANT_BITS
     # In place, because strips are large. Adding half of the dropped part rounds to the nearest number.
@@ -175,11 +163,6 @@ class Backdrop:
         """Return the fill of a strip, with the inside of wide holes from the backdrop.
 
         There, the standard deviation increases with the distance from the nearest valid pixel.
-
-        Args:
-            filled: The method's fill of the strip.
-            block: The strip, with its halo.
-            found: Missing and valid pixels of the block.
         """
         import cv2
 
@@ -231,13 +214,7 @@ def _weighted(
 
 
 def make_backdrop(blocks: Iterable[tuple[Block, BlockGaps]], shape: tuple[int, int, int], period_px: int) -> Backdrop:
-    """Return the backdrop of a scene.
-
-    Args:
-        blocks: The strips of the scene, with their valid pixels.
-        shape: Bands, rows and columns of the scene.
-        period_px: One scan period.
-    """
+    """Return the backdrop of a scene of a shape `(band, row, col)`, from its strips with their valid pixels."""
     import cv2
 
     cell_px = max(period_px // 4, 1)

@@ -93,13 +93,8 @@ def run_job(
 ) -> Outcome:
     """Fill one input, write its outputs, and return the outcome.
 
-    Args:
-        job: The job.
-        request: How to fill it.
-        outputs: The form of the outputs.
-        on_progress: Called with the share done, 0 to 1, and the method's current step, or an empty text.
-        wait_for_memory: Called with the opened scenes before their pixels are read; returns when there is enough
-            memory to fill them.
+    `on_progress` is called with the share done, 0 to 1, and the method's current step or an empty text.
+    `wait_for_memory` is called with the opened scenes before their pixels are read.
 
     Raises:
         TakenError: If another living process is filling it.

@@ -42,11 +42,7 @@ COLOURS = {
 def write_gap_layer(scene: Scene, target: Path, *, any_band: bool, overwrite: bool) -> float:
     """Write the gap layer of a scene, and return the missing share of the footprint.
 
-    Args:
-        scene: The scene.
-        target: The GeoTIFF to write.
-        any_band: Write one layer for all bands, missing where any band is, instead of one for each.
-        overwrite: Replace an existing file.
+    With `any_band`, the file has one layer for all bands, missing where any band is, instead of one for each.
 
     Raises:
         InputError: If the scene can't be read.
@@ -99,14 +95,9 @@ class LostCube:
 
 
 def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | None, overwrite: bool) -> float:
-    """Write a scene without some pixels, and return the removed share of its observed pixels.
+    """Write a clean scene without the `lost` pixels, and return the lost share of its observed pixels.
 
-    Args:
-        scene: A clean scene.
-        lost: The pixels to remove.
-        target: The GeoTIFF to write, with the scene's profile.
-        nodata: The number for removed pixels; None means the scene's own nodata.
-        overwrite: Replace an existing file.
+    Lost pixels get the number `nodata`, or the scene's own nodata if that is None.
 
     Raises:
         InputError: If the scene can't be read, or its bands are in several files.

@@ -1,4 +1,4 @@
-"""Finds the missing and valid pixels of a scene, and prepares methods for it."""
+"""Finds the missing and the valid pixels of a scene, and prepares methods for it."""
 
 from __future__ import annotations
 
@@ -203,15 +203,7 @@ def prepared_for_array(method: FillMethod, image: NDArray[np.generic], gaps: Gap
 def prepared_for_scene(
     method: FillMethod, scene: Scene, reader: SceneReader, finder: GapFinder, context: Context
 ) -> FillMethod:
-    """Return the method, prepared for a scene if it supports that.
-
-    Args:
-        method: A method.
-        scene: The scene.
-        reader: Its open reader, not used by another thread.
-        finder: Finds missing and valid pixels.
-        context: The method's context.
-    """
+    """Return the method, prepared for a scene if it supports that. No other thread may use the reader."""
     if not isinstance(method, Prepares):
         return method
     height, width = scene.grid.height, scene.grid.width
@@ -240,11 +232,6 @@ def _spread(size_px: int) -> list[int]:
 
 def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[BandFit, ...]:
     """Return the fitted variogram of each band of a scene.
-
-    Args:
-        scene: The scene.
-        kriging: The method with its options.
-        threads: Threads to use.
 
     Raises:
         InputError: If the scene can't be read, or a band has no observed pixel.

@@ -121,14 +121,8 @@ class SceneOutputs:
     ) -> None:
         """Prepare, without opening a file.
 
-        Args:
-            scene: The scene.
-            rasters: Its open rasters.
-            files: The files of its bands and realizations.
-            stem: The stem of the names of the layers and the preview.
-            outputs: The form of the outputs.
-            tags: Provenance tags.
-            places: Where to write each file, by name. Files without a place already exist and stay as they are.
+        `files` are those of the bands and the realizations; the names of the layers and the preview begin with
+        `stem`. `places` says where to write each file, by name: files without a place exist and stay as they are.
         """
         self._scene, self._rasters, self._outputs = scene, rasters, outputs
         self._tags, self._stem, self._places = tags, stem, places
@@ -224,12 +218,7 @@ def input_files(scene: Scene) -> list[Path]:
 
 
 def opaque_where(opacity: Opacity, done: NDArray[np.bool_]) -> Opacity:
-    """Return the opacity of an input with the filled pixels opaque.
-
-    Args:
-        opacity: The opacity of the input.
-        done: Pixels filled in any band, `(row, col)`.
-    """
+    """Return the opacity of an input with the filled pixels `(row, col)` opaque."""
     alpha, valid = opacity.alpha, opacity.valid
     if alpha is not None:
         most = 1 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype.name).max
@@ -249,15 +238,9 @@ class JobOutputs:
         rasters: Rasters,
         transaction: Transaction,
     ) -> None:
-        """Prepare the staging folder.
+        """Prepare the staging folder of the entered transaction.
 
-        Args:
-            job: The job; its action says whether to write all files or to add missing layers.
-            request: How to fill it.
-            outputs: The form of the outputs.
-            scenes: The scenes of the input.
-            rasters: Their open rasters.
-            transaction: The entered transaction on the job's target.
+        The action of the job decides whether to write all files or to add missing layers.
 
         Raises:
             OutputError: If a file of another program is in the way, or the folder can't be written to.
@@ -309,10 +292,7 @@ class JobOutputs:
         )
 
     def finish(self, row: Mapping[str, object]) -> None:
-        """Write a product's documents, and prepare the transaction to mark the outputs as complete.
-
-        Args:
-            row: The row of the report.
+        """Write a product's documents, and hand the transaction the facts of the mark, with the report's row.
 
         Raises:
             OutputError: If a file of another program has appeared in the way, or a write fails.

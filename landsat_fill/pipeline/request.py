@@ -117,15 +117,10 @@ class OutputRequest:
 
 
 def member(name: str, given: str, kind: type[E]) -> E:
-    """Return the member of `kind` whose value is given.
-
-    Args:
-        name: What the user calls the setting.
-        given: A word.
-        kind: The words that exist.
+    """Return the member of an enumeration with a given value.
 
     Raises:
-        UsageError: If there is none; the hint names the nearest.
+        UsageError: If there is none. The message names the setting, and the hint the most similar value.
     """
     values = [str(one.value) for one in kind]
     if given in values:
@@ -134,7 +129,7 @@ def member(name: str, given: str, kind: type[E]) -> E:
 
 
 def quality_flags(name: str, given: str | Iterable[str] | None) -> frozenset[Flag]:
-    """Return the flags that words, or a comma-separated list of them, name; none for None."""
+    """Return the flags in a sequence of words or a comma-separated list; none for None."""
     words = given.split(",") if isinstance(given, str) else given or ()
     return frozenset(member(name, word.strip(), Flag) for word in words if word.strip())
 

@@ -59,10 +59,7 @@ class Block:
 def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
     """Return the number of rows in a strip: as many as memory allows, up to `most_px`.
 
-    Args:
-        scene: The scene.
-        most_px: Rows of a tile.
-        align_px: The number of rows is a multiple of this, because tiles begin where strips begin.
+    It is a multiple of `align_px`, because tiles begin where strips begin.
     """
     rows = STRIP_VALUES // (len(scene.bands) * scene.grid.width)
     rows = min(most_px, max(rows, LEAST_STRIP_PX))

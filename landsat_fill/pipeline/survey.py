@@ -146,11 +146,7 @@ class Survey:
 def survey_scene(reader: SceneReader, scene: Scene, *, threads: int, on_progress: Callable[[float], None]) -> Survey:
     """Return the survey of a scene, read once from top to bottom.
 
-    Args:
-        reader: An open reader of the scene.
-        scene: The scene.
-        threads: Threads to use.
-        on_progress: Called with the share of rows read, 0 to 1.
+    `on_progress` is called with the share of rows read, 0 to 1.
     """
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)

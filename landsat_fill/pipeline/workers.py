@@ -298,17 +298,10 @@ class WorkerPool:
         stop: Stop,
         on_outcome: Callable[[Outcome], None],
     ) -> None:
-        """Work through a queue. At its end, or after an interrupt, all workers have cleaned up and ended.
+        """Work through a queue in up to `processes` processes; jobs that don't start stay in the queue.
 
-        Args:
-            queue: The jobs; jobs that haven't started stay in it.
-            request: How to fill scenes.
-            outputs: The form of the outputs.
-            processes: Largest number of processes at a time.
-            devices: The devices that the processes use, in turn.
-            memory_bytes: Memory for all scenes together, or None for no limit. One scene always runs.
-            stop: Whether to start no further scene.
-            on_outcome: Called with the outcome of each job.
+        All running scenes together use at most `memory_bytes` if given, but one always runs. At the end, or after
+        an interrupt, all workers have cleaned up and ended.
         """
         orders = [(replace(request, device=devices[slot % len(devices)]), outputs) for slot in range(processes)]
         outcomes: list[Outcome] = []

@@ -20,7 +20,7 @@ import pytest
 import rasterio
 
 import landsat_fill
-from landsat_fill.cluster import Archive
+from landsat_fill.cluster.archive import Archive
 from landsat_fill.io import Claim
 
 pytestmark = pytest.mark.slurm
