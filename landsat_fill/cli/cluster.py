@@ -166,6 +166,7 @@ def hand_in(
         scenes: Number of scenes to fill.
     """
     from landsat_fill.cluster import slurm
+    from landsat_fill.cluster.script import counted
 
     scheduler = slurm.Slurm()
     try:
@@ -187,7 +188,7 @@ def hand_in(
     arrays, merge_job = slurm.submit_round(one, parts, scheduler, merge=merge)
     jobs = ", ".join(array.job for array in arrays)
     plural = "s" * (len(arrays) != 1)
-    typer.echo(f"{count(scenes, 'scene')} in {count(facts.tasks, 'task')}: job{plural} {jobs}")
+    typer.echo(f"{counted(scenes, 'scene')} in {counted(facts.tasks, 'task')}: job{plural} {jobs}")
     if merge_job is not None:
         typer.echo(f"merging job, once they end: {merge_job}")
     typer.echo(f"scripts, manifest and logs: {one.folder}")
@@ -196,11 +197,12 @@ def hand_in(
 
 def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]:
     """Yield the status of an archive: a line of counts, and lines on the scenes that aren't done or waiting."""
+    from landsat_fill.cluster.script import counted
     from landsat_fill.cluster.status import State
 
     counts = {state: sum(one.state is state for one in states) for state in State}
     numbers = " · ".join(f"{number} {state.value}" for state, number in counts.items() if number)
-    yield f"{count(len(states), 'scene')}: {numbers}"
+    yield f"{counted(len(states), 'scene')}: {numbers}"
     alike: dict[tuple[State, str], list[str]] = {}
     for one in states:
         if verbose or one.state not in (State.DONE, State.WAITING):
@@ -216,11 +218,6 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
         yield f"waiting  for Slurm: {'; '.join(sorted(waits)[:3])}"
     if any("BeginTime" in reason for reason in waits):
         yield "         (Slurm starts a requeued task after two minutes at the earliest)"
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 scene, 2 scenes."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 EPILOG = """\

@@ -150,32 +150,40 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     """Return two requests: how to fill (the device is chosen later), and where and how to write.
 
     Raises:
-        UsageError: If a value isn't allowed, or the method can't give what is asked for.
+        UsageError: If a value isn't allowed, or the method can't do what is requested.
     """
     from landsat_fill.gaps.holes import Holes
-    from landsat_fill.methods import DEFAULT_METHOD, create_method, method_classes
-    from landsat_fill.pipeline import request as asked
+    from landsat_fill.methods import DEFAULT_METHOD, create_method
+    from landsat_fill.pipeline.request import (
+        FillLayer,
+        FillRequest,
+        OutputRequest,
+        member,
+        quality_flags,
+        require_realizations,
+        wants_std,
+    )
     from landsat_fill.pipeline.resources import usable_cores
 
     method = create_method(options.method, pairs("-O", options.option))
-    request = asked.FillRequest(
+    request = FillRequest(
         method=method,
-        holes=asked.member("--holes", options.holes, Holes),
+        holes=member("--holes", options.holes, Holes),
         largest_gap_px=options.largest_gap,
-        distrusted=asked.quality_flags("--distrust", options.distrust),
-        refilled=asked.quality_flags("--refill", options.refill),
+        distrusted=quality_flags("--distrust", options.distrust),
+        refilled=quality_flags("--refill", options.refill),
         nodata=options.nodata,
         bands=band_list(options.bands),
         seed=options.seed,
         threads=max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
     )
-    outputs = asked.OutputRequest(
+    outputs = OutputRequest(
         target=options.output,
         name=options.name,
         stack=options.stack,
-        fill_layer=asked.member("--fill-layer", options.fill_layer, asked.FillLayer),
-        uncertainty=asked.wants_std(options.uncertainty, method.info),
+        fill_layer=member("--fill-layer", options.fill_layer, FillLayer),
+        uncertainty=wants_std(options.uncertainty, method.info),
         preview=options.preview,
         overwrite=options.overwrite,
         cog=options.cog,
@@ -183,12 +191,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         report=report,
         realizations=options.realizations,
     )
-    if outputs.realizations and not method.info.gives_realizations:
-        able = [name for name, cls in method_classes().items() if cls.info.gives_realizations]
-        raise UsageError(
-            f"expected a method that gives realizations for --realizations, but got {method.info.name}",
-            hint=f"Methods that give realizations: {', '.join(able)}.",
-        )
+    require_realizations("--realizations", options.realizations, method.info)
     return request, outputs
 
 

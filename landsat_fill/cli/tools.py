@@ -31,10 +31,13 @@ from landsat_fill.cli.options import (
 from landsat_fill.errors import EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console
 
     from landsat_fill.methods.kriging import BandFit
     from landsat_fill.pipeline.outcome import Description
+    from landsat_fill.scene import Window
 
 
 @command
@@ -170,8 +173,8 @@ def tile(
     scenes = open_one(scene, nodata, bands)
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
         folder = output / suffix.lstrip("_")
-        with progress_bar(part.name, quiet=quiet) as shown:
-            count = cut_scene(part, folder, size, overwrite=overwrite, on_progress=shown)
+        with progress_bar(part.name, quiet=quiet) as show:
+            count = cut_scene(part, folder, size, overwrite=overwrite, on_progress=show)
         if not quiet:
             typer.echo(f"{folder}  {count} patches of {size} px")
 
@@ -188,8 +191,8 @@ def stitch(
     from landsat_fill.cli.console import progress_bar
     from landsat_fill.pipeline.patches import join_patches
 
-    with progress_bar(output.name, quiet=quiet) as shown:
-        count = join_patches(patches, output, overwrite=overwrite, on_progress=shown)
+    with progress_bar(output.name, quiet=quiet) as show:
+        count = join_patches(patches, output, overwrite=overwrite, on_progress=show)
     if not quiet:
         typer.echo(f"{output}  from {count} patches")
 
@@ -229,21 +232,23 @@ def simulate(
 
     from landsat_fill.gaps.simulation import StripeModel, lay_stripes
     from landsat_fill.gaps.simulation import gaps_from as gaps_of
-    from landsat_fill.pipeline.gap_files import Lost, LostCube, missing_pixels, simulate_scene
+    from landsat_fill.pipeline.gap_files import missing_pixels, simulate_scene
 
     if gaps_from is not None and (width is not None or missing is not None):
         raise UsageError("expected --gaps-from, or --width or --missing, but got both")
     scene = open_one(clean, nodata, bands)[0]
     shape = (len(scene.bands), scene.grid.height, scene.grid.width)
     generator = np.random.default_rng(seed)
-    lost: Lost
     if gaps_from is not None:
-        lost = LostCube(gaps_of(missing_pixels(open_one(gaps_from)[0]), shape, generator))
+        lost = gaps_of(missing_pixels(open_one(gaps_from)[0]), shape, generator)
+
+        def missing_in(window: Window) -> NDArray[np.bool_]:
+            return lost[:, *window.slices]
     else:
         part = None if missing is None else share("--missing", missing)
         model = StripeModel(width_px=width, missing=part, period_px=period, tilt_deg=tilt)
-        lost = lay_stripes(shape, model, generator)
-    lost_share = simulate_scene(scene, lost, output, nodata=nodata, overwrite=overwrite)
+        missing_in = lay_stripes(shape, model, generator).missing_in
+    lost_share = simulate_scene(scene, missing_in, output, nodata=nodata, overwrite=overwrite)
     if not quiet:
         typer.echo(f"{output}  {100 * lost_share:.2f} % lost")
 

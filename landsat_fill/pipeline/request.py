@@ -134,6 +134,19 @@ def quality_flags(name: str, given: str | Iterable[str] | None) -> frozenset[Fla
     return frozenset(member(name, word.strip(), Flag) for word in words if word.strip())
 
 
+def require_realizations(name: str, count: int, info: MethodInfo) -> None:
+    """Raise UsageError if a number of realizations is negative, or the method gives none; `name` is the setting's."""
+    from landsat_fill.methods import method_classes
+
+    if count < 0 or (count and not info.gives_realizations):
+        wanted = "a number >= 0" if count < 0 else "0"
+        able = ", ".join(name for name, cls in method_classes().items() if cls.info.gives_realizations)
+        raise UsageError(
+            f"expected {name} to be {wanted} for {info.name}, but got {count}",
+            hint=f"Methods that give realizations: {able}.",
+        )
+
+
 def wants_std(requested: bool | None, info: MethodInfo) -> bool:
     """Return whether to write the standard deviation: by default if the method has one.
 

@@ -76,8 +76,8 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: in
         size = max(dtype.itemsize for dtype in stored)
         filled = max(float_type(dtype).itemsize for dtype in stored)
         values = min(strip + 2 * info.halo_px, height) * (VALUE_BYTES + COPIES * size)
-        drawn = min(strip, height) * realizations * (filled + REALIZATION_COPIES * size)
-        most = max(most, scene.grid.width * len(stored) * (values + drawn))
+        realized = min(strip, height) * realizations * (filled + REALIZATION_COPIES * size)
+        most = max(most, scene.grid.width * len(stored) * (values + realized))
     network = 0
     if info.weights is not None:
         tiles_per_strip = -(-widest_px // info.tile_px)
@@ -188,11 +188,11 @@ def _glibc() -> ctypes.CDLL | None:
 AUTO = "auto"
 
 
-def choose_device(asked: str, info: MethodInfo) -> str:
+def choose_device(requested: str, info: MethodInfo) -> str:
     """Return the device to run a method on: `cpu`, or `cuda:0` and the like.
 
     Args:
-        asked: `auto`, or a device with or without a number: `cuda`, `cuda:0`. A named device is never replaced
+        requested: `auto`, or a device with or without a number: `cuda`, `cuda:0`. A named device is never replaced
             by another one.
         info: The method's info.
 
@@ -201,43 +201,43 @@ def choose_device(asked: str, info: MethodInfo) -> str:
         MethodError: If a named device doesn't exist or can't be used.
         MissingPackageError: If the method needs torch, and it isn't installed.
     """
-    if asked == AUTO:
+    if requested == AUTO:
         return "cuda:0" if "cuda" in info.devices and _cuda_problem("cuda:0") is None else "cpu"
-    kind, colon, number = asked.partition(":")
+    kind, colon, number = requested.partition(":")
     if kind not in info.devices or (colon and not (kind == "cuda" and number.isdecimal())):
         raise UsageError(
-            f"expected a device that {info.name} runs on ({', '.join(info.devices)}), but got {asked!r}",
+            f"expected a device that {info.name} runs on ({', '.join(info.devices)}), but got {requested!r}",
             hint="Leave --device out, or choose another method; `landsat-fill methods` lists their devices.",
         )
     if kind != "cuda":
-        return asked
-    device = asked if colon else "cuda:0"
+        return requested
+    device = requested if colon else "cuda:0"
     problem = _cuda_problem(device)
     if problem is not None:
         raise MethodError(
-            f"expected the device {asked} to work, but {problem}",
+            f"expected the device {requested} to work, but {problem}",
             hint="Use --device auto to fall back to the CPU; `nvidia-smi` lists the GPUs.",
         )
     return device
 
 
-def choose_devices(asked: str, info: MethodInfo, processes: int) -> tuple[str, ...]:
+def choose_devices(requested: str, info: MethodInfo, processes: int) -> tuple[str, ...]:
     """Return the devices for several processes to use in turn: all GPUs if there are several.
 
     Args:
-        asked: As for `choose_device`; with a number (`cuda:1`), only that device.
+        requested: As for `choose_device`; with a number (`cuda:1`), only that device.
         info: The method's info.
         processes: Number of processes.
 
     Raises:
         As `choose_device`. With `auto`, further devices that can't be used are skipped.
     """
-    first = choose_device(asked, info)
-    if not first.startswith("cuda") or ":" in asked or processes == 1:
+    first = choose_device(requested, info)
+    if not first.startswith("cuda") or ":" in requested or processes == 1:
         return (first,)
     there = min(import_torch().cuda.device_count(), processes)
     others = [f"cuda:{number}" for number in range(1, there)]
-    if asked == AUTO:
+    if requested == AUTO:
         return (first, *(device for device in others if _cuda_problem(device) is None))
     return (first, *(choose_device(device, info) for device in others))
 

@@ -66,7 +66,7 @@ class SampleWindows:
                 kept_values[:, here] = block.values[:FAINT_BANDS, rows, cols]
                 kept_observed[:, here] = observed[:FAINT_BANDS]
 
-    def show_faint_stripes(self) -> bool:
+    def has_faint_stripes(self) -> bool:
         """Return whether there seem to be stripes that aren't exactly nodata, after all rows were added."""
         return any(
             kept is not None and find_faint_stripes(*kept, self._fill_value) is not None for kept in self._kept.values()
@@ -172,7 +172,7 @@ def survey_scene(reader: SceneReader, scene: Scene, *, threads: int, on_progress
         footprint,
         period_px,
         geometry,
-        has_faint_stripes=samples.show_faint_stripes(),
+        has_faint_stripes=samples.has_faint_stripes(),
         mixed_border_px=samples.mixed_border_px(reach_px, steep=steep),
         # Declared gaps can cut a lake of one number into stripes.
         constant=samples.constant_stripes() if geometry is None else None,
