@@ -154,7 +154,7 @@ _TYPED = "landsat_fill.typed"
 class PlainHelp:
     """Prints help without Rich, because importing Rich takes longer than everything else in `--help`."""
 
-    def format_options(self, ctx: Context, formatter: Any) -> None:
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each panel of options, and one for the commands of a group."""
         sections: dict[str, list[tuple[str, str]]] = defaultdict(list, {"Arguments": [], "Options": []})
         for one in self.get_params(ctx):  # type: ignore[attr-defined]
@@ -171,7 +171,7 @@ class PlainHelp:
             with formatter.section(typer.style(title, bold=True)):
                 formatter.write_dl(rows)
 
-    def format_epilog(self, ctx: Context, formatter: Any) -> None:
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the lines of the epilog as they are; those that end with a colon are headings."""
         for line in (self.epilog or "").splitlines():  # type: ignore[attr-defined]
             if line.endswith(":"):

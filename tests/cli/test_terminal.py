@@ -76,7 +76,7 @@ def test_fill_is_the_command_meant_when_none_is_named(make, run, tmp_path):
 
 def test_lines_are_plain_and_stamped_where_there_is_no_terminal(make, spawn):
     made = make(count=1)
-    ended = spawn(made.path)
+    ended = spawn(made.path, "-m", "kriging")
     assert ended.code == 0
     assert ended.err == ""
     assert "\x1b" not in ended.out
@@ -97,7 +97,7 @@ def test_the_first_line_says_method_and_device(make, run):
 
 @pytest.mark.parametrize("georeferenced", [True, False])
 def test_quiet_prints_nothing_on_success(make, spawn, georeferenced):
-    ended = spawn(make(count=1, georeferenced=georeferenced).path, "-q")
+    ended = spawn(make(count=1, georeferenced=georeferenced).path, "-q", "-m", "nearest")
     assert (ended.code, ended.said) == (0, "")
 
 
