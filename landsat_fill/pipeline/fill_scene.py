@@ -216,7 +216,9 @@ def _fill_scene(
             del filled  # so that its memory is free as soon as it is written
             show(1.0, "")
     result.notes = (
-        *survey_notes(scene, survey, tells_missing=reader.tells_missing, refills_faint=Flag.FAINT in request.refilled),
+        *survey_notes(
+            scene, survey, can_mark_missing=reader.can_mark_missing, refills_faint=Flag.FAINT in request.refilled
+        ),
         *fill_notes(survey, request, result.tally, wide_px=result.wide_px, kept_px=result.kept_px),
         *choice_notes,
         *method_notes,

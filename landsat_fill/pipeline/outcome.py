@@ -116,10 +116,12 @@ class Outcome:
         return row
 
 
-def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool, refills_faint: bool = False) -> tuple[str, ...]:
+def survey_notes(
+    scene: Scene, survey: Survey, *, can_mark_missing: bool, refills_faint: bool = False
+) -> tuple[str, ...]:
     """Return notes on a scene before it is filled, one sentence each.
 
-    `tells_missing` says whether the file has any means to mark missing pixels, `refills_faint` whether stripes that
+    `can_mark_missing` says whether the file has any means to mark missing pixels, `refills_faint` whether stripes that
     aren't exactly nodata are filled too.
     """
     notes = list(scene.notes)
@@ -129,7 +131,7 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool, refills_f
     elif empty:
         which = ", ".join(empty) if len(empty) < 9 else f"{empty[0]} and {len(empty) - 1} other bands"
         notes.append(f"no pixel is observed in {which}: copied as it is; the other bands are filled")
-    if not tells_missing:
+    if not can_mark_missing:
         notes.append(
             "this file doesn't mark missing pixels: it has no nodata tag, mask, alpha band or Landsat fill "
             "value; give the number of missing pixels with --nodata"
@@ -272,7 +274,7 @@ def describe(scene: Scene) -> Description:
     """
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=usable_cores(), on_progress=lambda _share: None)
-        return Description(scene, survey, survey_notes(scene, survey, tells_missing=reader.tells_missing))
+        return Description(scene, survey, survey_notes(scene, survey, can_mark_missing=reader.can_mark_missing))
 
 
 def explained(error: Exception) -> tuple[str, str | None]:

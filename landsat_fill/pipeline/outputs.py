@@ -14,7 +14,7 @@ from landsat_fill.errors import cannot_write
 from landsat_fill.io import Opacity, RasterProfile, Rasters, RasterWriter, write_bytes_atomically
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
-from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending, is_ours
+from landsat_fill.io.output_names import FILL, PREVIEW, STD, is_ours, realization_ending
 from landsat_fill.pipeline.compose import COLOURS, MEANINGS
 from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
@@ -318,7 +318,7 @@ class JobOutputs:
         if self._before is not None and transaction.adds:
             layers.update(self._before.facts["layers"])
             if self._outputs.fill_layer is FillLayer.NONE:
-                facts["fill layer"] = self._before.facts["request"]["fill layer"]
+                facts["fill layer"] = self._before.facts["request"].get("fill layer")
         transaction.facts = {"request": facts, "scenes": self._suffixes, "layers": sorted(layers), "row": row}
 
     def _replace(self, new: set[str]) -> None:
@@ -327,7 +327,7 @@ class JobOutputs:
         if self._before is not None:
             old = {Path(name).name for name in self._before.sizes.keys() - self._before.differing().keys()}
         elif job.target.exists():
-            beside = (job.folder / (job.stem + end) for end in (FILL, STD, *map(draw_ending, range(1, 100))))
+            beside = (job.folder / (job.stem + end) for end in (FILL, STD, *map(realization_ending, range(1, 100))))
             there = job.folder.iterdir() if job.is_folder else beside
             old = {path.name for path in there if path.is_file() and is_ours(path)}
         if not job.is_folder:
@@ -369,7 +369,7 @@ class JobOutputs:
             files = [DataFile(f"{target.stem}{suffix}{target.suffix}", bands, stacked)]
         stem = self._job.stem + suffix
         numbers = range(1, self._outputs.realizations + 1)
-        return [*files, *(DataFile(stem + draw_ending(number), bands, stacked, number) for number in numbers)]
+        return [*files, *(DataFile(stem + realization_ending(number), bands, stacked, number) for number in numbers)]
 
     def _with_nodata(self, profile: RasterProfile) -> RasterProfile:
         """Return the profile with the nodata number of the request, which takes precedence over the file's."""

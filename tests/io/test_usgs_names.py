@@ -92,7 +92,7 @@ def test_other_files_of_a_product(ending, kind, quality):
     assert (facts.kind, facts.quality) == (kind, quality)
 
 
-def test_quantities_are_told_apart():
+def test_quantities_are_distinguished():
     endings = {"B4": Quantity.DIGITAL_NUMBER, "SR_B4": Quantity.SURFACE, "toa_band4": Quantity.TOP_OF_ATMOSPHERE}
     for ending, quantity in endings.items():
         facts = read_name(f"{COLLECTION}_{ending}.tif")
@@ -116,10 +116,6 @@ def test_a_day_that_does_not_exist_is_no_date():
     facts = read_name("LE07_L1TP_007059_20161399_20170130_01_T1_B1.TIF")
     assert facts is not None
     assert facts.acquired is None
-
-
-def test_processing_level():
-    assert [read_name(f"{name}_B1.TIF").level for name in (COLLECTION, SCENE)] == ["L1TP", None]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
