@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from landsat_fill.cli.app import app
-from landsat_fill.cli.console import stops_asked
+from landsat_fill.cli.console import stop_requests
 from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.dataset_manifest import read_manifest
 
@@ -100,7 +100,7 @@ def test_data_that_leave_nothing_to_train_or_score_on_are_explained(tmp_path: Pa
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_either_signal_asks_training_to_stop(number: signal.Signals) -> None:
-    with stops_asked() as is_asked:
+    with stop_requests() as is_asked:
         assert not is_asked()
         signal.raise_signal(number)
         assert is_asked()
