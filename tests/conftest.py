@@ -44,7 +44,9 @@ hypothesis.settings.load_profile("steady")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders whose single tests take longest, so that both processes end at about the same time."""
     longest = [Path(__file__).parent / name for name in ("training", "cli", "methods")]
-    items.sort(key=lambda item: next((n for n, folder in enumerate(longest) if folder in item.path.parents), len(longest)))
+    items.sort(
+        key=lambda item: next((n for n, folder in enumerate(longest) if folder in item.path.parents), len(longest))
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
