@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landsat_fill.scene import Band, Filled, Gaps, Window
+    from landsat_fill.scene import Band, Filled, Gaps, Reference, Window
 
     Image = NDArray[np.floating]
     Flags = NDArray[np.bool_]
@@ -104,6 +104,7 @@ class Context:
         notify: Called with a sentence for the user.
         progress: Called with the share of these tiles that is done, 0 to 1, and a short status.
         shelf: Storage for intermediate results, or None.
+        references: Other acquisitions of the place, best first, each with the tiles of the image.
     """
 
     bands: tuple[Band | None, ...] = ()
@@ -118,6 +119,7 @@ class Context:
     notify: Callable[[str], None] = _ignore_note
     progress: Callable[[float, str], None] = _ignore_progress
     shelf: Shelf | None = None
+    references: tuple[Reference, ...] = ()
 
     @property
     def wanted_in_all(self) -> Window | None:
@@ -147,7 +149,8 @@ class FillMethod(Protocol):
         Returns:
             A mean of the image's shape, a standard deviation if `info.gives_std`, and
             `context.realizations` realizations if `info.gives_realizations`. Every missing pixel is finite if
-            its band has a usable pixel in the tile, and NaN otherwise.
+            its band has a usable pixel in the tile, and NaN otherwise. A method with `info.needs_references`
+            may leave any missing pixel NaN; the single-image default then fills it.
         """
         ...
 

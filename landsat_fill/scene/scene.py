@@ -162,6 +162,26 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Another acquisition of the place, on the pixel grid of the image that it helps to fill. It is never filled.
+
+    Attributes:
+        values: `(tile, band, row, col)`, float32, in the reference's own numbers; 0 where not usable.
+        usable: Of the same shape: the pixels that a fill may rely on (observed, clear, and not filled by this tool).
+        matches: For each band of the image, the index of the reference band that sees the same part of the
+            spectrum, or None. The reference may have further bands.
+        date: Day of acquisition, or None if unknown.
+        name: Name for messages and tags.
+    """
+
+    values: NDArray[np.float32]
+    usable: NDArray[np.bool_]
+    matches: tuple[int | None, ...]
+    date: date | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SceneBand:
     """One band of a scene: where it is stored, and what its numbers mean.
 
