@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from landsat_fill.methods import Context, FillMethod, create_method, method_classes
+from landsat_fill.methods import Context, FillMethod, TilePlace, create_method, method_classes
 from landsat_fill.methods.learned import LearnedMethod
 from landsat_fill.methods.method import Prepares
 from landsat_fill.scene import Filled, Gaps
@@ -67,7 +67,9 @@ def striped_gaps(shape: tuple[int, ...]) -> Gaps:
 
 
 def context(tiles: int, threads: int = 1) -> Context:
-    return Context(threads=threads, generators=tuple(np.random.default_rng(tile) for tile in range(tiles)))
+    return Context(
+        threads=threads, tiles=tuple(TilePlace(generator=np.random.default_rng(tile)) for tile in range(tiles))
+    )
 
 
 def small_case(name: str, low: float = 1.0, high: float = 255.0) -> tuple[np.ndarray, Gaps]:
@@ -150,7 +152,7 @@ def test_result_does_not_depend_on_threads(name: str) -> None:
 def test_result_does_not_depend_on_the_place_in_the_batch(name: str) -> None:
     image, gaps, filled = answer(name)
     together = filled.mean
-    alone_context = Context(generators=(np.random.default_rng(1),))
+    alone_context = Context(tiles=(TilePlace(generator=np.random.default_rng(1)),))
     alone_gaps = Gaps(gaps.missing[1:], gaps.usable[1:])
     alone = made(name).fill(image[1:], alone_gaps, alone_context).mean
     span = 254.0
@@ -225,7 +227,7 @@ def test_inside_its_halo_a_tile_agrees_with_the_whole(name: str) -> None:
         method = method.prepare(image, gaps, context(1))
     whole = method.fill(image, gaps, context(1)).mean
     tile_gaps = Gaps(missing[..., left:], ~missing[..., left:])
-    placed = replace(context(1), corners=((0, left),))
+    placed = Context(tiles=(TilePlace((0, left)),))
     tile = method.fill(image[..., left:], tile_gaps, placed).mean
     inside = tile_gaps.missing[..., halo_px:]
     difference = tile[..., halo_px:] - whole[..., left + halo_px :]
