@@ -1,0 +1,530 @@
+"""This project's method for scenes with other dates: regressions on the references, and a network for what they leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+
+from landsat_fill.methods.band_unet import BandUNetMethod
+from landsat_fill.methods.method import MethodInfo, in_threads
+from landsat_fill.methods.splines import first_fill
+from landsat_fill.scene import Filled, Gaps
+from landsat_fill.schema import option, require_allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.methods.method import Context
+    from landsat_fill.scene import Reference
+
+    Cube = NDArray[np.float32]
+    Flags = NDArray[np.bool_]
+
+LATTICE_PX = 256
+"""Distance of the nodes at which regressions are fitted and judged."""
+
+MARGIN_PX = 64
+"""The window of a node reaches this far beyond its cell, so that the windows of neighbours overlap."""
+
+RADIUS_PX = 15
+"""Half a side of the windows of the local regressions: 31 pixels, as Scaruzza et al. 2004 use at most."""
+
+PENALTY = 30.0
+"""Ridge penalty of the local regression on all bands, in squared standard deviations: as much as 30 pixels weigh."""
+
+LEAST_PIXELS = 30
+"""Fewest pixels of a local regression."""
+
+STEP = 1 / 1024
+"""Features and residuals of local regressions are rounded to this share of a standard deviation, so that sums are exact."""
+
+LARGEST = 64.0
+"""They are clipped to this many standard deviations."""
+
+SAMPLE = 16_384
+"""Most pixels of a node that regressions are fitted to."""
+
+HIDDEN_PERIOD_PX, HIDDEN_WIDTH_PX = 40, 8
+"""Stripes of observed pixels that are hidden to judge predictions: a fifth of them, as far from the rest as in a gap."""
+
+CANDIDATES = 3
+"""Predictions that are weighed: by class, by local regression on the band, by local regression on all bands."""
+
+
+class Node(NamedTuple):
+    """What is measured in the window of a node.
+
+    Attributes:
+        scales: Standard deviation of each reference band, `(band,)`.
+        centres: Centres of the classes in standard deviations, `(class, band)`; a reference's classes use its bands.
+        coefficients: `(pattern, class, image band, band + 1)`.
+        fitted: Whether there is a regression for each pattern of usable references, `(pattern,)`.
+        level: Mean of each image band, 0 where unknown.
+        spread: Standard deviation of each image band, 1 where unknown.
+        lowest: Smallest value of each image band.
+        highest: Largest value of each image band.
+        products: Sums of products of the candidates' gains over the single image, `(image band, 4, 4)`; the last
+            row is the gain that would be perfect.
+    """
+
+    scales: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+    fitted: Flags
+    level: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+
+class Survey(NamedTuple):
+    """The nodes of a scene as arrays, `(row, col, …)` each, with the weights of the candidates.
+
+    Attributes:
+        stand_ins: Pattern whose regression serves a pattern, `(row, col, pattern)`; 0 for none.
+        weights: Weight of each candidate, `(row, col, image band, candidate)`: not negative, at most 1 in sum.
+    """
+
+    nodes: Node
+    stand_ins: NDArray[np.uint8]
+    weights: NDArray[np.float64]
+
+
+class Stack(NamedTuple):
+    """The references of a tile as one cube.
+
+    Attributes:
+        values: `(band, row, col)`, 0 where not usable.
+        patterns: Bit d is set where all bands of reference d are usable, `(row, col)`.
+        first_bands: First band of each reference, and the number of all bands.
+    """
+
+    values: Cube
+    patterns: NDArray[np.uint8]
+    first_bands: NDArray[np.int64]
+
+
+def stacked(references: tuple[Reference, ...], tile: int) -> Stack:
+    """Return the matched bands of the references of a tile; a reference counts where all of them are usable."""
+    values, first, patterns = [], [0], None
+    for number, reference in enumerate(references):
+        used = sorted({band for band in reference.matches if band is not None})
+        usable = reference.usable[tile, used].all(axis=0) & bool(used)
+        values.append(np.where(usable, reference.values[tile, used], np.float32(0)))
+        first.append(first[-1] + len(used))
+        patterns = (0 if patterns is None else patterns) | usable.astype(np.uint8) << number
+    return Stack(np.concatenate(values), np.asarray(patterns, np.uint8), np.array(first))
+
+
+@dataclass(frozen=True)
+class MultiDate:
+    """Regressions on other dates, each trusted as far as it proves right on hidden pixels, and a network for the rest.
+
+    A reference's pixels are divided into classes. A linear regression for each class predicts the image from all
+    bands of all references that are usable at a pixel. Two local regressions, on the band alone and on all bands,
+    correct the prediction within 31 pixels. Stripes of observed pixels are hidden to find how much each of the
+    three is worth: their weights are not negative and sum to 1 at most. The rest of the image, what the weighted
+    prediction leaves, is filled by `band-unet`. Where references prove useless, the weights are 0 and the fill is
+    that of `band-unet`.
+
+    Source: this project; see the guide. Classes and residuals: Zhu, Liu and Chen 2012, doi:10.1016/j.rse.2012.04.019.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="multi-date",
+        summary="regressions on other dates, trusted as far as they prove right, and band-unet for the rest",
+        source="landsat-fill 2026; Zhu, Liu and Chen 2012, doi:10.1016/j.rse.2012.04.019",
+        halo_px=104,
+        tile_px=480,
+        align_px=8,
+        gives_std=True,
+        needs_references=True,
+        devices=("cpu", "cuda"),
+    )
+
+    classes: int = option(4, "classes of ground cover, each with its own regression", low=1, high=16)
+    weights: str = option("", "file of your own band-unet weights (.safetensors); the shipped weights if not given")
+
+    lattice_px: ClassVar[int] = LATTICE_PX
+    margin_px: ClassVar[int] = MARGIN_PX
+
+    def __post_init__(self) -> None:
+        """Take the halo and the alignment of the network."""
+        require_allowed(self)
+        inner = self.network.info
+        align_px = inner.align_px
+        halo_px = -(-(inner.halo_px + RADIUS_PX) // align_px) * align_px
+        own = replace(
+            self.info,
+            halo_px=halo_px,
+            tile_px=inner.tile_px,
+            align_px=align_px,
+            tile_a_thread=True,
+            weights=inner.weights,
+        )
+        object.__setattr__(self, "info", own)
+
+    @cached_property
+    def network(self) -> BandUNetMethod:
+        """The method that fills what the regressions leave."""
+        return BandUNetMethod(weights=self.weights)
+
+    def measure(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Node | None:
+        """Return what the window of one node shows, or None if no reference has a pixel in common with the image.
+
+        Args:
+            image: `(1, band, row, col)`.
+            gaps: Cubes of the same shape.
+            context: With the references and the place of the window.
+        """
+        if not context.references:
+            return None
+        stack = stacked(context.references, 0)
+        place = context.place(0).corner
+        usable = gaps.usable[0] & (stack.patterns > 0)
+        hidden = usable & _stripes(usable.shape[1:], place)
+        node = self._fitted(image[0], usable & ~hidden, stack)
+        if node is None or not hidden.any():
+            return node
+        return node._replace(products=self._judged(image[0], gaps.usable[0] & ~hidden, hidden, stack, node, place))
+
+    def _fitted(self, image: NDArray[np.floating], usable: Flags, stack: Stack) -> Node | None:
+        """Return the classes and regressions of a node."""
+        patterns, bands, first = stack.patterns, len(image), stack.first_bands
+        features = stack.values.reshape(len(stack.values), -1)
+        total, kinds = int(first[-1]), 1 << (len(first) - 1)
+        known = [np.flatnonzero(usable[band] & (patterns > 0)) for band in range(bands)]
+        if not any(places.size > total + 1 for places in known):
+            return None
+        scales, shifts = np.ones(total), np.zeros(total)
+        centres = np.zeros((self.classes, total))
+        for number in range(len(first) - 1):
+            own = slice(first[number], first[number + 1])
+            places = _thinned(np.flatnonzero((patterns >> number) & 1))
+            if places.size:
+                sample = features[own, places].astype(np.float64)
+                scales[own] = np.maximum(sample.std(axis=1), 1e-9)
+                shifts[own] = sample.mean(axis=1)
+                centres[:, own] = _class_centres((sample / scales[own, None]).T, self.classes)
+        coefficients = np.zeros((kinds, self.classes, bands, total + 1))
+        fitted = np.zeros(kinds, np.bool_)
+        for pattern in range(1, kinds):
+            on = np.concatenate(
+                [np.full(first[d + 1] - first[d], bool(pattern >> d & 1)) for d in range(len(first) - 1)]
+            )
+            leading = (pattern & -pattern).bit_length() - 1
+            own = slice(first[leading], first[leading + 1])
+            full = (patterns & pattern).reshape(-1) == pattern
+            for band in range(bands):
+                places = known[band]
+                places = _thinned(places[full[places]])
+                if places.size <= 2 * (on.sum() + 1):
+                    continue
+                design = np.ones((places.size, on.sum() + 1))
+                design[:, :-1] = ((features[on][:, places] - shifts[on, None]) / scales[on, None]).T
+                classes = _nearest(features[own, places].T / scales[own], centres[:, own])
+                slopes = _class_slopes(design, image[band].reshape(-1)[places], classes, self.classes)
+                raw = slopes[:, :-1] / scales[on]
+                coefficients[pattern, :, band, np.flatnonzero(on)] = raw.T
+                coefficients[pattern, :, band, -1] = slopes[:, -1] - raw @ shifts[on]
+                fitted[pattern] = True
+        sample = [image[band].reshape(-1)[known[band]] for band in range(bands)]
+        return Node(
+            scales,
+            centres,
+            coefficients,
+            fitted,
+            level=np.array([values.mean() if values.size else 0.0 for values in sample]),
+            spread=np.array([max(values.std(), 1e-9) if values.size else 1.0 for values in sample]),
+            lowest=np.array([values.min() if values.size else -np.inf for values in sample]),
+            highest=np.array([values.max() if values.size else np.inf for values in sample]),
+            products=np.zeros((bands, CANDIDATES + 1, CANDIDATES + 1)),
+        )
+
+    def _judged(
+        self,
+        image: NDArray[np.floating],
+        usable: Flags,
+        hidden: Flags,
+        stack: Stack,
+        node: Node,
+        place: tuple[int, int],
+    ) -> NDArray[np.float64]:
+        """Return the sums of products of the candidates' gains on hidden pixels."""
+        survey = _survey_of({(0, 0): node}, (1, 1))
+        alone = _surface(image, usable)
+        candidates, known = predictions(image, usable, stack, survey, (0, 0), 1)
+        gains = np.empty((CANDIDATES + 1, *image.shape))
+        for number, candidate in enumerate(candidates):
+            rest = _surface(np.where(known, image - candidate, 0), usable & known)
+            gains[number] = candidate + rest - alone
+        gains[CANDIDATES] = image - alone
+        products = np.zeros((len(image), CANDIDATES + 1, CANDIDATES + 1))
+        for band in range(len(image)):
+            judged = gains[:, band, hidden[band] & known] / node.spread[band]
+            products[band] = judged @ judged.T
+        return products
+
+    def fitted(self, nodes: Mapping[tuple[int, int], Node | None], shape: tuple[int, int]) -> FittedMultiDate:
+        """Return the method for a scene.
+
+        Args:
+            nodes: What `measure` found, by row and column of the node.
+            shape: Rows and columns of the lattice.
+        """
+        there = {place: node for place, node in nodes.items() if node is not None}
+        return FittedMultiDate(self, _survey_of(there, shape) if there else None)
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image, each tile with regressions of its own; see `FillMethod.fill`."""
+        mean, std = np.full(image.shape, np.nan, image.dtype), np.zeros(image.shape, np.float32)
+        for tile in range(len(image)):
+            one = slice(tile, tile + 1)
+            own = Gaps(gaps.missing[one], gaps.usable[one])
+            place = context.place(tile)
+            here = context.for_tiles((replace(place, corner=(0, 0)),), references=_cut(context.references, one))
+            fitted = self.fitted({(0, 0): self.measure(image[one], own, here)}, (1, 1))
+            filled = fitted.fill(image[one], own, here)
+            mean[tile], std[tile] = filled.mean[0], 0 if filled.std is None else filled.std[0]
+        return Filled(mean, std)
+
+
+@dataclass(frozen=True)
+class FittedMultiDate:
+    """The method with the regressions and weights of a scene.
+
+    Attributes:
+        method: The method with its options.
+        survey: The nodes of the scene; None if no reference has a pixel in common with it.
+    """
+
+    method: MultiDate
+    survey: Survey | None
+
+    @property
+    def info(self) -> MethodInfo:
+        """The facts about the method."""
+        return self.method.info
+
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image, NaN where no reference is usable; see `FillMethod.fill`."""
+        mean, std = np.full(image.shape, np.nan, image.dtype), np.zeros(image.shape, np.float32)
+        if self.survey is None:
+            return Filled(mean, std)
+        for tile in range(len(image)):
+            one, place = slice(tile, tile + 1), context.place(tile)
+            stack = stacked(context.references, tile)
+            expected, known = expectation(
+                image[tile], gaps.usable[tile], stack, self.survey, place.corner, context.threads
+            )
+            rest = np.where(gaps.usable[one] & known, image[one] - expected, 0).astype(image.dtype)
+            own = Gaps(gaps.missing[one] & known, gaps.usable[one] & known)
+            filled = self.method.network.fill(rest, own, context.for_tiles((place,)))
+            mean[tile] = np.where(known, filled.mean[0] + expected, np.nan)
+            if filled.std is not None:
+                std[tile] = filled.std[0]
+        return Filled(mean, std)
+
+
+def _cut(references: tuple[Reference, ...], tiles: slice) -> tuple[Reference, ...]:
+    return tuple(replace(one, values=one.values[tiles], usable=one.usable[tiles]) for one in references)
+
+
+def expectation(
+    image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int], threads: int
+) -> tuple[NDArray[np.floating], Flags]:
+    """Return what the references let expect, `(band, row, col)`, and where they do, `(row, col)`."""
+    shape = image.shape[1:]
+    candidates, known = predictions(image, usable, stack, survey, place, threads)
+    weights = _spread_out(survey.weights, place, shape)  # (band, candidate, row, col)
+    level = _spread_out(survey.nodes.level, place, shape)
+    expected = np.where(known, level, 0)
+    for number, candidate in enumerate(candidates):
+        expected += np.where(known, weights[:, number] * (candidate - level), 0)
+    return expected.astype(image.dtype), known
+
+
+def predictions(
+    image: NDArray[np.floating],
+    usable: Flags,
+    stack: Stack,
+    survey: Survey,
+    place: tuple[int, int],
+    threads: int,
+) -> tuple[tuple[NDArray[np.floating], ...], Flags]:
+    """Return the candidates' predictions, `(band, row, col)` each, and where there are any, `(row, col)`.
+
+    Args:
+        image: `(band, row, col)`.
+        usable: Pixels to fit to.
+        stack: The references.
+        survey: The nodes.
+        place: Row and column of the tile in the scene.
+        threads: Bands worked on at once.
+    """
+    from landsat_fill.methods.kernels.date_loops import fit_around, predict_by_class
+
+    nodes = survey.nodes
+    by_class = np.empty(image.shape, np.float32)
+    predict_by_class(
+        stack.values,
+        stack.patterns,
+        np.array(place),
+        LATTICE_PX,
+        survey.stand_ins,
+        nodes.scales,
+        nodes.centres,
+        stack.first_bands,
+        nodes.coefficients,
+        by_class,
+    )
+    shape = image.shape[1:]
+    known = np.isfinite(by_class).all(axis=0)
+    spread = _spread_out(nodes.spread, place, shape)
+    low, high = _spread_out(nodes.lowest, place, shape), _spread_out(nodes.highest, place, shape)
+    by_class = np.clip(np.where(known, by_class, 0), low, high)
+    features = _rounded((by_class - _spread_out(nodes.level, place, shape)) / spread)
+    residuals = _rounded(np.where(usable & known, image - by_class, 0) / spread)
+    fitted = usable & known
+
+    def on_the_band(band: int) -> NDArray[np.float64]:
+        corrected = np.zeros((1, *shape))
+        one = slice(band, band + 1)
+        fit_around(
+            features[one], residuals[one], fitted[band], known, RADIUS_PX, 1.0, LEAST_PIXELS, corrected
+        )
+        return corrected[0]
+
+    local = np.stack(in_threads(on_the_band, range(len(image)), threads))
+    jointly = np.zeros(image.shape)
+    fit_around(
+        features, residuals, fitted.all(axis=0), known, RADIUS_PX, PENALTY, LEAST_PIXELS, jointly
+    )
+    return (
+        by_class,
+        np.clip(by_class + spread * local, low, high),
+        np.clip(by_class + spread * jointly, low, high),
+    ), known
+
+
+def _rounded(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.clip(np.rint(values / STEP) * STEP, -LARGEST, LARGEST)
+
+
+def _surface(values: NDArray[np.floating], usable: Flags) -> NDArray[np.floating]:
+    """Return each band with a smooth surface through its usable pixels."""
+    kept = np.where(usable, values, 0).astype(np.float32)
+    return first_fill(kept[None], usable[None])[0]
+
+
+def _stripes(shape: tuple[int, ...], place: tuple[int, int]) -> Flags:
+    """Return the pixels to hide: stripes that fall to the left, across the gaps of Landsat 7."""
+    rows = place[0] + np.arange(shape[0])[:, None]
+    cols = place[1] + np.arange(shape[1])[None]
+    return (5 * rows + cols) // 5 % HIDDEN_PERIOD_PX < HIDDEN_WIDTH_PX
+
+
+def _thinned(places: NDArray[np.intp]) -> NDArray[np.intp]:
+    return places[:: max(1, -(-places.size // SAMPLE))]
+
+
+def _nearest(points: NDArray[np.floating], centres: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the number of the centre nearest to each point."""
+    squares = np.einsum("kb,kb->k", centres, centres) - 2 * points @ centres.T
+    return np.argmin(squares, axis=1)
+
+
+def _class_centres(points: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
+    """Return the centres of k-means, started from points far apart."""
+    points = points[:: max(1, len(points) // 4096)]
+    centres = points[[0] * classes].copy()
+    least = np.full(len(points), np.inf)
+    centres[0] = points.mean(axis=0)
+    for number in range(1, classes):
+        least = np.minimum(least, ((points - centres[number - 1]) ** 2).sum(axis=1))
+        order = np.argsort(least)
+        centres[number] = points[order[int(0.98 * (len(order) - 1))]]
+    for _ in range(20):
+        nearest = _nearest(points, centres)
+        for number in range(classes):
+            if (nearest == number).any():
+                centres[number] = points[nearest == number].mean(axis=0)
+    return centres
+
+
+def _class_slopes(
+    design: NDArray[np.float64], values: NDArray[np.floating], classes: NDArray[np.intp], count: int
+) -> NDArray[np.float64]:
+    """Return the coefficients of each class, `(class, coefficient)`; a small class shares those of all pixels."""
+
+    def fit(design: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
+        gram = design.T @ design
+        gram[np.diag_indices(len(gram) - 1)] += 1e-6 * len(values)
+        return np.linalg.solve(gram, design.T @ values)
+
+    overall = fit(design, values)
+    slopes = np.tile(overall, (count, 1))
+    for number in range(count):
+        own = classes == number
+        if np.count_nonzero(own) > 20 * design.shape[1]:
+            slopes[number] = fit(design[own], values[own])
+    return slopes
+
+
+def _spread_out(numbers: NDArray[np.float64], place: tuple[int, int], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return numbers of the nodes, `(row, col, …)`, interpolated to the pixels of a tile, `(…, row, col)`."""
+    sides = []
+    for start, size, count in zip(place, shape, numbers.shape[:2], strict=True):
+        at = np.clip((start + np.arange(size) + 0.5) / LATTICE_PX - 0.5, 0, count - 1)
+        before = np.minimum(at.astype(int), max(count - 2, 0))
+        share = np.zeros((size, count))
+        share[np.arange(size), before] = 1 - (at - before)
+        share[np.arange(size), np.minimum(before + 1, count - 1)] += at - before
+        sides.append(share)
+    flat = numbers.reshape(*numbers.shape[:2], -1)
+    full = np.einsum("ri,cj,ijk->krc", *sides, flat, optimize=True)
+    return full.reshape(*numbers.shape[2:], *shape).astype(np.float32)
+
+
+def _survey_of(nodes: Mapping[tuple[int, int], Node], shape: tuple[int, int]) -> Survey:
+    """Return the nodes as arrays with their weights. A place without a node takes the numbers of the nearest one."""
+    places = np.array(list(nodes))
+    alike = list(nodes.values())
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    nearest = np.argmin(((grid - places) ** 2).sum(axis=-1), axis=1)
+    arrays = Node(
+        *(np.stack(numbers)[nearest].reshape(*shape, *numbers[0].shape) for numbers in zip(*alike, strict=True))
+    )
+    there = np.zeros(shape, np.bool_)
+    there[tuple(places.T)] = True
+    kinds = arrays.fitted.shape[-1]
+    stand_ins = np.zeros((*shape, kinds), np.uint8)
+    for pattern in range(1, kinds):
+        for part in sorted(range(1, kinds), key=int.bit_count):  # the last one to fit has the most references
+            if part & pattern == part:
+                stand_ins[..., pattern] = np.where(arrays.fitted[..., part] & there, part, stand_ins[..., pattern])
+    return Survey(arrays, stand_ins, _weights(np.where(there[..., None, None, None], arrays.products, 0)))
+
+
+def _weights(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights with the least squared error on hidden pixels of a node and, half as much, its neighbours."""
+    from scipy.ndimage import convolve
+    from scipy.optimize import nnls
+
+    near = np.array([[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]])[:, :, None, None, None]
+    pooled = convolve(products, near, mode="constant")
+    weights = np.zeros((*pooled.shape[:3], CANDIDATES))
+    for place in np.ndindex(*pooled.shape[:3]):
+        gram, side = pooled[place][:CANDIDATES, :CANDIDATES], pooled[place][:CANDIDATES, CANDIDATES]
+        if not gram.any():
+            continue
+        root = np.linalg.cholesky(gram + 1e-9 * np.trace(gram) * np.eye(CANDIDATES))
+        found = nnls(root.T, np.linalg.solve(root, side))[0]
+        weights[place] = found / max(1.0, found.sum())
+    return weights
