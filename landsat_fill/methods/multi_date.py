@@ -214,24 +214,23 @@ class MultiDate:
                 centres[:, own] = _class_centres((sample / scales[own, None]).T, self.classes)
         coefficients = np.zeros((kinds, self.classes, bands, total + 1))
         fitted = np.zeros(kinds, np.bool_)
-        for pattern in range(1, kinds):
-            on = np.concatenate(
-                [np.full(first[d + 1] - first[d], bool(pattern >> d & 1)) for d in range(len(first) - 1)]
-            )
-            leading = (pattern & -pattern).bit_length() - 1
-            own = slice(first[leading], first[leading + 1])
+        own_bands = [slice(first[number], first[number + 1]) for number in range(len(first) - 1)]
+        alone = {1 << number for number in range(len(first) - 1)}
+        for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
+            members = [number for number in range(len(first) - 1) if pattern >> number & 1]
+            on = np.concatenate([np.arange(total)[own_bands[number]] for number in members])
+            leading = own_bands[members[0]]
             full = (patterns & pattern).reshape(-1) == pattern
             for band in range(bands):
-                places = known[band]
-                places = _thinned(places[full[places]])
-                if places.size <= 2 * (on.sum() + 1):
+                places = _thinned(known[band][full[known[band]]])
+                if places.size <= 2 * (on.size + 1):
                     continue
-                design = np.ones((places.size, on.sum() + 1))
-                design[:, :-1] = ((features[on][:, places] - shifts[on, None]) / scales[on, None]).T
-                classes = _nearest(features[own, places].T / scales[own], centres[:, own])
+                design = np.ones((places.size, on.size + 1))
+                design[:, :-1] = ((features[on[:, None], places] - shifts[on, None]) / scales[on, None]).T
+                classes = _nearest(features[leading, places].T / scales[leading], centres[:, leading])
                 slopes = _class_slopes(design, image[band].reshape(-1)[places], classes, self.classes)
                 raw = slopes[:, :-1] / scales[on]
-                coefficients[pattern, :, band, np.flatnonzero(on)] = raw.T
+                coefficients[pattern, :, band, on] = raw.T
                 coefficients[pattern, :, band, -1] = slopes[:, -1] - raw @ shifts[on]
                 fitted[pattern] = True
         sample = [image[band].reshape(-1)[known[band]] for band in range(bands)]
@@ -351,12 +350,7 @@ def expectation(
 
 
 def predictions(
-    image: NDArray[np.floating],
-    usable: Flags,
-    stack: Stack,
-    survey: Survey,
-    place: tuple[int, int],
-    threads: int,
+    image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int], threads: int
 ) -> tuple[tuple[NDArray[np.floating], ...], Flags]:
     """Return the candidates' predictions, `(band, row, col)` each, and where there are any, `(row, col)`.
 
@@ -396,16 +390,12 @@ def predictions(
     def on_the_band(band: int) -> NDArray[np.float64]:
         corrected = np.zeros((1, *shape))
         one = slice(band, band + 1)
-        fit_around(
-            features[one], residuals[one], fitted[band], known, RADIUS_PX, 1.0, LEAST_PIXELS, corrected
-        )
+        fit_around(features[one], residuals[one], fitted[band], known, RADIUS_PX, 1.0, LEAST_PIXELS, corrected)
         return corrected[0]
 
     local = np.stack(in_threads(on_the_band, range(len(image)), threads))
     jointly = np.zeros(image.shape)
-    fit_around(
-        features, residuals, fitted.all(axis=0), known, RADIUS_PX, PENALTY, LEAST_PIXELS, jointly
-    )
+    fit_around(features, residuals, fitted.all(axis=0), known, RADIUS_PX, PENALTY, LEAST_PIXELS, jointly)
     return (
         by_class,
         np.clip(by_class + spread * local, low, high),
