@@ -1,6 +1,6 @@
-"""The errors a user can meet: one root class, with a message that says what was expected and a hint.
+"""The errors of this package, with one root class. Each has a message and a hint.
 
-Only the command line prints and exits. It turns each of these errors into a line and an exit code.
+Only the command line prints and exits: it turns each error into a line and an exit code.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,8 @@ class LandsatFillError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return what pickle needs to pass the error from a worker process to its parent."""
-        return (_rebuild, (type(self), self.message, self.hint))
-
-
-def _rebuild(kind: type[LandsatFillError], message: str, hint: str | None) -> LandsatFillError:
-    return kind(message, hint=hint)
+        """Return the parts from which pickle rebuilds the error of a worker process."""
+        return partial(type(self), hint=self.hint), (self.message,)
 
 
 class InputError(LandsatFillError):

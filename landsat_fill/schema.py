@@ -48,19 +48,12 @@ def option(
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A setting, as its field describes it.
+    """A setting, read from its field; other attributes are those of `option`.
 
     Attributes:
         name: Name of the field.
         kind: `bool`, `int`, `float` or `str`; for a tuple, that of its items.
-        default: Default value.
         many: Whether the setting is a tuple.
-        help: Meaning.
-        low: Smallest allowed value, or None.
-        high: Largest allowed value, or None.
-        parity: `even`, `odd` or None.
-        choices: All allowed values; empty for any.
-        was: Name in earlier versions, or an empty text.
     """
 
     name: str

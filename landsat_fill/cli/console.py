@@ -229,7 +229,8 @@ def outcome_lines(outcome: Outcome, said: Said) -> list[str]:
             lines.append(f"   hint: {outcome.hint}")
         return lines
     if outcome.status is Status.SKIPPED:
-        return [f"{outcome.name}  already done: {outcome.target}"] if said.verbose else []
+        notes = [f"   {note}" for note in outcome.notes]
+        return [f"{outcome.name}  already done: {outcome.target}", *notes] if said.verbose or notes else []
     tally = outcome.tally
     if outcome.status is Status.NO_GAPS:
         facts = ["no gaps: copied as it is"]

@@ -102,7 +102,7 @@ def _state(
         mark = read_mark(target)
         # A finished scene can fail later, in a round with other options.
         failed_at = str(row.get("time", "")) if row is not None and has_failed else ""
-        if mark is None or failed_at <= mark.facts["row"]["time"]:
+        if mark is None or failed_at <= str(mark.facts["row"].get("time", "")):
             return State.DONE, ""
     owner = claim_owner(target)
     if owner is not None:

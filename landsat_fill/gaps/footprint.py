@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import UsageError
 from landsat_fill.gaps.run_lengths import Runs, find_runs, flight_line, joined, label_runs, runs_holding, scan_line
 from landsat_fill.gaps.swath_edges import RimSurvey, rim_halo_px
 
@@ -47,11 +46,6 @@ ascending passes, and scenes rotated by their map projection."""
 NOTCH_PX = 13
 """Largest length of a notch in the swath's ragged edge, in columns; longer holes are gaps. Scans end up to
 about 10 pixels apart in real scenes, whereas gaps are hundreds of pixels long."""
-
-
-def bridging_halo_px(reach_px: int) -> int:
-    """Return how many rows above and below a pixel determine whether it is bridged."""
-    return reach_px + NOTCH_PX
 
 
 def unbridged(observed: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
@@ -172,26 +166,20 @@ class FootprintSurvey:
     """
 
     def __init__(self, bands: int, height: int, width: int, reach_px: int, threads: int = 1) -> None:
-        """Start a survey.
+        """Start a survey of a scene with its numbers of bands, rows and columns.
 
         Args:
-            bands: Bands of the scene.
-            height: Rows of the scene.
-            width: Columns of the scene.
+            bands: Bands.
+            height: Rows.
+            width: Columns.
             reach_px: Height of the tallest possible gap, in rows along a column.
             threads: Bands processed at once.
         """
-        if reach_px < 1:
-            raise UsageError(
-                f"expected a reach of at least 1 pixel, but got {reach_px}",
-                hint="Give the height of the tallest gap in rows; 22 suits Landsat 7 at 30 m.",
-            )
         period_px = round(reach_px / LARGEST_GAP_SHARE)
-        self.halo_px = max(bridging_halo_px(reach_px), rim_halo_px(period_px))
+        self.halo_px = max(reach_px + NOTCH_PX, rim_halo_px(period_px))
         self._reach_px = reach_px
         self._height, self._width = height, width
         self._threads = threads
-        self._next_row = 0
         self._bands = [_BandSurvey(reach_px, RimSurvey(height, width, period_px), width) for _ in range(bands)]
 
     def add(
@@ -207,16 +195,12 @@ class FootprintSurvey:
         Args:
             row: The scene row of the strip's first row, without halo.
             observed: `(band, row, col)`, with the halo rows.
-            halo_top: Rows of `observed` above the strip.
-            halo_bottom: Rows of `observed` below the strip.
+            halo_top: Rows of `observed` above the strip: `halo_px`, as far as the scene has them.
+            halo_bottom: The same below the strip.
             beyond: Pixels beyond the edge of a rotated scene, `(row, col)` with the halo rows. They don't
                 count as outside.
-
-        Raises:
-            UsageError: The strip doesn't follow the last one, or has a wrong shape or halo.
         """
-        end = row + observed.shape[1] - halo_top - halo_bottom
-        self._check(row, end, observed.shape, halo_top, halo_bottom)
+        own = slice(halo_top, observed.shape[1] - halo_bottom)
         # Bands with identical gaps are surveyed once.
         twins = [
             next((first for first in range(band) if np.array_equal(observed[first], observed[band])), band)
@@ -225,54 +209,24 @@ class FootprintSurvey:
         firsts = sorted(set(twins))
 
         def bridge(band: int) -> NDArray[np.bool_]:
-            return unbridged(observed[band], self._reach_px)[halo_top : halo_top + end - row]
+            return unbridged(observed[band], self._reach_px)[own]
+
+        def add(band: int) -> None:
+            self._bands[band].add(row, observed[band], residuals[twins[band]], halo_top, halo_bottom, beyond)
 
         with ThreadPoolExecutor(self._threads) as pool:
             each = pool.map if self._threads > 1 else map
             residuals = dict(zip(firsts, each(bridge, firsts), strict=True))
-            list(
-                each(
-                    lambda band: self._bands[band].add(
-                        row, observed[band], residuals[twins[band]], halo_top, halo_bottom, beyond
-                    ),
-                    range(len(self._bands)),
-                )
-            )
-        self._next_row = end
+            list(each(add, range(len(self._bands))))
 
     def finish(self) -> Footprint:
-        """Return the footprint after all strips were added.
-
-        Raises:
-            UsageError: Strips are missing.
-        """
-        if self._next_row != self._height:
-            raise UsageError(
-                f"expected strips down to row {self._height}, but got them down to row {self._next_row}",
-                hint="Add every strip of the scene before finishing the survey.",
-            )
+        """Return the footprint after all strips were added."""
         return Footprint(
             self._height,
             self._width,
             tuple(band.outside(self._height) for band in self._bands),
             tuple(band.observed_px for band in self._bands),
         )
-
-    def _check(self, row: int, end: int, shape: tuple[int, ...], halo_top: int, halo_bottom: int) -> None:
-        wanted_halo = (min(self.halo_px, row), min(self.halo_px, self._height - end))
-        found = (shape[0], shape[2], row)
-        wanted = (len(self._bands), self._width, self._next_row)
-        if found != wanted:
-            raise UsageError(
-                f"expected a strip of (bands, width, first row) {wanted}, but got {found}",
-                hint="Add the strips of one scene from top to bottom, each once.",
-            )
-        if not row < end <= self._height or halo_top < wanted_halo[0] or halo_bottom < wanted_halo[1]:
-            raise UsageError(
-                f"expected at least {wanted_halo} halo rows above and below rows {row} to {end}, "
-                f"but got {(halo_top, halo_bottom)}",
-                hint="Read each strip with `halo_px` more rows on both sides, as far as the scene has them.",
-            )
 
 
 class _BandSurvey:

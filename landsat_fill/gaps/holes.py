@@ -95,13 +95,9 @@ def _each_distinct(
 ) -> NDArray[np.bool_]:
     """Return the decision for each band, computed once for bands with identical gaps."""
     decided = np.empty_like(missing)
-    for band, band_missing in enumerate(missing):
-        for first in range(band):
-            if np.array_equal(missing[first], band_missing):
-                decided[band] = decided[first]
-                break
-        else:
-            decided[band] = decide(band_missing)
+    for band, pixels in enumerate(missing):
+        twin = next((first for first in range(band) if np.array_equal(missing[first], pixels)), None)
+        decided[band] = decide(pixels) if twin is None else decided[twin]
     return decided
 
 

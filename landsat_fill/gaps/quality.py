@@ -1,4 +1,4 @@
-"""Reads the quality bands of Landsat products: clouds, shadows, snow, water, saturation.
+"""Reads the quality bands of Landsat products: clouds, cloud shadows and saturation.
 
 A pixel marked as fill has none of these flags.
 
@@ -10,7 +10,6 @@ Surface Reflectance (LEDAPS) Product Guide, USGS LSDS-1370; the codes of cfmask 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +27,16 @@ if TYPE_CHECKING:
 FILL_BIT = 0
 """Fill, in every bit-packed quality band but QA_RADSAT."""
 
-HIGH_CONFIDENCE = 3
-"""The highest of the four levels in a two-bit confidence field."""
+BITS = {
+    "QA_PIXEL": {"cloud": (3,), "dilated-cloud": (1,), "shadow": (4,)},
+    "BQA": {"cloud": (4,), "shadow": (7, 8)},
+    "pixel_qa": {"cloud": (5,), "shadow": (3,)},
+}
+"""The bits that are all set for a flag. BQA has two bits of confidence for shadows, both set for a high one."""
+
+_FMASK_CODES = {"cloud": 4, "shadow": 2}
+CODES = {"cfmask": _FMASK_CODES, "fmask": _FMASK_CODES}
+"""The number that stands for a flag, in quality bands of codes."""
 
 DROPPED_PIXEL_BIT = 9
 """QA_RADSAT: the detector has no value."""
@@ -40,176 +47,59 @@ BQA_DROPPED_PIXEL_BIT = 1
 BQA_SATURATION_BITS = (2, 3)
 """BQA: the number of saturated bands in four steps from none, without saying which."""
 
-CFMASK_FILL = 255
-"""cfmask and fmask: fill."""
+FIRST_SATURATION_BIT = {"QA_RADSAT": 0, "radsat_qa": 1}
+"""The bit of a sensor band whose `saturation_bit` is 0."""
+
+_NAMES = {"cloud": "clouds", "dilated-cloud": "pixels beside clouds", "shadow": "cloud shadows"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Bits:
-    """Positions of the flags in a bit-packed quality band: a bit, or the low bit of a confidence field."""
-
-    cloud: int
-    snow: int
-    shadow: int
-    dilated: int | None = None
-    water: int | None = None
-    fields: tuple[str, ...] = ()  # the flags that are confidence fields
-
-
-_BITS = {
-    "QA_PIXEL": _Bits(cloud=3, shadow=4, snow=5, dilated=1, water=7),
-    "BQA": _Bits(cloud=4, shadow=7, snow=9, fields=("shadow", "snow")),
-    "pixel_qa": _Bits(cloud=5, shadow=3, snow=4, water=2),
-}
-
-_CODES = {"water": 1, "shadow": 2, "snow": 3, "cloud": 4}
-_CODED = ("cfmask", "fmask")
-_RADIOMETRIC = ("QA_RADSAT", "radsat_qa", "BQA")
-
-
-@dataclass(frozen=True, slots=True)
-class QualityFlags:
-    """The flags of each pixel in a quality band, boolean arrays `(row, col)`.
-
-    Attributes:
-        fill: A gap, or outside the footprint. All other flags are false there.
-        cloud: Cloud.
-        dilated: Dilated cloud of QA_PIXEL; false for other quality bands.
-        shadow: Cloud shadow.
-        snow: Snow or ice.
-        water: Water; false if the quality band has no such flag.
-    """
-
-    fill: NDArray[np.bool_]
-    cloud: NDArray[np.bool_]
-    dilated: NDArray[np.bool_]
-    shadow: NDArray[np.bool_]
-    snow: NDArray[np.bool_]
-    water: NDArray[np.bool_]
-
-
-def read_flags(kind: str, values: NDArray[np.integer]) -> QualityFlags:
-    """Return the flags of a quality band.
-
-    Args:
-        kind: QA_PIXEL, BQA, pixel_qa, cfmask or fmask.
-        values: The band as stored, `(row, col)`.
-
-    Raises:
-        InputError: The kind has no such flags.
-    """
-    if kind in _CODED:
-        nothing = np.zeros(values.shape, np.bool_)
-        coded = {name: values == code for name, code in _CODES.items()}
-        return QualityFlags(fill=values == CFMASK_FILL, dilated=nothing, **coded)
-    if kind not in _BITS:
-        raise InputError(
-            f"expected a quality band of one of the kinds {', '.join((*_BITS, *_CODED))}, but got {kind}",
-            hint="Leave out the option: this quality band has no flags of clouds and shadows.",
-        )
-    bits = _BITS[kind]
-    fill = _bit(values, FILL_BIT)
-
-    def flag(name: str, low_bit: int | None) -> NDArray[np.bool_]:
-        if low_bit is None:
-            return np.zeros(values.shape, np.bool_)
-        if name in bits.fields:
-            return np.asarray(_field(values, low_bit) == HIGH_CONFIDENCE) & ~fill
-        return _bit(values, low_bit) & ~fill
-
-    return QualityFlags(
-        fill=fill,
-        cloud=flag("cloud", bits.cloud),
-        dilated=flag("dilated", bits.dilated),
-        shadow=flag("shadow", bits.shadow),
-        snow=flag("snow", bits.snow),
-        water=flag("water", bits.water),
-    )
-
-
-def read_saturation(kind: str, values: NDArray[np.integer], bands: Sequence[Band | None]) -> NDArray[np.bool_]:
-    """Return where each band is saturated or its detector has no value, boolean `(band, row, col)`.
-
-    BQA doesn't say which bands are saturated, so all of them count. Bands without a saturation bit never do.
-
-    Args:
-        kind: QA_RADSAT, radsat_qa or BQA.
-        values: The quality band as stored, `(row, col)`.
-        bands: The sensor's band of each band of the scene, or None if unknown.
-
-    Raises:
-        InputError: The kind has no saturation flags.
-    """
-    saturated = np.zeros((len(bands), *values.shape), np.bool_)
-    if kind == "QA_RADSAT":
-        saturated |= _bit(values, DROPPED_PIXEL_BIT)
-        first_bit = 0
-    elif kind == "radsat_qa":
-        first_bit = 1  # bit 0 is fill, bit n is band n
-    elif kind == "BQA":
-        dropped = _bit(values, BQA_DROPPED_PIXEL_BIT)
-        saturated |= (dropped | (_field(values, BQA_SATURATION_BITS[0]) > 0)) & ~_bit(values, FILL_BIT)
-        return saturated
-    else:
-        raise InputError(
-            f"expected a quality band of one of the kinds {', '.join(_RADIOMETRIC)}, but got {kind}",
-            hint="Leave out the option: this quality band has no flags of saturation.",
-        )
-    for index, band in enumerate(bands):
-        if band is not None and band.saturation_bit is not None:
-            saturated[index] |= _bit(values, band.saturation_bit + first_bit)
-    return saturated
-
-
-def untrusted(
-    quality: Mapping[str, NDArray[np.integer]],
-    bands: Sequence[Band | None],
-    *,
-    clouds: bool = False,
-    dilated: bool = False,
-    shadows: bool = False,
-    snow: bool = False,
-    saturated: bool = False,
+def flagged_pixels(
+    flag: str, quality: Mapping[str, NDArray[np.integer]], bands: Sequence[Band | None]
 ) -> NDArray[np.bool_]:
-    """Return the observed pixels that aren't valid, boolean `(band, row, col)`.
-
-    If several quality bands have a flag, a pixel is excluded if it is set in any of them.
+    """Return the pixels with a flag in any quality band, boolean `(band, row, col)`.
 
     Args:
-        quality: The quality bands as stored, `(row, col)`, by kind; at least one.
+        flag: `cloud`, `dilated-cloud` (pixels beside clouds), `shadow`, or `saturated`. The last includes
+            dropped pixels, and holds for the bands concerned.
+        quality: The quality bands as stored, `(row, col)`, by kind.
         bands: The sensor's band of each band of the scene, or None if unknown.
-        clouds: Whether to exclude clouds.
-        dilated: Whether to exclude pixels beside clouds.
-        shadows: Whether to exclude cloud shadows.
-        snow: Whether to exclude snow and ice.
-        saturated: Whether to exclude saturated and dropped pixels, in the bands concerned.
 
     Raises:
-        InputError: No quality band has one of these flags.
+        InputError: No quality band has the flag.
     """
-    flagged = {kind: values for kind, values in quality.items() if kind in _BITS or kind in _CODED}
-    radiometric = {kind: values for kind, values in quality.items() if kind in _RADIOMETRIC}
-    if len(radiometric) > 1:
-        radiometric.pop("BQA", None)  # the other one also says which band
-    if (clouds or shadows or snow) and not flagged:
-        raise _no_flags("clouds, shadows and snow", (*_BITS, *_CODED), quality)
-    if dilated and "QA_PIXEL" not in flagged:
-        raise _no_flags("pixels beside clouds", ("QA_PIXEL",), quality)
-    if saturated and not radiometric:
-        raise _no_flags("saturation", _RADIOMETRIC, quality)
+    if flag == "saturated":
+        return _saturated(quality, bands)
+    kinds = [kind for kind, flags in (BITS | CODES).items() if flag in flags]
+    layers = [_has_flag(flag, kind, values) for kind, values in quality.items() if kind in kinds]
+    if not layers:
+        raise _no_flags(_NAMES[flag], kinds, quality)
+    return np.repeat(np.logical_or.reduce(layers)[None], len(bands), axis=0)
 
-    size = next(iter(quality.values())).shape if quality else (0, 0)
-    excluded = np.zeros((len(bands), *size), np.bool_)
-    for kind, values in flagged.items():
-        flags = read_flags(kind, values)
-        options = (clouds, dilated, shadows, snow)
-        for option, flag in zip(options, (flags.cloud, flags.dilated, flags.shadow, flags.snow), strict=True):
-            if option:
-                excluded |= flag
-    if saturated:
-        for kind, values in radiometric.items():
-            excluded |= read_saturation(kind, values, bands)
-    return excluded
+
+def _has_flag(flag: str, kind: str, values: NDArray[np.integer]) -> NDArray[np.bool_]:
+    if kind in CODES:
+        return np.equal(values, CODES[kind][flag])
+    return np.logical_and.reduce([_bit(values, bit) for bit in BITS[kind][flag]]) & ~_bit(values, FILL_BIT)
+
+
+def _saturated(quality: Mapping[str, NDArray[np.integer]], bands: Sequence[Band | None]) -> NDArray[np.bool_]:
+    """Return where each band is saturated or its detector has no value; never in a band without such a bit."""
+    layers = []
+    for kind, first_bit in FIRST_SATURATION_BIT.items():
+        if kind in quality:
+            values = quality[kind]
+            dropped = _bit(values, DROPPED_PIXEL_BIT) if kind == "QA_RADSAT" else np.zeros(values.shape, np.bool_)
+            bits = [None if band is None else band.saturation_bit for band in bands]
+            layers.append(np.stack([dropped if n is None else dropped | _bit(values, n + first_bit) for n in bits]))
+    if not layers and "BQA" in quality:
+        # BQA doesn't say which bands are saturated, so all of them count.
+        values = quality["BQA"]
+        bits_of_any = (BQA_DROPPED_PIXEL_BIT, *BQA_SATURATION_BITS)
+        in_any = np.logical_or.reduce([_bit(values, bit) for bit in bits_of_any]) & ~_bit(values, FILL_BIT)
+        layers.append(np.repeat(in_any[None], len(bands), axis=0))
+    if not layers:
+        raise _no_flags("saturation", (*FIRST_SATURATION_BIT, "BQA"), quality)
+    return np.logical_or.reduce(layers)
 
 
 def _no_flags(what: str, kinds: Sequence[str], quality: Mapping[str, object]) -> InputError:
@@ -224,8 +114,3 @@ def _bit(values: NDArray[np.integer], bit: int) -> NDArray[np.bool_]:
     if bit >= 8 * values.dtype.itemsize:
         return np.zeros(values.shape, np.bool_)
     return np.asarray(np.bitwise_and(np.right_shift(values, bit), 1) == 1)
-
-
-def _field(values: NDArray[np.integer], low_bit: int) -> NDArray[np.integer]:
-    """Return the two-bit number that starts at a bit."""
-    return np.asarray(np.bitwise_and(np.right_shift(values, low_bit), 3))

@@ -100,6 +100,8 @@ def find_faint_stripes(
         observed: Of the same shape.
         fill_value: The number mixed into the stripes; not above any observed value.
     """
+    import cv2
+
     found = np.zeros(observed.shape, dtype=bool)
     least_height_px = 0
     for height_px in HEIGHTS_PX:
@@ -116,7 +118,8 @@ def find_faint_stripes(
         for band, (share, dark) in enumerate(zip(shares, darks, strict=True)):
             near = lattice.near(dark.shape, lattice.height_px / 2 + BAND_OFFSET_PX)
             lines = _along(dark & near, SHORT_LINE_PX, lattice.tilt_deg)
-            found[band] |= lines | (_neighbours(lines) & observed[band] & (share >= MIXED_SHARE))
+            beside = cv2.dilate(lines.view(np.uint8), np.ones((3, 1), dtype=np.uint8)) > 0
+            found[band] |= lines | (beside & observed[band] & (share >= MIXED_SHARE))
     return found if found.any() else None
 
 
@@ -133,14 +136,13 @@ def mixed_border_px(
         widest_px: The widest possible gap; wider holes are ignored.
         steep: Whether stripes are closer to the columns than to the rows.
     """
-    steps: dict[int, list[list[NDArray[np.floating]]]] = {}
+    steps = []  # by window, band and row
     for values, observed in windows:
-        for band, (levels, seen) in enumerate(zip(values, observed, strict=True)):
-            found = _border_steps(levels.T, seen.T, widest_px) if steep else _border_steps(levels, seen, widest_px)
-            rings = steps.setdefault(band, [[] for _ in range(RINGS_PX)])
-            for ring, several in zip(rings, found, strict=True):
-                ring.append(several)
-    return max((_mixed_rings([np.concatenate(ring) for ring in rings]) for rings in steps.values()), default=0)
+        if steep:
+            values, observed = values.swapaxes(1, 2), observed.swapaxes(1, 2)
+        steps.append([_border_steps(levels, seen, widest_px) for levels, seen in zip(values, observed, strict=True)])
+    rows_by_band = ([np.concatenate(row) for row in zip(*band, strict=True)] for band in zip(*steps, strict=True))
+    return max(map(_mixed_rings, rows_by_band), default=0)
 
 
 def mixed_pixels(observed: NDArray[np.bool_], border_px: int) -> NDArray[np.bool_]:
@@ -155,15 +157,12 @@ def _border_steps(
     values: NDArray[np.generic], observed: NDArray[np.bool_], widest_px: int
 ) -> list[NDArray[np.floating]]:
     """Return, for each row beside narrow gaps, the steps to the next row, relative to steps of clean land."""
-    none = [np.zeros(0, dtype=np.float32)] * RINGS_PX
+    found: list[list[NDArray[np.floating]]] = [[np.zeros(0, dtype=np.float32)] for _ in range(RINGS_PX)]
     levels = np.where(observed, values, 0).astype(np.float32)
     both = observed[1:] & observed[:-1]
     sizes = np.abs(np.diff(levels, axis=0))[both]
     scale = float(np.median(sizes) or sizes.mean()) if sizes.size else 0.0
-    if scale == 0:
-        return none
-    found: list[list[NDArray[np.floating]]] = [[] for _ in range(RINGS_PX)]
-    for direction in (1, -1):
+    for direction in (1, -1) if scale else ():
         seen, level = observed[::direction], levels[::direction]
         since = _rows_since(seen)  # distance from each pixel to the last observed one above it
         at_gap = (since[:-1] > 0) & (since[:-1] <= widest_px) & seen[1:]
@@ -175,7 +174,7 @@ def _border_steps(
             complete = complete[:rows] & seen[ring + 2 :]
             step = (level[ring + 1 : rows + ring + 1] - level[ring + 2 :])[complete]
             found[ring].append(np.clip(step / (1.5 * scale), -LARGEST_STEP, LARGEST_STEP))
-    return [np.concatenate(several) if several else none[0] for several in found]
+    return [np.concatenate(several) for several in found]
 
 
 def _rows_since(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -245,14 +244,6 @@ def _along(pixels: NDArray[np.bool_], length_px: int, tilt_deg: float) -> NDArra
     return np.logical_and(pixels, lines)
 
 
-def _neighbours(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels directly above and below the given ones."""
-    next_to = np.zeros_like(pixels)
-    next_to[1:] |= pixels[:-1]
-    next_to[:-1] |= pixels[1:]
-    return next_to
-
-
 def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
     """Return the lattice of the long dark lines in an image, or None unless they have equal distances."""
     candidates = [_along(dark, LINE_PX, float(tilt)) for tilt in TILTS_DEG]
@@ -276,7 +267,9 @@ def _find_lattice(dark: NDArray[np.bool_]) -> _Lattice | None:
         return None
     period_px = float(distances[agrees].sum() / numbers[agrees].sum())
     regular = np.concatenate([agrees[:1], agrees])
-    first_px = _phase(places[regular], period_px)
+    # The circular mean of the places modulo the period.
+    mean = np.exp(2j * math.pi * places[regular] / period_px).mean()
+    first_px = float(np.angle(mean) / (2 * math.pi) * period_px)
     return _Lattice(tilt_deg, period_px, first_px, float(np.median(heights[regular])), int(regular.sum()))
 
 
@@ -308,12 +301,6 @@ def _line_places(
     heights = sizes / np.bincount(columns)
     long = sizes >= LINE_PX
     return places[long], heights[long]
-
-
-def _phase(places: NDArray[np.floating], period_px: float) -> float:
-    """Return the circular mean of rows modulo the period."""
-    mean = np.exp(2j * math.pi * places / period_px).mean()
-    return float(np.angle(mean) / (2 * math.pi) * period_px)
 
 
 def faint_stripes_across(

@@ -86,7 +86,7 @@ def runs_of_pixels(rows: NDArray[np.intp], columns: NDArray[np.intp], width: int
 def _combined(
     one: Runs, other: Runs, width: int, chosen: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]]
 ) -> Runs:
-    """Return the runs of the pixels that `chosen` selects by their membership in the two sets."""
+    """Return the runs of the pixels that `chosen` selects from two masks: pixels in `one`, pixels in `other`."""
     if len(other) == 0:
         return one
     pitch = width + 1  # one more column ends the last run of each row
@@ -127,6 +127,9 @@ def label_runs(runs: Runs, width: int) -> tuple[int, NDArray[np.intp]]:
 
     Runs of successive rows are connected if their pixels share a side or a corner.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     # With one number per pixel, two binary searches find the runs that touch in the row above.
     pitch = width + 2
     above = (runs.row - 1) * pitch
@@ -135,25 +138,9 @@ def label_runs(runs: Runs, width: int) -> tuple[int, NDArray[np.intp]]:
     touching = np.maximum(last - first, 0)
     lower = np.repeat(np.arange(len(runs)), touching)
     upper = np.arange(touching.sum()) - np.repeat(np.cumsum(touching) - touching - first, touching)
-    firsts, labels = np.unique(_first_connected(len(runs), lower, upper), return_inverse=True)
-    return firsts.size, labels.astype(np.intp)
-
-
-def _first_connected(count: int, lower: NDArray[np.intp], upper: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the first run in the component of each run, with union-find over touching pairs.
-
-    Importing scipy's function takes twice as long as labelling a small scene.
-    """
-    parent = np.arange(count)
-    while True:
-        one, other = parent[lower], parent[upper]
-        apart = one != other
-        if not apart.any():
-            return parent
-        lower, upper, one, other = lower[apart], upper[apart], one[apart], other[apart]
-        np.minimum.at(parent, np.maximum(one, other), np.minimum(one, other))
-        while not np.array_equal(parent, parent[parent]):
-            parent = parent[parent]
+    pairs = coo_array((np.ones(lower.size, dtype=bool), (lower, upper)), shape=(len(runs), len(runs)))
+    count, labels = connected_components(pairs, directed=False)
+    return int(count), labels.astype(np.intp)
 
 
 def scan_line(length_px: float, tilt_deg: float) -> NDArray[np.uint8]:

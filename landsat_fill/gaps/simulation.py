@@ -10,7 +10,7 @@ line corrector's failure on 2003-05-31.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -175,7 +175,10 @@ class Stripes:
         if model.width_px is not None:
             return np.full(rows.shape, model.width_px)
         _, height, width = self.shape
-        distance_px = off_nadir_px(model, (height, width), rows, columns)
+        nadir_col = width / 2 if model.nadir_col is None else model.nadir_col
+        tilt, lean = np.deg2rad(model.tilt_deg), np.tan(np.deg2rad(model.track_deg))
+        # Along the scan line, negative on the left of the nadir track.
+        distance_px = (columns - nadir_col + lean * (rows - height / 2)) / (np.cos(tilt) + lean * np.sin(tilt))
         half_swath_px = model.half_swath_px or width / 2
         widths = model.edge_width_px * np.abs(distance_px) / half_swath_px
         on_side = distance_px > 0 if train else distance_px < 0
@@ -218,29 +221,6 @@ def lay_stripes(
 def simulate_gaps(shape: tuple[int, int, int], model: StripeModel, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Return the missing pixels `(band, row, col)` of a whole image, boolean; see `lay_stripes`."""
     return lay_stripes(shape, model, generator).missing_in(Window(0, 0, *shape[1:]))
-
-
-def off_nadir_px(
-    model: StripeModel,
-    size: tuple[int, int],
-    rows: NDArray[np.floating] | NDArray[np.int64],
-    columns: NDArray[np.integer],
-) -> NDArray[np.floating]:
-    """Return the distance of pixels from the nadir track along their scan lines, negative on its left.
-
-    Args:
-        model: The geometry.
-        size: Rows and columns of the image.
-        rows: Rows of the pixels.
-        columns: Columns of the pixels, of a shape that broadcasts with the rows'.
-    """
-    height, width = size
-    nadir_col = width / 2 if model.nadir_col is None else model.nadir_col
-    tilt, lean = np.deg2rad(model.tilt_deg), np.tan(np.deg2rad(model.track_deg))
-    distance: NDArray[np.floating] = (columns - nadir_col + lean * (rows - height / 2)) / (
-        np.cos(tilt) + lean * np.sin(tilt)
-    )
-    return distance
 
 
 def noise_at(seed: int, series: int, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -287,11 +267,8 @@ def _require(what: str, value: float, low: float, high: float) -> None:
 _PLACES_TRIED = 20
 
 
-class _Offset(NamedTuple):
-    """Offset of a copy of a pattern from its neighbour."""
-
-    rows: int
-    columns: int
+_Offset = tuple[int, int]
+"""Rows and columns from one copy of a pattern to the next."""
 
 
 def gaps_from(
@@ -340,17 +317,17 @@ def _place(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the row and column in the pattern for each pixel of the image."""
     rows, columns = np.mgrid[: wanted[0], : wanted[1]]
-    down, right = offsets or (_Offset(size[0], 0), _Offset(0, size[1]))
+    (down, _), (drift, right) = offsets or ((size[0], 0), (0, size[1]))
     if wanted[1] <= size[1]:
         columns = columns + int(generator.integers(size[1] - wanted[1] + 1))
-        right = _Offset(0, size[1])
+        drift, right = 0, size[1]
     else:
-        columns = columns + int(generator.integers(right.columns))
+        columns = columns + int(generator.integers(right))
     if offsets is None:
         rows = rows + int(generator.integers(size[0] - wanted[0] + 1))
     else:
-        rows = rows + int(generator.integers(down.rows)) - columns // right.columns * right.rows
-    return rows % down.rows, columns % right.columns
+        rows = rows + int(generator.integers(down)) - columns // right * drift
+    return rows % down, columns % right
 
 
 def _continuing_offsets(pattern: NDArray[np.bool_]) -> tuple[_Offset, _Offset]:
@@ -369,10 +346,10 @@ def _continuing_offsets(pattern: NDArray[np.bool_]) -> tuple[_Offset, _Offset]:
     down_first, down_end = max(height // 3, 1), max(2 * height // 3, 1) + 1
     right_first, right_end = max(width // 3, 1), max(2 * width // 3, 1) + 1
     straight_down = correlation[height - 1 :, width - 1][down_first:down_end]
-    down = _Offset(down_first + int(np.argmax(straight_down)), 0) if straight_down.size else _Offset(height, 0)
+    down = (down_first + int(np.argmax(straight_down)), 0) if straight_down.size else (height, 0)
     drift = height // 2
     aside = correlation[height - 1 - drift : height + drift, width - 1 :][:, right_first:right_end]
     if not aside.size:
-        return down, _Offset(0, width)
+        return down, (0, width)
     row, column = np.unravel_index(int(np.argmax(aside)), aside.shape)
-    return down, _Offset(int(row) - drift, right_first + int(column))
+    return down, (int(row) - drift, right_first + int(column))

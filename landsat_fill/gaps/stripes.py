@@ -141,7 +141,7 @@ def estimate_stripes(
             missing, and no stripes are found in windows that are mostly outside.
     """
     placed = list(zip(windows, repeat((0, 0)) if corners is None else corners, strict=False))
-    found = _estimate_windows(placed, widest_px)
+    found = _estimates(placed, widest_px)
     if not found:  # in a small scene, a window contains both trains of stripes
         quarters = [
             (window[row:, col:][: window.shape[0] // 2, : window.shape[1] // 2], (top + row, left + col))
@@ -149,7 +149,7 @@ def estimate_stripes(
             for row in (0, window.shape[0] // 2)
             for col in (0, window.shape[1] // 2)
         ]
-        found = _estimate_windows(quarters, widest_px)
+        found = _estimates(quarters, widest_px)
         if len(found) < _LEAST_QUARTERS:
             return None
     # Around 45° some windows count along columns and others along rows: the majority decides.
@@ -202,11 +202,6 @@ def scan_profile(
     return profile, counts
 
 
-def scan_lines(height: int, width: int, tilt_deg: float) -> NDArray[np.intp]:
-    """Return the line of `scan_profile` through each pixel `(row, col)`."""
-    return np.arange(height)[:, None] + _first_lines(width, tilt_deg)[None, :]
-
-
 def _first_lines(width: int, tilt_deg: float) -> NDArray[np.intp]:
     """Return the scan line of each column's first pixel."""
     drop = np.rint(np.arange(width) * math.tan(math.radians(tilt_deg))).astype(np.intp)
@@ -221,7 +216,7 @@ def _spread(length: int) -> list[int]:
     return sorted({round(room * (place + 0.5) / count) if room else 0 for place in range(count)})
 
 
-def _estimate_windows(
+def _estimates(
     placed: Iterable[tuple[NDArray[np.bool_], tuple[int, int]]], widest_px: int | None
 ) -> list[StripeGeometry]:
     """Return the geometry in each window that has stripes."""
@@ -257,7 +252,8 @@ def _estimate_window(
     if period_px is None:
         return None
     on_stripe = np.nan_to_num(profile) > 0.5
-    columns, widths = _vertical_runs(missing & on_stripe[scan_lines(side, side, tilt_deg)])
+    lines = np.arange(side)[:, None] + _first_lines(side, tilt_deg)  # the scan line through each pixel
+    columns, widths = _vertical_runs(missing & on_stripe[lines])
     columns, widths = columns[widths < period_px], widths[widths < period_px]
     if widths.size == 0:
         return None

@@ -46,6 +46,10 @@ class Line:
         """Return the distance at each position, 0 where the line lies beyond the image."""
         return np.maximum(self.at(positions), 0.0)
 
+    def reversed(self, length: int) -> Line:
+        """Return the line with positions counted from the other end of a length."""
+        return Line(-self.slope, float(self.at(length - 1)))
+
     def crossing(self, across: Line) -> float:
         """Return this line's distance where it meets a line whose positions are this line's distances."""
         return (self.slope * across.start + self.start) / (1 - self.slope * across.slope)
@@ -138,8 +142,7 @@ class Side:
 
     def upside_down(self) -> Side:
         """Return the side of the scene upside down."""
-        line = Line(-self.line.slope, float(self.line.at(self.ends.size - 1)))
-        return Side(line, self.ends[::-1], self.on_line[::-1])
+        return Side(self.line.reversed(self.ends.size), self.ends[::-1], self.on_line[::-1])
 
     def at_corner(self, edge: Line, rows_px: int) -> Line | None:
         """Return the line, moved inward to the innermost scan end below the corner, or None.
@@ -210,39 +213,32 @@ LEAST_EDGE_SHARE = 0.4
 than half a period."""
 
 
-def find_cut_gaps(
-    first_rows: NDArray[np.intp], repeats: NDArray[np.bool_], left: Side, right: Side, *, reach_px: int, period_px: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _cut_gaps(upper: _Edge, left: Side, right: Side, reach_px: int) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
     """Return rows and columns of the pixels between the upper edge's line and the observed pixels below it.
 
     Args:
-        first_rows: The first observed row of each column, or the image's height if there is none.
-        repeats: Whether the border from unobserved to observed pixels in each column repeats one period
-            further down.
+        upper: The upper edge.
         left: The left side.
         right: The right side, as the left side of the mirrored scene.
         reach_px: Height of the tallest possible gap, in rows.
-        period_px: The scan period in rows.
     """
-    nothing = np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
+    first_rows = upper.first
     height, width = left.ends.size, first_rows.size
     edge = fit_line(first_rows, first_rows < height, EDGE_STRAY_PX)
     if edge is None:
-        return nothing
-    # The mirrored line.
-    mirrored = Line(-edge.slope, float(edge.at(width - 1)))
-    left_line = left.at_corner(edge, 2 * period_px)
-    right_line = right.at_corner(mirrored, 2 * period_px)
+        return None
+    left_line = left.at_corner(edge, 2 * upper.period_px)
+    right_line = right.at_corner(edge.reversed(width), 2 * upper.period_px)
     if left_line is None or right_line is None:
-        return nothing
+        return None
     columns = np.arange(width)
     edge_rows = np.rint(edge.from_image_edge(columns)).astype(np.intp)
     between = _inside(edge_rows, columns, left_line, right_line, width)
     cut_px = first_rows - edge_rows
     on_line = between & (np.abs(cut_px) <= 1)
     if on_line.sum() < LEAST_EDGE_SHARE * between.sum():
-        return nothing
-    cut = _repeating((cut_px > 1) & (cut_px <= reach_px), repeats)
+        return None
+    cut = _repeating((cut_px > 1) & (cut_px <= reach_px), upper.repeats)
     rows = edge_rows[cut] + np.arange(reach_px)[:, None]
     above = rows < first_rows[cut]
     rows, columns = rows[above], np.broadcast_to(columns[cut], above.shape)[above]
@@ -279,7 +275,7 @@ class RimSurvey:
 
     def __init__(self, height: int, width: int, period_px: int) -> None:
         """Start a survey of a scene with its rows, columns and scan period in rows."""
-        self._height, self._width, self._period_px = height, width, period_px
+        self._height, self._width = height, width
         self._upper = _Edge(height, width, period_px)
         self._lower = _Edge(height, width, period_px)
         self._left = np.full(height, width)
@@ -321,13 +317,14 @@ class RimSurvey:
         open_right = Runs(rows, starts, np.full_like(rows, self._width)).chosen(starts < self._width)
         outside = outside.including(open_left, self._width).including(open_right, self._width)
 
-        spans = {"reach_px": reach_px, "period_px": self._period_px}
-        rows, columns = find_cut_gaps(self._upper.first, self._upper.repeats, left, right, **spans)
-        upper = runs_of_pixels(rows, columns, self._width)
-        left, right = left.upside_down(), right.upside_down()
-        rows, columns = find_cut_gaps(self._lower.first, self._lower.repeats, left, right, **spans)
-        lower = runs_of_pixels(self._height - 1 - rows, columns, self._width)
-        return outside.without(upper, self._width).without(lower, self._width)
+        upper = _cut_gaps(self._upper, left, right, reach_px)
+        if upper is not None:
+            outside = outside.without(runs_of_pixels(*upper, self._width), self._width)
+        lower = _cut_gaps(self._lower, left.upside_down(), right.upside_down(), reach_px)
+        if lower is not None:
+            rows, columns = self._height - 1 - lower[0], lower[1]
+            outside = outside.without(runs_of_pixels(rows, columns, self._width), self._width)
+        return outside
 
 
 class _Edge:

@@ -1,8 +1,8 @@
-"""Finds the footprint of a scene with steep stripes, in an image rotated so that stripes lie along the rows.
+"""Finds the footprint of a scene with steep stripes, in a rotated image where the stripes lie along the rows.
 
-Scenes in polar grids, and rotated or transposed scenes, have stripes at any angle. The footprint is found
-across the stripes (`footprint`), so the observed pixels are rotated first, and the outside is rotated back.
-Both rotations take the nearest pixel, which shifts a border by less than a pixel.
+Scenes in polar grids, and rotated or transposed scenes, have stripes at any angle, but `footprint` bridges
+gaps along the columns. The observed pixels are therefore rotated first, and the outside is rotated back. Both
+rotations take the nearest pixel, which shifts a border by less than a pixel.
 """
 
 from __future__ import annotations
@@ -63,14 +63,16 @@ class BitImage:
 def turned_footprint(
     observed: Sequence[BitImage], observed_px: Sequence[int], tilt_deg: float, reach_px: int, threads: int = 1
 ) -> Footprint:
-    """Return the footprint of a scene with stripes of any tilt.
+    """Return the footprint of a scene whose stripes have any angle to the rows.
+
+    The scene is rotated by this angle, surveyed as usual, and the footprint is rotated back.
 
     Args:
-        observed: The observed pixels of each band.
-        observed_px: The number of observed pixels of each band.
-        tilt_deg: Angle between stripes and rows, -90 to 90; positive if they dip to the right.
-        reach_px: Width of the widest possible gap, in pixels across it.
-        threads: Bands processed at once.
+        observed: One image of observed pixels for each band, of the scene's size.
+        observed_px: The number of observed pixels in each band.
+        tilt_deg: Angle between stripes and rows in degrees, -90 to 90; positive if the stripes dip to the right.
+        reach_px: Width of the widest possible gap in pixels, perpendicular to the stripes.
+        threads: Number of bands processed at once.
     """
     height, width = observed[0].height, observed[0].width
     to_rotated, (rotated_height, rotated_width) = _rotation(height, width, tilt_deg)

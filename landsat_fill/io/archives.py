@@ -1,6 +1,6 @@
-"""Lists the files of a product in a folder or an archive, without unpacking anything.
+"""Lists the files of a product in a folder or an archive, without unpacking it.
 
-Each file comes with the path that GDAL opens, through one of its virtual file systems in archives.
+Each file has the path by which GDAL opens it, in an archive through a virtual file system.
 Source: GDAL documentation, "Virtual File Systems", /vsizip/, /vsitar/, /vsigzip/ and /vsisubfile/.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from landsat_fill.errors import InputError
-from landsat_fill.io.usgs_names import GZIP_SUFFIX, FileKind, read_name, without_gzip
+from landsat_fill.io.usgs_names import GZIP_SUFFIX, VRT_SUFFIX, FileKind, read_name, without_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LONG_NAME_BYTES = 100
 _LARGEST_TEXT_BYTES = 4 * 2**20
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
-"""What the standard library raises for a file that is truncated, encrypted or no archive."""
+"""Errors of the standard library for a file that is truncated, encrypted or no archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,18 @@ class Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a file's name ends like an archive that GDAL reads in place."""
+    """Return whether a file is named like an archive that GDAL reads in place."""
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def archive_stem(path: Path) -> str:
     """Return an archive's name without its ending."""
-    lower = path.name.lower()
-    ending = next((suffix for suffix in ARCHIVE_SUFFIXES if lower.endswith(suffix)), "")
+    ending = next((suffix for suffix in ARCHIVE_SUFFIXES if path.name.lower().endswith(suffix)), "")
     return path.name[: len(path.name) - len(ending)]
 
 
 def list_members(source: Path) -> list[Member]:
-    """Return the files of an archive, or of a folder and its gap_mask sub-folders.
+    """Return the files of an archive, or of a folder and its gap_mask sub-folders, without those named .vrt.
 
     Raises:
         InputError: If the source is missing, unreadable or no archive.
@@ -69,8 +68,11 @@ def list_members(source: Path) -> list[Member]:
         raise InputError(f"expected a product at {source}, but got nothing there", hint="Check the path.")
     try:
         if source.is_dir():
-            return list(_in_folder(source))
-        members = _in_zip(source) if zipfile.is_zipfile(source) else _in_tar(source)
+            members = list(_in_folder(source))
+        else:
+            members = sorted(
+                _in_zip(source) if zipfile.is_zipfile(source) else _in_tar(source), key=lambda member: member.name
+            )
     except _BROKEN as error:
         raise InputError(
             f"expected a complete .tar, .tar.gz or .zip archive, but got {source}: {error}",
@@ -81,10 +83,7 @@ def list_members(source: Path) -> list[Member]:
             f"expected to read {error.filename or source}, but got: {error.strerror or error}",
             hint="Check its permissions.",
         ) from error
-    # A VRT refers to other files, so one in a downloaded archive could make GDAL read any file.
-    return sorted(
-        (member for member in members if not member.name.lower().endswith(".vrt")), key=lambda member: member.name
-    )
+    return [member for member in members if not member.name.lower().endswith(VRT_SUFFIX)]
 
 
 def _in_folder(folder: Path) -> Iterator[Member]:
@@ -93,11 +92,7 @@ def _in_folder(folder: Path) -> Iterator[Member]:
         for path in sorted(place.iterdir()):
             if path.is_file() and not path.name.startswith("."):
                 name = path.relative_to(folder).as_posix()
-                yield _member(name, str(path.absolute()), partial(_opened, path))
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return path.open("rb")
+                yield _member(name, str(path.absolute()), partial(path.open, "rb"))
 
 
 def _in_zip(source: Path) -> list[Member]:
@@ -116,13 +111,14 @@ def _in_tar(source: Path) -> list[Member]:
     with tarfile.open(source, "r:gz" if is_gzipped else "r:") as archive:
         members = [
             _member(
-                _without_dot(info.name), _in_tar_for_gdal(source, info, is_gzipped), partial(_extracted, archive, info)
+                _without_dot(info.name), _in_tar_for_gdal(source, info, is_gzipped), partial(archive.extractfile, info)
             )
             for info in archive
             if info.isfile()
         ]
-        if not is_gzipped:
-            _refuse_cut_off(source, archive.offset)
+        # tarfile doesn't check whether the zero block at the end is there.
+        if not is_gzipped and source.stat().st_size - archive.offset < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("it is truncated between two files")
     return members
 
 
@@ -139,24 +135,11 @@ def _in_tar_for_gdal(source: Path, info: tarfile.TarInfo, is_gzipped: bool) -> s
     return f"/vsisubfile/{info.offset_data}_{info.size},{'/vsigzip/' if is_gzipped else ''}{path}"
 
 
-def _refuse_cut_off(source: Path, read_bytes: int) -> None:
-    """Raise ReadError where the zero block at the end of a tar is missing, which tarfile doesn't check."""
-    if source.stat().st_size - read_bytes < tarfile.BLOCKSIZE:
-        raise tarfile.ReadError("it is truncated between two files")
-
-
-def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    content = archive.extractfile(info)
-    if content is None:
-        raise tarfile.ReadError(f"{info.name} is not a plain file")
-    return content
-
-
-def _member(name: str, dataset: str, opened: Callable[[], IO[bytes]]) -> Member:
+def _member(name: str, dataset: str, opened: Callable[[], IO[bytes] | None]) -> Member:
     """Return the member, with its text if it is an MTL file."""
     facts = read_name(name)
-    if facts is not None and facts.kind is FileKind.METADATA:
-        with opened() as file:
+    if facts is not None and facts.kind is FileKind.METADATA and (content := opened()) is not None:
+        with content as file:
             return Member(name, dataset, file.read(_LARGEST_TEXT_BYTES).decode("utf-8", errors="replace"))
     if facts is not None and name.lower().endswith(GZIP_SUFFIX):
         return Member(without_gzip(name), f"/vsigzip/{dataset}")

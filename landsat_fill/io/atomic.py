@@ -34,7 +34,10 @@ STAGING_SUFFIX = ".partial"
 MARK_NAME = ".done"
 """Name of the mark inside a folder; the mark of a file is the hidden file `.NAME.done` beside it."""
 
-JOURNAL_NAME = "commit.json"
+MARK_FACTS = {"request": dict, "scenes": list, "layers": list, "row": dict}
+"""What a mark records: the request, the scenes' suffixes in names, the layers' paths and the report row."""
+
+COMMIT_NAME = "commit.json"
 """File in a staging folder that lists the moves of a decided commit. No output has this name."""
 
 TEXT_PATIENCE_S = 10.0
@@ -56,7 +59,7 @@ class Mark:
     """Content of a mark.
 
     Attributes:
-        facts: How the outputs were made, as JSON values.
+        facts: How the outputs were made, as JSON values by the names of `MARK_FACTS`.
         sizes: Size in bytes of each output, by its path relative to `folder`.
         folder: The folder of the target.
         time_ns: When the mark was written, by the clock of the file system.
@@ -69,19 +72,31 @@ class Mark:
 
     def differing(self) -> dict[str, int | None]:
         """Return the outputs whose size has changed, with their size now; None for a missing one."""
-        sizes = {name: _size(self.folder / name) for name in self.sizes}
+        stats = {name: _stat(self.folder / name) for name in self.sizes}
+        sizes = {name: None if stat is None else stat.st_size for name, stat in stats.items()}
         return {name: size for name, size in sizes.items() if size != self.sizes[name]}
 
 
 def read_mark(target: Path) -> Mark | None:
-    """Return the mark of a target, or None where there is no readable one."""
+    """Return the mark of a target, or None if there is none or its content isn't that of a mark."""
     target = _without_link(target)
     path = mark_path(target, is_folder=target.is_dir())
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Mark(content["facts"], dict(content["outputs"]), target.parent, path.stat().st_mtime_ns)
-    except (OSError, ValueError, KeyError, TypeError):
+        facts, sizes = content["facts"], content["outputs"]
+        is_mark = all(isinstance(facts[name], kind) for name, kind in MARK_FACTS.items())
+        is_mark &= all(isinstance(name, str) for name in (*facts["scenes"], *facts["layers"]))
+        is_mark &= all(isinstance(size, int) for size in sizes.values())
+        return Mark(facts, sizes, target.parent, path.stat().st_mtime_ns) if is_mark else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def unreadable_mark(target: Path) -> Path | None:
+    """Return the file of a mark that `read_mark` can't read, or None."""
+    target = _without_link(target)
+    path = mark_path(target, is_folder=target.is_dir())
+    return path if path.exists() and read_mark(target) is None else None
 
 
 def settle(target: Path) -> None:
@@ -107,12 +122,12 @@ class Transaction:
     """
 
     def __init__(self, target: Path, hint: str = WAIT_HINT, *, patience_s: float = 0.0) -> None:
-        """Prepare; nothing is touched yet.
+        """Prepare; nothing is written yet.
 
         Args:
             target: The output file or folder; a link is followed.
-            hint: The hint to give if another process is making it.
-            patience_s: How long to wait for that process.
+            hint: The hint of the error if another process is writing it.
+            patience_s: How long to wait for that process, in seconds.
         """
         self.target = _without_link(target)
         self.facts: Mapping[str, object] | None = None
@@ -124,11 +139,7 @@ class Transaction:
 
     @property
     def folder(self) -> Path:
-        """The staging folder, created at the first access.
-
-        Raises:
-            OutputError: If it can't be created.
-        """
+        """The staging folder, created at the first access; raises OutputError if that fails."""
         try:
             self._staging.mkdir(exist_ok=True)
         except OSError as error:
@@ -162,7 +173,7 @@ class Transaction:
         """Commit, or remove the new files after an error; then release the lock.
 
         Raises:
-            TakenError: If another process took the lock because this one did not renew it in time.
+            TakenError: If another process took the lock because this one didn't renew it in time.
             OutputError: If a write fails.
         """
         try:
@@ -193,23 +204,23 @@ class Transaction:
                 moves.append(mark)
         if not self._claim.is_held():
             raise TakenError(f"expected to hold the lock on {self.target}, but another process took it")
-        journal: dict[str, list[Any]] = {
+        commit: dict[str, list[Any]] = {
             "moves": [[name, (self._staging / name).stat().st_ino] for name in moves],
             "removed": list(self.removed),
             "kept": list(self.kept) if replaces_folder else [],
         }
         if self.facts is not None and not self.adds and not replaces_folder:
             # The old mark must not vouch for a mixture of old and new files.
-            journal["removed"].append(mark_path(self.target, is_folder=False).name)
-        if len(moves) > 1 or journal["removed"] or journal["kept"] or replaces_folder:
+            commit["removed"].append(mark_path(self.target, is_folder=False).name)
+        if len(moves) > 1 or commit["removed"] or commit["kept"] or replaces_folder:
             for folder in {path.parent for path in files}:
                 _flush(folder)
-            draft = self._staging / f"{JOURNAL_NAME}.draft"
-            draft.write_text(json.dumps(journal), encoding="utf-8")
+            draft = self._staging / f"{COMMIT_NAME}.draft"
+            draft.write_text(json.dumps(commit), encoding="utf-8")
             _flush(draft)
-            draft.replace(self._staging / JOURNAL_NAME)
+            draft.replace(self._staging / COMMIT_NAME)
             _flush(self._staging)
-        _carry_out(journal, self._staging, self.target.parent)
+        _carry_out(commit, self._staging, self.target.parent)
 
     def _write_mark(self, files: Iterable[Path]) -> str:
         """Write the mark, and return its path relative to the staging folder."""
@@ -229,22 +240,27 @@ class Transaction:
         if not self._staging.exists():
             return
         with suppress(FileNotFoundError, ValueError):
-            journal = json.loads((self._staging / JOURNAL_NAME).read_text(encoding="utf-8"))
-            _carry_out(journal, self._staging, self.target.parent)
+            commit = json.loads((self._staging / COMMIT_NAME).read_text(encoding="utf-8"))
+            _carry_out(commit, self._staging, self.target.parent)
         shutil.rmtree(self._staging, ignore_errors=True)
 
 
-def _carry_out(journal: Mapping[str, Any], staging: Path, folder: Path) -> None:
+def _carry_out(commit: Mapping[str, Any], staging: Path, folder: Path) -> None:
     """Move the files of a commit into place, except those already moved by a process that was killed."""
-    moves = [(staging / name, folder / name) for name, inode in journal["moves"] if _inode(staging / name) == inode]
-    if len(moves) == len(journal["moves"]):  # no file has been moved yet
-        for name in journal["removed"]:
+    stats = {name: _stat(staging / name) for name, _ in commit["moves"]}
+    moves = [
+        (staging / name, folder / name)
+        for name, inode in commit["moves"]
+        if (stat := stats[name]) is not None and stat.st_ino == inode
+    ]
+    if len(moves) == len(commit["moves"]):  # no file has been moved yet
+        for name in commit["removed"]:
             (folder / name).unlink(missing_ok=True)
     for source, target in moves:
         _move(source, _without_link(target))
-    for name, _ in journal["moves"]:
+    for name, _ in commit["moves"]:
         for old in (staging / name, _aside(staging / name)):
-            for kept in journal["kept"]:
+            for kept in commit["kept"]:
                 if (old / kept).exists() and not (folder / name / kept).exists():
                     (old / kept).rename(folder / name / kept)
     _flush(folder)
@@ -276,16 +292,9 @@ def _without_link(target: Path) -> Path:
     return target.resolve() if target.is_symlink() else target
 
 
-def _size(path: Path) -> int | None:
+def _stat(path: Path) -> os.stat_result | None:
     try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
+        return path.stat()
     except OSError:
         return None
 
@@ -310,16 +319,12 @@ def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -
     Args:
         target: The file to write.
         overwrite: Whether an existing file may be replaced.
-        protected: Files that must not be replaced, by whatever name or link.
+        protected: Files that must not be replaced, under any name or link.
     """
     if target.is_dir():
         raise OutputError(f"expected a file to write, but {target} is a folder", hint="Name a file inside it.")
     for path in protected:
-        if (
-            target == path
-            or target.resolve() == path.resolve()
-            or (target.exists() and path.exists() and target.samefile(path))
-        ):
+        if target.resolve() == path.resolve() or (target.exists() and path.exists() and target.samefile(path)):
             raise OutputError(
                 f"expected an output other than the input, but {target} is the input itself",
                 hint="Choose another name with --output.",
@@ -331,11 +336,7 @@ def refuse_target(target: Path, *, overwrite: bool, protected: Iterable[Path]) -
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a UTF-8 text file completely or not at all.
-
-    Raises:
-        OutputError: If it can't be written.
-    """
+    """Write a UTF-8 text file completely or not at all; errors as of `write_bytes_atomically`."""
     write_bytes_atomically(path, text.encode())
 
 
@@ -362,11 +363,8 @@ def append_line(path: Path, line: str) -> None:
     content = line.rstrip("\n").encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            written = os.write(descriptor, content)
-        finally:
-            os.close(descriptor)
+        with path.open("ab", buffering=0) as file:
+            written = file.write(content)
     except OSError as error:
         raise cannot_write(path, error) from error
     if written != len(content):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 BLOCK_CACHE_MB = 128
-"""GDAL's block cache. The default of 5 % of the memory is wasteful on a large machine: strips are read and
-written once, from top to bottom, so only a few block rows are reused."""
+"""GDAL's block cache. The default, 5 % of the memory, is wasteful on a large machine: strips are read and
+written once, from top to bottom, and only a few rows of blocks are reused."""
 
 
 @contextmanager
@@ -35,16 +35,16 @@ def gdal_session(**options: str) -> Iterator[None]:
     """
     import rasterio
 
-    # GDAL reads this once, at its first block. The user's value wins.
+    # The user's values of these options take precedence. GDAL reads the first one only once.
     os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_MB))
+    # Otherwise GDAL leaves a `.properties` file beside every .tar.gz, even on closing outside a session.
+    os.environ.setdefault("CPL_VSIL_GZIP_WRITE_PROPERTIES", "NO")
     # Without any handler, Python prints rasterio's warnings to stderr.
     logger = logging.getLogger("rasterio")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
-    # Otherwise GDAL leaves a `.properties` file beside every .tar.gz, even on closing outside a session.
-    os.environ.setdefault("CPL_VSIL_GZIP_WRITE_PROPERTIES", "NO")
-    # The user's value wins: a task on a cluster has fewer cores than the machine.
     defaults = {
+        # On a cluster, a task has fewer cores than the machine.
         "GDAL_NUM_THREADS": os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS"),
         # GDAL looks for side files by name instead of listing the folder at each opening, which takes half
         # the time in a folder of 20,000 files.
@@ -71,7 +71,7 @@ _NAMES_FORMAT = re.compile(r"[A-Za-z][A-Za-z0-9_]+:(?!//)")
 
 
 def gdal_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Return the exceptions of GDAL, some of which are no RasterioError, and others to catch with them."""
+    """Return GDAL's exceptions, some of which aren't RasterioErrors, and others to catch with them."""
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
@@ -79,9 +79,9 @@ def gdal_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
 
 
 def drivers_for(source: str) -> list[str] | None:
-    """Return the formats that GDAL may open a file as, or None for any where the user names the format.
+    """Return the formats that GDAL may use for a file; None means any, because the user named the format.
 
-    VRT is allowed only for a file whose name ends in `.vrt`.
+    VRT is allowed only for a file named `.vrt`.
     """
     if _NAMES_FORMAT.match(source) and not is_local(source):
         return None
@@ -102,10 +102,7 @@ def not_permitted(path: Path) -> InputError:
 
 
 def open_dataset(source: str) -> DatasetReader:
-    """Return an open dataset.
-
-    Args:
-        source: A path, a URL, or another name that GDAL opens.
+    """Return the open dataset of a path, a URL or another name that GDAL opens.
 
     Raises:
         InputError: If the file is missing, or GDAL can't read it.
@@ -170,7 +167,7 @@ def _check_is_file(source: str) -> None:
 def _hint(error: Exception, source: str) -> str:
     """Return the hint for a file that GDAL can't read."""
     name, text = Path(source).name.lower(), str(error)
-    if any(name.endswith(suffix) for suffix in UNREADABLE_ARCHIVES):
+    if name.endswith(UNREADABLE_ARCHIVES):
         return "Unpack it first: archives are read in place if they are .tar, .tar.gz, .tgz or .zip."
     if "data file" in text.lower() or name.endswith(".hdr"):
         return "Name the data file beside this header, often the same name without .hdr."

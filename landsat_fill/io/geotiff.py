@@ -1,4 +1,4 @@
-"""Opens one raster as a scene. Few pixels are read: to tell codes from images, and zeros from fill."""
+"""Opens one raster as a scene. Few pixels are read, to distinguish codes from images and zeros from fill."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import InputError, UsageError
+from landsat_fill.errors import InputError
 from landsat_fill.io.gdal import gdal_session, is_local
 from landsat_fill.io.pixel_meaning import codes_in, zeros_in
 from landsat_fill.io.profile_files import has_dataset_mask
@@ -31,26 +31,19 @@ DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "flo
 """Data types that can be filled."""
 
 LANDSAT_FILL = {"uint8": 0.0, "uint16": 0.0, "int16": -9999.0}
-"""What means "no observation" in a Landsat file that doesn't say it: Level 1 and 2 numbers, and ESPA's int16
-reflectance. Source: Landsat 7 Collection 2 Level 1 Data Format Control Book, USGS LSDS-1414; ESPA product
+"""Nodata of Landsat files without a statement of it: Level 1 and 2 numbers, and ESPA's int16 reflectance.
+Source: Landsat 7 Collection 2 Level 1 Data Format Control Book, USGS LSDS-1414; ESPA product
 guides, USGS LSDS-1370."""
 
 SCENE_TAGS = ("LANDSAT_SCENE_ID", "LANDSAT_PRODUCT_ID", "L1_LANDSAT_PRODUCT_ID", "LANDSAT_ID")
 PLATFORM_TAGS = (
-    "SPACECRAFT_ID",
-    "SPACECRAFT",
-    "SATELLITE",
-    "SATELLITE_ID",
-    "PLATFORM",
-    "MISSION",
-    "SENSOR",
-    "SENSOR_ID",
-)
+    "SPACECRAFT_ID", "SPACECRAFT", "SATELLITE", "SATELLITE_ID", "PLATFORM", "MISSION", "SENSOR", "SENSOR_ID",
+)  # fmt: skip
 """Tags in which USGS, ESPA and others name scene, satellite and sensor."""
 _PLATFORM = re.compile(r"LANDSAT|\bL[COTEM]?0?[4-9]\b|\bETM\b|\bETM\+")
 
 FILL_TAGS = ("_fillvalue", "fill_value", "fillvalue", "missing_value", "nodata", "nodata_value")
-"""Tags that say which number is fill, in lower case: those of CF, HDF-EOS and hand-made files."""
+"""Tags that state the fill value, in lower case, in CF, HDF-EOS and hand-made files."""
 
 MOST_NAMES = 8
 """Bands named one by one in a note."""
@@ -58,44 +51,37 @@ MOST_NAMES = 8
 LANDSAT_NAME = re.compile(
     r"(?:^|[^A-Za-z0-9])(L[CEMOT]0?[4-9])(?:_L[12]|_(?:CU|AK|HI)_|\d{13}|_?\d{6}_)|^(L7)[12]\d{6}_", re.IGNORECASE
 )
-"""A file name that USGS gave, of any generation: LE07_L1TP_…, LE71710552003151…, L71129046_…"""
+"""File names by USGS, of any generation: LE07_L1TP_…, LE71710552003151…, L71129046_…"""
 
 
 def open_geotiff(
-    source: str,
-    *,
-    nodata: float | None = None,
-    bands: Sequence[int] | None = None,
-    landsat: bool | None = None,
-    rasters: Rasters | None = None,
+    source: str, *, nodata: float | None = None, landsat: bool | None = None, rasters: Rasters | None = None
 ) -> Scene:
-    """Return the scene of one raster file, with what its header says.
+    """Return the scene of one raster file, with the facts in its header.
 
-    What means "no observation" is, in this order: `nodata`; the nodata tag; a dataset mask or an alpha band;
-    another tag that names it; NaN, in a float file; Landsat's fill, in a file recognisably Landsat's, where
-    its zeros lie as fill does. Where none of these is there, the bands' `nodata` is None, and
-    SceneReader.tells_missing is false: the user has to name a number.
+    Missing pixels are marked by the first of these that exists: `nodata`; the nodata tag; a dataset mask or an
+    alpha band; another tag with a fill value; NaN, in a float file; Landsat's fill value, in a Landsat file
+    whose zeros form stripes and borders. Without any, `nodata` of the bands is None, and the user has to give
+    a number.
 
     Args:
-        source: A path, a URL, or anything else that GDAL opens.
-        nodata: The number that means "no observation", in place of the file's own.
-        bands: The bands' numbers, from 1, or None for all. An alpha band never counts as one.
-        landsat: Whether the file is Landsat's, or None to tell by its name and tags.
-        rasters: Where the open raster stays for whoever reads it next; None to close it.
+        source: A path, a URL, or another name that GDAL opens.
+        nodata: The number of missing pixels, in place of the file's own.
+        landsat: Whether it is a Landsat file; None decides by its name and tags.
+        rasters: The open rasters, kept for later readers; None closes them.
 
     Raises:
-        InputError: If it can't be read, is cut off, or holds numbers that can't be filled.
-        UsageError: If it has no band of a number in `bands`.
+        InputError: If the file can't be read, is cut off, or holds numbers that can't be filled.
     """
     with opened(source, rasters) as raster, gdal_session():
         dataset = raster.dataset
         _refuse_cut_off(raster)
-        chosen = _chosen_bands(raster, bands)
+        indexes = _image_bands(raster)
         sensor = _sensor(source)
         if landsat is None:
             landsat = sensor is not None or _tags_say_landsat(dataset)
         grid = Grid(dataset.height, dataset.width, dataset.transform, dataset.crs or None)
-        found = tuple(_scene_band(raster, index, nodata, landsat, sensor) for index in chosen)
+        found = tuple(_scene_band(raster, index, nodata, landsat, sensor) for index in indexes)
         found, notes = _with_meaning(raster, found, grid, is_quality_name(source), nodata is None)
         return Scene(
             name=_scene_name(source),
@@ -110,14 +96,10 @@ def open_geotiff(
 def _with_meaning(
     raster: StoredReader, bands: tuple[SceneBand, ...], grid: Grid, is_quality: bool, is_open: bool
 ) -> tuple[tuple[SceneBand, ...], list[str]]:
-    """Return the bands with what their pixels say of codes and of zeros, and a line on each.
+    """Return the bands with the meaning of codes and zeros inferred from their pixels, and notes on it.
 
-    Args:
-        raster: Their open raster.
-        bands: The bands.
-        grid: Their grid.
-        is_quality: Whether the file's name is that of a quality layer.
-        is_open: Whether it is open what 0 means, because the user says nothing.
+    `is_quality` says whether the file is named like a quality layer, and `is_open` whether the user leaves the
+    meaning of 0 open.
     """
     indexes = [band.index for band in bands]
     codes = dict.fromkeys(indexes, "is a quality layer by its name") if is_quality else codes_in(raster, indexes)
@@ -147,12 +129,12 @@ def _with_meaning(
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return a few names as they are, and of many the first and the last."""
+    """Return names in one text, of many only the first and the last."""
     return ", ".join(names) if len(names) <= MOST_NAMES else f"{names[0]} … {names[-1]} ({len(names)} bands)"
 
 
 def _note_of_pages(dataset: DatasetReader) -> list[str]:
-    """Return a note where a TIFF holds further images, which GDAL passes over."""
+    """Return a note if a TIFF holds more images, which GDAL ignores."""
     pages = [name for name in dataset.subdatasets if name.upper().startswith("GTIFF_DIR:")]
     if len(pages) < 2:
         return []
@@ -160,29 +142,24 @@ def _note_of_pages(dataset: DatasetReader) -> list[str]:
     return [f"the file holds {len(pages)} images (pages), and this is the first; {second} names the second"]
 
 
-def _chosen_bands(raster: StoredReader, bands: Sequence[int] | None) -> list[int]:
+def _image_bands(raster: StoredReader) -> list[int]:
+    """Return the numbers of all bands but alpha, or raise InputError if they can't be filled."""
     source, dataset = raster.source, raster.dataset
-    fillable = [i for i in dataset.indexes if i != raster.alpha]
-    if not fillable:
+    indexes = [index for index in dataset.indexes if index != raster.alpha]
+    if not indexes:
         raise InputError(f"expected a raster with image bands, but {source} holds an alpha band only")
-    unknown = [index for index in bands or () if index not in fillable]
-    if unknown:
-        raise UsageError(
-            f"expected band numbers out of {_span(fillable)} for {source}, but got {', '.join(map(str, unknown))}"
-        )
-    chosen = list(bands) if bands else fillable
-    for index in chosen:
+    for index in indexes:
         dtype = dataset.dtypes[index - 1]
         if dtype not in DTYPES:
             raise InputError(
                 f"expected numbers of {', '.join(DTYPES)}, but band {index} of {source} holds {dtype}",
                 hint=conversion_hint(dtype),
             )
-    return chosen
+    return indexes
 
 
 def conversion_hint(dtype: str) -> str:
-    """Return how numbers of a type that can't be filled are converted without a loss, if they can be."""
+    """Return the hint on how to convert numbers of a type that can't be filled, without a loss if possible."""
     if "int64" in dtype:
         return (
             "Convert it first where the numbers are small enough: with gdal_translate -ot Int32 up to "
@@ -194,10 +171,6 @@ def conversion_hint(dtype: str) -> str:
             "-ot Float32 would drop the imaginary part."
         )
     return "Convert it first, for example with gdal_translate -ot Float32."
-
-
-def _span(numbers: Sequence[int]) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _scene_band(raster: StoredReader, index: int, nodata: float | None, landsat: bool, sensor: str | None) -> SceneBand:
@@ -238,7 +211,7 @@ def _nodata(raster: StoredReader, index: int, dtype: str, given: float | None, l
 
 
 def _stated_fill(dataset: DatasetReader, index: int) -> float | None:
-    """Return the number that tags of the band or the file call fill, or None."""
+    """Return the fill value that tags of the band or the file state, or None."""
     for tags in (dataset.tags(index), dataset.tags()):
         for key, value in tags.items():
             if key.lower() in FILL_TAGS:
@@ -250,7 +223,7 @@ def _stated_fill(dataset: DatasetReader, index: int) -> float | None:
 
 
 def _is_assumed(dataset: DatasetReader, band: SceneBand) -> bool:
-    """Return whether 0 is fill in a band for no other reason than that the file is Landsat's."""
+    """Return whether 0 counts as fill only because the file is Landsat's."""
     stated = dataset.nodatavals[band.index - 1] is not None or _stated_fill(dataset, band.index) is not None
     return band.nodata == 0 and not stated
 
@@ -262,16 +235,14 @@ def _scene_name(source: str) -> str:
 
 
 def _sensor(source: str) -> str | None:
-    """Return the sensor that the file's name tells (`LE07`), or None."""
+    """Return the sensor in the file's name (`LE07`), or None."""
     found = LANDSAT_NAME.search(Path(source).name)
-    if found is None:
-        return None
-    code = (found[1] or "LE7").upper()
-    return f"{code[:2]}0{code[-1]}"
+    code = (found[1] or "LE7").upper() if found else ""
+    return f"{code[:2]}0{code[-1]}" if code else None
 
 
 def _tags_say_landsat(dataset: DatasetReader) -> bool:
-    """Return whether a tag names the satellite, the sensor or a Landsat scene; free text is no evidence."""
+    """Return whether a tag names the satellite, the sensor or a Landsat scene; free text doesn't count."""
     tags = {key.upper(): value.upper() for key, value in dataset.tags().items()}
     if any(tags.get(key) for key in SCENE_TAGS):
         return True
@@ -279,10 +250,10 @@ def _tags_say_landsat(dataset: DatasetReader) -> bool:
 
 
 def _sensor_band(dataset: DatasetReader, index: int, sensor: str | None) -> Band | None:
-    """Return the sensor's band that description or colour names, or None.
+    """Return the sensor's band that the description or the colour names, or None.
 
-    Names like `B4` mean different bands on different sensors and count only where the sensor is known;
-    a colour means the same on all, so ETM+'s stands in where it isn't.
+    Names like `B4` differ between sensors, so they count only if the sensor is known. Colours don't differ,
+    so ETM+ stands for an unknown sensor.
     """
     table = {"LC": OLI, "LO": OLI, "LT": TM, "LM": ()}.get((sensor or "LE")[:2], ETM_PLUS)
     described = (dataset.descriptions[index - 1] or "").strip()
@@ -296,7 +267,7 @@ def _sensor_band(dataset: DatasetReader, index: int, sensor: str | None) -> Band
 
 
 def _refuse_cut_off(raster: StoredReader) -> None:
-    """Raise InputError where blocks of a local TIFF lie beyond the end of the file."""
+    """Raise InputError if blocks of a local TIFF lie beyond the end of the file."""
     if raster.blocks is None:
         return
     end, there = raster.blocks.end, Path(raster.dataset.name).stat().st_size

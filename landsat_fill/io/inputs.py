@@ -19,7 +19,7 @@ from landsat_fill.io.gdal import is_local, not_permitted
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.io.mtl import slc_was_off
 from landsat_fill.io.output_names import is_ours, is_output_name
-from landsat_fill.io.products import find_products, open_band_file, product_names
+from landsat_fill.io.products import open_band_file, open_products, product_names
 from landsat_fill.io.usgs_names import (
     RASTER_SUFFIXES,
     FileKind,
@@ -75,12 +75,10 @@ class Input:
 
 
 Bad = list[tuple[str, InputError]]
-"""What names nothing to fill, and why."""
+"""Arguments or paths without an input, with the reason."""
 
 
-def find_inputs(
-    arguments: Sequence[str], lists: Sequence[Path] = ()
-) -> tuple[list[Input], list[tuple[str, InputError]]]:
+def find_inputs(arguments: Sequence[str], lists: Sequence[Path] = ()) -> tuple[list[Input], Bad]:
     """Return the inputs, each once, in the order given; and the arguments without inputs, with the reason.
 
     Args:
@@ -93,7 +91,8 @@ def find_inputs(
     """
     found: dict[tuple[str, str | None], Input] = {}
     bad: Bad = []
-    listed, bad_lists = _read_lists(lists)
+    bad_lists: Bad = []
+    listed = [argument for path in lists for argument in _read_list(path, bad_lists)]
     for argument in (*arguments, *listed):
         for name in _expanded(argument):
             try:
@@ -102,7 +101,13 @@ def find_inputs(
             except InputError as error:
                 bad.append((name, error))
     inputs = list(found.values())
-    return inputs if len(inputs) == 1 else [one for one in inputs if not _is_output(one)], bad + bad_lists
+    if len(inputs) > 1:
+        inputs = [
+            one
+            for one in inputs
+            if one.kind is InputKind.PRODUCT or not is_local(one.source) or not is_ours(Path(one.source))
+        ]
+    return inputs, bad + bad_lists
 
 
 def one_input(source: str | Path) -> Input:
@@ -123,38 +128,20 @@ def one_input(source: str | Path) -> Input:
     return found[0]
 
 
-def _is_output(one: Input) -> bool:
-    """Return whether an input is a file that landsat-fill wrote."""
-    return one.kind is InputKind.RASTER and is_local(one.source) and is_ours(Path(one.source))
-
-
-def _read_lists(lists: Sequence[Path]) -> tuple[list[str], Bad]:
-    arguments: list[str] = []
-    bad: Bad = []
-    for path in lists:
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            bad.append(
-                (
-                    str(path),
-                    InputError(
-                        f"expected a list of inputs in {path}, but got none: {reason}",
-                        hint="Give a text file with one path a line.",
-                    ),
-                )
-            )
-            continue
-        stripped = (line.strip() for line in lines)
-        arguments.extend(_unquoted(line) for line in stripped if line and not line.startswith("#"))
-    return arguments, bad
-
-
-def _unquoted(line: str) -> str:
-    """Return a line without the quotes that "Copy as path" of Windows adds."""
-    is_quoted = len(line) > 2 and line[0] == line[-1] and line[0] in "\"'"
-    return line[1:-1] if is_quoted and not os.path.lexists(line) else line
+def _read_list(path: Path, bad: Bad) -> Iterator[str]:
+    """Yield the arguments in a list; an unreadable list is added to `bad`."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        message = f"expected a list of inputs in {path}, but got none: {reason}"
+        bad.append((str(path), InputError(message, hint="Give a text file with one path a line.")))
+        return
+    for line in map(str.strip, lines):
+        # "Copy as path" of Windows adds quotes.
+        is_quoted = len(line) > 2 and line[0] == line[-1] and line[0] in "\"'"
+        if line and not line.startswith("#"):
+            yield line[1:-1] if is_quoted and not os.path.lexists(line) else line
 
 
 def _expanded(argument: str) -> list[str]:
@@ -166,20 +153,14 @@ def _expanded(argument: str) -> list[str]:
 
 
 def _resolve(argument: str, bad: Bad) -> Iterator[Input]:
-    """Yield the inputs of one argument, and add the unreadable parts of a folder to `bad`.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Yield the inputs of one argument, or raise InputError; unreadable parts of a folder are added to `bad`."""
     path = Path(argument)
     problem = _problem(path)
     if problem is None:
         yield from _in_folder(path, bad) if path.is_dir() else (_named_file(path),)
-    elif os.path.lexists(path) and not _GDAL_NAME.match(argument):
-        raise problem
     elif _GDAL_NAME.match(argument):
         yield _named_for_gdal(argument)
-    elif glob.has_magic(argument):
+    elif glob.has_magic(argument) and not os.path.lexists(path):
         raise InputError(
             f"expected files that match {argument!r}, but got none",
             hint="Check the pattern; in quotes, ** stands for any folders.",
@@ -230,8 +211,7 @@ def _named_for_gdal(argument: str) -> Input:
 def _part_of_file(argument: str) -> Input:
     """Return the input for a variable, grid or page of a file, as GDAL names it: `netcdf:x.nc:Band1`.
 
-    Its name combines file and variable, `x_Band1`. If characters had to be replaced, a checksum keeps the
-    name unique.
+    It is named `x_Band1`, with a checksum if characters were replaced, so that the name stays unique.
     """
     _, *parts = re.findall(r'"[^"]*"|[A-Za-z]:[/\\][^":]*|[^":]+', argument)
     path = next((part.strip('"') for part in parts if part.startswith('"')), None)
@@ -250,12 +230,9 @@ def _part_of_file(argument: str) -> Input:
 
 
 def _in_folder(folder: Path, bad: Bad) -> list[Input]:
-    """Return the inputs in a folder and its sub-folders, linked ones included, in the order of their names.
+    """Return the inputs in a folder and its sub-folders, linked ones included, or raise InputError if none.
 
     An archive is skipped if its unpacked folder lies beside it. Unreadable files are added to `bad`.
-
-    Raises:
-        InputError: If there is no input.
     """
     found: list[Input] = []
     problems: Bad = []
@@ -285,16 +262,11 @@ def _in_folder(folder: Path, bad: Bad) -> list[Input]:
             hint=f"Give the file itself if its name has none of the endings {endings}.",
         )
     unpacked = {Path(given.source) for given in found if given.product is not None}
-    return [given for given in found if not (_is_archived(given) and _unpacked_folder(given) in unpacked)]
-
-
-def _is_archived(given: Input) -> bool:
-    return given.kind is InputKind.PRODUCT and given.product is None
-
-
-def _unpacked_folder(given: Input) -> Path:
-    """Return the folder into which an archive is usually unpacked."""
-    return Path(given.source).with_name(given.name)
+    return [
+        given
+        for given in found
+        if given.kind is InputKind.RASTER or given.product or Path(given.source).with_name(given.name) not in unpacked
+    ]
 
 
 def _in_one_folder(here: Path, names: Sequence[str], root: Path, bad: Bad) -> Iterator[Input]:
@@ -316,7 +288,7 @@ def _in_one_folder(here: Path, names: Sequence[str], root: Path, bad: Bad) -> It
 
 
 def _may_hold_product(archive: Path) -> bool:
-    """Return whether an archive found in a folder is to be opened; a broken one is, to be reported."""
+    """Return whether to open an archive found in a folder; a broken one is opened, so that it is reported."""
     # Analysis-ready data comes with an archive of quality layers only.
     if is_quality_name(archive_stem(archive) + ".tif"):
         return False
@@ -329,10 +301,9 @@ def _may_hold_product(archive: Path) -> bool:
 
 
 def _named_file(path: Path) -> Input:
-    """Return the input for a file given by itself; a product's MTL file stands for the product.
+    """Return the input for a file given by itself, or raise InputError if such files are never filled.
 
-    Raises:
-        InputError: If it is a quality band or a gap_mask, which are never filled.
+    An MTL file stands for its product.
     """
     facts = read_name(path.name)
     if facts is None or facts.kind not in _NEVER_FILLED:
@@ -382,8 +353,7 @@ def open_input(
         UsageError: If it lacks one of the bands.
     """
     if given.kind is InputKind.PRODUCT:
-        products = find_products(given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters)
-        return tuple(scene for product in products for scene in product.scenes)
+        return tuple(open_products(given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters))
     scene = _open_raster(given.source, nodata, rasters)
     if bands is not None:
         scene = _with_bands(scene, bands)
@@ -407,11 +377,7 @@ def _open_raster(source: str, nodata: float | None, rasters: Rasters | None) -> 
 
 
 def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
-    """Return the scene with the bands of these numbers or names, in stored order.
-
-    Raises:
-        UsageError: If it lacks one of them.
-    """
+    """Return the scene with the bands of these numbers or names, in stored order, or raise UsageError."""
     chosen = []
     for name in wanted:
         matching = [
@@ -429,7 +395,7 @@ def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
 
 
 def _with_facts(scene: Scene, source: str) -> Scene:
-    """Return the scene with sensor and day from the file's name, unless the file itself gives them."""
+    """Return the scene with the sensor and day in the file's name, unless the file has them itself."""
     facts = read_name(source)
     if facts is None:
         return scene

@@ -1,4 +1,4 @@
-"""Claims: lock files beside an output that say which process is making it, and end with that process."""
+"""Claims: lock files beside outputs. A claim names the process that writes an output, and ends with it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 """Errors of a file system without locks, such as Lustre mounted without `flock`."""
 
 BEAT_S = 30.0
-"""How often the owner of a claim renews it, by touching the file."""
+"""Interval at which the owner of a claim renews it, by touching the file."""
 
-LOOK_AGAIN_S = 0.05
-"""How often a waiting process tries to take a claim."""
+RETRY_S = 0.05
+"""Interval at which a waiting process tries to take a claim."""
 
 LEASE_S = 300.0
-"""How long after the last renewal an owner on another machine counts as dead: ten beats. On the same machine
-the lock itself shows that its process ended."""
+"""Time after the last renewal when an owner on another machine counts as ended: ten intervals. On the same
+machine, the lock itself shows it."""
 
 WAIT_HINT = "Wait for it to finish; the output is skipped once it exists."
 
@@ -58,12 +58,12 @@ class Claim:
     """A claim on an output, as a context manager that takes and releases it."""
 
     def __init__(self, target: Path, hint: str = WAIT_HINT, *, patience_s: float = 0.0) -> None:
-        """Prepare; nothing is touched yet.
+        """Prepare; nothing is written yet.
 
         Args:
             target: The output file or folder; the claim is a hidden file beside it.
-            hint: The hint to give if it is taken.
-            patience_s: How long to wait until it is free.
+            hint: The hint of the error if the claim is taken.
+            patience_s: How long to wait for the claim, in seconds.
         """
         self.target = target
         self.hint = hint
@@ -87,7 +87,7 @@ class Claim:
                 except TakenError:
                     if time.monotonic() >= until_s:
                         raise
-                    time.sleep(LOOK_AGAIN_S)
+                    time.sleep(RETRY_S)
         except OSError as error:
             raise cannot_write(self.target, error) from error
         threading.Thread(target=self._beat, name="claim", daemon=True).start()
@@ -118,7 +118,7 @@ class Claim:
         try:
             locked = _lock(descriptor)
             owner = _read(self.path)
-            if locked is False and not (owner and owner.host != _host() and _is_silent(self.path)):
+            if locked is False and not (owner and owner.host != socket.gethostname() and _is_silent(self.path)):
                 raise TakenError(_taken(self.target, owner), hint=self.hint)
             if not _is_at(descriptor, self.path):
                 os.close(descriptor)  # released between opening and locking
@@ -136,7 +136,7 @@ class Claim:
                 self.path.unlink()
                 raise
             if locked is None:  # without locks, another process may write its claim at the same time
-                time.sleep(LOOK_AGAIN_S)
+                time.sleep(RETRY_S)
                 if _read(self.path) != _this_process():
                     raise TakenError(_taken(self.target, _read(self.path)), hint=self.hint)
             return descriptor
@@ -158,21 +158,18 @@ def claim_path(target: Path) -> Path:
 
 
 def claim_owner(target: Path) -> Owner | None:
-    """Return the running owner of the claim on an output, or None, without locking anything."""
+    """Return the running owner of the claim on an output, or None. Nothing is locked."""
     path = claim_path(target)
     owner = _read(path)
     return owner if owner is not None and is_alive(owner, path, locks=False) else None
 
 
 def is_alive(owner: Owner, path: Path, *, locks: bool) -> bool:
-    """Return whether the owner of a claim is still running.
+    """Return whether the owner of the claim at `path` is still running.
 
-    Args:
-        owner: The owner.
-        path: The claim.
-        locks: Whether its lock was free, which means on the owner's machine that it has ended.
+    On the owner's machine, a lock that was free (`locks`) shows that the owner has ended.
     """
-    if owner.host != _host():
+    if owner.host != socket.gethostname():
         return not _is_silent(path)
     return not locks and _has_process(owner.pid) and not _is_silent(path)
 
@@ -180,11 +177,7 @@ def is_alive(owner: Owner, path: Path, *, locks: bool) -> bool:
 def _this_process() -> Owner:
     names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
     array = [os.environ[name] for name in names if name in os.environ]
-    return Owner(_host(), os.getpid(), "_".join(array) or os.environ.get("SLURM_JOB_ID", ""))
-
-
-def _host() -> str:
-    return socket.gethostname()
+    return Owner(socket.gethostname(), os.getpid(), "_".join(array) or os.environ.get("SLURM_JOB_ID", ""))
 
 
 def _read(path: Path) -> Owner | None:
@@ -225,7 +218,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _is_silent(path: Path) -> bool:
-    """Return whether a claim was not renewed within a lease; a cluster's clocks differ by less."""
+    """Return whether a claim wasn't renewed within a lease; the clocks of a cluster differ by less."""
     try:
         return time.time() - path.stat().st_mtime > LEASE_S
     except OSError:

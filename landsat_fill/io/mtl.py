@@ -21,8 +21,6 @@ SLC_FAILURE = date(2003, 5, 31)
 """The day the scan line corrector failed. Source: USGS, "Landsat 7", mission timeline."""
 
 _ASSIGNMENT = re.compile(r'^\s*([A-Za-z]\w*)\s*=\s*(?:"([^"]*)"?|(.*?))\s*$')
-_SPACECRAFT = re.compile(r"LANDSAT_?([1-9])", re.IGNORECASE)
-_SENSOR_LETTERS = {"ETM": "LE", "TM": "LT", "OLI_TIRS": "LC", "OLI": "LO", "TIRS": "LT", "MSS": "LM"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +50,6 @@ class Mtl:
             return None
 
     @property
-    def sensor(self) -> str | None:
-        """The sensor as in product names, such as `LE07`, or None."""
-        spacecraft = _SPACECRAFT.search(self.get("SPACECRAFT_ID") or "")
-        letters = _SENSOR_LETTERS.get((self.get("SENSOR_ID") or "").rstrip("+").upper())
-        return f"{letters}0{spacecraft.group(1)}" if spacecraft and letters else None
-
-    @property
     def acquired(self) -> date | None:
         """The day of acquisition, or None."""
         try:
@@ -73,17 +64,14 @@ class Mtl:
 
     def quantize_range(self, band: Band) -> tuple[float, float] | None:
         """Return the smallest and largest stored number of a band, or None."""
-        new, old = _band_keys(band)
-        low = self.number(*(f"QUANTIZE_CAL_MIN_{key}" for key in new), *(f"QCALMIN_{key}" for key in old))
-        high = self.number(*(f"QUANTIZE_CAL_MAX_{key}" for key in new), *(f"QCALMAX_{key}" for key in old))
+        number = band.name.removeprefix("B")
+        names = (f"BAND_{number}", f"BAND_ST_{band.name}")
+        name_before_2012 = f"BAND{number.replace('_VCID_', '')}"
+        low, high = (
+            self.number(*(f"QUANTIZE_CAL_{end}_{name}" for name in names), f"QCAL{end}_{name_before_2012}")
+            for end in ("MIN", "MAX")
+        )
         return None if low is None or high is None else (low, high)
-
-    def reflectance(self, band: Band) -> tuple[float, float] | None:
-        """Return the factor and the offset that turn a band's numbers into reflectance, or None."""
-        keys, _ = _band_keys(band)
-        factor = self.number(*(f"REFLECTANCE_MULT_{key}" for key in keys))
-        offset = self.number(*(f"REFLECTANCE_ADD_{key}" for key in keys))
-        return None if factor is None or offset is None else (factor, offset)
 
 
 def parse_mtl(text: str) -> Mtl:
@@ -113,10 +101,7 @@ def document_text(text: str) -> str:
 
 
 def slc_was_off(mtl: Mtl | None, sensor: str | None, acquired: date | None) -> bool | None:
-    """Return whether the scan line corrector was off, or None where metadata and date don't say.
-
-    For all sensors but ETM+, this is False.
-    """
+    """Return whether the scan line corrector was off, or None if unknown; False for sensors other than ETM+."""
     if mtl is not None and mtl.slc_off is not None:
         return mtl.slc_off
     if sensor is None:
@@ -124,9 +109,3 @@ def slc_was_off(mtl: Mtl | None, sensor: str | None, acquired: date | None) -> b
     if sensor != "LE07":
         return False
     return None if acquired is None else acquired > SLC_FAILURE
-
-
-def _band_keys(band: Band) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return a band's names in keys since 2012, `BAND_6_VCID_1`, and before, `BAND61`."""
-    number = band.name.removeprefix("B")
-    return (f"BAND_{number}", f"BAND_ST_{band.name}"), (f"BAND{number.replace('_VCID_', '')}",)

@@ -1,4 +1,4 @@
-"""Names of outputs, and how outputs are recognised: by name, or by a tag in the file."""
+"""The names of outputs, and how an output is recognised: by its name, or by a tag in the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GDAL_SIDE_SUFFIX = ".aux.xml"
 _OUTPUT = re.compile(r".*_(?:filled|fill|std|draw\d+)", re.IGNORECASE)
 
 
-def draw_ending(number: int) -> str:
+def realization_ending(number: int) -> str:
     """Return the ending of a realization's name; numbers start at 1."""
     return f"_draw{number}.tif"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, UsageError, did_you_mean
 from landsat_fill.io.archives import Member, list_members
@@ -29,67 +29,6 @@ LEVEL_FILL = 0.0
 ESPA_FILL = -9999.0
 ESPA_REFLECTANCE_RANGE = (-2000.0, 16000.0)
 """Fill and valid range of ESPA's int16 reflectance. Source: USGS LSDS-1370, Product Guide, table 3-2."""
-
-
-class StoredNumbers(NamedTuple):
-    """Fill value, and the smallest and largest number of a filled pixel."""
-
-    nodata: float
-    valid_range: tuple[float, float]
-
-
-def stored_numbers(
-    facts: FileFacts, dtype: str, tag: float | None, mtl: Mtl | None, nodata: float | None
-) -> StoredNumbers:
-    """Return the meaning of a band's stored numbers.
-
-    Args:
-        facts: What the band's file name says.
-        dtype: numpy name of the band's data type.
-        tag: The file's nodata tag, or None. It never replaces Landsat's fill value 0: other software writes
-            tags such as 255 or 65535 into files whose gaps are 0.
-        mtl: The product's metadata, or None.
-        nodata: The user's nodata number, which takes precedence, or None.
-    """
-    low, high = value_range(dtype)
-    is_counted = facts.quantity is Quantity.DIGITAL_NUMBER
-    if dtype.startswith("float"):
-        fill = LEVEL_FILL if tag is None else tag
-    elif dtype == "int16":
-        fill = ESPA_FILL if tag is None else tag
-        if not is_counted and facts.band is not None and facts.band.role is not BandRole.THERMAL:
-            low, high = ESPA_REFLECTANCE_RANGE
-    else:
-        fill = LEVEL_FILL
-        quantized = mtl.quantize_range(facts.band) if mtl is not None and facts.band is not None else None
-        if is_counted and quantized is not None:
-            low, high = max(low, quantized[0]), min(high, quantized[1])
-    fill = fill if nodata is None else nodata
-    return StoredNumbers(fill, _without_ends(low, high, {fill, tag}))
-
-
-def _without_ends(low: float, high: float, numbers: set[float | None]) -> tuple[float, float]:
-    """Return the range of integers, shortened where `numbers` lie at its ends."""
-    while low in numbers and low < high:
-        low += 1.0
-    while high in numbers and low < high:
-        high -= 1.0
-    return low, high
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """One acquisition.
-
-    Attributes:
-        name: The product's identifier.
-        source: Its folder or archive.
-        scenes: Its bands, grouped into at least one scene.
-    """
-
-    name: str
-    source: Path
-    scenes: tuple[Scene, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +55,15 @@ class _Raster:
     count: int
 
 
-def find_products(
+def open_products(
     source: str | Path,
     *,
     bands: Sequence[str] | None = None,
     nodata: float | None = None,
     only: str | None = None,
     rasters: Rasters | None = None,
-) -> list[Product]:
-    """Return the products in a folder or an archive, by name.
+) -> list[Scene]:
+    """Return the scenes of the products in a folder or an archive, in the order of the products' names.
 
     Args:
         source: A folder (with its gap_mask sub-folders), `.tar`, `.tar.gz`, `.tgz` or `.zip`.
@@ -138,16 +77,16 @@ def find_products(
         UsageError: If a product lacks one of the bands.
     """
     place = Path(source)
-    groups = _files_by_product(place)
+    products = _products(place)
     if only is not None:
-        groups = {name: files for name, files in groups.items() if name == only.upper()}
-    if not groups:
+        products = {name: files for name, files in products.items() if name == only.upper()}
+    if not products:
         raise InputError(
             f"expected Landsat bands in {place}, but got no file with such a name",
             hint="Keep the band names of USGS and ESPA (…_B1.TIF, …_SR_B1.TIF, …_sr_band1.tif), or name the "
             "GeoTIFFs themselves to fill each by itself.",
         )
-    return [_open_product(name, place, files, bands, nodata, rasters) for name, files in groups.items()]
+    return [scene for files in products.values() for scene in _open_product(place, files, bands, nodata, rasters)]
 
 
 def open_band_file(path: Path, *, nodata: float | None = None, rasters: Rasters | None = None) -> Scene | None:
@@ -158,7 +97,7 @@ def open_band_file(path: Path, *, nodata: float | None = None, rasters: Rasters 
     Args:
         path: The band's file.
         nodata: The number of missing pixels, in place of the product's own.
-        rasters: As of `find_products`.
+        rasters: As of `open_products`.
 
     Raises:
         InputError: If the file, or one beside it, can't be read.
@@ -166,12 +105,13 @@ def open_band_file(path: Path, *, nodata: float | None = None, rasters: Rasters 
     facts = read_name(path.name)
     if facts is None or facts.kind is not FileKind.BAND:
         return None
-    files = _files_by_product(path.parent)[facts.scene_id]
-    own = next(file for file in files if file.name == without_gzip(path.name))
+    files = _files_by_name(path.parent).get(facts.scene_id, {})
+    # A .vrt is opened if it is named, but not listed.
+    own = files.get(without_gzip(path.name)) or _File(Member(path.name, str(path.absolute())), facts)
     if _header(own, rasters).count != 1:
         return None
-    beside = [file for file in files if file is own or file.facts.kind is not FileKind.BAND]
-    return _open_product(facts.scene_id, path.parent, beside, None, nodata, rasters).scenes[0]
+    beside = [file for file in files.values() if file.facts.kind is not FileKind.BAND]
+    return _open_product(path.parent, [own, *beside], None, nodata, rasters)[0]
 
 
 def product_names(place: Path) -> list[str]:
@@ -180,22 +120,24 @@ def product_names(place: Path) -> list[str]:
     Raises:
         InputError: If it can't be listed.
     """
-    return list(_files_by_product(place))
+    return list(_products(place))
 
 
-def _files_by_product(place: Path) -> dict[str, list[_File]]:
-    """Return the files of each product with bands in a folder or archive, by the product's identifier.
+def _products(place: Path) -> dict[str, list[_File]]:
+    """Return the files of each product with bands in a folder or archive, by the product's identifier."""
+    groups = {name: list(files.values()) for name, files in sorted(_files_by_name(place).items())}
+    return {name: files for name, files in groups.items() if _of_kind(files, FileKind.BAND)}
 
-    If two files have one name, such as a band and its gzipped copy, the first is used.
-    """
+
+def _files_by_name(place: Path) -> dict[str, dict[str, _File]]:
+    """Return the files of each product by name. Of a band and its gzipped copy, only the first is kept."""
     groups: dict[str, dict[str, _File]] = {}
     for member in list_members(place):
         facts = read_name(member.name)
         if facts is not None:
             file = _File(member, facts)
             groups.setdefault(facts.scene_id, {}).setdefault(file.name, file)
-    files = {name: list(groups[name].values()) for name in sorted(groups)}
-    return {name: group for name, group in files.items() if _of_kind(group, FileKind.BAND)}
+    return groups
 
 
 def _of_kind(files: Iterable[_File], kind: FileKind) -> list[_File]:
@@ -203,13 +145,9 @@ def _of_kind(files: Iterable[_File], kind: FileKind) -> list[_File]:
 
 
 def _open_product(
-    name: str,
-    place: Path,
-    files: list[_File],
-    wanted: Sequence[str] | None,
-    nodata: float | None,
-    rasters: Rasters | None,
-) -> Product:
+    place: Path, files: list[_File], wanted: Sequence[str] | None, nodata: float | None, rasters: Rasters | None
+) -> list[Scene]:
+    """Return the scenes of one product from its files."""
     documents = {
         file.name: document_text(file.member.text)
         for file in _of_kind(files, FileKind.METADATA)
@@ -217,29 +155,44 @@ def _open_product(
     }
     mtl = parse_mtl(next(iter(documents.values()))) if documents else None
     band_files = sorted(_of_kind(files, FileKind.BAND), key=_order)
+    facts = band_files[0].facts
     if wanted is not None:
-        band_files = _chosen(band_files, wanted, name)
+        band_files = _chosen(band_files, wanted, facts.scene_id)
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
     # Bands come before the quality bands in a .tar.gz, and going back there means reading it again.
-    groups = _grouped(_refuse_several_bands(_header(file, rasters)) for file in band_files)
+    groups: list[list[_Raster]] = []
+    for file in band_files:
+        raster = _header(file, rasters)
+        if raster.count > 1:
+            raise InputError(
+                f"expected one band in {file.member.name}, but got {raster.count}",
+                hint="Name that file itself to fill all its bands.",
+            )
+        like = next((group for group in groups if _kind(group[0]) == _kind(raster)), None)
+        if like is None:
+            groups.append([raster])
+        else:
+            like.append(raster)
     quality = [_header(file, rasters) for file in _of_kind(files, FileKind.QUALITY) if file.facts.quality is not None]
-    facts = band_files[0].facts
     acquired = facts.acquired or (mtl.acquired if mtl is not None else None)
-    scenes = tuple(
+    return [
         Scene(
-            name=name,
+            name=facts.scene_id,
             source=place,
             bands=tuple(_scene_band(raster, mtl, nodata, gap_masks) for raster in group),
             grid=group[0].grid,
-            quality=tuple(_quality_band(raster) for raster in quality if raster.grid == group[0].grid),
+            quality=tuple(
+                QualityBand(raster.file.facts.quality or "", raster.file.member.dataset)
+                for raster in quality
+                if raster.grid == group[0].grid
+            ),
             sensor=facts.sensor,
             acquired=acquired,
             slc_off=slc_was_off(mtl, facts.sensor, acquired),
             documents=documents,
         )
         for group in groups
-    )
-    return Product(name, place, scenes)
+    ]
 
 
 def _order(file: _File) -> tuple[str, int, str]:
@@ -249,42 +202,56 @@ def _order(file: _File) -> tuple[str, int, str]:
     return file.facts.quantity.value, bands.index(band) if band in bands else len(bands), file.name
 
 
-def _grouped(rasters: Iterable[_Raster]) -> list[list[_Raster]]:
-    """Return the bands grouped by kind, quantity, data type and grid."""
-    groups: list[list[_Raster]] = []
-    for raster in rasters:
-        for group in groups:
-            if _kind(group[0]) == _kind(raster) and group[0].grid == raster.grid:
-                group.append(raster)
-                break
-        else:
-            groups.append([raster])
-    return groups
-
-
-def _kind(raster: _Raster) -> tuple[BandRole | None, Quantity, str]:
+def _kind(raster: _Raster) -> tuple[object, ...]:
+    """Return what the bands of one scene have in common."""
     band = raster.file.facts.band
-    return (None if band is None else band.role), raster.file.facts.quantity, raster.dtype
+    return None if band is None else band.role, raster.file.facts.quantity, raster.dtype, raster.grid
 
 
 def _scene_band(raster: _Raster, mtl: Mtl | None, nodata: float | None, gap_masks: dict[Band | None, str]) -> SceneBand:
     facts = raster.file.facts
-    numbers = stored_numbers(facts, raster.dtype, raster.nodata_tag, mtl, nodata)
+    fill, valid_range = _stored_numbers(facts, raster.dtype, raster.nodata_tag, mtl, nodata)
     return SceneBand(
         dataset=raster.file.member.dataset,
         index=1,
         name=_band_name(facts),
         dtype=raster.dtype,
-        nodata=numbers.nodata,
-        valid_range=numbers.valid_range,
+        nodata=fill,
+        valid_range=valid_range,
         band=facts.band,
         gap_mask=gap_masks.get(facts.band),
         file_name=raster.file.name,
     )
 
 
-def _quality_band(raster: _Raster) -> QualityBand:
-    return QualityBand(raster.file.facts.quality or "", raster.file.member.dataset)
+def _stored_numbers(
+    facts: FileFacts, dtype: str, tag: float | None, mtl: Mtl | None, nodata: float | None
+) -> tuple[float, tuple[float, float]]:
+    """Return a band's fill value, and the smallest and largest number of a filled pixel.
+
+    The user's `nodata` takes precedence. The file's nodata tag never replaces Landsat's fill value 0, because
+    other software writes tags such as 255 or 65535 into files whose gaps are 0.
+    """
+    low, high = value_range(dtype)
+    is_counted = facts.quantity is Quantity.DIGITAL_NUMBER
+    if dtype.startswith("float"):
+        fill = LEVEL_FILL if tag is None else tag
+    elif dtype == "int16":
+        fill = ESPA_FILL if tag is None else tag
+        if not is_counted and facts.band is not None and facts.band.role is not BandRole.THERMAL:
+            low, high = ESPA_REFLECTANCE_RANGE
+    else:
+        fill = LEVEL_FILL
+        quantized = mtl.quantize_range(facts.band) if mtl is not None and facts.band is not None else None
+        if is_counted and quantized is not None:
+            low, high = max(low, quantized[0]), min(high, quantized[1])
+    fill = fill if nodata is None else nodata
+    # A filled pixel must not equal a number for missing pixels.
+    while low in (fill, tag) and low < high:
+        low += 1.0
+    while high in (fill, tag) and low < high:
+        high -= 1.0
+    return fill, (low, high)
 
 
 def _band_name(facts: FileFacts) -> str:
@@ -299,33 +266,14 @@ def _header(file: _File, rasters: Rasters | None) -> _Raster:
     """
     with opened(file.member.dataset, rasters) as stored:
         raster = stored.dataset
-        header = _Raster(
-            file,
-            Grid(raster.height, raster.width, raster.transform, raster.crs or None),
-            raster.dtypes[0],
-            raster.nodata,
-            raster.count,
-        )
+        grid = Grid(raster.height, raster.width, raster.transform, raster.crs or None)
+        header = _Raster(file, grid, raster.dtypes[0], raster.nodata, raster.count)
     if header.dtype not in DTYPES:
         raise InputError(
             f"expected numbers of {', '.join(DTYPES)}, but {file.member.name} holds {header.dtype}",
             hint=conversion_hint(header.dtype),
         )
     return header
-
-
-def _refuse_several_bands(raster: _Raster) -> _Raster:
-    """Return the raster unchanged.
-
-    Raises:
-        InputError: If it holds several bands.
-    """
-    if raster.count > 1:
-        raise InputError(
-            f"expected one band in {raster.file.member.name}, but got {raster.count}",
-            hint="Name that file itself to fill all its bands.",
-        )
-    return raster
 
 
 def _chosen(files: list[_File], wanted: Sequence[str], product: str) -> list[_File]:

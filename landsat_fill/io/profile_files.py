@@ -1,7 +1,7 @@
-"""Finds the profile of an open raster, and creates a GeoTIFF that follows one.
+"""Reads the profile of an open raster, and creates a GeoTIFF with a profile.
 
-GDAL calls the fourth of four plain 8-bit bands alpha unless told otherwise, so that most stacks of blue,
-green, red and near infrared have an "alpha" band full of measurements.
+By default, GDAL labels the fourth of four plain 8-bit bands as alpha. Many stacks of blue, green, red and
+near infrared therefore have an "alpha" band that is full of measurements.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 
 OPAQUE = (1, 255, 32767, 65535)
-"""What files of different types take for opaque; 0 is transparent."""
+"""Numbers for opaque in files of different data types; 0 is transparent."""
 
 LEAST_OPAQUE = 0.5
-"""Share of the pixels looked at that must be opaque, of those that aren't transparent."""
+"""Smallest share of opaque pixels among those that aren't transparent, in the windows read."""
 
 SOFT_EDGE_PX = 3
-"""Pixels around opaque ones in which others may be half transparent: as far as warping blends them."""
+"""Distance from opaque pixels within which others may be half transparent, because warping blends them."""
 
 LEAST_EXPLAINED = 0.98
-"""Share of the pixels looked at that must be transparent, opaque or in such an edge."""
+"""Smallest share of pixels that are transparent, opaque or in such an edge, in the windows read."""
 
 TIFF_DRIVERS = ("GTiff", "COG")
 
@@ -55,7 +55,7 @@ _WINDOWS_ACROSS = 3
 
 
 def opacity_band(dataset: DatasetReader) -> int | None:
-    """Return the number of the band that tells opacity: called alpha, and looking like it; or None.
+    """Return the number of the opacity band, which is labelled alpha and has such values, or None.
 
     Raises:
         InputError: If that band can't be read.
@@ -78,13 +78,11 @@ def _looks_like_opacity(dataset: DatasetReader, index: int) -> bool:
             hint="The file may be cut off or damaged: download or copy it again.",
         ) from error
     most = max(float(window.max()) for window in seen)
-    if most == 0:
-        return True
-    return most in OPAQUE and _opaque_but_for_edges(seen, most)
+    return most == 0 or (most in OPAQUE and _is_opaque_except_edges(seen, most))
 
 
-def _opaque_but_for_edges(seen: Sequence[NDArray[np.generic]], most: float) -> bool:
-    """Return whether windows of a band are opaque or transparent, with half transparent edges at most."""
+def _is_opaque_except_edges(seen: Sequence[NDArray[np.generic]], most: float) -> bool:
+    """Return whether all pixels in windows of a band are opaque or transparent, except at edges."""
     import cv2
 
     reach = np.ones((2 * SOFT_EDGE_PX + 1,) * 2, np.uint8)
@@ -92,91 +90,82 @@ def _opaque_but_for_edges(seen: Sequence[NDArray[np.generic]], most: float) -> b
     explained = [
         (window == 0) | (cv2.dilate(full.view(np.uint8), reach) > 0) for window, full in zip(seen, opaque, strict=True)
     ]
-    opaque_px, explained_px = (sum(int(full.sum()) for full in opaque), sum(int(one.sum()) for one in explained))
-    visible_px = sum(np.count_nonzero(window) for window in seen)
-    looked_at_px = sum(window.size for window in seen)
-    return opaque_px >= LEAST_OPAQUE * visible_px and explained_px >= LEAST_EXPLAINED * looked_at_px
+    opaque_px, explained_px, visible_px = (sum(map(np.count_nonzero, each)) for each in (opaque, explained, seen))
+    read_px = sum(window.size for window in seen)
+    return bool(opaque_px >= LEAST_OPAQUE * visible_px and explained_px >= LEAST_EXPLAINED * read_px)
 
 
 LOSSY = ("JPEG", "YCBCR JPEG", "JXL", "JPEG2000", "WEBP")
-"""Compressions that may change a pixel value. WEBP and JXL count only where they aren't in lossless mode."""
+"""Compressions that may change pixel values. WEBP and JXL don't in their lossless modes."""
 
 PREDICTING = ("DEFLATE", "LZW", "ZSTD")
-"""The compressions of GDAL's GTiff driver that know the PREDICTOR option."""
+"""The compressions of GDAL's GTiff driver that have the option PREDICTOR."""
 
 YES = ("YES", "TRUE", "ON", "1")
-"""What GDAL takes for true, in capitals."""
-
+"""Texts that GDAL reads as true, in capitals."""
 
 COG_BLOCK_PX = 512
 """Block side of cloud optimized files, the COG driver's own default."""
 
 LEAST_COG_BLOCK_PX = 128
-"""The smallest block side that the COG driver takes."""
+"""Smallest block side of the COG driver."""
 
 
 def gtiff_options(profile: RasterProfile, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the options with which GDAL's GTiff driver creates a file of this profile.
+    """Return the options with which GDAL's GTiff driver creates a file with this profile.
 
     Args:
-        profile: What the file is to be like.
-        extra: The user's own options, by names in capitals, which win.
+        profile: The profile.
+        extra: The user's options by their names in capitals, which take precedence.
 
     Raises:
         UsageError: If they may change observed pixels.
     """
-    _refuse_lossy(profile, extra)
     options = {
+        **_common_options(profile, extra),
         "INTERLEAVE": profile.interleave,
-        "BIGTIFF": "YES" if profile.big else "IF_SAFER",
         "PHOTOMETRIC": profile.photometric,
         # From threads of its own, GDAL 3.10 prints errors about ExtraSamples when it compresses the mask.
         "NUM_THREADS": "1" if profile.masked and profile.count > 1 else "ALL_CPUS",
         **profile.colour_profile,
     }
     if "TILED" not in extra:
-        # The blocks of strips don't suit tiles, nor the other way round.
+        # The block size of strips doesn't suit tiles, and vice versa.
         options |= {"TILED": "YES" if profile.tiled else "NO", "BLOCKYSIZE": str(profile.block_height)}
         if profile.tiled:
             options["BLOCKXSIZE"] = str(profile.block_width)
-    compression = extra.get("COMPRESS", profile.compression or "NONE").upper()
     if "COMPRESS" not in extra and profile.compression:
         options |= {"COMPRESS": profile.compression, **profile.compression_options}
-    if profile.predictor > 1 and compression in PREDICTING:
-        options["PREDICTOR"] = str(profile.predictor)
-    if profile.sparse:
-        options["SPARSE_OK"] = "TRUE"
     if profile.bits:
         options["NBITS"] = str(profile.bits)
     return options | dict(extra)
 
 
 def cog_options(profile: RasterProfile, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the options with which GDAL's COG driver creates a file of this profile.
-
-    Args:
-        profile: What the file is to be like.
-        extra: The user's own options, by names in capitals, which win.
-
-    Raises:
-        UsageError: If they may change observed pixels.
-    """
-    _refuse_lossy(profile, extra)
+    """Return the options with which GDAL's COG driver creates a file; see `gtiff_options`."""
     options = {
+        **_common_options(profile, extra),
         "COMPRESS": profile.compression or "NONE",
         "OVERVIEW_RESAMPLING": profile.overview_resampling.upper().replace("_", ""),
-        "BIGTIFF": "YES" if profile.big else "IF_SAFER",
         "NUM_THREADS": "ALL_CPUS",
         "BLOCKSIZE": str(max(profile.block_width, LEAST_COG_BLOCK_PX) if profile.cloud_optimized else COG_BLOCK_PX),
     }
-    if profile.predictor > 1 and extra.get("COMPRESS", options["COMPRESS"]).upper() in PREDICTING:
+    if "PREDICTOR" in options:
         options["PREDICTOR"] = "YES"
     if profile.compression == "WEBP":
-        # The COG driver knows lossless WEBP by its quality.
-        options["QUALITY"] = "100"
+        options["QUALITY"] = "100"  # lossless
+    return options | dict(extra)
+
+
+def _common_options(profile: RasterProfile, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of both drivers, or raise UsageError for user's options that may change pixels."""
+    _refuse_lossy(profile, extra)
+    options = {"BIGTIFF": "YES" if profile.big else "IF_SAFER"}
+    if profile.predictor > 1 and extra.get("COMPRESS", profile.compression or "NONE").upper() in PREDICTING:
+        options["PREDICTOR"] = str(profile.predictor)
     if profile.sparse:
         options["SPARSE_OK"] = "TRUE"
-    return options | dict(extra)
+    return options
 
 
 def _refuse_lossy(profile: RasterProfile, options: Mapping[str, str]) -> None:
@@ -203,12 +192,11 @@ def _refuse_lossy(profile: RasterProfile, options: Mapping[str, str]) -> None:
 DERIVED_DOMAINS = frozenset(
     ("", "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "COLOR_PROFILE", "RPC", "TIFF", "IMD", "IMAGERY")
 )
-"""Domains that GDAL makes up, that have a field of their own in RasterProfile, or that read from a sensor's
-side file (IMD and IMAGERY): those aren't the raster's own, and written back would become side files again."""
+"""Domains that aren't copied: GDAL computes them, RasterProfile has a field for them, or they come from a
+sensor's side file (IMD and IMAGERY) and would create such a file beside the copy."""
 
 STRIP_BYTES = 16 << 20
-"""Largest strip, over all bands, that is copied from an example: a file in a single strip would have to be
-held in memory as a whole to be written."""
+"""Largest size of a strip over all bands. A file with a single strip could only be written as a whole."""
 
 KNOWN_COMPRESSIONS = frozenset(
     [
@@ -227,16 +215,16 @@ KNOWN_COMPRESSIONS = frozenset(
         "CCITTFAX4",
     ]
 )
-"""The lossless ones among the values of GDAL's COMPRESS (WEBP, JXL and LERC in their lossless modes)."""
+"""Lossless values of GDAL's COMPRESS. WEBP, JXL and LERC are lossless in one mode."""
 
 
 def profile_of(dataset: DatasetReader, alpha: int | None, blocks: TiffBlocks | None) -> RasterProfile:
-    """Return the profile of an open dataset, as a GeoTIFF would keep it. Run it in a GDAL session.
+    """Return the profile of an open dataset as a GeoTIFF can store it. Call it in a GDAL session.
 
     Args:
         dataset: The dataset.
-        alpha: What `opacity_band` says of it.
-        blocks: Its blocks, if it is a TIFF on a disk.
+        alpha: The result of `opacity_band`.
+        blocks: Its blocks, if it is a local TIFF.
     """
     notes: list[str] = []
     structure = dataset.tags(ns="IMAGE_STRUCTURE")
@@ -291,7 +279,7 @@ def profile_of(dataset: DatasetReader, alpha: int | None, blocks: TiffBlocks | N
 
 
 def has_dataset_mask(dataset: DatasetReader) -> bool:
-    """Return whether a mask of its own, inside the file or beside it, says where the dataset has data."""
+    """Return whether the dataset has a mask, inside the file or beside it."""
     from rasterio.enums import MaskFlags
 
     flags = dataset.mask_flag_enums[0]
@@ -301,7 +289,7 @@ def has_dataset_mask(dataset: DatasetReader) -> bool:
 def _band(dataset: DatasetReader, index: int, notes: list[str]) -> BandProfile:
     colour = dataset.colorinterp[index - 1].name
     table = colour_table(dataset, index)
-    if colour == "palette" and table is None:  # a GeoTIFF can't say so without a table
+    if colour == "palette" and table is None:  # a GeoTIFF needs a table for this
         colour = "gray" if index == 1 else "undefined"
     return BandProfile(
         description=dataset.descriptions[index - 1] or None,
@@ -315,27 +303,26 @@ def _band(dataset: DatasetReader, index: int, notes: list[str]) -> BandProfile:
 
 
 def colour_table(dataset: DatasetReader, index: int) -> ColourTable | None:
-    """Return the colour table of a band, or None where it has none, whatever its colour interpretation."""
+    """Return the colour table of a band, or None. A band labelled palette may have none."""
     if dataset.colorinterp[index - 1].name != "palette":
         return None
     try:
         return dict(dataset.colormap(index))
-    except ValueError:  # rasterio's way to say that there is none
+    except ValueError:  # there is no table
         return None
 
 
 def _tags(dataset: DatasetReader, index: int, notes: list[str]) -> Tags:
     """Return the tags of a band, or of the dataset for index 0, by domain."""
     found = {"": dict(dataset.tags(index))}
-    # A sensor's side file is announced by this tag, which is as little part of the raster as the side file.
+    # This tag refers to a sensor's side file.
     found[""].pop("METADATATYPE", None)
     for domain in dataset.tag_namespaces(index):
         if domain in DERIVED_DOMAINS:
             continue
         items = dict(dataset.tags(index, ns=domain))
         if domain.startswith(("xml:", "json:")):
-            # Such a domain is one text; rasterio writes `key=value` pairs only, so the text goes in cut at
-            # its first equals sign.
+            # Such a domain is one text, but rasterio writes pairs: the text is split at its first equals sign.
             key, equals, value = items.get(domain, "").partition("=")
             if not equals:
                 notes.append(f"the tags of domain {domain} can't be written")
@@ -354,7 +341,7 @@ def _nodata(dataset: DatasetReader, dtype: str, notes: list[str]) -> float | Non
         notes.append(f"a GeoTIFF has one nodata value: {stated[0]:g} is kept of {', '.join(distinct)}")
     value = float(stated[0])
     if math.isnan(value):
-        # One object, so that two profiles with NaN compare equal.
+        # The same object, so that two profiles with NaN compare equal.
         return math.nan if dtype.startswith("float") else None
     return value
 
@@ -362,37 +349,34 @@ def _nodata(dataset: DatasetReader, dtype: str, notes: list[str]) -> float | Non
 def _compression(
     dataset: DatasetReader, structure: dict[str, str], dtype: str, notes: list[str]
 ) -> tuple[str | None, dict[str, str], int]:
-    """Return the compression to write with, its creation options, and the predictor."""
-    told = structure.get("COMPRESSION")
+    """Return the compression of the copy, its creation options, and the predictor."""
+    stored = structure.get("COMPRESSION")
     if dataset.driver not in TIFF_DRIVERS:
         return "DEFLATE", {}, best_predictor(dtype)
-    if told is None:
+    if stored is None:
         return None, {}, 1
-    name = told.upper()
-    lossy = structure.get("COMPRESSION_REVERSIBILITY", "").startswith("LOSSY")
-    if name in ("WEBP", "JXL"):
-        # Where GDAL doesn't say, the file may be lossy; the lossless mode costs a larger file at worst.
-        lossy = structure.get("COMPRESSION_REVERSIBILITY") != "LOSSLESS"
-    lossy = lossy or float(structure.get("MAX_Z_ERROR", 0)) > 0 or (name in LOSSY and name not in ("WEBP", "JXL"))
+    name = stored.upper()
+    reversibility = structure.get("COMPRESSION_REVERSIBILITY", "")
+    if name in ("WEBP", "JXL"):  # either mode; unknown counts as lossy
+        lossy = reversibility != "LOSSLESS"
+    else:
+        lossy = name in LOSSY or reversibility.startswith("LOSSY")
+    lossy = lossy or float(structure.get("MAX_Z_ERROR", 0)) > 0
     if lossy or name not in KNOWN_COMPRESSIONS:
         kind = "loses detail" if lossy else "can't be written"
-        notes.append(f"{told} compression {kind}; DEFLATE takes its place to keep observed pixels as they are")
+        notes.append(f"{stored} compression {kind}; DEFLATE takes its place to keep observed pixels as they are")
         return "DEFLATE", {}, best_predictor(dtype)
-    options = {"WEBP": {"WEBP_LOSSLESS": "YES"}, "JXL": {"JXL_LOSSLESS": "YES"}}.get(name, {})
-    return name, options, int(structure.get("PREDICTOR", 1))
+    return name, {f"{name}_LOSSLESS": "YES"} if name in ("WEBP", "JXL") else {}, int(structure.get("PREDICTOR", 1))
 
 
 def _blocks(dataset: DatasetReader, dtype: str, notes: list[str]) -> tuple[bool, int, int]:
     """Return whether blocks are tiles, and their rows and columns."""
     height, width = dataset.block_shapes[0]
-    # The TIFF specification (6.0, section 15) wants the sides of tiles to be multiples of 16.
-    like_tiles = not (height % 16 or width % 16)
-    # A tile may be taller than a low image, a strip never is.
-    told = height > dataset.height
-    if width != dataset.width or (told and like_tiles):
-        if height % 16 or width % 16:
-            return True, 256, 256
-        return True, height, width
+    # The sides of tiles are multiples of 16 (TIFF 6.0, section 15).
+    fits_tiles = not (height % 16 or width % 16)
+    # A tile may be taller than the image, but a strip is not.
+    if width != dataset.width or (height > dataset.height and fits_tiles):
+        return (True, height, width) if fits_tiles else (True, 256, 256)
     row_bytes = dataset.width * dataset.count * np.dtype(dtype).itemsize
     most = max(STRIP_BYTES // row_bytes, 1)
     if height > most:
@@ -401,33 +385,32 @@ def _blocks(dataset: DatasetReader, dtype: str, notes: list[str]) -> tuple[bool,
 
 
 def _overview_resampling(dataset: DatasetReader, structure: dict[str, str]) -> str:
-    """Return how the overviews were computed: as the file tells, else nearest, which is GDAL's default."""
+    """Return the resampling of the overviews that the file states, or GDAL's default, nearest."""
     from rasterio.enums import Resampling
 
     if not dataset.overviews(1):
         return "nearest"
-    told = structure.get("OVERVIEW_RESAMPLING") or dataset.get_tag_item("RESAMPLING", "", 1, 0) or "nearest"
-    name = told.lower().replace("cubicspline", "cubic_spline")
-    known: Sequence[str] = tuple(Resampling.__members__)
-    return name if name in known else "nearest"
+    stated = structure.get("OVERVIEW_RESAMPLING") or dataset.get_tag_item("RESAMPLING", "", 1, 0) or "nearest"
+    name = stated.lower().replace("cubicspline", "cubic_spline")
+    return name if name in Resampling.__members__ else "nearest"
 
 
 OVERVIEW_BLOCKS_PX = (64, 128, 256, 512, 1024, 2048, 4096)
-"""Block sides that GDAL_TIFF_OVR_BLOCKSIZE takes."""
+"""Allowed values of GDAL_TIFF_OVR_BLOCKSIZE."""
 
 
 def create_dataset(path: Path, profile: RasterProfile, options: Mapping[str, str]) -> DatasetWriter:
-    """Return a new GeoTIFF, open for writing, with everything the profile says but overviews and mask.
+    """Return a new GeoTIFF, open for writing, with all properties of a profile except overviews and mask.
 
-    All of it is said before the first pixel is written, so that the file's directory is written once.
+    The properties are set before the first pixel is written, so that the file's directory is written once.
 
     Args:
         path: The file to create.
-        profile: What it is to be like.
+        profile: The profile.
         options: GDAL's creation options.
 
     Raises:
-        UsageError: If GDAL's driver doesn't take the options.
+        UsageError: If GDAL's driver refuses the options.
         rasterio.errors.RasterioError: If the file can't be created.
     """
     import rasterio
@@ -455,7 +438,8 @@ def create_dataset(path: Path, profile: RasterProfile, options: Mapping[str, str
                     **options,
                 )
             except RasterBlockError as error:
-                raise _wrong_options(f"{error}, but got {_blocks_of(options)}") from error
+                side = f"{options.get('BLOCKXSIZE', '-')} × {options.get('BLOCKYSIZE', '-')}"
+                raise _wrong_options(f"{error}, but got {side}") from error
     try:
         if complaints:
             raise _wrong_options(complaints[0])
@@ -491,11 +475,7 @@ def _describe(dataset: DatasetWriter, profile: RasterProfile) -> None:
 
 
 def build_overviews(path: Path, profile: RasterProfile) -> None:
-    """Add overviews to a finished file, as the profile has them.
-
-    Raises:
-        rasterio.errors.RasterioError: If they can't be written.
-    """
+    """Add the profile's overviews to a finished file, or raise RasterioError."""
     import rasterio
     from rasterio.enums import Resampling
     from rasterio.errors import NotGeoreferencedWarning
@@ -510,30 +490,29 @@ def build_overviews(path: Path, profile: RasterProfile) -> None:
 
 
 def copy_cloud_optimized(source: Path, target: Path, profile: RasterProfile, extra: Mapping[str, str]) -> None:
-    """Copy a finished file into a cloud optimized one.
+    """Copy a finished file to a cloud optimized one.
 
     Args:
-        source: The file.
+        source: The finished file.
         target: The file to create.
-        profile: Whose compression, predictor and overview resampling it is to have.
-        extra: The user's creation options for GDAL's COG driver, which win.
+        profile: The profile of the copy.
+        extra: The user's creation options for GDAL's COG driver, which take precedence.
 
     Raises:
-        UsageError: If they ask for a compression that may change observed pixels.
+        UsageError: If GDAL refuses them, or they may change observed pixels.
         rasterio.errors.RasterioError: If the copy can't be written.
     """
     from rasterio.shutil import copy
 
-    options = cog_options(profile, extra)
     with _option_complaints() as complaints:
-        copy(str(source), str(target), driver="COG", **options)
+        copy(str(source), str(target), driver="COG", **cog_options(profile, extra))
     if complaints:
         raise _wrong_options(complaints[0])
 
 
 @contextmanager
 def _option_complaints() -> Iterator[list[str]]:
-    """Yield a list that gathers what GDAL warns of about creation options; it ignores unknown ones."""
+    """Yield a list to which GDAL's warnings about creation options are added; GDAL ignores unknown options."""
     complaints: list[str] = []
 
     def gather(record: logging.LogRecord) -> bool:
@@ -555,7 +534,3 @@ def _wrong_options(reason: str) -> UsageError:
         f"expected creation options that GDAL's driver takes, but it says: {reason}",
         hint="See the driver's page: https://gdal.org/drivers/raster/gtiff.html#creation-options.",
     )
-
-
-def _blocks_of(options: Mapping[str, str]) -> str:
-    return f"{options.get('BLOCKXSIZE', '-')} × {options.get('BLOCKYSIZE', '-')}"

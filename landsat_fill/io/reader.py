@@ -1,8 +1,8 @@
-"""Reads windows of a scene (values, and which are observations) and of a raster as it is stored."""
+"""Reads windows of a scene (values, and which of them are observed) and of a raster as it is stored."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
 
 class SceneReader:
-    """An open scene. A context manager; to be used by one thread at a time, but by any thread.
+    """An open scene, as a context manager. Any thread may read, one at a time.
 
-    Bands may lie in one dataset or in one each; each dataset is opened once, and the bands of one are read in
-    one call, so that no block is decompressed twice.
+    Each dataset is opened once, and its bands are read in one call, so that no block is decompressed twice.
     """
 
     def __init__(self, scene: Scene, rasters: Rasters | None = None) -> None:
@@ -40,18 +39,19 @@ class SceneReader:
 
         Args:
             scene: The scene.
-            rasters: What to take its rasters from; they stay open then.
+            rasters: The open rasters, kept for later readers; None closes them.
         """
         self._scene = scene
         self._rasters = Rasters() if rasters is None else rasters
         self._closes = rasters is None
-        self._dtype = np.result_type(*(band.dtype for band in scene.bands))
+        self.dtype = np.result_type(*(band.dtype for band in scene.bands))
+        """The data type of the values that `read` returns: it holds the values of all bands."""
 
     def __enter__(self) -> Self:
         """Open every dataset of the scene.
 
         Raises:
-            InputError: If one can't be read or hasn't the scene's size, or a gap_mask hasn't its CRS.
+            InputError: If one can't be read, or its size or CRS differs from the scene's.
         """
         try:
             for band in self._scene.bands:
@@ -73,16 +73,10 @@ class SceneReader:
             self._rasters.close()
 
     @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """The data type of the values that `read` returns: the one that holds those of all bands."""
-        return self._dtype
+    def can_mark_missing(self) -> bool:
+        """Whether the scene has any mark for missing pixels: nodata, a mask, alpha, a gap_mask or NaN.
 
-    @property
-    def tells_missing(self) -> bool:
-        """Whether anything can say that a pixel wasn't observed: nodata, a mask, alpha, gap_mask, NaN.
-
-        Where nothing can, every pixel counts as observed and there is nothing to fill: the user has to name
-        the number that means "no observation".
+        Without any, every pixel counts as observed, and the user has to give the nodata number.
         """
         return any(
             band.nodata is not None
@@ -94,39 +88,38 @@ class SceneReader:
         )
 
     def read(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        """Return the stored numbers of a window, and which of them are observations, `(band, row, col)`.
+        """Return the stored numbers of a window, and which of them are observed, `(band, row, col)`.
 
-        A number is an observation unless it is its band's nodata number, isn't finite, or a dataset mask or
-        an alpha band says otherwise.
+        A pixel is observed unless it is nodata or not finite, or a dataset mask or an alpha band excludes it.
 
         Raises:
             InputError: If the file can't be read there.
         """
         bands = self._scene.bands
-        values = np.empty((len(bands), window.height, window.width), dtype=self._dtype)
+        values = np.empty((len(bands), window.height, window.width), dtype=self.dtype)
         observed = np.empty(values.shape, dtype=bool)
         for source in dict.fromkeys(band.dataset for band in bands):
             places = [place for place, band in enumerate(bands) if band.dataset == source]
             indexes = [bands[place].index for place in places]
             raster = self._rasters[source]
             with raster.reading(window) as where:
-                stored = _read_bands(raster.dataset, indexes, where, self._dtype)
+                stored = _read_bands(raster.dataset, indexes, where, self.dtype)
                 masked = _masked_out(raster.dataset, indexes, raster.alpha, where)
             if len(places) == len(bands):
                 values = stored
             else:
                 values[places] = stored
             for place in places:
-                observed[place] = _is_observation(values[place], bands[place])
+                observed[place] = _is_observed(values[place], bands[place])
             if masked is not None:
                 observed[places] &= ~masked
         return values, observed
 
     def read_gap_masks(self, window: Window) -> NDArray[np.bool_] | None:
-        """Return where the USGS gap_mask files say that there is no observation, `(band, row, col)`.
+        """Return the pixels that the USGS gap_mask files mark as not observed, `(band, row, col)`.
 
-        False throughout for a band without such a file; None for a scene without any. True in the gaps and
-        outside the footprint alike.
+        They are gaps and pixels outside the footprint. None means that the scene has no such file; a band
+        without one is false.
 
         Raises:
             InputError: If a file can't be read there.
@@ -137,7 +130,7 @@ class SceneReader:
         missing = np.zeros((len(bands), window.height, window.width), dtype=bool)
         for gaps, band in zip(missing, bands, strict=True):
             if band.gap_mask is not None:
-                # In these files 1 is observed and 0 missing.
+                # In these files, 1 is observed and 0 is missing.
                 np.equal(self._read_band(band.gap_mask, window), 0, out=gaps)
         return missing
 
@@ -171,7 +164,7 @@ class SceneReader:
         return values
 
 
-def _is_observation(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.bool_]:
+def _is_observed(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.bool_]:
     """Return which stored numbers are finite and not the band's nodata number, compared as GDAL does."""
     kind = np.dtype(band.dtype)
     if kind.kind == "f":
@@ -188,9 +181,9 @@ def _is_observation(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.
 
 
 def is_float_nodata(stored: NDArray[np.generic], nodata: float, dtype: np.dtype[np.generic]) -> NDArray[np.bool_]:
-    """Return where numbers of a float type are nodata for GDAL, which lets the last digits differ.
+    """Return where numbers of a float type are nodata for GDAL, which tolerates other last digits.
 
-    So a tag may have been rounded to the seven digits that a float32 number has.
+    A tag may therefore be rounded to seven digits, as float32 numbers often are.
 
     Source: GDAL, gcore/gdal_priv_templates and gdal_priv.h, ARE_REAL_EQUAL with its default of 2 ulp.
     """
@@ -203,17 +196,18 @@ def is_float_nodata(stored: NDArray[np.generic], nodata: float, dtype: np.dtype[
 
 
 def float_nodata_tolerance(nodata: float, dtype: np.dtype[np.generic]) -> float:
-    """Return how far a number of a float type may be from nodata to count as it for GDAL."""
-    return min(4 * float(np.finfo(dtype.name).eps) * abs(nodata), float(np.finfo(dtype.name).max))
+    """Return the largest difference from nodata at which GDAL takes a number of a float type for nodata."""
+    limits = np.finfo(dtype.name)
+    return min(4 * float(limits.eps) * abs(nodata), float(limits.max))
 
 
 def _is_masked(dataset: DatasetReader) -> bool:
-    """Return whether a mask, rather than a number, can say what is missing."""
+    """Return whether the dataset has masks, apart from the nodata numbers of its bands."""
     return has_dataset_mask(dataset) or _has_band_masks(dataset) or _has_common_nodata(dataset)
 
 
 def _has_common_nodata(dataset: DatasetReader) -> bool:
-    """Return whether a pixel is missing where all bands have certain numbers, as the tag NODATA_VALUES says.
+    """Return whether the tag NODATA_VALUES lists the numbers that all bands have together at missing pixels.
 
     Source: GDAL raster data model, "NODATA_VALUES".
     """
@@ -223,14 +217,14 @@ def _has_common_nodata(dataset: DatasetReader) -> bool:
 
 
 def _has_band_masks(dataset: DatasetReader) -> bool:
-    """Return whether each band has a mask of its own, as bands of HDF or VRT files may: GDAL sets no flag."""
+    """Return whether bands have a mask each, as in some HDF and VRT files; GDAL sets no flag for these."""
     return any(not flags for flags in dataset.mask_flag_enums)
 
 
 def _masked_out(
     dataset: DatasetReader, indexes: list[int], alpha: int | None, where: object
 ) -> NDArray[np.bool_] | None:
-    """Return where a mask or alpha says there is nothing, `(band or 1, row, col)`, or None without one."""
+    """Return the pixels that a mask or alpha excludes, `(band or 1, row, col)`, or None without one."""
     out: NDArray[np.bool_] | None = None
     if _has_band_masks(dataset):
         out = dataset.read_masks(indexes, window=where) == 0
@@ -249,31 +243,22 @@ def _named(crs: CRS) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Opacity:
-    """What a file says of the opacity of pixels, apart from their numbers.
-
-    Attributes:
-        alpha: Numbers of the alpha band, `(row, col)`, or None without one.
-        valid: The dataset mask, `(row, col)`, or None without one.
-    """
+    """Alpha band and dataset mask of a window, `(row, col)`; None if the file has none."""
 
     alpha: NDArray[np.generic] | None = None
     valid: NDArray[np.bool_] | None = None
 
 
 class StoredReader:
-    """An open raster, and what was found out about it. A context manager; one thread reads at a time.
+    """An open raster and its properties, as a context manager. One thread reads at a time.
 
     Attributes:
-        source: What GDAL opened.
+        source: The name that GDAL opened.
         dataset: The open dataset.
     """
 
     def __init__(self, source: str) -> None:
-        """Open it.
-
-        Raises:
-            InputError: If it can't be read.
-        """
+        """Open the raster, or raise InputError."""
         self.source = source
         self._lock = RLock()
         self.dataset: DatasetReader = open_dataset(source)
@@ -289,36 +274,24 @@ class StoredReader:
 
     @cached_property
     def alpha(self) -> int | None:
-        """The number of the band that gives the opacity, or None.
-
-        Raises:
-            InputError: If that band can't be read.
-        """
+        """The number of the opacity band, or None; raises InputError if that band can't be read."""
         with self._in_gdal("the alpha band"):
             return opacity_band(self.dataset)
 
     @cached_property
     def blocks(self) -> TiffBlocks | None:
-        """The blocks of a TIFF on a disk, or None for any other raster."""
+        """The blocks of a local TIFF, or None for any other raster."""
         return tiff_blocks(Path(self.dataset.name)) if self.dataset.driver in TIFF_DRIVERS else None
 
     @cached_property
     def profile(self) -> RasterProfile:
-        """Its profile, as a GeoTIFF would keep it.
-
-        Raises:
-            InputError: If it can't be read.
-        """
+        """The profile of the raster as a GeoTIFF can store it; raises InputError if it can't be read."""
         with self._in_gdal("the metadata"):
             return profile_of(self.dataset, self.alpha, self.blocks)
 
     @contextmanager
     def reading(self, window: Window) -> Iterator[object]:
-        """Yield a window as rasterio has it, while no other thread reads.
-
-        Raises:
-            InputError: For what GDAL raises, with the file and the rows.
-        """
+        """Yield rasterio's window while no other thread reads; errors of GDAL become an InputError."""
         from rasterio.windows import Window as RasterioWindow
 
         with self._in_gdal(f"rows {window.row} to {window.row + window.height - 1}"):
@@ -326,7 +299,7 @@ class StoredReader:
 
     @contextmanager
     def _in_gdal(self, part: str) -> Iterator[None]:
-        """Let one thread call GDAL; what it raises becomes an InputError that names the part being read."""
+        """Let one thread call GDAL. Its errors become an InputError that names the part being read."""
         try:
             with self._lock, gdal_session():
                 yield
@@ -337,20 +310,12 @@ class StoredReader:
             ) from error
 
     def read(self, window: Window) -> NDArray[np.generic]:
-        """Return the stored numbers of a window, `(band, row, col)`, of all bands but alpha.
-
-        Raises:
-            InputError: If the file can't be read there.
-        """
+        """Return the stored numbers of a window, `(band, row, col)`, of all bands but alpha; or raise InputError."""
         indexes = [i for i in range(1, self.profile.count + 1) if i != self.profile.alpha]
         return self._read(indexes, window)
 
     def read_opacity(self, window: Window) -> Opacity:
-        """Return alpha and dataset mask of a window.
-
-        Raises:
-            InputError: If the file can't be read there.
-        """
+        """Return alpha band and dataset mask of a window, or raise InputError."""
         alpha = None if self.profile.alpha is None else self._read([self.profile.alpha], window)[0]
         if not self.profile.masked:
             return Opacity(alpha)
@@ -363,7 +328,7 @@ class StoredReader:
 
 
 def read_profile(source: str | Path) -> RasterProfile:
-    """Return the profile of the raster that GDAL opens by `source`, as a GeoTIFF would keep it.
+    """Return the profile of a raster as a GeoTIFF can store it.
 
     Raises:
         InputError: If it can't be read.
@@ -373,14 +338,10 @@ def read_profile(source: str | Path) -> RasterProfile:
 
 
 class Rasters(dict[str, StoredReader]):
-    """Open rasters by what GDAL opens: each is opened once, when it is first asked for. A context manager."""
+    """Open rasters by the name that GDAL opens, as a context manager. Each is opened at its first use."""
 
     def __missing__(self, source: str) -> StoredReader:
-        """Open it.
-
-        Raises:
-            InputError: If it can't be read.
-        """
+        """Open a raster, or raise InputError."""
         raster = self[source] = StoredReader(source)
         return raster
 
@@ -393,7 +354,7 @@ class Rasters(dict[str, StoredReader]):
         self.close()
 
     def close(self) -> None:
-        """Close all that are open."""
+        """Close all rasters."""
         with gdal_session():
             while self:
                 self.popitem()[1].dataset.close()
@@ -401,22 +362,15 @@ class Rasters(dict[str, StoredReader]):
 
 @contextmanager
 def opened(source: str, rasters: Rasters | None) -> Iterator[StoredReader]:
-    """Yield an open raster: one of `rasters`, where it stays open, or without these one that is closed again.
-
-    Raises:
-        InputError: If it can't be read.
-    """
-    if rasters is not None:
-        yield rasters[source]
-    else:
-        with StoredReader(source) as raster:
-            yield raster
+    """Yield an open raster, which stays open in `rasters`; None closes it. Raises InputError if it can't be read."""
+    with Rasters() if rasters is None else nullcontext(rasters) as kept:
+        yield kept[source]
 
 
 def _read_bands(
     dataset: DatasetReader, indexes: list[int], where: object, dtype: np.dtype[np.generic]
 ) -> NDArray[np.generic]:
-    """Return bands of a window as `dtype`, in one call where their types let rasterio do so."""
+    """Return bands of a window as `dtype`; rasterio reads bands of one type in one call."""
     if len({dataset.dtypes[index - 1] for index in indexes}) <= 1:
         values: NDArray[np.generic] = dataset.read(indexes, window=where, out_dtype=dtype)
         return values

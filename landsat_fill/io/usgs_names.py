@@ -53,7 +53,6 @@ class FileFacts:
         kind: What the file is for.
         sensor: `LE07`, `LT05`, `LC08`, …
         acquired: The day of acquisition, or None if the name holds no valid date.
-        level: The processing level, such as `L1TP` or `L2SP`, or None if the name doesn't say.
         quantity: The quantity that a band's numbers measure.
         band: The sensor's band, for a band or a gap_mask.
         quality: The kind of a supported quality band, as in `QualityBand.kind`.
@@ -63,19 +62,21 @@ class FileFacts:
     kind: FileKind
     sensor: str
     acquired: date | None
-    level: str | None = None
     quantity: Quantity = Quantity.DIGITAL_NUMBER
     band: Band | None = None
     quality: str | None = None
 
 
 GZIP_SUFFIX = ".gz"
-RASTER_SUFFIXES = (".tif", ".tiff", ".img", ".vrt", ".jp2")
+RASTER_SUFFIXES = (".tif", ".tiff", ".img", ".jp2")
 """Endings of the rasters found in folders; a file given by itself may have any ending."""
+VRT_SUFFIX = ".vrt"
+"""Ending of a file that refers to other files, so that one in a download could make GDAL read any file. Only
+a .vrt that the user names is opened."""
 
 _SCENE_IDS = (
     # LE07_L1TP_007059_20161209_20170130_01_T1; STAC items lack the second day
-    r"(?P<sensor>L[COTEM]0[1-9])_(?P<level>L[12][A-Z]{2})_\d{6}_(?P<day>\d{8})(?:_\d{8})?_\d{2}_(?:T1|T2|RT|A1|A2)",
+    r"(?P<sensor>L[COTEM]0[1-9])_L[12][A-Z]{2}_\d{6}_(?P<day>\d{8})(?:_\d{8})?_\d{2}_(?:T1|T2|RT|A1|A2)",
     # LE07_CU_029005_20100813_20210429_02, LE07_CU_029005_20100813_20190428_C01_V01
     r"(?P<sensor>L[COTEM]0[1-9])_(?:CU|AK|HI)_\d{6}_(?P<day>\d{8})(?:_\d{8})?_(?:\d{2}|C\d{2}_V\d{2})",
     # LE70280312001161EDC00
@@ -149,8 +150,7 @@ def read_name(path: str) -> FileFacts | None:
     scene_id = found.group().upper()
     if from_nlaps and sensor == "LE07":
         scene_id = f"L71{scene_id[3:]}"  # the later bands of the same product begin with L72
-    level = parts.get("level")
-    facts = FileFacts(scene_id, FileKind.OTHER, sensor, _date(parts["day"]), level=level.upper() if level else None)
+    facts = FileFacts(scene_id, FileKind.OTHER, sensor, _date(parts["day"]))
     rest = stem[found.end() :].upper()
     if not rest.startswith("_"):
         return facts
@@ -207,7 +207,7 @@ def _with_purpose(facts: FileFacts, rest: str, extension: str, from_nlaps: bool)
     kind, quantity, band, quality = FileKind.OTHER, facts.quantity, None, None
     if rest == "MTL" and extension == ".txt":
         kind = FileKind.METADATA
-    elif extension not in RASTER_SUFFIXES:
+    elif extension not in (*RASTER_SUFFIXES, VRT_SUFFIX):
         pass
     elif rest in _QUALITY_KINDS:
         kind, quality = FileKind.QUALITY, _QUALITY_KINDS[rest]

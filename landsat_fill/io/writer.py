@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -29,13 +29,10 @@ if TYPE_CHECKING:
 
 
 class BlockRows:
-    """Takes windows in any order and hands them on; strips from top to bottom go on in whole rows of blocks.
-
-    At most one row of blocks is held at any time.
-    """
+    """Passes on windows in any order. Strips from top to bottom are held until they make whole rows of blocks."""
 
     def __init__(self, height: int, width: int, block_height: int, store: Store) -> None:
-        """Prepare an empty buffer.
+        """Start with nothing held.
 
         Args:
             height: Rows of the raster.
@@ -43,83 +40,60 @@ class BlockRows:
             block_height: Rows of a block.
             store: Called with planes `(band, row, col)`, validity `(row, col)` or None, and their window.
         """
-        self._height = height
-        self._width = width
-        self._block_height = block_height
+        self._height, self._width, self._block_height = height, width, block_height
         self._store = store
-        self._stored_row = 0
+        self._first_row = 0  # of what is held, or of the next strip
         self._held: tuple[NDArray[np.generic], NDArray[np.bool_] | None] | None = None
-        self._held_rows = 0
 
     def put(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, window: Window) -> None:
-        """Take the pixels of a window; nothing given is kept a reference to."""
-        next_row = self._stored_row + self._held_rows
-        if (window.row, window.col, window.width) != (next_row, 0, self._width):
+        """Take the pixels of a window; the arrays may be changed afterwards."""
+        held_rows = 0 if self._held is None else self._held[0].shape[1]
+        if (window.row, window.col, window.width) != (self._first_row + held_rows, 0, self._width):
             self.flush()
             self._store(planes, valid, window)
-            self._stored_row = window.row + window.height
+            self._first_row = window.row + window.height
             return
-        # Rows of this window, counted from its top, after which a row of blocks or the raster is complete.
-        first = -window.row % self._block_height or self._block_height
-        ends = [*range(first, window.height + 1, self._block_height)]
-        if window.row + window.height == self._height:
-            ends.append(window.height)
-        start = 0
-        if self._held_rows:
-            start = min([*ends, window.height])
-            self._hold(planes, valid, slice(0, start))
-            if ends:
-                self.flush()
-        if ends:
-            self._hand_on(planes, valid, slice(start, ends[-1]))
-            start = ends[-1]
-        self._hold(planes, valid, slice(start, window.height))
+        rows_to_block = -window.row % self._block_height
+        if held_rows and 0 < rows_to_block < window.height:  # only the row of blocks that is held is copied
+            for rows in (slice(0, rows_to_block), slice(rows_to_block, window.height)):
+                part = Window(window.row + rows.start, 0, rows.stop - rows.start, self._width)
+                self.put(planes[:, rows], None if valid is None else valid[rows], part)
+            return
+        if self._held is not None:
+            planes = np.concatenate([self._held[0], planes], axis=1)
+            if valid is not None and self._held[1] is not None:
+                valid = np.concatenate([self._held[1], valid])
+        end = window.row + window.height
+        whole_end = end if end == self._height else end - end % self._block_height
+        whole = max(whole_end - self._first_row, 0)
+        if whole:
+            where = Window(self._first_row, 0, whole, self._width)
+            self._store(planes[:, :whole], None if valid is None else valid[:whole], where)
+            self._first_row += whole
+        rest = planes[:, whole:].copy(), None if valid is None else valid[whole:].copy()
+        self._held = rest if rest[0].size else None
 
     def flush(self) -> None:
-        """Hand on what is held."""
+        """Store what is held."""
         if self._held is not None:
             planes, valid = self._held
-            rows = slice(0, self._held_rows)
-            self._held, self._held_rows = None, 0
-            self._hand_on(planes, valid, rows)
-
-    def _hand_on(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, rows: slice) -> None:
-        """Store rows that follow what is stored."""
-        if rows.start == rows.stop:
-            return
-        where = Window(self._stored_row, 0, rows.stop - rows.start, self._width)
-        self._stored_row += where.height
-        self._store(planes[:, rows], None if valid is None else valid[rows], where)
-
-    def _hold(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, rows: slice) -> None:
-        """Copy rows that follow what is held."""
-        if rows.start == rows.stop:
-            return
-        if self._held is None:
-            shape = (self._block_height, self._width)
-            held_planes = np.empty((len(planes), *shape), planes.dtype)
-            self._held = held_planes, None if valid is None else np.empty(shape, bool)
-        held, held_valid = self._held
-        into = slice(self._held_rows, self._held_rows + rows.stop - rows.start)
-        self._held_rows = into.stop
-        held[:, into] = planes[:, rows]
-        if valid is not None and held_valid is not None:
-            held_valid[into] = valid[rows]
+            self._held = None
+            self._store(planes, valid, Window(self._first_row, 0, planes.shape[1], self._width))
+            self._first_row += planes.shape[1]
 
 
 WRITING_OPTIONS = {
-    # Else the mask goes to a file beside the temporary one, and is orphaned when that is renamed.
+    # Without these, the mask and what a GeoTIFF can't hold would go to files beside the temporary one, which
+    # stay behind when that is renamed.
     "GDAL_TIFF_INTERNAL_MASK": "YES",
-    # Else what a GeoTIFF can't hold goes to such an orphan, too.
     "GDAL_PAM_ENABLED": "NO",
 }
 
-
 COPY_SUFFIX = ".cog.tif"
-"""What follows the name of a file while its cloud optimized copy is made."""
+"""Ending of a cloud optimized copy until it replaces the file."""
 
 ROOM_BYTES = 1 << 16
-"""What a disk must still have room for to be believed that it took all before."""
+"""Free space that shows that the disk took all earlier writes."""
 
 
 @contextmanager
@@ -133,20 +107,20 @@ def new_raster(
     creation_options: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[RasterWriter]:
-    """Yield the writer of a single file, which is there once the context is left without an error, else not.
+    """Yield the writer of a single file, which appears if the context ends without an error.
 
     Args:
-        target: The file. Where it is a link, what it leads to is replaced.
-        profile: What the file is to be like.
+        target: The file; a link is followed.
+        profile: The profile of the file.
         overwrite: Whether an existing file may be replaced.
-        protected: Files that must not be replaced, the input above all.
+        protected: Files that must not be replaced, such as the input.
         cog: As of `RasterWriter`.
         creation_options: As of `RasterWriter`.
         tags: As of `RasterWriter`.
 
     Raises:
         TakenError: If another process is writing the file.
-        OutputError: If the target is protected, is there already, or can't be written.
+        OutputError: If the target is protected, exists already, or can't be written.
         UsageError: If creation options are wrong.
     """
     protected = tuple(protected)
@@ -159,11 +133,10 @@ def new_raster(
 
 
 class RasterWriter:
-    """A GeoTIFF that is being written. A context manager: the file is complete once it is left.
+    """Writes a GeoTIFF, as a context manager. After an error the file is incomplete.
 
-    After an error it isn't, and goes with its staging folder. Strips as wide as the raster, from top to
-    bottom, are the fast way: rows are held back until they make whole blocks, so that no block is compressed
-    twice. Other windows are taken, too.
+    Strips of the raster's width, from top to bottom, are fast, because no block is compressed twice. Windows
+    in any other order work too.
     """
 
     def __init__(
@@ -175,14 +148,14 @@ class RasterWriter:
         cog: bool | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Prepare to write; nothing is touched yet.
+        """Prepare; nothing is written yet.
 
         Args:
-            path: The file, of a name that nothing has; a name in a staging folder.
-            profile: What the file is to be like.
-            creation_options: The user's creation options, which win over the profile's.
-            cog: Whether to write a cloud optimized GeoTIFF, or None for what the profile is.
-            tags: Dataset tags beside those of the profile.
+            path: The new file, in a staging folder.
+            profile: The profile of the file.
+            creation_options: The user's creation options, which take precedence over the profile's.
+            cog: Whether to write a cloud optimized GeoTIFF; None means as in the profile.
+            tags: Dataset tags in addition to those of the profile.
         """
         self._path = path
         self._profile = profile
@@ -200,10 +173,10 @@ class RasterWriter:
             OutputError: If it can't be written.
             UsageError: If creation options are wrong.
         """
-        # The options of a cloud optimized file are another driver's; they come into play when it is copied.
+        # The options of a cloud optimized file belong to GDAL's COG driver, which copies the finished file.
         options = gtiff_options(self._profile, {} if self._cog else self._extra_options)
         try:
-            self._path.touch()  # says why where GDAL doesn't
+            self._path.touch()  # unlike GDAL, this gives the reason if it fails
             with gdal_session(**WRITING_OPTIONS):
                 self._dataset = create_dataset(self._path, self._profile, options)
             block_height = self._dataset.block_shapes[0][0]
@@ -225,13 +198,13 @@ class RasterWriter:
 
         Args:
             values: Stored numbers of all bands but alpha, `(band, row, col)`.
-            window: Where they belong.
-            valid: Where the dataset mask says that there is data, `(row, col)`; everywhere if not given.
-                Counts where the profile has a mask, or an alpha band and `alpha` isn't given.
-            alpha: Numbers of the alpha band, `(row, col)`, where the profile has one.
+            window: The window.
+            valid: The dataset mask, `(row, col)`; None means valid everywhere. It also gives the opacity if
+                the profile has an alpha band and `alpha` is None.
+            alpha: Numbers of the alpha band, `(row, col)`, if the profile has one.
 
         Raises:
-            OutputError: If the disk refuses.
+            OutputError: If the write fails.
         """
         if self._rows is None:
             raise RuntimeError("expected an entered RasterWriter, but got one outside its with block")
@@ -249,16 +222,12 @@ class RasterWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file, or after an error close it as it is.
-
-        Raises:
-            OutputError: If the file can't be finished.
-        """
-        if error is not None:
-            self._abandon()
-            return
+        """Finish the file, or raise OutputError; after an error, only close it."""
         try:
-            self._finish()
+            if error is None:
+                self._finish()
+            else:
+                self._abandon()
         except BaseException as failure:
             self._abandon()
             raise self._translated(failure) from failure
@@ -282,10 +251,9 @@ class RasterWriter:
                 self._refuse_unfinished(self._path)
 
     def _refuse_unfinished(self, path: Path) -> None:
-        """Raise OutputError where writes that GDAL deferred failed, of which rasterio says nothing.
+        """Raise OutputError if a deferred write of GDAL failed, which rasterio doesn't report.
 
-        Two signs are looked for, as neither tells every case: a disk without room for a little more, and
-        blocks that are left out, lie beyond the end of the file, or over others.
+        A full disk shows this, and so do blocks that are absent, overlap, or lie beyond the end of the file.
         """
         with path.open("r+b") as file:
             there = file.seek(0, os.SEEK_END)
@@ -298,7 +266,7 @@ class RasterWriter:
             raise cannot_write(self._path, f"only {there:,} bytes of it could be written")
 
     def _store(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, window: Window) -> None:
-        """Hand a window to GDAL."""
+        """Write a window with GDAL."""
         from rasterio.errors import RasterioError
         from rasterio.windows import Window as RasterioWindow
 
@@ -316,29 +284,25 @@ class RasterWriter:
     def _with_alpha(
         self, values: NDArray[np.generic], valid: NDArray[np.bool_] | None, alpha: NDArray[np.generic] | None
     ) -> NDArray[np.generic]:
-        """Return the planes of all bands, the alpha band in its place."""
+        """Return the values with the alpha band inserted."""
         if self._profile.alpha is None:
             return values
         if alpha is None:
-            shape = values.shape[1:]
             opaque = np.iinfo(self._profile.dtype).max if values.dtype.kind in "iu" else 1.0
-            alpha = np.where(np.ones(shape, dtype=bool) if valid is None else valid, opaque, 0)
+            alpha = np.where(np.ones(values.shape[1:], dtype=bool) if valid is None else valid, opaque, 0)
         planes: NDArray[np.generic] = np.insert(values, self._profile.alpha - 1, alpha.astype(values.dtype), axis=0)
         return planes
 
     def _abandon(self) -> None:
-        """Close the file, whatever state it is in."""
+        """Close the file in any state; the first error is the one to report."""
         from rasterio.errors import RasterioError
 
-        try:
+        with suppress(RasterioError, OSError), gdal_session(**WRITING_OPTIONS):
             if self._dataset is not None:
-                with gdal_session(**WRITING_OPTIONS):
-                    self._dataset.close()
-        except (RasterioError, OSError):
-            pass  # the error that led here is the one to tell
+                self._dataset.close()
 
     def _translated(self, error: BaseException) -> BaseException:
-        """Return an OutputError for what GDAL or the disk raised, and any other error as it is."""
+        """Return an OutputError for an error of GDAL or the disk, and any other error unchanged."""
         from rasterio.errors import RasterioError
 
         if isinstance(error, RasterioError | OSError) and not isinstance(error, OutputError):

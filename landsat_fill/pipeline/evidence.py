@@ -9,7 +9,7 @@ import numpy as np
 
 from landsat_fill.errors import InputError
 from landsat_fill.gaps.holes import Holes, select, selection_halo_px, wide_cube
-from landsat_fill.gaps.quality import untrusted
+from landsat_fill.gaps.quality import flagged_pixels
 from landsat_fill.gaps.residual_stripes import faint_stripes_across, mixed_pixels
 from landsat_fill.io import SceneReader
 from landsat_fill.methods import Context
@@ -112,14 +112,7 @@ class EvidenceFinder:
         if self._flags & QUALITY_FLAGS:
             quality = cast("dict[str, NDArray[np.integer]]", self._reader.read_quality(block.window))
             for flag in self._flags & QUALITY_FLAGS:
-                found[flag] = untrusted(
-                    quality,
-                    bands,
-                    clouds=flag is Flag.CLOUD,
-                    dilated=flag is Flag.DILATED_CLOUD,
-                    shadows=flag is Flag.SHADOW,
-                    saturated=flag is Flag.SATURATED,
-                )
+                found[flag] = flagged_pixels(flag.value, quality, bands)
         if Flag.INTERPOLATED in self._flags:
             masked = self._reader.read_gap_masks(block.window)
             if masked is not None:

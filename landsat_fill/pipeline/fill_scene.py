@@ -185,7 +185,7 @@ def _fill_scene(
             del filled  # it ends with its writing, and not with the next one
             report(1.0, "")
     counted.notes = survey_notes(
-        scene, survey, tells_missing=reader.tells_missing, refills_faint=Flag.FAINT in request.refilled
+        scene, survey, can_mark_missing=reader.can_mark_missing, refills_faint=Flag.FAINT in request.refilled
     )
     counted.notes += fill_notes(survey, request, counted.tally, wide_px=counted.wide, kept_px=counted.kept)
     counted.notes += (*chosen, *told)

@@ -116,13 +116,15 @@ class Outcome:
         return row
 
 
-def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool, refills_faint: bool = False) -> tuple[str, ...]:
+def survey_notes(
+    scene: Scene, survey: Survey, *, can_mark_missing: bool, refills_faint: bool = False
+) -> tuple[str, ...]:
     """Return notes on a scene before it is filled, a sentence each.
 
     Args:
         scene: The scene.
         survey: Its survey.
-        tells_missing: Whether the file has any means to mark missing pixels.
+        can_mark_missing: Whether the file has any means to mark missing pixels.
         refills_faint: Whether stripes that aren't exactly nodata are filled too.
     """
     notes = list(scene.notes)
@@ -132,7 +134,7 @@ def survey_notes(scene: Scene, survey: Survey, *, tells_missing: bool, refills_f
     elif empty:
         which = ", ".join(empty) if len(empty) < 9 else f"{empty[0]} and {len(empty) - 1} other bands"
         notes.append(f"no pixel is observed in {which}: copied as it is; the other bands are filled")
-    if not tells_missing:
+    if not can_mark_missing:
         notes.append(
             "this file doesn't mark missing pixels: it has no nodata tag, mask, alpha band or Landsat fill "
             "value; give the number of missing pixels with --nodata"
@@ -279,7 +281,7 @@ def describe(scene: Scene) -> Description:
     """
     with SceneReader(scene) as reader:
         survey = survey_scene(reader, scene, threads=usable_cores(), on_progress=lambda _share: None)
-        return Description(scene, survey, survey_notes(scene, survey, tells_missing=reader.tells_missing))
+        return Description(scene, survey, survey_notes(scene, survey, can_mark_missing=reader.can_mark_missing))
 
 
 def explained(error: Exception) -> tuple[str, str | None]:

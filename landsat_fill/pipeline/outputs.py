@@ -16,7 +16,7 @@ from landsat_fill.errors import cannot_write
 from landsat_fill.io import Opacity, RasterProfile, Rasters, RasterWriter, StoredReader, write_bytes_atomically
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
-from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending, is_ours
+from landsat_fill.io.output_names import FILL, PREVIEW, STD, is_ours, realization_ending
 from landsat_fill.pipeline.compose import COLOURS, MEANINGS
 from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
@@ -358,7 +358,7 @@ class JobOutputs:
         if self._before is not None and transaction.adds:
             layers.update(self._before.facts["layers"])
             if self._outputs.fill_layer is FillLayer.NONE:
-                asked["fill layer"] = self._before.facts["request"]["fill layer"]
+                asked["fill layer"] = self._before.facts["request"].get("fill layer")
         transaction.facts = {"request": asked, "scenes": self._suffixes, "layers": sorted(layers), "row": row}
 
     def _replace(self, new: set[str]) -> None:
@@ -367,7 +367,7 @@ class JobOutputs:
         if self._before is not None:
             old = {Path(name).name for name in self._before.sizes.keys() - self._before.differing().keys()}
         elif job.target.exists():
-            beside = (job.folder / (job.stem + end) for end in (FILL, STD, *map(draw_ending, range(1, 100))))
+            beside = (job.folder / (job.stem + end) for end in (FILL, STD, *map(realization_ending, range(1, 100))))
             there = job.folder.iterdir() if job.is_folder else beside
             old = {path.name for path in there if path.is_file() and is_ours(path)}
         if not job.is_folder:
@@ -419,7 +419,7 @@ class JobOutputs:
             return []
         stem, bands = self._job.stem + suffix, tuple(range(len(scene.bands)))
         profile = self._told(stacked_profile(scene, self._rasters))
-        names = [stem + draw_ending(number + 1) for number in range(self._outputs.realizations)]
+        names = [stem + realization_ending(number + 1) for number in range(self._outputs.realizations)]
         return [DataFile(name, bands, profile) for name in names]
 
     def _told(self, profile: RasterProfile) -> RasterProfile:

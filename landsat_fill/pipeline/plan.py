@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from landsat_fill.errors import InputError, OutputError, UsageError
 from landsat_fill.io import Input, InputKind
-from landsat_fill.io.atomic import Mark, read_mark, settle
+from landsat_fill.io.atomic import Mark, read_mark, settle, unreadable_mark
 from landsat_fill.io.output_names import is_ours, output_stem
 from landsat_fill.pipeline.provenance import differences, request_facts
 
@@ -84,6 +84,7 @@ class Job:
         is_folder: Whether the target is a folder.
         action: Fill, add missing layers, skip a finished output, or refuse to replace another one.
         reason: Why it is refused.
+        notes: Remarks for the user on a job that is skipped.
     """
 
     input: Input
@@ -91,6 +92,7 @@ class Job:
     is_folder: bool
     action: Action = Action.FILL
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -116,6 +118,7 @@ class Job:
         """Return what became of the job: how it ended, and other attributes of `Outcome`."""
         from landsat_fill.pipeline.outcome import Outcome
 
+        facts["notes"] = (*self.notes, *facts.get("notes", ()))
         return Outcome(self.input.name, self.input.source, self.target, status, **facts)
 
     def refusal(self) -> OutputError:
@@ -184,7 +187,10 @@ def with_action(job: Job, outputs: OutputRequest, request: FillRequest | None = 
     settle(job.target)
     mark = read_mark(job.target)
     if mark is None:
-        return replace(job, action=_action_without_mark(job.target, outputs))
+        action = _action_without_mark(job.target, outputs)
+        unreadable = unreadable_mark(job.target) if action is Action.SKIP else None
+        notes = () if unreadable is None else (f"{unreadable} can't be read: the outputs count as done without it",)
+        return replace(job, action=action, notes=notes)
     wanted = None if request is None else request_facts(job.input, request, outputs)
     other = [] if wanted is None else differences(mark.facts["request"], wanted)
     differing = mark.differing()

@@ -105,12 +105,12 @@ class OutputRequest:
     @property
     def layer_endings(self) -> tuple[str, ...]:
         """Endings of the files written beside each output."""
-        from landsat_fill.io.output_names import FILL, PREVIEW, STD, draw_ending
+        from landsat_fill.io.output_names import FILL, PREVIEW, STD, realization_ending
 
         wanted = {
             FILL: self.fill_layer is not FillLayer.NONE,
             STD: self.uncertainty,
-            **{draw_ending(number + 1): True for number in range(self.realizations)},
+            **{realization_ending(number + 1): True for number in range(self.realizations)},
             PREVIEW: self.preview,
         }
         return tuple(ending for ending, is_wanted in wanted.items() if is_wanted)

@@ -30,7 +30,7 @@ from tables import show
 
 import landsat_fill.pipeline.fill_scene  # noqa: F401  (before the forks, which then begin at once)
 from landsat_fill.cli.app import app
-from landsat_fill.io.atomic import JOURNAL_NAME, settle
+from landsat_fill.io.atomic import COMMIT_NAME, settle
 from landsat_fill.methods import method_classes
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
@@ -142,7 +142,7 @@ def kill_at_random(command: list[str], out: Path, whole_s: float, aimed: bool, d
     pid = started(command)
     until = time.monotonic() + (MOST_S if aimed else dice.uniform(0, whole_s))
     while time.monotonic() < until and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if aimed and any(out.glob(f".*.partial/{JOURNAL_NAME}")):
+        if aimed and any(out.glob(f".*.partial/{COMMIT_NAME}")):
             aimed = False
             until = time.monotonic() + dice.uniform(0, AIM_S)
         elif not aimed:
@@ -173,7 +173,7 @@ def check(situation: Situation, kills: int, dice: random.Random) -> tuple[Counte
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(before, out)
         kill_at_random(situation.command(out), out, whole_s, number % 2 == 1, dice)
-        decided = any(out.glob(f".*.partial/{JOURNAL_NAME}"))
+        decided = any(out.glob(f".*.partial/{COMMIT_NAME}"))
         for name in names:
             for suffix in ("_filled.tif", "_filled"):
                 settle(out / f"{name}{suffix}")

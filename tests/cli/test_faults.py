@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -315,3 +316,20 @@ def test_a_gap_file_of_another_scene(samples, run, tmp_path, profile, said):
     assert "the gap_mask of band B3" in ended.out
     assert said in ended.out
     assert not (tmp_path / f"{PRODUCT}_filled").exists()
+
+
+@pytest.mark.parametrize("part", ["request", "layers", "scenes", "row"])
+def test_an_output_whose_mark_lacks_a_part_counts_as_done(part, make, run, tmp_path):
+    made, target = make("scene.tif", count=1, height=40, width=50), tmp_path / "out" / "out.tif"
+    fill = (made.path, "-o", target, "-m", "harmonic")
+    assert run(*fill).code == 0
+    mark = target.with_name(".out.tif.done")
+    content = json.loads(mark.read_text())
+    del content["facts"][part]
+    mark.write_text(json.dumps(content))
+    again = run(*fill)
+    assert again.code == 0, again.said
+    assert f"{mark.name} can't be read: the outputs count as done without it" in again.said.replace("\n", "")
+    assert "already done" in again.said
+    assert run(*fill, "--overwrite").code == 0
+    assert json.loads(mark.read_text())["facts"].keys() == content["facts"].keys() | {part}

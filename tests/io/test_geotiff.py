@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
-from landsat_fill.errors import InputError, UsageError
+from landsat_fill.errors import InputError
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.io.reader import SceneReader
 
@@ -83,19 +83,20 @@ def test_a_mask_goes_before_landsats_fill(tmp_path):
 
     assert nodata_of(source) is None
     with SceneReader(open_geotiff(source)) as reader:
-        assert reader.tells_missing
+        assert reader.can_mark_missing
 
 
-@pytest.mark.parametrize(("dtype", "fill"), [("uint8", 0.0), ("uint16", 0.0), ("int16", -9999.0)])
 @pytest.mark.parametrize(
-    "name",
+    ("name", "dtype", "fill"),
     [
-        USGS_NAME,
-        "LE07_L2SP_167055_20170316_20200830_02_T1_SR_B4.TIF",
-        "LE71670552017075ASN00_B4.TIF",
-        "L71129046_04620080329_B40.TIF",
-        "le70130312015175edc00_sr_band4.tif",
-        "gap_filled_LE07_L1TP_167055_20170316.tif",
+        (USGS_NAME, "uint8", 0.0),
+        (USGS_NAME, "uint16", 0.0),
+        (USGS_NAME, "int16", -9999.0),
+        ("LE07_L2SP_167055_20170316_20200830_02_T1_SR_B4.TIF", "uint16", 0.0),
+        ("LE71670552017075ASN00_B4.TIF", "uint8", 0.0),
+        ("L71129046_04620080329_B40.TIF", "uint8", 0.0),
+        ("le70130312015175edc00_sr_band4.tif", "int16", -9999.0),
+        ("gap_filled_LE07_L1TP_167055_20170316.tif", "uint8", 0.0),
     ],
 )
 def test_a_landsat_file_that_says_nothing_has_landsats_fill(name, dtype, fill, tmp_path):
@@ -124,7 +125,7 @@ def test_where_nothing_tells_nothing_is_invented(name, tmp_path):
 
     assert scene.bands[0].nodata is None
     with SceneReader(scene) as reader:
-        assert not reader.tells_missing
+        assert not reader.can_mark_missing
 
 
 def test_the_alpha_band_is_no_band_of_the_scene(tmp_path):
@@ -140,14 +141,6 @@ def test_the_alpha_band_is_no_band_of_the_scene(tmp_path):
     scene = open_geotiff(source)
 
     assert [(band.index, band.nodata) for band in scene.bands] == [(1, None), (3, None)]
-
-
-def test_bands_can_be_chosen(tmp_path):
-    source = make(tmp_path / "in.tif", count=4)
-
-    assert [band.index for band in open_geotiff(source, bands=[4, 2]).bands] == [4, 2]
-    with pytest.raises(UsageError, match=r"1 to 4 .*got 5"):
-        open_geotiff(source, bands=[1, 5])
 
 
 def test_sixty_bands_are_sixty_bands(tmp_path):

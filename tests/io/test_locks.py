@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 import time
+from contextlib import suppress
 
 import pytest
 
 from landsat_fill.io import Claim, TakenError, claim_owner, locks
 from landsat_fill.io.locks import LEASE_S, claim_path
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from landsat_fill.io import Claim
-with Claim(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+FORK = multiprocessing.get_context("fork")
+
+
+def hold(target, held):
+    with Claim(target):
+        held.set()
+        time.sleep(60)
 
 
 @pytest.fixture
 def holder(tmp_path):
     """Return a process that holds the claim on `tmp_path / "out.tif"`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "out.tif")], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "held\n"
+    held = FORK.Event()
+    process = FORK.Process(target=hold, args=(tmp_path / "out.tif", held))
+    process.start()
+    assert held.wait(60)
     yield process
     process.kill()
-    process.wait()
-    process.stdout.close()
+    process.join()
 
 
 def no_locks(monkeypatch):
@@ -75,8 +72,8 @@ def test_a_living_process_keeps_others_out(tmp_path, holder):
 
 @pytest.mark.parametrize("locks", [True, False])
 def test_a_killed_process_keeps_nobody_out(tmp_path, holder, monkeypatch, locks):
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
+    holder.kill()
+    holder.join()
     if not locks:
         no_locks(monkeypatch)
     assert claim_path(tmp_path / "out.tif").exists()
@@ -136,25 +133,22 @@ def test_a_claim_that_says_nothing_keeps_nobody_out(tmp_path, content):
 
 def test_many_that_come_at_once_get_it_one_after_the_other(tmp_path):
     """Taking, giving back and taking over race; whoever holds it must be alone."""
-    code = f"""
-import os, time
-from pathlib import Path
-from landsat_fill.io import Claim, TakenError
-target, alone = Path({str(tmp_path / "out.tif")!r}), Path({str(tmp_path / "alone")!r})
-got = 0
-until = time.monotonic() + 20
-while got < 40 and time.monotonic() < until:
-    try:
-        with Claim(target):
+    racers = [FORK.Process(target=race, args=(tmp_path / "out.tif", tmp_path / "alone")) for _ in range(4)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join(60)
+        assert racer.exitcode == 0
+    assert not list(tmp_path.iterdir())
+
+
+def race(target, alone):
+    """Take the claim 40 times; a second holder at the same time would find the file `alone`."""
+    got = 0
+    until = time.monotonic() + 20
+    while got < 40 and time.monotonic() < until:
+        with suppress(TakenError), Claim(target):
             os.close(os.open(alone, os.O_CREAT | os.O_EXCL))
             alone.unlink()
             got += 1
-    except TakenError:
-        pass
-assert got == 40, got
-"""
-    racers = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    for racer in racers:
-        _, err = racer.communicate(timeout=60)
-        assert racer.returncode == 0, err
-    assert not list(tmp_path.iterdir())
+    assert got == 40

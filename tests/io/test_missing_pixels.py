@@ -31,7 +31,7 @@ def write(path, bands, *, colours=(), **options):
 
 def observed(source):
     with SceneReader(open_geotiff(source)) as reader:
-        assert reader.tells_missing
+        assert reader.can_mark_missing
         return reader.read(Window(0, 0, HEIGHT, WIDTH))[1]
 
 

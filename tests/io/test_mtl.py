@@ -59,8 +59,6 @@ def test_collection_2():
     mtl = parse_mtl(COLLECTION_2)
     assert (mtl.sensor, mtl.acquired, mtl.slc_off) == ("LE07", date(2012, 3, 24), True)
     assert mtl.quantize_range(THERMAL) == (2, 254)
-    assert mtl.reflectance(BLUE) == (2.75e-05, -0.2)
-    assert mtl.reflectance(THERMAL) is None
     assert mtl.get("SCENE_CENTER_TIME") == "01:10:20.3361043Z"
 
 

@@ -180,6 +180,11 @@ VRT = (
 PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
 
 
+SIMPLE_SOURCE = (
+    '<SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename><SourceBand>1</SourceBand></SimpleSource>'
+)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_vrt_under_another_name_is_not_opened(tmp_path, packed):
     (tmp_path / "secret").write_bytes(bytes(range(200)) * 4)
@@ -199,12 +204,32 @@ def test_a_vrt_under_another_name_is_not_opened(tmp_path, packed):
 
 def test_a_vrt_that_is_named_is_opened(tmp_path):
     write(tmp_path / "a.tif")
-    source = (
-        '<SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
-        "<SourceBand>1</SourceBand></SimpleSource>"
-    )
-    (tmp_path / "a.vrt").write_text(VRT.format(kind="", source=source))
+    (tmp_path / "a.vrt").write_text(VRT.format(kind="", source=SIMPLE_SOURCE))
     assert len(open_input(find_inputs([str(tmp_path / "a.vrt")])[0][0])[0].bands) == 1
+
+
+def test_a_vrt_in_a_folder_is_not_opened(tmp_path):
+    write(tmp_path / "a.tif")
+    (tmp_path / "other.VRT").write_text(VRT.format(kind="", source=SIMPLE_SOURCE))
+    assert names(tmp_path) == (["a"], [])
+
+
+def test_a_vrt_among_the_files_of_a_product_is_not_opened_unless_it_is_named(tmp_path):
+    write(tmp_path / "a.tif")
+    for ending in ("_B1.TIF", "_GM_B2.TIF"):
+        write(tmp_path / f"{PRODUCT}{ending}")
+    for ending in ("_B2.vrt", "_QA_PIXEL.vrt"):
+        (tmp_path / f"{PRODUCT}{ending}").write_text(VRT.format(kind="", source=SIMPLE_SOURCE))
+    (product, other), bad = find_inputs([str(tmp_path)])
+    assert (product.name, other.name, bad) == (PRODUCT, "a", [])
+    (scene,) = open_input(product)
+    assert ([band.name for band in scene.bands], scene.quality) == (["B1"], ())
+    (named,), _ = find_inputs([str(tmp_path / f"{PRODUCT}_B2.vrt")])
+    (scene,) = open_input(named)
+    assert [(band.name, band.gap_mask is not None) for band in scene.bands] == [("B2", True)]
+    (tmp_path / f"{PRODUCT}_B1.TIF").unlink()
+    (scene,) = open_input(named)
+    assert [(band.name, band.gap_mask is not None) for band in scene.bands] == [("B2", True)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.gdal import gdal_session, open_dataset
-from landsat_fill.io.products import find_products, open_band_file
+from landsat_fill.io.products import open_band_file, open_products
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,29 +65,30 @@ def product_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_level_1_folder(product_folder: Path):
-    (product,) = find_products(product_folder)
-    reflective, thermal, pan = product.scenes
-    assert product.name == reflective.name == thermal.name == pan.name == L1
+    scenes = open_products(product_folder)
+    reflective, thermal, pan = scenes
+    assert reflective.name == thermal.name == pan.name == L1
     assert [band.name for band in reflective.bands] == ["B1", "B2", "B3", "B4", "B5", "B7"]
     assert [band.name for band in thermal.bands] == ["B6_VCID_1", "B6_VCID_2"]
     assert [band.name for band in pan.bands] == ["B8"]
     assert (reflective.grid.height, pan.grid.height) == (20, 40)
-    assert [[band.kind for band in scene.quality] for scene in product.scenes] == [["BQA"], ["BQA"], []]
-    assert all(band.nodata == 0 for scene in product.scenes for band in scene.bands)
+    assert [[band.kind for band in scene.quality] for scene in scenes] == [["BQA"], ["BQA"], []]
+    assert all(band.nodata == 0 for scene in scenes for band in scene.bands)
     assert [band.valid_range for band in reflective.bands[:2]] == [(3, 250), (1, 255)]
     assert reflective.documents == {f"{L1}_MTL.txt": MTL}
     assert (reflective.sensor, reflective.acquired, reflective.slc_off) == ("LE07", date(2016, 12, 9), True)
     assert [band.gap_mask is not None for band in (*reflective.bands, *pan.bands)] == [True] * 6 + [False]
 
 
-@pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tgz", ".zip"])
-@pytest.mark.parametrize("prefix", ["", "./", f"{L1}/"])
+@pytest.mark.parametrize(
+    ("ending", "prefix"),
+    [(".tar", ""), (".tar.gz", "./"), (".tgz", f"{L1}/"), (".zip", ""), (".tar", f"{L1}/"), (".zip", "./")],
+)
 def test_an_archive_is_the_folder(product_folder: Path, tmp_path: Path, ending: str, prefix: str):
     archive = packed(product_folder, tmp_path / f"some name{ending}", prefix)
-    (product,), (expected,) = find_products(archive), find_products(product_folder)
-    assert product.source == archive
-    assert len(product.scenes) == len(expected.scenes)
-    for scene, scene_expected in zip(product.scenes, expected.scenes, strict=True):
+    scenes, expected = open_products(archive), open_products(product_folder)
+    assert [scene.source for scene in scenes] == [archive] * len(expected)
+    for scene, scene_expected in zip(scenes, expected, strict=True):
         assert scene.documents == scene_expected.documents
         assert scene.grid == scene_expected.grid
         for band, band_expected in zip(scene.bands, scene_expected.bands, strict=True):
@@ -104,8 +105,8 @@ def test_an_archive_is_the_folder(product_folder: Path, tmp_path: Path, ending: 
 )
 def test_an_archive_that_is_called_otherwise(product_folder: Path, tmp_path: Path, packed_as: str, called: str):
     archive = packed(product_folder, tmp_path / f"a{packed_as}").rename(tmp_path / f"b{called}")
-    (product,) = find_products(archive)
-    band = product.scenes[0].bands[3]
+    scenes = open_products(archive)
+    band = scenes[0].bands[3]
     assert band.file_name == f"{L1}_B4.TIF"
     assert np.array_equal(read(band.dataset), read(str(product_folder / f"{L1}_B4.TIF")))
 
@@ -115,10 +116,10 @@ def test_gzipped_bands(tmp_path: Path):
     write_band(path)
     (tmp_path / f"{L1}_B2.TIF.gz").write_bytes(gzip.compress(path.read_bytes()))
     (tmp_path / f"{L1}_B1.TIF.gz").write_bytes(gzip.compress(path.read_bytes()))
-    (product,) = find_products(tmp_path)
-    names = [band.file_name for band in product.scenes[0].bands]
+    scenes = open_products(tmp_path)
+    names = [band.file_name for band in scenes[0].bands]
     assert names == [f"{L1}_B1.TIF", f"{L1}_B2.TIF"]
-    assert np.array_equal(read(product.scenes[0].bands[1].dataset), read(str(path)))
+    assert np.array_equal(read(scenes[0].bands[1].dataset), read(str(path)))
 
 
 def test_collection_2_level_2(tmp_path: Path):
@@ -127,9 +128,9 @@ def test_collection_2_level_2(tmp_path: Path):
     for ending in ("QA_PIXEL", "QA_RADSAT"):
         write_band(tmp_path / f"{L2}_{ending}.TIF", "uint16")
     write_band(tmp_path / f"{L2}_ST_ATRAN.TIF", "int16")
-    (product,) = find_products(tmp_path)
-    assert [[band.name for band in scene.bands] for scene in product.scenes] == [["B1", "B4"], ["B6"]]
-    first = product.scenes[0]
+    scenes = open_products(tmp_path)
+    assert [[band.name for band in scene.bands] for scene in scenes] == [["B1", "B4"], ["B6"]]
+    first = scenes[0]
     assert {(band.nodata, band.valid_range) for band in first.bands} == {(0.0, (1.0, 65535.0))}
     assert [band.kind for band in first.quality] == ["QA_PIXEL", "QA_RADSAT"]
     assert first.slc_off is False
@@ -141,23 +142,23 @@ def test_espa(tmp_path: Path):
         write_band(tmp_path / f"{scene_id}_{ending}.tif", "int16", nodata=-9999)
     write_band(tmp_path / f"{scene_id}_cfmask.tif")
     (tmp_path / f"{scene_id}_MTL.txt").write_text(MTL)  # of the Level 1 product: its range isn't ESPA's
-    (product,) = find_products(tmp_path)
-    names = [[band.file_name for band in scene.bands] for scene in product.scenes]
+    scenes = open_products(tmp_path)
+    names = [[band.file_name for band in scene.bands] for scene in scenes]
     assert names == [
         [f"{scene_id}_sr_band1.tif", f"{scene_id}_sr_band2.tif"],
         [f"{scene_id}_toa_band1.tif"],
         [f"{scene_id}_toa_band6.tif"],
     ]
-    assert product.scenes[0].bands[0].valid_range == (-2000, 16000)
-    assert all(band.nodata == -9999 for scene in product.scenes for band in scene.bands)
-    assert all([band.kind for band in scene.quality] == ["cfmask"] for scene in product.scenes)
+    assert scenes[0].bands[0].valid_range == (-2000, 16000)
+    assert all(band.nodata == -9999 for scene in scenes for band in scene.bands)
+    assert all([band.kind for band in scene.quality] == ["cfmask"] for scene in scenes)
 
 
 def test_bands_of_another_size_make_a_scene_of_their_own(tmp_path: Path):
     for band, pixel_m in (("B1", 30), ("B2", 60), ("B3", 30)):
         write_band(tmp_path / f"{L1}_{band}.TIF", pixel_m=pixel_m)
-    (product,) = find_products(tmp_path)
-    assert [[band.name for band in scene.bands] for scene in product.scenes] == [["B1", "B3"], ["B2"]]
+    scenes = open_products(tmp_path)
+    assert [[band.name for band in scene.bands] for scene in scenes] == [["B1", "B3"], ["B2"]]
 
 
 @pytest.mark.parametrize(
@@ -174,8 +175,8 @@ def test_bands_of_another_size_make_a_scene_of_their_own(tmp_path: Path):
 )
 def test_fill_and_valid_range(tmp_path: Path, dtype, tag, given, nodata, valid_range):
     write_band(tmp_path / f"{L1}_B4.TIF", dtype, nodata=tag)
-    (product,) = find_products(tmp_path, nodata=given)
-    band = product.scenes[0].bands[0]
+    scenes = open_products(tmp_path, nodata=given)
+    band = scenes[0].bands[0]
     assert band.nodata == nodata
     assert valid_range is None or band.valid_range == valid_range
 
@@ -183,21 +184,21 @@ def test_fill_and_valid_range(tmp_path: Path, dtype, tag, given, nodata, valid_r
 def test_two_products_in_one_place(tmp_path: Path):
     write_band(tmp_path / f"{L2}_SR_B1.TIF", "uint16")
     write_band(tmp_path / f"{L1}_B1.TIF")
-    assert [product.name for product in find_products(tmp_path)] == [L1, L2]
-    assert [product.name for product in find_products(tmp_path, only=L2)] == [L2]
+    assert [scene.name for scene in open_products(tmp_path)] == [L1, L2]
+    assert [scene.name for scene in open_products(tmp_path, only=L2)] == [L2]
     archive = packed(tmp_path, tmp_path / "both.tar")
-    assert [product.name for product in find_products(archive)] == [L1, L2]
+    assert [scene.name for scene in open_products(archive)] == [L1, L2]
 
 
 @pytest.mark.parametrize("wanted", [["B4", "b3"], ["nir", "3"], [f"{L1}_b3"[len(L1) + 1 :], "4"]])
 def test_chosen_bands(product_folder: Path, wanted: list[str]):
-    (product,) = find_products(product_folder, bands=wanted)
-    assert [band.name for scene in product.scenes for band in scene.bands] == ["B3", "B4"]
+    scenes = open_products(product_folder, bands=wanted)
+    assert [band.name for scene in scenes for band in scene.bands] == ["B3", "B4"]
 
 
 def test_a_band_that_is_not_there(product_folder: Path):
     with pytest.raises(UsageError, match="'B9'") as caught:
-        find_products(product_folder, bands=["B1", "B9"])
+        open_products(product_folder, bands=["B1", "B9"])
     assert "B8" in (caught.value.hint or "")
 
 
@@ -214,7 +215,7 @@ def test_one_band_file_knows_its_product(product_folder: Path):
 def test_a_folder_without_bands(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(InputError, match="no file with such a name") as caught:
-        find_products(tmp_path)
+        open_products(tmp_path)
     assert "_B1.TIF" in (caught.value.hint or "")
 
 
@@ -224,7 +225,7 @@ def test_an_archive_cut_short(product_folder: Path, tmp_path: Path, ending: str,
     archive = packed(product_folder, tmp_path / f"a{ending}")
     archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * share)])
     with pytest.raises(InputError, match="complete") as caught:
-        find_products(archive)
+        open_products(archive)
     assert "Download it again" in (caught.value.hint or "")
 
 
@@ -235,40 +236,40 @@ def test_a_tar_cut_short_between_two_files(product_folder: Path, tmp_path: Path,
         end = whole.getmembers()[5].offset
     archive.write_bytes(archive.read_bytes()[: end + extra_bytes])
     with pytest.raises(InputError, match="complete"):
-        find_products(archive)
+        open_products(archive)
 
 
 @pytest.mark.parametrize("content", [b"", b"only text", b"\x1f\x8b\x08 not gzip", b"PK\x03\x04 not zip"])
 def test_no_archive_at_all(tmp_path: Path, content: bytes):
     (tmp_path / "a.tar").write_bytes(content)
     with pytest.raises(InputError):
-        find_products(tmp_path / "a.tar")
+        open_products(tmp_path / "a.tar")
 
 
 def test_nothing_there(tmp_path: Path):
     with pytest.raises(InputError, match="nothing there"):
-        find_products(tmp_path / "missing.tar")
+        open_products(tmp_path / "missing.tar")
 
 
 def test_a_band_that_is_no_raster_is_named(tmp_path: Path):
     write_band(tmp_path / f"{L1}_B1.TIF")
     (tmp_path / f"{L1}_B2.TIF").write_text("<html>not found</html>")
     with pytest.raises(InputError, match=r"_B2\.TIF"):
-        find_products(tmp_path)
+        open_products(tmp_path)
 
 
 @pytest.mark.parametrize(("count", "dtype", "said"), [(2, "uint8", "one band"), (1, "complex64", "complex64")])
 def test_a_band_file_that_is_not_one_band_of_numbers(tmp_path: Path, count: int, dtype: str, said: str):
     write_geotiff(tmp_path / f"{L1}_B1.TIF", np.zeros((count, 4, 5), dtype))
     with pytest.raises(InputError, match=said):
-        find_products(tmp_path)
+        open_products(tmp_path)
 
 
 def test_a_product_without_georeferencing_opens_without_a_warning(tmp_path: Path):
     write_geotiff(tmp_path / f"{L1}_B1.TIF", np.ones((1, 4, 5), np.uint8), georeferenced=False)
-    (product,) = find_products(tmp_path)
-    assert product.scenes[0].grid.crs is None
-    assert (product.scenes[0].grid.height, product.scenes[0].grid.width) == (4, 5)
+    scenes = open_products(tmp_path)
+    assert scenes[0].grid.crs is None
+    assert (scenes[0].grid.height, scenes[0].grid.width) == (4, 5)
 
 
 OLI_L2 = "LC08_L2SP_204023_20200927_20201006_02_T1"
@@ -293,12 +294,12 @@ REAL = {
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", REAL)
 def test_real_products(real_data: Path, name: str):
-    (product,) = find_products(real_data / "products" / name)
+    scenes = open_products(real_data / "products" / name)
     counts, sensor, day, slc_off, has_gap_mask = REAL[name]
-    first = product.scenes[0]
-    assert [len(scene.bands) for scene in product.scenes] == counts
+    first = scenes[0]
+    assert [len(scene.bands) for scene in scenes] == counts
     assert (first.sensor, first.acquired, first.slc_off) == (sensor, day, slc_off)
-    for scene in product.scenes:
+    for scene in scenes:
         for band in scene.bands:
             assert read(band.dataset).shape == (scene.grid.height, scene.grid.width)
             assert (band.gap_mask is not None) == has_gap_mask

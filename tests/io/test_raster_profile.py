@@ -221,7 +221,7 @@ def test_gdal_finds_it_in_the_new_file(item, question, answer, paths):
         assert question(dataset) == answer
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     dtype=st.sampled_from(["uint8", "uint16", "int16", "float32"]),
     count=st.integers(1, 7),

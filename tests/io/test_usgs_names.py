@@ -118,10 +118,6 @@ def test_a_day_that_does_not_exist_is_no_date():
     assert facts.acquired is None
 
 
-def test_processing_level():
-    assert [read_name(f"{name}_B1.TIF").level for name in (COLLECTION, SCENE)] == ["L1TP", None]  # type: ignore[union-attr]
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
