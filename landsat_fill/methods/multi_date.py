@@ -56,6 +56,10 @@ CANDIDATES = 3
 """Predictions that are weighed: by class, by local regression on the band, by local regression on all bands."""
 
 
+LEAST_GAIN = 0.01
+"""Share of the squared error that predictions must save on hidden pixels; less may be chance, and counts as nothing."""
+
+
 class Node(NamedTuple):
     """What is measured in the window of a node.
 
@@ -516,5 +520,7 @@ def _weights(products: NDArray[np.float64]) -> NDArray[np.float64]:
             continue
         root = np.linalg.cholesky(gram + 1e-9 * np.trace(gram) * np.eye(CANDIDATES))
         found = nnls(root.T, np.linalg.solve(root, side))[0]
-        weights[place] = found / max(1.0, found.sum())
+        found /= max(1.0, found.sum())
+        gain = found @ (2 * side - gram @ found) / pooled[place][CANDIDATES, CANDIDATES]
+        weights[place] = found * max(0.0, 1 - LEAST_GAIN / max(gain, LEAST_GAIN))
     return weights
