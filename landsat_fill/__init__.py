@@ -30,27 +30,13 @@ if TYPE_CHECKING:
     from landsat_fill.scene import Filled
 
 _HOMES = {
-    **dict.fromkeys(
-        (
-            "FoundGaps",
-            "OpenedScene",
-            "evaluate",
-            "fill_array",
-            "fill_file",
-            "find_gaps",
-            "list_methods",
-            "open_scene",
-            "simulate_gaps",
-        ),
-        "landsat_fill.api",
-    ),
     "FillMethod": "landsat_fill.methods",
     "Filled": "landsat_fill.scene",
     "LandsatFillError": "landsat_fill.errors",
     "MethodInfo": "landsat_fill.methods",
     "Outcome": "landsat_fill.pipeline.outcome",
 }
-"""Where each public name lives."""
+"""The modules of public names that aren't defined in `landsat_fill.api`."""
 
 __all__ = [
     "FillMethod",
@@ -72,12 +58,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Return a public name, imported when it is first asked for, so that `--help` answers at once."""
-    if name not in _HOMES:
+    """Return a public name, imported on its first use, so that `--help` answers at once."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_HOMES.get(name, "landsat_fill.api")), name)
 
 
 def __dir__() -> list[str]:

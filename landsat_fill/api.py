@@ -25,7 +25,15 @@ from landsat_fill.pipeline.batch import Reports
 from landsat_fill.pipeline.fill_scene import run_job
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, plan_jobs
-from landsat_fill.pipeline.request import FillLayer, FillRequest, OutputRequest, member, quality_flags, wants_std
+from landsat_fill.pipeline.request import (
+    FillLayer,
+    FillRequest,
+    OutputRequest,
+    member,
+    quality_flags,
+    require_realizations,
+    wants_std,
+)
 from landsat_fill.pipeline.resources import choose_device, usable_cores
 from landsat_fill.pipeline.survey import scan_period_px
 from landsat_fill.scene import Filled, Gaps, Window
@@ -218,7 +226,7 @@ def fill_array(
     if usable is not None:
         trusted &= as_flags("usable", usable, shape)
     chosen = create_method(method, options)
-    _require_realizations(realizations, chosen)
+    require_realizations("realizations", realizations, chosen.info)
     context = Context(
         threads=threads or usable_cores(),
         device=choose_device(device, chosen.info),
@@ -308,7 +316,7 @@ def fill_file(
         ('filled', 0, ['filled.tif', 'filled_fill.tif'])
     """
     chosen = create_method(method, options)
-    _require_realizations(realizations, chosen)
+    require_realizations("realizations", realizations, chosen.info)
     request = FillRequest(
         method=chosen,
         holes=member("holes", holes, Holes),
@@ -493,16 +501,6 @@ def _footprint(observed: NDArray[np.bool_], period_px: int) -> NDArray[np.bool_]
     survey = FootprintSurvey(bands, height, width, reach_for_period(period_px), usable_cores())
     survey.add(0, cube, 0, 0)
     return survey.finish().inside(Window(0, 0, height, width)).reshape(observed.shape)
-
-
-def _require_realizations(count: int, method: FillMethod) -> None:
-    if count < 0 or (count and not method.info.gives_realizations):
-        able = ", ".join(name for name, cls in method_classes().items() if cls.info.gives_realizations)
-        wanted = "a number >= 0" if count < 0 else "0"
-        raise UsageError(
-            f"expected realizations to be {wanted} for {method.info.name}, but got {count}",
-            hint=f"Methods that give realizations: {able}.",
-        )
 
 
 def _names(bands: Iterable[str | int] | None) -> tuple[str, ...] | None:

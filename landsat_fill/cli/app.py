@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.main import get_command
 
-from landsat_fill.cli import cluster, evaluate, fill, guides, methods_and_models, tools, train
 from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import add
+from landsat_fill.cli.options import CommandGroup, QuotedCommand, add
 from landsat_fill.errors import EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PARSER_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What the parser raises for a command line that it can't read; Typer exports only a subclass."""
 EPILOG = """\
-[bold]Examples[/bold]
+Examples:
 landsat-fill scene.tif                       writes scene_filled.tif beside it
 landsat-fill scenes/ -o filled/ -m harmonic  a folder of scenes and products
 landsat-fill info LE07_L1TP_….tar            what it is, and its gaps
@@ -64,8 +64,57 @@ def print_usage_error(error: Exception) -> None:
     print_error(message, hint or f"See `{command} --help`.")
 
 
-class FillByDefault(TyperGroup):
+class LazyCommand(QuotedCommand):
+    """A command listed in help, whose module is imported when the command runs."""
+
+    def __init__(self, name: str, module: str, short_help: str, **more: Any) -> None:
+        super().__init__(name, short_help=short_help)
+        self._module, self._more = module, more
+
+    def load(self) -> Any:
+        """Return the command itself."""
+        module = import_module(f"landsat_fill.cli.{self._module}")
+        loaded = getattr(module, str(self.name))
+        if isinstance(loaded, typer.Typer):
+            return get_command(loaded)
+        epilog = module.EPILOG if self.name == self._module else ""
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        add(alone, loaded, str(self.short_help), epilog=epilog, **self._more)
+        return get_command(alone)
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Return the context of the command itself."""
+        return self.load().make_context(*args, **more)
+
+
+COMMANDS = (
+    LazyCommand("fill", "fill", "Fill scenes: GeoTIFFs, products, folders. The default.", cls=MethodFlags),
+    LazyCommand("info", "tools", "Show what a scene is, and its gaps."),
+    LazyCommand("mask", "tools", "Write where a scene has gaps."),
+    LazyCommand("tile", "tools", "Cut a scene into patches."),
+    LazyCommand("stitch", "tools", "Join patches to a scene again."),
+    LazyCommand("simulate", "tools", "Lay SLC-off stripes over a clean scene."),
+    LazyCommand("evaluate", "evaluate", "Score methods on pixels hidden from them."),
+    LazyCommand("methods", "methods_and_models", "List the methods, or the options of one.", no_args_is_help=False),
+    LazyCommand("variogram", "tools", "Print or plot the variograms that kriging fits."),
+    LazyCommand(
+        "models", "methods_and_models", "List the trained weights, or show the card of one.", no_args_is_help=False
+    ),
+    LazyCommand("dataset", "train", "Make a dataset for training."),
+    LazyCommand("train", "train", "Train a network."),
+    LazyCommand("cluster", "cluster", "Archives on a Slurm cluster: submit, status, resubmit, merge."),
+    LazyCommand("guide", "guides", "Read a guide: first steps, outputs, clusters, training, …", no_args_is_help=False),
+    LazyCommand("cite", "guides", "Print BibTeX of this software, the data and a method.", no_args_is_help=False),
+)
+"""All commands, in the order in which they are used."""
+
+
+class FillByDefault(CommandGroup):
     """A group that runs `fill` if its first argument isn't the name of a command."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.commands = {str(command.name): command for command in COMMANDS}
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Return the arguments left over, after inserting `fill` if no command is named."""
@@ -79,32 +128,34 @@ class FillByDefault(TyperGroup):
 
     def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command, and print errors of the parser like all others."""
+        for stream in (sys.stdout, sys.stderr):
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:
+                reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
         try:
             code = super().main(args, standalone_mode=False, **extra)
         except PARSER_ERROR as error:
-            if type(error).__name__ != "NoArgsIsHelpError":  # it has printed the help already
+            if type(error).__name__ == "NoArgsIsHelpError":
+                typer.echo(str(error))
+            else:
                 print_usage_error(error)
             sys.exit(EXIT_USAGE)
         except typer.Abort:
             sys.exit(EXIT_INTERRUPTED)
         sys.exit(code or 0)
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the commands in the order in which they are used, not in that of the alphabet."""
-        return list(self.commands)
-
 
 app = typer.Typer(
     cls=FillByDefault,
     name="landsat-fill",
     help="Fill the SLC-off gaps of Landsat 7 scenes: every observed pixel kept, every filled one recorded.",
-    epilog=EPILOG.replace("\n", "\n\n"),
+    epilog=EPILOG,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 
@@ -123,27 +174,6 @@ def root(
     ] = False,
 ) -> None:
     """Fill the SLC-off gaps of Landsat 7 scenes."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
-
-
-add(app, fill.fill, "Fill scenes: GeoTIFFs, products, folders. The default.", cls=MethodFlags, epilog=fill.EPILOG)
-add(app, tools.info, "Show what a scene is, and its gaps.")
-add(app, tools.mask, "Write where a scene has gaps.")
-add(app, tools.tile, "Cut a scene into patches.")
-add(app, tools.stitch, "Join patches to a scene again.")
-add(app, tools.simulate, "Lay SLC-off stripes over a clean scene.")
-add(app, evaluate.evaluate, "Score methods on pixels hidden from them.", epilog=evaluate.EPILOG)
-add(app, methods_and_models.methods, "List the methods, or the options of one.", no_args_is_help=False)
-add(app, tools.variogram, "Print or plot the variograms that kriging fits.")
-add(app, methods_and_models.models, "List the trained weights, or show the card of one.", no_args_is_help=False)
-add(app, train.dataset, "Make a dataset for training.")
-add(app, train.train, "Train a network.", epilog=train.EPILOG)
-app.add_typer(cluster.commands, name="cluster")
-add(app, guides.guide, "Read a guide: first steps, outputs, clusters, training, …", no_args_is_help=False)
-add(app, guides.cite, "Print BibTeX of this software, the data and a method.", no_args_is_help=False)
 
 
 def main() -> None:

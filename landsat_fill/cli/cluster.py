@@ -13,7 +13,7 @@ import typer
 
 from landsat_fill.cli.fill import FillOptions
 from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import Json, Verbose, add, arg, command, command_line, opt
+from landsat_fill.cli.options import CommandGroup, Json, Verbose, add, arg, command, command_line, opt
 from landsat_fill.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from typer import Context
 
-    from landsat_fill.cluster import Archive, RoundFacts, SceneState
+    from landsat_fill.cluster.archive import Archive, RoundFacts
+    from landsat_fill.cluster.status import SceneState
     from landsat_fill.io import Input
     from landsat_fill.methods import MethodInfo
 
@@ -165,6 +166,7 @@ def hand_in(
         scenes: Number of scenes to fill.
     """
     from landsat_fill.cluster import slurm
+    from landsat_fill.cluster.script import counted
 
     scheduler = slurm.Slurm()
     try:
@@ -186,7 +188,7 @@ def hand_in(
     arrays, merge_job = slurm.submit_round(one, parts, scheduler, merge=merge)
     jobs = ", ".join(array.job for array in arrays)
     plural = "s" * (len(arrays) != 1)
-    typer.echo(f"{count(scenes, 'scene')} in {count(facts.tasks, 'task')}: job{plural} {jobs}")
+    typer.echo(f"{counted(scenes, 'scene')} in {counted(facts.tasks, 'task')}: job{plural} {jobs}")
     if merge_job is not None:
         typer.echo(f"merging job, once they end: {merge_job}")
     typer.echo(f"scripts, manifest and logs: {one.folder}")
@@ -195,11 +197,12 @@ def hand_in(
 
 def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]:
     """Yield the status of an archive: a line of counts, and lines on the scenes that aren't done or waiting."""
-    from landsat_fill.cluster import State
+    from landsat_fill.cluster.script import counted
+    from landsat_fill.cluster.status import State
 
     counts = {state: sum(one.state is state for one in states) for state in State}
     numbers = " · ".join(f"{number} {state.value}" for state, number in counts.items() if number)
-    yield f"{count(len(states), 'scene')}: {numbers}"
+    yield f"{counted(len(states), 'scene')}: {numbers}"
     alike: dict[tuple[State, str], list[str]] = {}
     for one in states:
         if verbose or one.state not in (State.DONE, State.WAITING):
@@ -217,14 +220,10 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
         yield "         (Slurm starts a requeued task after two minutes at the earliest)"
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 scene, 2 scenes."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 EPILOG = """\
-All options of [bold]fill[/bold] work here, too: -m, --uncertainty, --from-file, … -o is required.
-[bold]Examples[/bold]
+Options of fill:
+All of them work here, too: -m, --uncertainty, --from-file, … -o is required.
+Examples:
 landsat-fill cluster submit scenes/ -o filled/ -p gpu --gpus 1 -t 2:00:00
 landsat-fill cluster submit scenes/ -o filled/ -t 4:00:00 --setup modules.sh
 landsat-fill cluster submit scenes/ -o filled/ -m harmonic --throttle 50
@@ -246,9 +245,12 @@ def submit(
     Args:
         dry_run: Print scripts and manifest, and submit nothing.
     """
-    from landsat_fill import cluster
     from landsat_fill.cli.fill import fill_requests
     from landsat_fill.cli.options import pairs
+    from landsat_fill.cluster.archive import Archive, RoundFacts, lines_of, manifest_text
+    from landsat_fill.cluster.script import ArraySettings, array_script, merge_script
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import busy_targets
     from landsat_fill.errors import UsageError
     from landsat_fill.pipeline.plan import Action, plan_jobs
     from landsat_fill.version import __version__
@@ -256,7 +258,7 @@ def submit(
     request, outputs = fill_requests(options)
     if outputs.target is None or outputs.target.suffix.lower() in (".tif", ".tiff"):
         raise UsageError(f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}")
-    settings = cluster.ArraySettings(
+    settings = ArraySettings(
         directives={"chdir": str(Path.cwd())} | slurm.directives(),
         extra=tuple(slurm.sbatch_arg or ()),
         throttle=slurm.throttle,
@@ -265,8 +267,8 @@ def submit(
         setup=setup_text(slurm.setup),
         command=slurm.command or f"{shlex.quote(sys.executable)} -m landsat_fill",
     )
-    archive = cluster.Archive(outputs.target)
-    busy = cluster.busy_targets(archive, cluster.Slurm())
+    archive = Archive(outputs.target)
+    busy = busy_targets(archive, Slurm())
     planned = plan_jobs(_scenes(options), outputs, request=request)
     to_do = [job for job in planned if job.action is not Action.SKIP and job.target.absolute() not in busy]
     done = [job for job in planned if job.action is Action.SKIP]
@@ -277,11 +279,11 @@ def submit(
     folder = archive.next_round().folder
     words = task_words(typed_options(ctx, options), request.method.info, slurm.gpus)
     texts = (
-        cluster.manifest_text(cluster.lines_of([*to_do, *done])),  # tasks share the first ones evenly
-        cluster.array_script(settings, folder, tasks, len(to_do), words),
-        cluster.merge_script(settings, folder, archive.folder, pairs("--merge-arg", slurm.merge_arg)),
+        manifest_text(lines_of([*to_do, *done])),  # tasks share the first ones evenly
+        array_script(settings, folder, tasks, len(to_do), words),
+        merge_script(settings, folder, archive.folder, pairs("--merge-arg", slurm.merge_arg)),
     )
-    facts = cluster.RoundFacts(command_line(ctx), tasks, outputs.overwrite, __version__, slurm.throttle)
+    facts = RoundFacts(command_line(ctx), tasks, outputs.overwrite, __version__, slurm.throttle)
     hand_in(archive, facts, texts, len(to_do), merge=slurm.merge, dry_run=dry_run)
 
 
@@ -339,9 +341,11 @@ def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = Fals
     The output files decide. squeue shows what waits; sacct, if available, shows how a task without a report ended.
     The exit code is 1 if a scene failed or is missing.
     """
-    from landsat_fill import cluster
+    from landsat_fill.cluster.archive import Archive
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import State, scene_states
 
-    states = cluster.scene_states(cluster.Archive(folder), cluster.Slurm())
+    states = scene_states(Archive(folder), Slurm())
     if as_json:
         for one in states:
             line = one.listed.line
@@ -349,7 +353,7 @@ def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = Fals
             typer.echo(json.dumps(row | {"state": one.state.value, "reason": one.reason or None}))
     else:
         typer.echo("\n".join(state_lines(states, verbose=verbose)))
-    if any(one.state in (cluster.State.FAILED, cluster.State.MISSING) for one in states):
+    if any(one.state in (State.FAILED, State.MISSING) for one in states):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -367,19 +371,21 @@ def resubmit(
     Args:
         dry_run: Print what would be submitted.
     """
-    from landsat_fill import cluster
+    from landsat_fill.cluster.archive import Archive, RoundFacts, manifest_text
     from landsat_fill.cluster.script import throttle_of, with_arguments
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import State, scene_states
     from landsat_fill.version import __version__
 
-    archive = cluster.Archive(folder)
-    states = cluster.scene_states(archive, cluster.Slurm())
-    again = [one for one in states if one.state in (cluster.State.FAILED, cluster.State.MISSING)]
+    archive = Archive(folder)
+    states = scene_states(archive, Slurm())
+    again = [one for one in states if one.state in (State.FAILED, State.MISSING)]
     if not again:
         typer.echo("nothing to submit: no scene is missing or failed")
         return
     last = archive.rounds[-1]
     script = with_arguments(last.script.read_text(encoding="utf-8"))
-    facts = cluster.RoundFacts(
+    facts = RoundFacts(
         command=command_line(ctx),
         tasks=slurm.task_count(len(again)),
         overwrite=last.facts.overwrite,
@@ -387,7 +393,7 @@ def resubmit(
         throttle=slurm.throttle or last.facts.throttle or throttle_of(script),
         options={**last.facts.options, **slurm.directives()},
     )
-    manifest = cluster.manifest_text(state.listed.line for state in again)
+    manifest = manifest_text(state.listed.line for state in again)
     texts = (manifest, script, last.merge_script.read_text(encoding="utf-8"))
     hand_in(archive, facts, texts, len(again), merge=slurm.merge, dry_run=dry_run)
 
@@ -398,25 +404,29 @@ def merge(folder: ArchiveFolder) -> None:
 
     The exit code is 1 if a scene isn't done.
     """
-    from landsat_fill import cluster
+    from landsat_fill.cluster.archive import Archive
+    from landsat_fill.cluster.merging import merge
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import State, scene_states
 
-    archive = cluster.Archive(folder)
-    states = cluster.scene_states(archive, cluster.Slurm())
-    cluster.merge(archive, states)
+    archive = Archive(folder)
+    states = scene_states(archive, Slurm())
+    merge(archive, states)
     typer.echo("\n".join(state_lines(states, verbose=False)))
     typer.echo(f"report.jsonl, summary.json and items.json: {archive.folder}")
-    if any(one.state is not cluster.State.DONE for one in states):
+    if any(one.state is not State.DONE for one in states):
         raise typer.Exit(EXIT_FAILED)
 
 
-commands = typer.Typer(
+cluster = typer.Typer(
+    cls=CommandGroup,
     help="Fill an archive on a Slurm cluster: submit it, see its status, resubmit what is missing.",
-    short_help="Archives on a Slurm cluster: submit, status, resubmit, merge.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-add(commands, submit, "Submit scenes as a job array.", cls=WithFillOptions, epilog=EPILOG)
-add(commands, status, "Show the status of the scenes.")
-add(commands, resubmit, "Submit again what is missing or failed.")
-add(commands, merge, "Write one report, one summary and STAC items.")
+add(cluster, submit, "Submit scenes as a job array.", cls=WithFillOptions, epilog=EPILOG)
+add(cluster, status, "Show the status of the scenes.")
+add(cluster, resubmit, "Submit again what is missing or failed.")
+add(cluster, merge, "Write one report, one summary and STAC items.")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.batch import Resources
     from landsat_fill.pipeline.plan import Job, Plan
     from landsat_fill.pipeline.request import FillRequest
-    from landsat_fill.pipeline.workers import SpareProcesses
+    from landsat_fill.pipeline.workers import WorkerPool
     from landsat_fill.training.progress import Standing
 
 
@@ -53,7 +53,7 @@ def print_error(message: str, hint: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Verbosity:
     """How much a batch prints, and in which form."""
 
     quiet: bool
@@ -65,8 +65,8 @@ class Said:
 class Reporter:
     """Shows the progress of a batch; this one shows nothing."""
 
-    def __init__(self, said: Said) -> None:
-        self.said = said
+    def __init__(self, verbosity: Verbosity) -> None:
+        self.verbosity = verbosity
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -88,9 +88,9 @@ class Reporter:
 class _Screen(Reporter):
     """A terminal: one bar for the batch, one for each scene being filled, one line a scene."""
 
-    def __init__(self, said: Said, scenes: int) -> None:
-        super().__init__(said)
-        self._console = Console(stderr=said.quiet, highlight=False, soft_wrap=True)
+    def __init__(self, verbosity: Verbosity, scenes: int) -> None:
+        super().__init__(verbosity)
+        self._console = Console(stderr=verbosity.quiet, highlight=False, soft_wrap=True)
         self._progress = bars.Progress(
             bars.TextColumn("  {task.description}"),
             bars.BarColumn(),
@@ -100,7 +100,7 @@ class _Screen(Reporter):
             bars.MofNCompleteColumn() if scenes > 1 else bars.TextColumn(""),
             console=self._console,
             transient=True,
-            disable=said.quiet,
+            disable=verbosity.quiet,
         )
         self._batch = self._progress.add_task("all scenes", total=scenes) if scenes > 1 else None
         self._tasks: dict[str, bars.TaskID] = {}
@@ -113,7 +113,7 @@ class _Screen(Reporter):
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        if not self.said.quiet:
+        if not self.verbosity.quiet:
             self._console.print(escape(text))
 
     def progress(self, name: str, fraction: float, text: str) -> None:
@@ -128,7 +128,7 @@ class _Screen(Reporter):
             self._progress.remove_task(task)
         if self._batch is not None:
             self._progress.advance(self._batch)
-        for number, line in enumerate(outcome_lines(outcome, self.said)):
+        for number, line in enumerate(outcome_lines(outcome, self.verbosity)):
             mark = MARKS[outcome.status] if number == 0 else " "
             self._console.print(f"{mark} {escape(line)}")
 
@@ -136,23 +136,23 @@ class _Screen(Reporter):
 class _Log(Reporter):
     """Without a terminal: one timestamped line at a time, flushed at once, readable while the job runs."""
 
-    def __init__(self, said: Said) -> None:
-        super().__init__(said)
-        self._stream = sys.stderr if said.quiet else sys.stdout
+    def __init__(self, verbosity: Verbosity) -> None:
+        super().__init__(verbosity)
+        self._stream = sys.stderr if verbosity.quiet else sys.stdout
         self._tenths: dict[str, int] = {}
 
     def say(self, text: str) -> None:
-        if not self.said.quiet:
+        if not self.verbosity.quiet:
             print_stamped(text, self._stream)
 
     def progress(self, name: str, fraction: float, text: str) -> None:
         tenth = int(10 * fraction)
-        if self.said.verbose and tenth > self._tenths.get(name, 0):
+        if self.verbosity.verbose and tenth > self._tenths.get(name, 0):
             self._tenths[name] = tenth
             self.say(f"{name}: {10 * tenth} %" + (f" · {text}" if text else ""))
 
     def outcome(self, outcome: Outcome) -> None:
-        for number, line in enumerate(outcome_lines(outcome, self.said)):
+        for number, line in enumerate(outcome_lines(outcome, self.verbosity)):
             print_stamped(line if number else f"{outcome.status.value}: {line}", self._stream)
 
 
@@ -163,11 +163,11 @@ class _JsonLines(Reporter):
         print(json.dumps(outcome.as_dict()), flush=True)  # noqa: T201
 
 
-def reporter(scenes: int, said: Said) -> Reporter:
+def reporter(scenes: int, verbosity: Verbosity) -> Reporter:
     """Return what shows the progress of a batch of so many scenes."""
-    if said.as_json:
-        return _JsonLines(said)
-    return _Screen(said, scenes) if Console(stderr=said.quiet).is_terminal else _Log(said)
+    if verbosity.as_json:
+        return _JsonLines(verbosity)
+    return _Screen(verbosity, scenes) if Console(stderr=verbosity.quiet).is_terminal else _Log(verbosity)
 
 
 LOG_INTERVAL_S = 10.0
@@ -192,7 +192,7 @@ def print_stamped(text: str, stream: TextIO | None = None) -> None:
 
 
 @contextmanager
-def shares_shown(name: str = "", *, quiet: bool) -> Iterator[Callable[..., None]]:
+def progress_bar(name: str = "", *, quiet: bool) -> Iterator[Callable[..., None]]:
     """Yield a function that shows the share done, 0 to 1, and the current item, by default `name`.
 
     A bar on a terminal, a line every ten seconds otherwise.
@@ -219,9 +219,9 @@ def shares_shown(name: str = "", *, quiet: bool) -> Iterator[Callable[..., None]
         yield show
 
 
-def outcome_lines(outcome: Outcome, said: Said) -> list[str]:
+def outcome_lines(outcome: Outcome, verbosity: Verbosity) -> list[str]:
     """Return the lines printed for one scene: the result, hint and notes, and with --verbose the files."""
-    if said.quiet and outcome.status is not Status.FAILED:
+    if verbosity.quiet and outcome.status is not Status.FAILED:
         return []
     if outcome.status in (Status.FAILED, Status.STOPPED):
         lines = [f"{outcome.name}  {outcome.error}"]
@@ -230,7 +230,7 @@ def outcome_lines(outcome: Outcome, said: Said) -> list[str]:
         return lines
     if outcome.status is Status.SKIPPED:
         notes = [f"   {note}" for note in outcome.notes]
-        return [f"{outcome.name}  already done: {outcome.target}", *notes] if said.verbose or notes else []
+        return [f"{outcome.name}  already done: {outcome.target}", *notes] if verbosity.verbose or notes else []
     tally = outcome.tally
     if outcome.status is Status.NO_GAPS:
         facts = ["no gaps: copied as it is"]
@@ -244,7 +244,7 @@ def outcome_lines(outcome: Outcome, said: Said) -> list[str]:
     facts.append(f"{outcome.seconds:.1f} s")
     lines = [f"{outcome.name}  {' · '.join(facts)}"]
     lines += [f"   {note}" for note in outcome.notes]
-    if said.verbose:
+    if verbosity.verbose:
         lines += [f"   → {file}" for file in outcome.files]
     return lines
 
@@ -283,23 +283,27 @@ def plan_line(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]]) -> str
 
 
 def run_batch(
-    scenes: Plan, request: FillRequest, resources: Resources, spare: SpareProcesses, *, said: Said, grace_s: float
+    scenes: Plan, request: FillRequest, resources: Resources, pool: WorkerPool, *, verbosity: Verbosity, grace_s: float
 ) -> int:
     """Fill the scenes of a batch, or those that are filled before a signal to stop, and return the exit code.
 
     Args:
-        spare: Processes for several scenes at once.
-        grace_s: Seconds that running scenes have after the signal to stop.
+        scenes: The plan of the batch.
+        request: How to fill scenes.
+        resources: What the batch may use.
+        pool: The worker processes for several scenes at once.
+        verbosity: How much to print.
+        grace_s: Seconds that running scenes have after SIGUSR1.
     """
     jobs, outputs = scenes.jobs, scenes.outputs
-    screen = reporter(len(jobs), said)
+    screen = reporter(len(jobs), verbosity)
     ended: list[Outcome] = []
     reports = Reports(outputs, jobs, request)
 
     def end(outcome: Outcome) -> None:
         ended.append(outcome)
         screen.outcome(outcome)
-        if said.debug and outcome.trace:
+        if verbosity.debug and outcome.trace:
             sys.stderr.write(outcome.trace)
         reports.add(outcome)
 
@@ -315,7 +319,7 @@ def run_batch(
             request,
             outputs,
             resources,
-            spare,
+            pool,
             stop=stop,
             on_outcome=end,
             on_progress=screen.progress,
@@ -367,7 +371,7 @@ class TrainingScreen:
 
 
 @contextmanager
-def stops_asked() -> Iterator[Callable[[], bool]]:
+def stop_requests() -> Iterator[Callable[[], bool]]:
     """Yield a function that returns whether Ctrl-C or SIGTERM came; a second one doesn't wait for the step."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

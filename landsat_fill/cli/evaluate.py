@@ -155,7 +155,7 @@ def _try_out(method: FillMethod) -> None:
 STRIPES = "Hidden pixels"
 
 EPILOG = """\
-[bold]Examples[/bold]
+Examples:
 landsat-fill evaluate clean.tif                    all methods that run here
 landsat-fill evaluate clean/ -m auto,harmonic --figure scores.png
 landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors
@@ -224,7 +224,7 @@ def evaluate(
         markdown: Write the summary as a Markdown table, with this command line.
     """
     from landsat_fill import evaluation
-    from landsat_fill.cli.console import print_error, shares_shown
+    from landsat_fill.cli.console import print_error, progress_bar
     from landsat_fill.evaluation.figures import refuse_picture
     from landsat_fill.methods import Context
     from landsat_fill.pipeline.resources import usable_cores
@@ -269,7 +269,7 @@ def evaluate(
     refuse_targets([csv, json_file, figure, markdown], scenes, overwrite=overwrite)
     if figure is not None:
         refuse_picture(figure)
-    with shares_shown(quiet=quiet or as_json) as on_progress:
+    with progress_bar(quiet=quiet or as_json) as on_progress:
         results = evaluation.evaluate(
             scenes,
             contenders,

@@ -133,7 +133,7 @@ def planned_scenes(
 
 
 def _of_manifest(manifest: Path, share: Shard, request: FillRequest, outputs: OutputRequest) -> Plan:
-    from landsat_fill.cluster import Round, jobs_of, read_manifest
+    from landsat_fill.cluster.archive import Round, jobs_of, read_manifest
     from landsat_fill.pipeline.plan import Plan, with_actions
 
     jobs, bad = jobs_of(share.of(read_manifest(manifest)), stack=outputs.stack)
@@ -150,32 +150,40 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     """Return two requests: how to fill (the device is chosen later), and where and how to write.
 
     Raises:
-        UsageError: If a value isn't allowed, or the method can't give what is asked for.
+        UsageError: If a value isn't allowed, or the method can't do what is requested.
     """
     from landsat_fill.gaps.holes import Holes
-    from landsat_fill.methods import DEFAULT_METHOD, create_method, method_classes
-    from landsat_fill.pipeline import request as asked
+    from landsat_fill.methods import DEFAULT_METHOD, create_method
+    from landsat_fill.pipeline.request import (
+        FillLayer,
+        FillRequest,
+        OutputRequest,
+        member,
+        quality_flags,
+        require_realizations,
+        wants_std,
+    )
     from landsat_fill.pipeline.resources import usable_cores
 
     method = create_method(options.method, pairs("-O", options.option))
-    request = asked.FillRequest(
+    request = FillRequest(
         method=method,
-        holes=asked.member("--holes", options.holes, Holes),
+        holes=member("--holes", options.holes, Holes),
         largest_gap_px=options.largest_gap,
-        distrusted=asked.quality_flags("--distrust", options.distrust),
-        refilled=asked.quality_flags("--refill", options.refill),
+        distrusted=quality_flags("--distrust", options.distrust),
+        refilled=quality_flags("--refill", options.refill),
         nodata=options.nodata,
         bands=band_list(options.bands),
         seed=options.seed,
         threads=max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
     )
-    outputs = asked.OutputRequest(
+    outputs = OutputRequest(
         target=options.output,
         name=options.name,
         stack=options.stack,
-        fill_layer=asked.member("--fill-layer", options.fill_layer, asked.FillLayer),
-        uncertainty=asked.wants_std(options.uncertainty, method.info),
+        fill_layer=member("--fill-layer", options.fill_layer, FillLayer),
+        uncertainty=wants_std(options.uncertainty, method.info),
         preview=options.preview,
         overwrite=options.overwrite,
         cog=options.cog,
@@ -183,12 +191,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         report=report,
         realizations=options.realizations,
     )
-    if outputs.realizations and not method.info.gives_realizations:
-        able = [name for name, cls in method_classes().items() if cls.info.gives_realizations]
-        raise UsageError(
-            f"expected a method that gives realizations for --realizations, but got {method.info.name}",
-            hint=f"Methods that give realizations: {', '.join(able)}.",
-        )
+    require_realizations("--realizations", options.realizations, method.info)
     return request, outputs
 
 
@@ -208,7 +211,7 @@ def memory_bytes(text: str | None) -> int | None:
 
 
 EPILOG = f"""\
-[bold]Examples[/bold]
+Examples:
 landsat-fill scene.tif                              writes scene_filled.tif
 landsat-fill scene.tif -o out.tif --preview         and a picture of it
 landsat-fill scenes/ more/*.tar -o filled/ -j 2     a batch with a report
@@ -216,7 +219,7 @@ landsat-fill scene.tif -m inverse-distance --smoothing 0    a method's option
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
 landsat-fill scene.tif -m convlnp --realizations 4          four realizations
 landsat-fill scene.tif --distrust cloud,shadow      no gap filled from clouds
-[bold]Exit codes[/bold]
+Exit codes:
 0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error
 {EXIT_STOPPED} stopped by SIGUSR1 with scenes left · {EXIT_INTERRUPTED} interrupted · {EXIT_TERMINATED} terminated
 """
@@ -245,13 +248,13 @@ def fill(
         grace: After SIGUSR1 no scene is started; those that run have this long to finish.
         dry_run: Print what would be done, and do nothing.
     """
-    from landsat_fill.pipeline.workers import SpareProcesses
+    from landsat_fill.pipeline.workers import WorkerPool
 
     inputs, lists = options.inputs or [], options.from_file or []
     only_files = not lists and manifest is None and all(map(os.path.isfile, inputs))
     at_once = min(options.jobs, len(inputs)) if only_files else options.jobs
-    with SpareProcesses(at_once if at_once > 1 and not dry_run else 0) as spare:  # they start while we plan
-        from landsat_fill.cli.console import Said, print_plan, run_batch
+    with WorkerPool(at_once if at_once > 1 and not dry_run else 0) as pool:  # workers start while we plan
+        from landsat_fill.cli.console import Verbosity, print_plan, run_batch
         from landsat_fill.pipeline.batch import Resources
         from landsat_fill.pipeline.plan import Action
         from landsat_fill.pipeline.resources import available_bytes, choose_devices
@@ -265,6 +268,6 @@ def fill(
         devices = choose_devices(options.device, request.method.info, options.jobs)
         bound = memory_bytes(options.memory)
         resources = Resources(options.jobs, devices, available_bytes() if bound is None else bound)
-        said = Said(quiet=options.quiet, verbose=options.verbose, debug=debug, as_json=as_json)
+        verbosity = Verbosity(quiet=options.quiet, verbose=options.verbose, debug=debug, as_json=as_json)
         request = replace(request, device=devices[0])
-        raise typer.Exit(run_batch(scenes, request, resources, spare, said=said, grace_s=grace))
+        raise typer.Exit(run_batch(scenes, request, resources, pool, verbosity=verbosity, grace_s=grace))

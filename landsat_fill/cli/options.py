@@ -6,6 +6,7 @@ import functools
 import inspect
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import contextmanager
 from copy import copy
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from landsat_fill.errors import (
     EXIT_FAILED,
@@ -150,7 +151,40 @@ def _with_help(kind: Any, text: str | None) -> Any:
 _TYPED = "landsat_fill.typed"
 
 
-class QuotedCommand(TyperCommand):
+class PlainHelp:
+    """Prints help without Rich, because importing Rich takes longer than everything else in `--help`."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each panel of options, and one for the commands of a group."""
+        sections: dict[str, list[tuple[str, str]]] = defaultdict(list, {"Arguments": [], "Options": []})
+        for one in self.get_params(ctx):  # type: ignore[attr-defined]
+            row = one.get_help_record(ctx)
+            if row is not None and one.param_type_name == "argument":
+                sections["Arguments"].append((one.metavar, row[1]))
+            elif row is not None:
+                sections[getattr(one, "rich_help_panel", None) or "Options"].append(row)
+        if isinstance(self, TyperGroup):
+            sections["Commands"] = [(name, one.short_help or "") for name, one in self.commands.items()]
+        for title, rows in sections.items():
+            if not rows:
+                continue
+            with formatter.section(typer.style(title, bold=True)):
+                formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the lines of the epilog as they are; those that end with a colon are headings."""
+        for line in (self.epilog or "").splitlines():  # type: ignore[attr-defined]
+            if line.endswith(":"):
+                formatter.write(f"\n{typer.style(line, bold=True)}\n")
+            else:
+                formatter.write(f"  {line}\n")
+
+
+class CommandGroup(PlainHelp, TyperGroup):
+    """A group of commands."""
+
+
+class QuotedCommand(PlainHelp, TyperCommand):
     """A command that keeps its arguments as they were typed."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
@@ -169,10 +203,10 @@ def command_line(ctx: Context) -> str:
     return shlex.join(["landsat-fill", *names, *ctx.meta[_TYPED]])
 
 
-def add(app: typer.Typer, function: Callable[..., None], short_help: str, epilog: str = "", **more: Any) -> None:
-    """Add a command to an app; each line of the epilog becomes a paragraph."""
-    given: dict[str, Any] = {"cls": QuotedCommand, "no_args_is_help": True} | more
-    app.command(short_help=short_help, epilog=epilog.replace("\n", "\n\n"), **given)(function)
+def add(app: typer.Typer, function: Callable[..., None], short_help: str, **more: Any) -> None:
+    """Add a command to an app."""
+    given: dict[str, Any] = {"cls": QuotedCommand, "no_args_is_help": True, "epilog": ""} | more
+    app.command(short_help=short_help, **given)(function)
 
 
 Quiet = Annotated[bool, opt("-q, --quiet", TERMINAL, "Print errors only.")]

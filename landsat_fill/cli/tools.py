@@ -31,10 +31,13 @@ from landsat_fill.cli.options import (
 from landsat_fill.errors import EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console
 
     from landsat_fill.methods.kriging import BandFit
     from landsat_fill.pipeline.outcome import Description
+    from landsat_fill.scene import Window
 
 
 @command
@@ -163,15 +166,15 @@ def tile(
     Args:
         size: Side of a patch: 64, 128, 256.
     """
-    from landsat_fill.cli.console import shares_shown
+    from landsat_fill.cli.console import progress_bar
     from landsat_fill.pipeline.outputs import scene_suffixes
     from landsat_fill.pipeline.patches import cut_scene
 
     scenes = open_one(scene, nodata, bands)
     for part, suffix in zip(scenes, scene_suffixes(scenes), strict=True):
         folder = output / suffix.lstrip("_")
-        with shares_shown(part.name, quiet=quiet) as shown:
-            count = cut_scene(part, folder, size, overwrite=overwrite, on_progress=shown)
+        with progress_bar(part.name, quiet=quiet) as show:
+            count = cut_scene(part, folder, size, overwrite=overwrite, on_progress=show)
         if not quiet:
             typer.echo(f"{folder}  {count} patches of {size} px")
 
@@ -185,11 +188,11 @@ def stitch(
     Args:
         patches: A folder that `tile` wrote.
     """
-    from landsat_fill.cli.console import shares_shown
+    from landsat_fill.cli.console import progress_bar
     from landsat_fill.pipeline.patches import join_patches
 
-    with shares_shown(output.name, quiet=quiet) as shown:
-        count = join_patches(patches, output, overwrite=overwrite, on_progress=shown)
+    with progress_bar(output.name, quiet=quiet) as show:
+        count = join_patches(patches, output, overwrite=overwrite, on_progress=show)
     if not quiet:
         typer.echo(f"{output}  from {count} patches")
 
@@ -229,21 +232,23 @@ def simulate(
 
     from landsat_fill.gaps.simulation import StripeModel, lay_stripes
     from landsat_fill.gaps.simulation import gaps_from as gaps_of
-    from landsat_fill.pipeline.gap_files import Lost, LostCube, missing_pixels, simulate_scene
+    from landsat_fill.pipeline.gap_files import missing_pixels, simulate_scene
 
     if gaps_from is not None and (width is not None or missing is not None):
         raise UsageError("expected --gaps-from, or --width or --missing, but got both")
     scene = open_one(clean, nodata, bands)[0]
     shape = (len(scene.bands), scene.grid.height, scene.grid.width)
     generator = np.random.default_rng(seed)
-    lost: Lost
     if gaps_from is not None:
-        lost = LostCube(gaps_of(missing_pixels(open_one(gaps_from)[0]), shape, generator))
+        lost = gaps_of(missing_pixels(open_one(gaps_from)[0]), shape, generator)
+
+        def missing_in(window: Window) -> NDArray[np.bool_]:
+            return lost[:, *window.slices]
     else:
         part = None if missing is None else share("--missing", missing)
         model = StripeModel(width_px=width, missing=part, period_px=period, tilt_deg=tilt)
-        lost = lay_stripes(shape, model, generator)
-    lost_share = simulate_scene(scene, lost, output, nodata=nodata, overwrite=overwrite)
+        missing_in = lay_stripes(shape, model, generator).missing_in
+    lost_share = simulate_scene(scene, missing_in, output, nodata=nodata, overwrite=overwrite)
     if not quiet:
         typer.echo(f"{output}  {100 * lost_share:.2f} % lost")
 
@@ -281,7 +286,7 @@ def variogram(
 
     from landsat_fill.evaluation.figures import write_variograms
     from landsat_fill.methods import create_method
-    from landsat_fill.pipeline.evidence import scene_variograms
+    from landsat_fill.pipeline.gap_finder import scene_variograms
     from landsat_fill.pipeline.resources import usable_cores
 
     kriging: Any = create_method("kriging", pairs("-O", option))

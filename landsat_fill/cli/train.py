@@ -63,7 +63,7 @@ def dataset(
         max_missing: Largest share of a patch that may be unobserved in a band.
         folds: Number of parts that the scenes are divided into. There are no more parts than places.
     """
-    from landsat_fill.cli.console import print_error, shares_shown
+    from landsat_fill.cli.console import print_error, progress_bar
     from landsat_fill.cli.options import share
     from landsat_fill.training.dataset_writing import Cutting, write_dataset
     from landsat_fill.training.folds import NEAR_KM
@@ -71,7 +71,7 @@ def dataset(
     missing = 0.0 if max_missing.strip() in ("0", "0%") else share("--max-missing", max_missing)
     scenes, all_clean = open_all(clean, nodata, bands)
     gap_scenes, all_gappy = open_all(gaps_from or [])
-    with shares_shown(quiet=quiet or as_json) as on_progress:
+    with progress_bar(quiet=quiet or as_json) as on_progress:
         manifest, failures = write_dataset(
             scenes,
             gap_scenes,
@@ -130,7 +130,7 @@ DATA = "Data"
 MACHINE = "Machine"
 
 EPILOG = """\
-[bold]Examples[/bold]
+Examples:
 landsat-fill train convcnp data/ -o runs/kenya --minutes 120
 landsat-fill train convcnp -o runs/kenya --resume            continues a run
 landsat-fill train -o runs/again --config runs/kenya/run.toml      repeats it
@@ -196,7 +196,7 @@ def train(
         workers: Processes that prepare samples.
         threads: CPU threads for training.
     """
-    from landsat_fill.cli.console import TrainingScreen, shares_shown, stops_asked
+    from landsat_fill.cli.console import TrainingScreen, progress_bar, stop_requests
     from landsat_fill.networks.catalogue import import_torch
 
     if output is None:
@@ -221,7 +221,7 @@ def train(
     }
     settings = _settings(folder, flags, config, option or [], resume=resume)
     silent = quiet or os.environ.get("RANK", "0") != "0"  # one process of torchrun prints
-    with stops_asked() as stop, shares_shown(quiet=silent) as show:
+    with stop_requests() as stop, progress_bar(quiet=silent) as show:
         screen = TrainingScreen(stop, show, quiet=silent)
         result = train_in(settings, folder, screen, resume=resume, overwrite=overwrite)
     if result.ending is Ending.INTERRUPTED:

@@ -108,7 +108,7 @@ def array_script(settings: ArraySettings, folder: Path, tasks: int, scenes: int,
     options = "".join(f" {shlex.quote(word)}" for word in fill_arguments)
     return f"""\
 #!/bin/bash
-# Written by landsat-fill {__version__} to fill {_number(scenes, "scene")} in {_number(tasks, "task")}.
+# Written by landsat-fill {__version__} to fill {counted(scenes, "scene")} in {counted(tasks, "task")}.
 # Edit it as you like: `landsat-fill cluster resubmit` copies it, and gives --array, --output and the three
 # arguments on sbatch's command line: folder of the round, number of tasks, number of tasks before this array.
 {_header(settings, "landsat-fill")}
@@ -206,7 +206,8 @@ def with_arguments(script: str) -> str:
     return script.replace("${1:-0}", "${3:-0}", 1)
 
 
-def _number(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 scene, 2 scenes."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context
-from landsat_fill.pipeline.evidence import prepared_for_array
+from landsat_fill.pipeline.gap_finder import prepared_for_array
 from landsat_fill.pipeline.resources import usable_cores
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window

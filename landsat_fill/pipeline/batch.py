@@ -1,4 +1,4 @@
-"""Runs many jobs: a bad scene is reported and the others go on."""
+"""Runs the jobs of a batch and writes its reports. A scene that fails doesn't stop the others."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from landsat_fill.io.atomic import read_mark
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, Job, filled_folder
 from landsat_fill.pipeline.provenance import report_row
-from landsat_fill.pipeline.workers import LOOK_AGAIN_S, TimeUpError, Waiting, WorkerPool
+from landsat_fill.pipeline.workers import RETRY_S, JobQueue, TimeUpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.pipeline.workers import SpareProcesses, Stop
+    from landsat_fill.pipeline.workers import Stop, WorkerPool
 
 
 REPORT_NAME = "report.jsonl"
@@ -34,9 +34,9 @@ class Resources:
     """What a batch may use.
 
     Attributes:
-        processes: Scenes worked on at once, each in a process of its own if more than one.
-        devices: What the processes run on, each in turn.
-        memory_bytes: What all scenes at work may take together; None for no bound.
+        processes: Number of scenes filled at once; if more than one, each in its own process.
+        devices: The devices that the processes use, in turn.
+        memory_bytes: Memory for all scenes that are filled at once, or None for no limit.
     """
 
     processes: int = 1
@@ -49,70 +49,71 @@ def run_jobs(
     request: FillRequest,
     outputs: OutputRequest,
     resources: Resources,
-    spare: SpareProcesses,
+    pool: WorkerPool,
     *,
     stop: Stop,
     on_outcome: Callable[[Outcome], None],
     on_progress: Callable[[str, float, str], None],
     say: Callable[[str], None],
 ) -> int:
-    """Work through all jobs, and return how many were not, because the batch was asked to stop.
+    """Work through all jobs, and return how many are left because the batch was asked to stop.
 
-    Args:
-        jobs: What to do.
-        request: How scenes are filled.
-        outputs: The form of the outputs.
-        resources: What may be used.
-        spare: Where processes are taken from, if there are to be several.
-        stop: Whether to end early.
-        on_outcome: Told what became of each job, as soon as it is known; nothing of those not begun.
-        on_progress: Told a scene's name, the share of it that is done, and how it goes; in one process
-            only.
-        say: Told what is waited for.
+    `on_outcome` is called for each job that was started or needed no work, and `say` with lines for the user. If
+    the batch runs in this process, `on_progress` is called with a scene's name, the share of it that is done, and
+    the current step.
     """
     from landsat_fill.pipeline.fill_scene import attempt
 
     for job in jobs:
-        if job.action in (Action.SKIP, Action.REFUSE):
-            on_outcome(_without_work(job))
-    to_fill = [job for job in jobs if job.action in (Action.FILL, Action.ADD)]
-    waiting = Waiting(to_fill, say)
-    pool: WorkerPool | None = None
-    if resources.processes > 1 and len(to_fill) > 1:
-        pool = WorkerPool(
-            request,
-            outputs,
-            processes=min(resources.processes, len(to_fill)),
-            devices=resources.devices,
-            memory_bytes=resources.memory_bytes,
-            spare=spare,
-        )
-    at_work: Job | None = None
+        if job.action is Action.SKIP:
+            on_outcome(job.outcome(Status.SKIPPED))
+        elif job.action is Action.REFUSE:
+            error = job.refusal()
+            on_outcome(job.outcome(Status.FAILED, error=error.message, hint=error.hint))
+    queue = JobQueue([job for job in jobs if job.action in (Action.FILL, Action.ADD)], say)
+    processes = min(resources.processes, len(queue))
+    current: Job | None = None
     given_up: list[Job] = []
     try:
         with stop.running():
-            if pool is not None:
-                pool.run(waiting, stop, on_outcome)
-            while pool is None and waiting and not stop.asked:
-                at_work = waiting.next()
-                if at_work is None:
-                    time.sleep(LOOK_AGAIN_S)
+            if processes > 1:
+                pool.run(
+                    queue,
+                    request,
+                    outputs,
+                    processes=processes,
+                    devices=resources.devices,
+                    memory_bytes=resources.memory_bytes,
+                    stop=stop,
+                    on_outcome=on_outcome,
+                )
+            while processes == 1 and queue and not stop.asked:
+                current = queue.next()
+                if current is None:
+                    time.sleep(RETRY_S)
                     continue
-                outcome = attempt(at_work, request, outputs, partial(on_progress, at_work.input.name))
+                outcome = attempt(current, request, outputs, partial(on_progress, current.input.name))
                 if outcome is None:
-                    waiting.postpone(at_work)
+                    queue.postpone(current)
                 else:
                     on_outcome(outcome)
-                at_work = None
+                current = None
     except TimeUpError:
-        given_up = pool.at_work if pool is not None else [at_work] if at_work is not None else []
+        given_up = pool.running if current is None else [current]
     for job in given_up:
-        on_outcome(_given_up(job, request))
-    return len(given_up) + len(waiting.left)
+        on_outcome(
+            job.outcome(
+                Status.STOPPED,
+                method=request.method.info.name,
+                error="time was up before the scene was filled",
+                hint="The scene starts again when the batch continues; allow it more time.",
+            )
+        )
+    return len(given_up) + len(queue)
 
 
 def failed_input(source: str, error: InputError, target: Path | None = None) -> Outcome:
-    """Return the outcome "failed" for an argument that names nothing to fill, with any output path."""
+    """Return the outcome of an argument that names nothing to fill, with its planned output if known."""
     return Outcome(
         name=Path(source).name or source,
         source=source,
@@ -124,14 +125,9 @@ def failed_input(source: str, error: InputError, target: Path | None = None) -> 
 
 
 def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Mapping[Path, Job]) -> Path | None:
-    """Return the file that gets the row of an outcome: beside the outputs, at the top of their folder.
+    """Return the report for an outcome: the requested one, or one at the top of the folder of the outputs.
 
-    None where there is nothing to fill and so no place beside an output.
-
-    Args:
-        outcome: What became of a job, or of an input that is none.
-        outputs: The form of the outputs.
-        jobs: All jobs by their targets.
+    Without jobs there is no such folder, and the result is None.
     """
     if outputs.report is not None:
         return outputs.report
@@ -148,22 +144,22 @@ def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Mapping[Path, Jo
 
 
 class Reports:
-    """The reports of a batch, one JSON line a scene.
+    """The reports of a batch, with one JSON line for each scene.
 
     Attributes:
-        written: The files that got a row.
-        unwritten: Those that couldn't be written, and why.
+        written: Reports that got a row.
+        unwritten: Reports that couldn't be written, with the error.
     """
 
     def __init__(self, outputs: OutputRequest, jobs: Sequence[Job], request: FillRequest) -> None:
         self._outputs, self._request = outputs, request
         self._jobs = {job.target: job for job in jobs}
-        self._there: dict[Path, set[tuple[object, ...]]] = {}
+        self._earlier: dict[Path, set[tuple[object, ...]]] = {}
         self.written: set[Path] = set()
         self.unwritten: dict[Path, OutputError] = {}
 
     def add(self, outcome: Outcome) -> None:
-        """Append the row of an outcome; of a skipped scene only where it is missing: its run was killed."""
+        """Append the row of an outcome. A skipped scene gets a row only if it has none, because its run was killed."""
         path = report_path(outcome, self._outputs, self._jobs)
         if path is None:
             return
@@ -176,42 +172,22 @@ class Reports:
         try:
             append_line(path, json.dumps(row or report_row(outcome, self._request)))
             self.written.add(path)
-        except OutputError as error:  # scenes matter more than their record: go on, and say so at the end
+        except OutputError as error:  # scenes matter more than their report: continue, and show the error at the end
             self.unwritten[path] = error
 
     def _rows_of(self, path: Path) -> set[tuple[object, ...]]:
-        """Return the keys of the rows that a report had when it was first asked for."""
-        if path not in self._there:
-            self._there[path] = set()
+        """Return the keys of the rows that a report had when it was first read."""
+        if path not in self._earlier:
+            self._earlier[path] = set()
             with suppress(OSError):
                 for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                     with suppress(ValueError):  # a line whose writer was killed
                         row = json.loads(line)
                         if isinstance(row, dict):
-                            self._there[path].add(_key(row))
-        return self._there[path]
+                            self._earlier[path].add(_key(row))
+        return self._earlier[path]
 
 
 def _key(row: Mapping[str, object]) -> tuple[object, ...]:
-    """Return what only one row of a report has, wherever it was called from."""
+    """Return what identifies a row of a report, whatever the current folder was."""
     return Path(str(row.get("target"))).name, row.get("time"), row.get("seconds")
-
-
-def _given_up(job: Job, request: FillRequest) -> Outcome:
-    """Return the outcome of a job that was begun and didn't end in time."""
-    return job.outcome(
-        Status.STOPPED,
-        method=request.method.info.name,
-        error="time was up before the scene was filled",
-        hint="The scene starts again when the batch continues; allow it more time.",
-    )
-
-
-def _without_work(job: Job) -> Outcome:
-    """Return the outcome of a job that is done already, or refused."""
-    refused = job.refusal() if job.action is Action.REFUSE else None
-    return job.outcome(
-        Status.SKIPPED if refused is None else Status.FAILED,
-        error=refused.message if refused else None,
-        hint=refused.hint if refused else None,
-    )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landsat_fill.pipeline.evidence import Evidence
+    from landsat_fill.pipeline.gap_finder import BlockGaps
     from landsat_fill.pipeline.strips import Block
     from landsat_fill.scene import SceneBand, Window
 
@@ -55,13 +55,7 @@ COLOURS: dict[FillCode, tuple[int, int, int, int]] = {
 
 
 def fill_codes(observed: NDArray[np.bool_], inside: NDArray[np.bool_], done: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the code of each pixel and band.
-
-    Args:
-        observed: Observed pixels, `(band, row, col)`.
-        inside: Pixels inside the footprint.
-        done: Filled pixels.
-    """
+    """Return the codes from the observed pixels, those inside the footprint and the filled ones."""
     codes = np.full(observed.shape, FillCode.OUTSIDE, np.uint8)
     codes[inside & ~observed] = FillCode.LEFT
     codes[observed] = FillCode.OBSERVED
@@ -75,13 +69,7 @@ SIGNIFICANT_BITS = 8
 
 
 def rounded_std(std: NDArray[np.floating], done: NDArray[np.bool_], observed: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the standard deviation: rounded at filled pixels, 0 at observed ones, NaN elsewhere.
-
-    Args:
-        std: Standard deviation in stored numbers, finite at filled pixels.
-        done: Filled pixels, of the same shape.
-        observed: Observed pixels, of the same shape.
-    """
+    """Return the standard deviation: rounded at filled pixels, 0 at observed ones, NaN elsewhere."""
     kept = np.where(done, std, np.float32(0)).astype(np.float32, copy=False)
     dropped = np.finfo(np.float32).nmant + 1 - SIGNIFICANT_BITS
     # In place, because strips are large. Adding half of the dropped part rounds to the nearest number.
@@ -171,28 +159,23 @@ class Backdrop:
     lags_px: NDArray[np.float64]
     variances: NDArray[np.float64]
 
-    def blended(self, filled: Filled, block: Block, evidence: Evidence) -> Filled:
+    def blended(self, filled: Filled, block: Block, found: BlockGaps) -> Filled:
         """Return the fill of a strip, with the inside of wide holes from the backdrop.
 
         There, the standard deviation increases with the distance from the nearest valid pixel.
-
-        Args:
-            filled: The method's fill of the strip.
-            block: The strip, with its halo.
-            evidence: Missing and valid pixels of the block.
         """
         import cv2
 
         inner = block.inner.slices
-        if evidence.wide is None or not evidence.wide[:, *inner].any():
+        if found.wide is None or not found.wide[:, *inner].any():
             return filled
         mean, std = filled.mean.copy(), None if filled.std is None else filled.std.copy()
         realizations = None if filled.realizations is None else filled.realizations.copy()
         near, far = (share * self.period_px for share in BLENDED_PX)
-        for band, wide in enumerate(evidence.wide[:, *inner]):
+        for band, wide in enumerate(found.wide[:, *inner]):
             if not wide.any():
                 continue
-            invalid = (~evidence.gaps.usable[band]).view(np.uint8)
+            invalid = (~found.gaps.usable[band]).view(np.uint8)
             depth = cv2.distanceTransform(invalid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[inner][wide]
             share = np.clip((depth - near) / (far - near), 0, 1)
             share = share * share * (3 - 2 * share)
@@ -219,8 +202,8 @@ class Backdrop:
         to_cells = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = (window.width, window.height)
-        found = cv2.warpAffine(cells, to_cells, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return found.astype(np.float32, copy=False)
+        interpolated = cv2.warpAffine(cells, to_cells, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return interpolated.astype(np.float32, copy=False)
 
 
 def _weighted(
@@ -230,23 +213,17 @@ def _weighted(
     return np.where(share < 1, (1 - share) * np.nan_to_num(one) + share * other, other)
 
 
-def make_backdrop(blocks: Iterable[tuple[Block, Evidence]], shape: tuple[int, int, int], period_px: int) -> Backdrop:
-    """Return the backdrop of a scene.
-
-    Args:
-        blocks: The strips of the scene, with their valid pixels.
-        shape: Bands, rows and columns of the scene.
-        period_px: One scan period.
-    """
+def make_backdrop(blocks: Iterable[tuple[Block, BlockGaps]], shape: tuple[int, int, int], period_px: int) -> Backdrop:
+    """Return the backdrop of a scene of a shape `(band, row, col)`, from its strips with their valid pixels."""
     import cv2
 
     cell_px = max(period_px // 4, 1)
     cells = (shape[0], -(-shape[1] // cell_px), -(-shape[2] // cell_px))
     counts, sums, squares = (np.zeros(cells) for _ in range(3))
     columns = np.arange(0, shape[2], cell_px)
-    for block, evidence in blocks:
+    for block, found in blocks:
         inner = block.inner.slices
-        usable = evidence.gaps.usable[:, *inner]
+        usable = found.gaps.usable[:, *inner]
         values = np.where(usable, block.values[:, *inner], 0).astype(np.float64)
         first, end = block.strip.row // cell_px, -(-(block.strip.row + block.strip.height) // cell_px)
         rows = np.maximum(np.arange(first, end) * cell_px - block.strip.row, 0)

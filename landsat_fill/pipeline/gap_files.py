@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
 from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -42,11 +43,7 @@ COLOURS = {
 def write_gap_layer(scene: Scene, target: Path, *, any_band: bool, overwrite: bool) -> float:
     """Write the gap layer of a scene, and return the missing share of the footprint.
 
-    Args:
-        scene: The scene.
-        target: The GeoTIFF to write.
-        any_band: Write one layer for all bands, missing where any band is, instead of one for each.
-        overwrite: Replace an existing file.
+    With `any_band`, the file has one layer for all bands, missing where any band is, instead of one for each.
 
     Raises:
         InputError: If the scene can't be read.
@@ -79,34 +76,17 @@ def gap_profile(scene: Scene, *, any_band: bool) -> RasterProfile:
     return profile.layer("uint8", descriptions=[f"{band.name} gaps" for band in scene.bands], tags=tags)
 
 
-class Lost(Protocol):
-    """Pixels to remove from a scene."""
+def simulate_scene(
+    scene: Scene,
+    missing_in: Callable[[Window], NDArray[np.bool_]],
+    target: Path,
+    *,
+    nodata: float | None,
+    overwrite: bool,
+) -> float:
+    """Write a clean scene without the missing pixels of each window, and return their share of the observed pixels.
 
-    def missing_in(self, window: Window) -> NDArray[np.bool_]:
-        """Return the pixels of a window to remove, `(band, row, col)`."""
-        ...
-
-
-class LostCube:
-    """Pixels to remove, held in memory, `(band, row, col)`."""
-
-    def __init__(self, missing: NDArray[np.bool_]) -> None:
-        self._missing = missing
-
-    def missing_in(self, window: Window) -> NDArray[np.bool_]:
-        """Return the pixels of a window to remove."""
-        return self._missing[:, *window.slices]
-
-
-def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | None, overwrite: bool) -> float:
-    """Write a scene without some pixels, and return the removed share of its observed pixels.
-
-    Args:
-        scene: A clean scene.
-        lost: The pixels to remove.
-        target: The GeoTIFF to write, with the scene's profile.
-        nodata: The number for removed pixels; None means the scene's own nodata.
-        overwrite: Replace an existing file.
+    They get the number `nodata`, or the scene's own nodata if that is None.
 
     Raises:
         InputError: If the scene can't be read, or its bands are in several files.
@@ -136,7 +116,7 @@ def simulate_scene(scene: Scene, lost: Lost, target: Path, *, nodata: float | No
         read_blocks(reader, height, width, STRIP_PX, 0) as blocks,
     ):
         for block in blocks:
-            missing = lost.missing_in(block.window)
+            missing = missing_in(block.window)
             values = np.where(missing, np.asarray(number).astype(block.values.dtype), block.values)
             known = block.observed & ~missing
             writer.write(values, block.window, valid=np.asarray(known.any(axis=0)))

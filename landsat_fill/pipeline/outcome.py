@@ -119,13 +119,10 @@ class Outcome:
 def survey_notes(
     scene: Scene, survey: Survey, *, can_mark_missing: bool, refills_faint: bool = False
 ) -> tuple[str, ...]:
-    """Return notes on a scene before it is filled, a sentence each.
+    """Return notes on a scene before it is filled, one sentence each.
 
-    Args:
-        scene: The scene.
-        survey: Its survey.
-        can_mark_missing: Whether the file has any means to mark missing pixels.
-        refills_faint: Whether stripes that aren't exactly nodata are filled too.
+    `can_mark_missing` says whether the file has any means to mark missing pixels, `refills_faint` whether stripes that
+    aren't exactly nodata are filled too.
     """
     notes = list(scene.notes)
     empty = [scene.bands[number].name for number in sorted(survey.empty_bands)]
@@ -170,14 +167,10 @@ def survey_notes(
 def fill_notes(
     survey: Survey, request: FillRequest, tally: Tally, *, wide_px: int = 0, kept_px: int = 0
 ) -> tuple[str, ...]:
-    """Return notes on wide holes, filled or not, a sentence each.
+    """Return notes on wide holes, filled or not, one sentence each.
 
-    Args:
-        survey: The scene's survey.
-        request: How it was filled.
-        tally: The pixel counts.
-        wide_px: Number of pixels filled in holes wider than any SLC-off gap.
-        kept_px: Number of observed pixels named by --refill that were kept.
+    `wide_px` pixels were filled in holes wider than any SLC-off gap; `kept_px` observed pixels named by --refill were
+    kept.
     """
     largest_px = request.largest_gap_px or survey.period_px
     notes = []

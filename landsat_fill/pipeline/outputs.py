@@ -1,26 +1,24 @@
-"""The files of a job: one a scene, or a product's folder; all are written into one transaction."""
+"""Writes the output files of a job: a GeoTIFF, or the folder of a product."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from landsat_fill.errors import cannot_write
-from landsat_fill.io import Opacity, RasterProfile, Rasters, RasterWriter, StoredReader, write_bytes_atomically
+from landsat_fill.io import Opacity, RasterProfile, Rasters, RasterWriter, write_bytes_atomically
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
-from landsat_fill.io.output_names import FILL, PREVIEW, STD, is_ours, realization_ending
+from landsat_fill.io.output_names import FILL, PREVIEW, STD, realization_ending, is_ours
 from landsat_fill.pipeline.compose import COLOURS, MEANINGS
 from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
-from landsat_fill.pipeline.provenance import DRAW_TAG, provenance_tags, request_facts
+from landsat_fill.pipeline.provenance import REALIZATION_TAG, provenance_tags, request_facts
 from landsat_fill.pipeline.request import FillLayer, OutputRequest
 
 if TYPE_CHECKING:
@@ -36,33 +34,29 @@ if TYPE_CHECKING:
 
 
 class FolderShelf:
-    """Files of a folder that is made when the first comes; each is there whole or not at all."""
+    """Stores intermediate results as files in a hidden folder beside an output."""
 
     def __init__(self, target: Path) -> None:
-        """Choose the folder, which may be there from a run before.
-
-        Args:
-            target: The output that the folder belongs to.
-        """
+        """Choose the folder, which an earlier run may have left; `target` is the output."""
         self.folder = target.with_name(f".{target.name}.tiles")
 
     def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name, or None."""
+        """Return the content of a file, or None without such a file."""
         try:
             return (self.folder / name).read_bytes()
         except OSError:
             return None
 
     def put(self, name: str, content: bytes) -> None:
-        """Keep something under a name.
+        """Write a file, completely or not at all.
 
         Raises:
-            OutputError: If the disk refuses.
+            OutputError: If the write fails.
         """
         write_bytes_atomically(self.folder / name, content)
 
     def drop(self, name: str) -> None:
-        """Remove what is kept under a name."""
+        """Remove a file."""
         (self.folder / name).unlink(missing_ok=True)
 
     def clear(self) -> None:
@@ -72,18 +66,17 @@ class FolderShelf:
 
 @dataclass(frozen=True, slots=True)
 class FilledStrip:
-    """A strip of a scene, ready to be written. All cubes are `(band, row, col)`.
+    """A filled strip of a scene. All cubes are `(band, row, col)`.
 
     Attributes:
-        window: Where it lies in the scene.
-        stored: Stored numbers before.
-        observed: Where these are observations.
-        values: Stored numbers after.
-        codes: What the fill layer says.
-        std: Standard deviation in stored numbers, NaN where not known, or None.
-        known: Where the values are observed or filled.
-        done: Where they were filled.
-        drawn: Stored numbers of each plausible fill.
+        window: The strip in the scene.
+        stored: Stored numbers before the fill.
+        observed: Observed pixels.
+        values: Stored numbers after the fill.
+        codes: Codes of the fill layer.
+        std: Standard deviation in stored numbers, NaN where unknown, or None.
+        done: Filled pixels.
+        realizations: Stored numbers of each realization.
     """
 
     window: Window
@@ -92,63 +85,51 @@ class FilledStrip:
     values: NDArray[np.generic]
     codes: NDArray[np.uint8]
     std: NDArray[np.floating] | None
-    known: NDArray[np.bool_]
     done: NDArray[np.bool_]
-    drawn: tuple[NDArray[np.generic], ...] = ()
+    realizations: tuple[NDArray[np.generic], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file that bands of a scene are written to: its name, which bands (from 0), and how it is laid out."""
+    """An output file with bands of a scene.
+
+    Attributes:
+        name: Its name.
+        bands: The numbers of its bands in the scene, from 0.
+        profile: Its profile.
+        realization: The number of the realization in it, from 1; 0 for the fill itself.
+    """
 
     name: str
     bands: tuple[int, ...]
     profile: RasterProfile
-
-
-class _OpenData(NamedTuple):
-    """A file of bands that is being written, what it holds (0 the fill, 1 the first draw), and its input."""
-
-    file: DataFile
-    draw: int
-    writer: RasterWriter
-    stored: StoredReader
+    realization: int = 0
 
 
 class SceneOutputs:
-    """The open files of one scene. Those that are there already are left as they are."""
+    """The open output files of one scene."""
 
     def __init__(
         self,
         scene: Scene,
         rasters: Rasters,
-        data: Sequence[DataFile],
-        drawn: Sequence[DataFile],
+        files: Sequence[DataFile],
         stem: str,
         outputs: OutputRequest,
         tags: Mapping[str, str],
         places: Mapping[str, Path],
     ) -> None:
-        """Prepare; nothing is opened yet.
+        """Prepare, without opening a file.
 
-        Args:
-            scene: The scene.
-            rasters: Its open rasters.
-            data: The files its bands go to.
-            drawn: A file for each plausible fill.
-            stem: What the names of the layers and the picture begin with.
-            outputs: What is wanted.
-            tags: Provenance.
-            places: Where each file is written, by its name; without those that are there already.
+        `files` are those of the bands and the realizations; the names of the layers and the preview begin with
+        `stem`. `places` says where to write each file, by name: files without a place exist and stay as they are.
         """
-        self._scene, self._outputs, self._tags, self._stem = scene, outputs, tags, stem
-        self._rasters = rasters
-        self._profile = data[0].profile
-        self._data = [file for file in data if file.name in places]
-        self._drawn = [(number, file) for number, file in enumerate(drawn, 1) if file.name in places]
-        self._places = places
+        self._scene, self._rasters, self._outputs = scene, rasters, outputs
+        self._tags, self._stem, self._places = tags, stem, places
+        self._profile = files[0].profile
+        self._files = [file for file in files if file.name in places]
         self._stack = ExitStack()
-        self._writers: list[_OpenData] = []
+        self._writers: list[RasterWriter] = []
         self._layers: dict[str, RasterWriter] = {}
         self._preview = Preview(scene) if stem + PREVIEW in places else None
 
@@ -159,25 +140,25 @@ class SceneOutputs:
 
     @property
     def realizations(self) -> int:
-        """How many plausible fills are wanted: the last that is written decides."""
-        return max((number for number, _ in self._drawn), default=0)
+        """How many realizations are needed: up to the last one that is written."""
+        return max((file.realization for file in self._files), default=0)
 
     def __enter__(self) -> Self:
-        """Open the writers."""
-        self._stack.__enter__()
-        try:
-            for number, file in [*((0, file) for file in self._data), *self._drawn]:
-                self._writers.append(self._open(file, number))
+        """Open the files."""
+        with ExitStack() as self._stack:
+            for file in self._files:
+                tags = {REALIZATION_TAG: f"{file.realization} of {self._outputs.realizations}"}
+                self._writers.append(
+                    self._open(file.name, file.profile.without_statistics(), tags if file.realization else {})
+                )
             names = [band.name for band in self._scene.bands]
             if self._stem + FILL in self._places:
-                self._layers[FILL] = self._writer(self._stem + FILL, self._fill_profile(names))
+                self._layers[FILL] = self._open(self._stem + FILL, self._fill_profile(names))
             if self.wants_std:
                 described = [f"{name} std" for name in names]
                 std = self._profile.layer("float32", nodata=float("nan"), descriptions=described)
-                self._layers[STD] = self._writer(self._stem + STD, std)
-        except BaseException:
-            self._stack.__exit__(*sys.exc_info())
-            raise
+                self._layers[STD] = self._open(self._stem + STD, std)
+            self._stack = self._stack.pop_all()  # after an error above, all files are closed
         return self
 
     def __exit__(
@@ -190,11 +171,12 @@ class SceneOutputs:
 
     def write(self, strip: FilledStrip) -> None:
         """Write a strip to all files."""
-        values = (strip.values, *strip.drawn)
-        for file, draw, writer, stored in self._writers:
+        values = (strip.values, *strip.realizations)
+        for file, writer in zip(self._files, self._writers, strict=True):
             bands = list(file.bands)
+            stored = self._rasters[self._scene.bands[bands[0]].dataset]
             opacity = opaque_where(stored.read_opacity(strip.window), np.asarray(strip.done[bands].any(axis=0)))
-            writer.write(values[draw][bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
+            writer.write(values[file.realization][bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
         if FILL in self._layers:
             codes = strip.codes
             if self._outputs.fill_layer is FillLayer.SCENE:
@@ -203,24 +185,15 @@ class SceneOutputs:
         if STD in self._layers and strip.std is not None:
             self._layers[STD].write(strip.std, strip.window)
         if self._preview is not None:
-            self._preview.add(strip.window, strip.stored, strip.observed, strip.values, strip.known)
+            self._preview.add(strip.window, strip.stored, strip.observed, strip.values, strip.observed | strip.done)
 
-    def _open(self, file: DataFile, draw: int) -> _OpenData:
-        """Return an open file of bands: of the fill, or from 1 on of a plausible one."""
-        stored = self._rasters[self._scene.bands[file.bands[0]].dataset]
-        told = {DRAW_TAG: f"{draw} of {self._outputs.realizations}"} if draw else {}
-        writer = self._writer(file.name, file.profile.without_statistics(), told)
-        return _OpenData(file, draw, writer, stored)
-
-    def _writer(
-        self, name: str, profile: RasterProfile, told: Mapping[str, str] = MappingProxyType({})
-    ) -> RasterWriter:
+    def _open(self, name: str, profile: RasterProfile, tags: Mapping[str, str] | None = None) -> RasterWriter:
         writer = RasterWriter(
             self._places[name],
             profile,
             creation_options=self._outputs.creation_options,
             cog=self._outputs.cog or None,
-            tags={**self._tags, **told},
+            tags={**self._tags, **(tags or {})},
         )
         return self._stack.enter_context(writer)
 
@@ -234,7 +207,7 @@ class SceneOutputs:
 
 
 def input_files(scene: Scene) -> list[Path]:
-    """Return the files on this machine that a scene is read from, which no output may replace."""
+    """Return the local files of a scene, which no output may replace."""
     names = {
         str(scene.source),
         *(band.dataset for band in scene.bands),
@@ -245,12 +218,7 @@ def input_files(scene: Scene) -> list[Path]:
 
 
 def opaque_where(opacity: Opacity, done: NDArray[np.bool_]) -> Opacity:
-    """Return the opacity of a file with the pixels opaque that were filled.
-
-    Args:
-        opacity: What the input says.
-        done: Pixels filled in any band, `(row, col)`.
-    """
+    """Return the opacity of an input with the filled pixels `(row, col)` opaque."""
     alpha, valid = opacity.alpha, opacity.valid
     if alpha is not None:
         most = 1 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype.name).max
@@ -259,7 +227,7 @@ def opaque_where(opacity: Opacity, done: NDArray[np.bool_]) -> Opacity:
 
 
 class JobOutputs:
-    """All files of a job, in the transaction on its target."""
+    """All output files of a job. They are written into the staging folder of a transaction on its target."""
 
     def __init__(
         self,
@@ -270,27 +238,19 @@ class JobOutputs:
         rasters: Rasters,
         transaction: Transaction,
     ) -> None:
-        """Prepare the staging folder.
+        """Prepare the staging folder of the entered transaction.
 
-        Args:
-            job: What is read and where it goes; its action says whether to write all files or to add layers.
-            request: How it is filled.
-            outputs: The form of the outputs.
-            scenes: The scenes of the input.
-            rasters: Their open rasters.
-            transaction: The entered transaction on the job's target.
+        The action of the job decides whether to write all files or to add missing layers.
 
         Raises:
-            OutputError: If a file is in the way that isn't ours, or nothing can be written there.
+            OutputError: If a file of another program is in the way, or the folder can't be written to.
         """
         self._job, self._request, self._outputs, self._scenes = job, request, outputs, scenes
-        self._rasters = rasters
-        self._transaction = transaction
+        self._rasters, self._transaction = rasters, transaction
         self._tags = provenance_tags(request, job.input.source)
         self._before = read_mark(job.target)
         self._suffixes = scene_suffixes(scenes)
-        self._data = [self._data_files(*pair) for pair in zip(scenes, self._suffixes, strict=True)]
-        self._drawn = [self._drawn_files(*pair) for pair in zip(scenes, self._suffixes, strict=True)]
+        self._files = [self._files_of(*pair) for pair in zip(scenes, self._suffixes, strict=True)]
         self._protected = [file for scene in scenes for file in input_files(scene)]
         self._place = transaction.folder / job.target.name if job.is_folder else transaction.folder
         try:
@@ -298,30 +258,33 @@ class JobOutputs:
         except OSError as error:
             raise cannot_write(job.target, error) from error
         self._names = [name for number in range(len(scenes)) for name in self._names_of(number)]
-        wanted = {Path(name).name for name in self._missing()}
+        wanted = set(self._names)
+        if job.action is Action.ADD and self._before is not None:
+            wanted = {Path(name).name for name in missing_layers(job, outputs, self._before)}
         self._places = {name: self._place / name for name in self._names if name in wanted}
         self._refuse_foreign()
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of the job, where they end up."""
+        """The final paths of all files of the job."""
         return tuple(self._job.folder / name for name in self._names)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the files can't have as their inputs had it, and which files were added."""
-        notes = dict.fromkeys(note for data in self._data for file in data for note in file.profile.notes)
+        """Notes on properties of the inputs that the outputs can't have, and on added files."""
+        notes = dict.fromkeys(
+            note for files in self._files for file in files if not file.realization for note in file.profile.notes
+        )
         if self._job.action is Action.ADD:
             notes[f"added {', '.join(sorted(self._places))}; the rest was there already"] = None
         return tuple(notes)
 
     def open(self, number: int) -> SceneOutputs:
-        """Return the outputs of a scene of the job, counted from 0, to be used in a `with` statement."""
+        """Return the outputs of a scene of the job, counted from 0, for a `with` statement."""
         return SceneOutputs(
             self._scenes[number],
             self._rasters,
-            self._data[number],
-            self._drawn[number],
+            self._files[number],
             self._job.stem + self._suffixes[number],
             self._outputs,
             self._tags,
@@ -329,13 +292,10 @@ class JobOutputs:
         )
 
     def finish(self, row: Mapping[str, object]) -> None:
-        """Write what belongs beside the bands, and let the transaction mark the outputs as complete.
-
-        Args:
-            row: The row of the report.
+        """Write a product's documents, and hand the transaction the facts of the mark, with the report's row.
 
         Raises:
-            OutputError: If a file has come in the way, or the disk refuses.
+            OutputError: If a file of another program has appeared in the way, or a write fails.
         """
         job, transaction = self._job, self._transaction
         documents = {
@@ -353,16 +313,16 @@ class JobOutputs:
         transaction.adds = job.action is Action.ADD
         if job.action is Action.FILL:
             self._replace({*self._names, *documents})
-        asked = request_facts(job.input, self._request, self._outputs)
+        facts = request_facts(job.input, self._request, self._outputs)
         layers = set(job.layer_names(self._outputs, self._suffixes))
         if self._before is not None and transaction.adds:
             layers.update(self._before.facts["layers"])
             if self._outputs.fill_layer is FillLayer.NONE:
-                asked["fill layer"] = self._before.facts["request"].get("fill layer")
-        transaction.facts = {"request": asked, "scenes": self._suffixes, "layers": sorted(layers), "row": row}
+                facts["fill layer"] = self._before.facts["request"].get("fill layer")
+        transaction.facts = {"request": facts, "scenes": self._suffixes, "layers": sorted(layers), "row": row}
 
     def _replace(self, new: set[str]) -> None:
-        """Say what becomes of an earlier run's files, and of other files in the folder of a product."""
+        """Let the transaction remove an earlier run's files, and keep other files in the folder of a product."""
         job, old = self._job, set[str]()
         if self._before is not None:
             old = {Path(name).name for name in self._before.sizes.keys() - self._before.differing().keys()}
@@ -376,14 +336,8 @@ class JobOutputs:
             names = {path.name for path in job.target.iterdir()}
             self._transaction.kept = sorted(names - old - new - {MARK_NAME})
 
-    def _missing(self) -> set[str]:
-        """Return the files to be written, by their paths from the target's folder."""
-        if self._job.action is Action.ADD and self._before is not None:
-            return missing_layers(self._job, self._outputs, self._before)
-        return set(self._names)
-
     def _refuse_foreign(self) -> None:
-        """Raise OutputError if a file is in the way that isn't an output of an earlier run."""
+        """Raise OutputError if a file that isn't an output of an earlier run is in the way."""
         if self._job.is_folder and self._job.action is Action.FILL:
             return  # the folder is replaced as a whole
         ours = set() if self._before is None else {Path(name).name for name in self._before.sizes}
@@ -395,43 +349,38 @@ class JobOutputs:
     def _names_of(self, number: int) -> list[str]:
         """Return the names of the files of a scene, the bands first."""
         stem = self._job.stem + self._suffixes[number]
-        data = [file.name for file in self._data[number]]
+        data = [file.name for file in self._files[number] if not file.realization]
         return [*data, *(stem + ending for ending in self._outputs.layer_endings)]
 
-    def _data_files(self, scene: Scene, suffix: str) -> list[DataFile]:
-        """Return the files the bands of a scene are written to."""
+    def _files_of(self, scene: Scene, suffix: str) -> list[DataFile]:
+        """Return the files of the bands of a scene, and one file with all bands for each realization."""
+        target, bands = self._job.target, tuple(range(len(scene.bands)))
+        stacked = self._with_nodata(stacked_profile(scene, self._rasters))
         if self._job.is_folder:
-            return [
+            files = [
                 DataFile(
                     band.file_name or Path(band.dataset).name,
                     (number,),
-                    self._told(self._rasters[band.dataset].profile),
+                    self._with_nodata(self._rasters[band.dataset].profile),
                 )
                 for number, band in enumerate(scene.bands)
             ]
-        target = self._job.target
-        name = f"{target.stem}{suffix}{target.suffix}"
-        return [DataFile(name, tuple(range(len(scene.bands))), self._told(stacked_profile(scene, self._rasters)))]
+        else:
+            files = [DataFile(f"{target.stem}{suffix}{target.suffix}", bands, stacked)]
+        stem = self._job.stem + suffix
+        numbers = range(1, self._outputs.realizations + 1)
+        return [*files, *(DataFile(stem + realization_ending(number), bands, stacked, number) for number in numbers)]
 
-    def _drawn_files(self, scene: Scene, suffix: str) -> list[DataFile]:
-        """Return the files the plausible fills of a scene are written to: one each, with all bands."""
-        if not self._outputs.realizations:
-            return []
-        stem, bands = self._job.stem + suffix, tuple(range(len(scene.bands)))
-        profile = self._told(stacked_profile(scene, self._rasters))
-        names = [stem + realization_ending(number + 1) for number in range(self._outputs.realizations)]
-        return [DataFile(name, bands, profile) for name in names]
-
-    def _told(self, profile: RasterProfile) -> RasterProfile:
-        """Return the profile with the nodata number that the user gave, who knows better than the file."""
+    def _with_nodata(self, profile: RasterProfile) -> RasterProfile:
+        """Return the profile with the nodata number of the request, which takes precedence over the file's."""
         nodata = self._request.nodata
         return profile if nodata is None else replace(profile, nodata=nodata)
 
 
 def scene_suffixes(scenes: Sequence[Scene]) -> list[str]:
-    """Return what tells the scenes of a product apart in names: nothing for the first, `_thermal` and so on.
+    """Return the suffixes of a product's scenes in file names: empty for the first, then `_thermal` and so on.
 
-    Where two are of one kind, on different grids or in different units, their first band is named too.
+    If several scenes have bands of one kind, the suffix also contains the name of the first band.
     """
     roles = [one.bands[0].band.role.value if one.bands[0].band else one.bands[0].name for one in scenes]
     suffixes = [""]
@@ -441,7 +390,7 @@ def scene_suffixes(scenes: Sequence[Scene]) -> list[str]:
 
 
 def stacked_profile(scene: Scene, rasters: Rasters) -> RasterProfile:
-    """Return the profile of one file with all bands of a scene."""
+    """Return the profile for one file with all bands of a scene."""
     first = scene.bands[0]
     profile = rasters[first.dataset].profile
     if all(band.dataset == first.dataset for band in scene.bands):

@@ -107,15 +107,13 @@ class Job:
     def layer_names(self, outputs: OutputRequest, suffixes: Iterable[str] = ("",)) -> list[str]:
         """Return the requested layers and previews, by paths relative to the target's folder.
 
-        Args:
-            outputs: The form of the outputs.
-            suffixes: The suffixes of the job's scenes in names.
+        `suffixes` are those of the job's scenes in file names.
         """
         place = f"{self.target.name}/" if self.is_folder else ""
         return [f"{place}{self.stem}{suffix}{end}" for suffix in suffixes for end in outputs.layer_endings]
 
     def outcome(self, status: Status, **facts: Any) -> Outcome:
-        """Return what became of the job: how it ended, and other attributes of `Outcome`."""
+        """Return an outcome of the job, with a status and other attributes of `Outcome`."""
         from landsat_fill.pipeline.outcome import Outcome
 
         facts["notes"] = (*self.notes, *facts.get("notes", ()))
@@ -155,13 +153,9 @@ class Plan:
 def plan_jobs(
     inputs: Sequence[Input], outputs: OutputRequest, shard: Shard = WHOLE, *, request: FillRequest | None = None
 ) -> list[Job]:
-    """Return a job for each input, in their order.
+    """Return a job for each input of a shard, in their order.
 
-    Args:
-        inputs: The inputs to fill.
-        outputs: The form of the outputs.
-        shard: The shard of jobs to return.
-        request: How to fill them; None means that an output of any request counts as done.
+    Without a request, an existing output of any request counts as done.
 
     Raises:
         UsageError: If two inputs have the same output, an output is an input, or several inputs have a single
@@ -210,11 +204,9 @@ def with_action(job: Job, outputs: OutputRequest, request: FillRequest | None = 
 
 
 def is_done(target: Path, since_ns: int | None = None) -> bool:
-    """Return whether landsat-fill completed the outputs at a target, apart from layers removed later.
+    """Return whether landsat-fill completed the outputs at a target, since a time if given.
 
-    Args:
-        target: The file or folder.
-        since_ns: Earliest time of the outputs, or None for any.
+    Layers that were removed later don't matter.
     """
     settle(target)
     mark = read_mark(target)

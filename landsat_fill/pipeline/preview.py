@@ -42,15 +42,7 @@ class Preview:
         values: NDArray[np.generic],
         known: NDArray[np.bool_],
     ) -> None:
-        """Add the pixels of a strip.
-
-        Args:
-            strip: The strip in the scene.
-            stored: Stored numbers before the fill, `(band, row, col)`.
-            observed: Observed pixels.
-            values: Stored numbers after the fill.
-            known: Observed or filled pixels.
-        """
+        """Add a strip: stored numbers and valid pixels before the fill and after it, all `(band, row, col)`."""
         first = -strip.row % self._step
         rows = slice((strip.row + first) // self._step, None)
         for target, source, valid in ((self._before, stored, observed), (self._after, values, known)):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
-DRAW_TAG = "LANDSAT_FILL_DRAW"
+REALIZATION_TAG = "LANDSAT_FILL_DRAW"
 
 
 def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
@@ -85,12 +85,7 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
 
 
 def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the differences between two requests, in words.
-
-    Args:
-        made: The facts of the request that made an output, from its mark.
-        new: The facts of the current request.
-    """
+    """Return the differences between the request that made an output and a new request, in words."""
     ignored = {name for name in new if name not in made}
     if made.get("method") != new["method"]:
         ignored |= {"options", "weights"}

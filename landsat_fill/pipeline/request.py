@@ -117,15 +117,10 @@ class OutputRequest:
 
 
 def member(name: str, given: str, kind: type[E]) -> E:
-    """Return the member of `kind` whose value is given.
-
-    Args:
-        name: What the user calls the setting.
-        given: A word.
-        kind: The words that exist.
+    """Return the member of an enumeration with a given value.
 
     Raises:
-        UsageError: If there is none; the hint names the nearest.
+        UsageError: If there is none. The message names the setting, and the hint the most similar value.
     """
     values = [str(one.value) for one in kind]
     if given in values:
@@ -134,9 +129,22 @@ def member(name: str, given: str, kind: type[E]) -> E:
 
 
 def quality_flags(name: str, given: str | Iterable[str] | None) -> frozenset[Flag]:
-    """Return the flags that words, or a comma-separated list of them, name; none for None."""
+    """Return the flags in a sequence of words or a comma-separated list; none for None."""
     words = given.split(",") if isinstance(given, str) else given or ()
     return frozenset(member(name, word.strip(), Flag) for word in words if word.strip())
+
+
+def require_realizations(name: str, count: int, info: MethodInfo) -> None:
+    """Raise UsageError if a number of realizations is negative, or the method gives none; `name` is the setting's."""
+    from landsat_fill.methods import method_classes
+
+    if count < 0 or (count and not info.gives_realizations):
+        wanted = "a number >= 0" if count < 0 else "0"
+        able = ", ".join(name for name, cls in method_classes().items() if cls.info.gives_realizations)
+        raise UsageError(
+            f"expected {name} to be {wanted} for {info.name}, but got {count}",
+            hint=f"Methods that give realizations: {able}.",
+        )
 
 
 def wants_std(requested: bool | None, info: MethodInfo) -> bool:

@@ -1,4 +1,4 @@
-"""What a fill may use: cores, memory, and the device a method runs on."""
+"""Finds the cores, the memory and the device that a fill may use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def usable_cores(environment: Mapping[str, str] = os.environ) -> int:
-    """Return the cores that this process may use: those it is bound to, and no more than Slurm gave it."""
+    """Return the number of cores that the system, and Slurm if it runs this process, allow it to use."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     given = environment.get("SLURM_CPUS_PER_TASK", environment.get("SLURM_CPUS_ON_NODE", ""))
@@ -34,37 +34,38 @@ def usable_cores(environment: Mapping[str, str] = os.environ) -> int:
 
 MIB = 1 << 20
 
+# Measured with tests/benchmarks/bench_memory.py.
+
 PROCESS_BYTES = 290 * MIB
-"""Of a process before it reads a scene, compiled loops included; like the others from
-tests/benchmarks/bench_memory.py."""
+"""Memory of a process before it reads a scene, with compiled loops."""
 
 TORCH_BYTES = 100 * MIB
-"""More of one that runs a network on the CPU, its weights included."""
+"""Additional memory of a process that runs a network on the CPU, with its weights."""
 
 TILE_BYTES = 300 * MIB
-"""Of each tile that a network works on: of 480 px, six bands and the halo."""
+"""Memory for each tile in a network: 480 px, six bands, with its halo."""
 
 VALUE_BYTES = 29
-"""For each value of a strip and its halo, beside the stored numbers: what is known of it, and its fill."""
+"""Memory for each value of a strip with its halo, besides its stored numbers: masks and the fill."""
 
 COPIES = 7
-"""How often the stored numbers of a strip are held: read ahead, worked on, composed, being written."""
+"""Copies of a strip's stored numbers in memory: read ahead, being filled, composed, being written."""
 
-DRAW_COPIES = 3
-"""How often the stored numbers of a strip are held of each draw, beside the draw itself: measured as
-138 MiB a draw of 480 rows of 7,000 pixels and six bands of uint8."""
+REALIZATION_COPIES = 3
+"""Copies of a strip's stored numbers for each realization, besides the realization itself: measured as 138 MiB
+for 480 rows of 7,000 pixels and six bands of uint8."""
 
 SHARE = 0.9
-"""Of the memory that there is, what scenes may take together."""
+"""Share of the available memory that scenes may use."""
 
 
 def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: int = 0) -> int:
-    """Return about how many bytes a process needs to fill some scenes, one after the other.
+    """Return approximately how many bytes a process needs to fill the scenes, one after another.
 
     Args:
         scenes: The scenes.
-        request: How they are filled.
-        realizations: Plausible fills that are written of each.
+        request: How to fill them.
+        realizations: Number of realizations to write.
     """
     info = request.method.info
     most = 0
@@ -73,25 +74,26 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: in
         strip, height = strip_rows(scene, info.tile_px, info.align_px), scene.grid.height
         stored = [np.dtype(band.dtype) for band in scene.bands]
         size = max(dtype.itemsize for dtype in stored)
-        worked = max(float_type(dtype).itemsize for dtype in stored)
-        known = min(strip + 2 * info.halo_px, height) * (VALUE_BYTES + COPIES * size)
-        drawn = min(strip, height) * realizations * (worked + DRAW_COPIES * size)
-        most = max(most, scene.grid.width * len(stored) * (known + drawn))
+        filled = max(float_type(dtype).itemsize for dtype in stored)
+        values = min(strip + 2 * info.halo_px, height) * (VALUE_BYTES + COPIES * size)
+        realized = min(strip, height) * realizations * (filled + REALIZATION_COPIES * size)
+        most = max(most, scene.grid.width * len(stored) * (values + realized))
     network = 0
     if info.weights is not None:
-        tiles_a_strip = -(-widest_px // info.tile_px)
-        network = TORCH_BYTES + TILE_BYTES * min(request.threads, tiles_a_strip)
+        tiles_per_strip = -(-widest_px // info.tile_px)
+        network = TORCH_BYTES + TILE_BYTES * min(request.threads, tiles_per_strip)
     return PROCESS_BYTES + most + network
 
 
 def available_bytes(environment: Mapping[str, str] = os.environ, system: Path = Path("/")) -> int | None:
-    """Return the memory that processes may take, or None where nothing tells.
+    """Return the memory that scenes may use, or None if it is unknown.
 
-    The least of what is free, what the control group allows, and what Slurm gave the task, less a reserve.
+    It is the smallest of the free memory, the limit of the control group and the limit of the Slurm task, less a
+    reserve.
 
     Args:
         environment: Environment variables.
-        system: The root folder, with /proc and /sys.
+        system: The root folder with /proc and /sys.
     """
     limits = [_free_bytes(system), _group_bytes(system), _slurm_bytes(environment)]
     known = [limit for limit in limits if limit is not None]
@@ -106,7 +108,7 @@ def _free_bytes(system: Path) -> int | None:
 
 
 def _group_bytes(system: Path) -> int | None:
-    """Return the least limit of the control groups (version 2) that the process is in.
+    """Return the smallest limit of the process's control groups (version 2).
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst, "memory.max".
     """
@@ -123,7 +125,7 @@ def _group_bytes(system: Path) -> int | None:
 
 
 def _slurm_bytes(environment: Mapping[str, str]) -> int | None:
-    """Return the memory of a Slurm task; the variables count MiB, 0 is no limit. Source: sbatch(1)."""
+    """Return the memory limit of a Slurm task. The variables are in MiB, and 0 means no limit. Source: sbatch(1)."""
     if environment.get("SLURM_MEM_PER_NODE", "").isdecimal():
         return int(environment["SLURM_MEM_PER_NODE"]) * MIB or None
     per_cpu, cpus = environment.get("SLURM_MEM_PER_CPU", ""), environment.get("SLURM_CPUS_ON_NODE", "")
@@ -146,21 +148,21 @@ _TRIM_THRESHOLD = -1
 """`M_TRIM_THRESHOLD` of mallopt(3)."""
 
 _LARGE_BYTES = 16 << 20
-"""A block from this size on gets pages of its own: a plane of a tile in single precision has 2 MB."""
+"""Smallest block that gets pages of its own. A plane of a tile in single precision has 2 MB."""
 
 _KEPT_BYTES = 32 << 20
-"""What may lie free at the end of a heap until `return_freed_memory`. As soon as the size of large blocks is
-set, glibc gives back all beyond 128 KB at once, to ask for it again with the next array: on small scenes two
-thirds of all page faults."""
+"""Free memory that glibc keeps at the end of a heap until `return_freed_memory`. Once `M_MMAP_THRESHOLD` is set,
+glibc returns everything beyond 128 KB at once and requests it again for the next array. On small scenes this
+causes two thirds of all page faults."""
 
 
 @cache
 def keep_large_blocks_apart() -> None:
-    """Let every large block have pages of its own, which go back to the system as soon as it is freed.
+    """Let each large block have pages of its own, which return to the system as soon as the block is freed.
 
-    Left alone, glibc raises the size from which it does so to 32 MB as blocks are freed; smaller ones then
-    share heaps, one a thread, and leave holes there. On a full scene `band-unet` held 1,921 MB with that, and
-    1,553 MB without, in the same processor time.
+    By default, glibc raises the threshold up to 32 MB as blocks are freed. Smaller blocks then share heaps, one
+    for each thread, and leave holes. On a full scene, `band-unet` uses 1,553 MB instead of 1,921 MB, in the same
+    CPU time.
     """
     library = _glibc()
     if library is not None:
@@ -169,7 +171,7 @@ def keep_large_blocks_apart() -> None:
 
 
 def return_freed_memory() -> None:
-    """Let the C library return what it keeps of smaller blocks that were freed."""
+    """Let the C library return freed memory to the system."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
@@ -186,62 +188,62 @@ def _glibc() -> ctypes.CDLL | None:
 AUTO = "auto"
 
 
-def choose_device(asked: str, info: MethodInfo) -> str:
+def choose_device(requested: str, info: MethodInfo) -> str:
     """Return the device to run a method on: `cpu`, or `cuda:0` and the like.
 
     Args:
-        asked: `auto`, or a kind of device with or without a number, `cuda:0`. What is asked for by name
-            is never replaced by another.
-        info: What the method can run on.
+        requested: `auto`, or a device with or without a number: `cuda`, `cuda:0`. A named device is never replaced
+            by another one.
+        info: The method's info.
 
     Raises:
         UsageError: If the method can't run on that device.
-        MethodError: If the device is asked for by name and isn't there, or can't be used.
+        MethodError: If a named device doesn't exist or can't be used.
         MissingPackageError: If the method needs torch, and it isn't installed.
     """
-    if asked == AUTO:
+    if requested == AUTO:
         return "cuda:0" if "cuda" in info.devices and _cuda_problem("cuda:0") is None else "cpu"
-    kind, colon, number = asked.partition(":")
+    kind, colon, number = requested.partition(":")
     if kind not in info.devices or (colon and not (kind == "cuda" and number.isdecimal())):
         raise UsageError(
-            f"expected a device that {info.name} runs on ({', '.join(info.devices)}), but got {asked!r}",
+            f"expected a device that {info.name} runs on ({', '.join(info.devices)}), but got {requested!r}",
             hint="Leave --device out, or choose another method; `landsat-fill methods` lists their devices.",
         )
     if kind != "cuda":
-        return asked
-    device = asked if colon else "cuda:0"
+        return requested
+    device = requested if colon else "cuda:0"
     problem = _cuda_problem(device)
     if problem is not None:
         raise MethodError(
-            f"expected the device {asked} to work, but {problem}",
+            f"expected the device {requested} to work, but {problem}",
             hint="Use --device auto to fall back to the CPU; `nvidia-smi` lists the GPUs.",
         )
     return device
 
 
-def choose_devices(asked: str, info: MethodInfo, processes: int) -> tuple[str, ...]:
-    """Return the devices that processes run on, each in turn: several graphics processors where there are.
+def choose_devices(requested: str, info: MethodInfo, processes: int) -> tuple[str, ...]:
+    """Return the devices for several processes to use in turn: all GPUs if there are several.
 
     Args:
-        asked: As of `choose_device`. With a number, `cuda:1`, that one only.
-        info: What the method can run on.
-        processes: How many there are.
+        requested: As for `choose_device`; with a number (`cuda:1`), only that device.
+        info: The method's info.
+        processes: Number of processes.
 
     Raises:
-        As `choose_device`. With `auto`, further devices that can't be used are passed over.
+        As `choose_device`. With `auto`, further devices that can't be used are skipped.
     """
-    first = choose_device(asked, info)
-    if not first.startswith("cuda") or ":" in asked or processes == 1:
+    first = choose_device(requested, info)
+    if not first.startswith("cuda") or ":" in requested or processes == 1:
         return (first,)
     there = min(import_torch().cuda.device_count(), processes)
     others = [f"cuda:{number}" for number in range(1, there)]
-    if asked == AUTO:
+    if requested == AUTO:
         return (first, *(device for device in others if _cuda_problem(device) is None))
     return (first, *(choose_device(device, info) for device in others))
 
 
 def _cuda_problem(device: str) -> str | None:
-    """Return why a graphics processor can't be used, or None where it gave a little memory."""
+    """Return why a GPU can't be used, or None if it can: a small allocation succeeds."""
     torch = import_torch()
     if not torch.backends.cuda.is_built():
         return "the installed torch was built for CPUs only"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from landsat_fill.io import SceneReader
     from landsat_fill.scene import Scene
 
 
@@ -24,14 +25,6 @@ STRIP_VALUES = 32_000_000
 
 LEAST_STRIP_PX = 128
 """Smallest number of rows in a strip. With fewer, most of the work would be on the halo."""
-
-
-class Reads(Protocol):
-    """A reader of strips."""
-
-    def read(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        """Return stored numbers and observed pixels, `(band, row, col)`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +52,7 @@ class Block:
 def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
     """Return the number of rows in a strip: as many as memory allows, up to `most_px`.
 
-    Args:
-        scene: The scene.
-        most_px: Rows of a tile.
-        align_px: The number of rows is a multiple of this, because tiles begin where strips begin.
+    It is a multiple of `align_px`, because tiles begin where strips begin.
     """
     rows = STRIP_VALUES // (len(scene.bands) * scene.grid.width)
     rows = min(most_px, max(rows, LEAST_STRIP_PX))
@@ -70,7 +60,7 @@ def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
 
 
 @contextmanager
-def read_blocks(reader: Reads, height: int, width: int, strip_px: int, halo_px: int) -> Iterator[Iterator[Block]]:
+def read_blocks(reader: SceneReader, height: int, width: int, strip_px: int, halo_px: int) -> Iterator[Iterator[Block]]:
     """Yield the blocks of a scene from top to bottom, read one ahead in a thread.
 
     After the `with` statement the thread has ended, so that the reader can be closed.
@@ -80,7 +70,7 @@ def read_blocks(reader: Reads, height: int, width: int, strip_px: int, halo_px: 
 
 
 def _blocks(
-    pool: ThreadPoolExecutor, reader: Reads, height: int, width: int, strip_px: int, halo_px: int
+    pool: ThreadPoolExecutor, reader: SceneReader, height: int, width: int, strip_px: int, halo_px: int
 ) -> Iterator[Block]:
     """Yield the blocks, while the pool reads the next one."""
     strips = strip_windows(height, width, strip_px)
@@ -96,7 +86,7 @@ def _blocks(
         yield previous
 
 
-def _read(reader: Reads, previous: Block | None, strip: Window, height: int, width: int, halo_px: int) -> Block:
+def _read(reader: SceneReader, previous: Block | None, strip: Window, height: int, width: int, halo_px: int) -> Block:
     """Return the strip's block, with shared rows taken from the previous block."""
     outer = strip.expanded(halo_px, height, width)
     window = Window(outer.row, 0, outer.height, width)

@@ -66,7 +66,7 @@ class SampleWindows:
                 kept_values[:, here] = block.values[:FAINT_BANDS, rows, cols]
                 kept_observed[:, here] = observed[:FAINT_BANDS]
 
-    def show_faint_stripes(self) -> bool:
+    def has_faint_stripes(self) -> bool:
         """Return whether there seem to be stripes that aren't exactly nodata, after all rows were added."""
         return any(
             kept is not None and find_faint_stripes(*kept, self._fill_value) is not None for kept in self._kept.values()
@@ -146,11 +146,7 @@ class Survey:
 def survey_scene(reader: SceneReader, scene: Scene, *, threads: int, on_progress: Callable[[float], None]) -> Survey:
     """Return the survey of a scene, read once from top to bottom.
 
-    Args:
-        reader: An open reader of the scene.
-        scene: The scene.
-        threads: Threads to use.
-        on_progress: Called with the share of rows read, 0 to 1.
+    `on_progress` is called with the share of rows read, 0 to 1.
     """
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)
@@ -176,7 +172,7 @@ def survey_scene(reader: SceneReader, scene: Scene, *, threads: int, on_progress
         footprint,
         period_px,
         geometry,
-        has_faint_stripes=samples.show_faint_stripes(),
+        has_faint_stripes=samples.has_faint_stripes(),
         mixed_border_px=samples.mixed_border_px(reach_px, steep=steep),
         # Declared gaps can cut a lake of one number into stripes.
         constant=samples.constant_stripes() if geometry is None else None,

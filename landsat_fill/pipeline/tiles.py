@@ -125,10 +125,10 @@ def _in_turn(batches: Iterable[Sequence[Window]], fill_batch: FillBatch, tiles: 
     done = 0
     for batch in batches:
 
-        def tell(share: float, text: str, before: int = done, now: int = len(batch)) -> None:
+        def show(share: float, text: str, before: int = done, now: int = len(batch)) -> None:
             progress((before + share * now) / tiles, text)
 
-        fill_batch(batch, tell)
+        fill_batch(batch, show)
         done += len(batch)
 
 

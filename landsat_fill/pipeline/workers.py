@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, which may be interrupted, or die."""
+"""Runs jobs in worker processes, and ends them cleanly when the batch is stopped, interrupted or killed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from landsat_fill.errors import TerminatedError
 from landsat_fill.io import claim_owner
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
-    from types import TracebackType
 
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class TimeUpError(KeyboardInterrupt):
-    """The time that running scenes were given is over: it ends them as Ctrl-C would, cleanly."""
+    """The grace period is over; it ends running scenes as cleanly as Ctrl-C does."""
 
 
 class Stop:
-    """Whether a batch has been asked to end, and how long what runs may go on."""
+    """Whether a batch was asked to stop, and whether its grace period is over."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -45,7 +44,7 @@ class Stop:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Mark the time in which the end of the grace may end scenes by raising `TimeUpError`."""
+        """Mark the part of a batch that the end of the grace period interrupts with `TimeUpError`."""
         self._running = True
         try:
             if self._is_up:
@@ -55,11 +54,11 @@ class Stop:
             self._running = False
 
     def ask(self) -> None:
-        """Ask for the end: nothing new is begun."""
+        """Ask the batch to start no further scene."""
         self.asked = True
 
     def time_up(self) -> None:
-        """End what runs, once."""
+        """End the running scenes, once."""
         self.asked = True
         if self._running and not self._is_up:
             self._is_up = True
@@ -69,11 +68,11 @@ class Stop:
 
 @contextmanager
 def stopping_on_signals(grace_s: float, say: Callable[[str], None]) -> Iterator[Stop]:
-    """Yield a stop that SIGUSR1 asks for, as Slurm sends it before the time limit; SIGTERM ends at once.
+    """Yield a stop that SIGUSR1 asks for, as Slurm sends it before the time limit. SIGTERM ends the batch at once.
 
     Args:
-        grace_s: Seconds after the signal that running scenes may take to be finished.
-        say: Told that the signal came.
+        grace_s: Seconds that running scenes have after SIGUSR1.
+        say: Called with a line for the user when the signal arrives.
     """
     stop = Stop()
     if not hasattr(signal, "SIGUSR1") or threading.current_thread() is not threading.main_thread():
@@ -85,7 +84,7 @@ def stopping_on_signals(grace_s: float, say: Callable[[str], None]) -> Iterator[
             return
         stop.ask()
         signal.setitimer(signal.ITIMER_REAL, max(grace_s, 0.001))
-        say(f"told to stop: no scene is begun any more; those that run have {grace_s:.0f} s to be finished")
+        say(f"stop requested: no further scene starts; running scenes have {grace_s:.0f} s to finish")
 
     def terminated(_number: int, _frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -104,121 +103,117 @@ def stopping_on_signals(grace_s: float, say: Callable[[str], None]) -> Iterator[
             signal.signal(number, handler)
 
 
-LOOK_AGAIN_S = 1.0
-"""How often is looked whether another run has left a scene."""
+RETRY_S = 1.0
+"""Seconds between two looks at the scenes that another run is filling."""
 
 
-class Waiting:
-    """Jobs in their order; those that another run has taken come last, once it has done them or died."""
+class JobQueue:
+    """The jobs of a batch in order. Jobs that another run has taken come last, once that run has released them."""
 
     def __init__(self, jobs: Iterable[Job], say: Callable[[str], None]) -> None:
-        """Begin with all jobs untaken; `say` is told what is waited for."""
+        """Queue the jobs; `say` is called with a line for the user about each job that another run has taken."""
         self._fresh = deque(jobs)
         self._taken: list[Job] = []
-        self._look_at_s = 0.0
+        self._retry_at_s = 0.0
         self._say = say
 
-    def __bool__(self) -> bool:
-        """Return whether any is left."""
-        return bool(self._fresh or self._taken)
-
-    @property
-    def left(self) -> list[Job]:
-        """The jobs nobody has begun here."""
-        return [*self._fresh, *self._taken]
+    def __len__(self) -> int:
+        """Return the number of jobs that haven't started."""
+        return len(self._fresh) + len(self._taken)
 
     def next(self) -> Job | None:
-        """Return a job to begin, which then waits no longer, or None where there is none just now."""
+        """Remove and return a job to start, or None if there is none at the moment."""
         if self._fresh:
             return self._fresh.popleft()
-        if not self._taken or time.monotonic() < self._look_at_s:
+        if not self._taken or time.monotonic() < self._retry_at_s:
             return None
-        self._look_at_s = time.monotonic() + LOOK_AGAIN_S
+        self._retry_at_s = time.monotonic() + RETRY_S
         free = next((job for job in self._taken if claim_owner(job.target) is None), None)
         if free is not None:
             self._taken.remove(free)
         return free
 
     def postpone(self, job: Job) -> None:
-        """Take back a job that another run has: it is looked at again when the others are begun."""
+        """Put back a job that another run has taken."""
         self._taken.append(job)
-        self._look_at_s = time.monotonic() + LOOK_AGAIN_S
-        whose = claim_owner(job.target) or "another run"
-        self._say(f"{job.input.name}: {whose} is filling it; looked at again later")
+        self._retry_at_s = time.monotonic() + RETRY_S
+        owner = claim_owner(job.target) or "another run"
+        self._say(f"{job.input.name}: {owner} is filling it; looked at again later")
 
 
 INTERRUPTS = {signal.SIGINT, signal.SIGTERM}
 
 
 def work(connection: Connection) -> None:
-    """Fill one scene after the other, as ordered.
+    """Fill scenes in a worker process, one after another.
 
-    Interrupts stop a worker in a job, once, and nowhere else: while it starts or waits one would end it with
-    a traceback, and a second one would stop the first from cleaning up. The parent blocks them while it
-    starts workers, which inherit that. Its hanging up, or death, is an interrupt, too.
+    The parent sends the two requests and then job after job. The worker answers each job with the bytes it needs,
+    waits for any text as permission, and answers with the outcome, or with None if another run has the job.
+
+    An interrupt stops a worker only while it works on a job, and only once: otherwise it would end with a
+    traceback, or a second interrupt would stop the clean-up. The parent blocks interrupts while it starts workers,
+    which inherit that. If the parent hangs up or dies, the worker interrupts itself.
 
     Args:
-        connection: To the parent. How to fill and what to write comes first, then job after job. For each
-            job the bytes that it needs are sent, a text that there is room for them comes, and the outcome is
-            sent, or None where another run has the job.
+        connection: The connection to the parent.
     """
-    heeding(False)
-    # Every scene needs them: imported before the orders come, beside what the parent does.
+    handle_interrupts(False)
+    # Every scene needs these two. Importing them now overlaps with the planning of the batch.
     import cv2  # noqa: F401
     import rasterio  # noqa: F401
 
     from landsat_fill.pipeline.fill_scene import attempt
     from landsat_fill.pipeline.resources import needed_bytes
 
-    let_interrupts_through(True)  # now, so that no thread of the libraries gets them
+    unblock_interrupts(True)  # not earlier, so that no thread of the libraries receives them
     try:
         request, outputs = connection.recv()
     except (EOFError, OSError):
         return
-    # All processes together have as many threads as there are cores; more would be in each other's way.
+    # All processes together use as many threads as there are cores.
     os.environ.setdefault("GDAL_NUM_THREADS", str(request.threads))
     inbox: SimpleQueue[Job | str | None] = SimpleQueue()
     hung_up = threading.Event()
     threading.Thread(target=_listen, args=(connection, inbox, hung_up), daemon=True).start()
 
-    def admit(scenes: Sequence[Scene]) -> None:
+    def wait_for_memory(scenes: Sequence[Scene]) -> None:
         connection.send(needed_bytes(scenes, request, outputs.realizations))
         if inbox.get() is None:
             raise KeyboardInterrupt
 
     try:
         while (job := inbox.get()) is not None:
-            heeding(True)
+            handle_interrupts(True)
             if hung_up.is_set() or isinstance(job, str):
                 return
-            outcome = attempt(job, request, outputs, lambda _share, _text: None, admit)
-            heeding(False)
+            outcome = attempt(job, request, outputs, lambda _share, _text: None, wait_for_memory)
+            handle_interrupts(False)
             connection.send(outcome)
     except (KeyboardInterrupt, BrokenPipeError):
         return
 
 
-def heeding(heeded: bool) -> None:
-    """Let the first interrupt raise KeyboardInterrupt, or let none."""
+def handle_interrupts(handled: bool) -> None:
+    """Let the first interrupt raise KeyboardInterrupt, or ignore all."""
     for number in INTERRUPTS:
-        signal.signal(number, _interrupt_once if heeded else signal.SIG_IGN)
+        signal.signal(number, _interrupt_once if handled else signal.SIG_IGN)
     if hasattr(signal, "SIGUSR1"):
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the parent heeds it for all
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the parent handles it for all
 
 
-def let_interrupts_through(through: bool) -> None:
-    """Let the thread get interrupts, or let them wait; a thread or process it starts begins as it is."""
+def unblock_interrupts(unblocked: bool) -> None:
+    """Unblock or block interrupts for this thread, and for the threads and processes that it starts."""
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        signal.pthread_sigmask(signal.SIG_UNBLOCK if through else signal.SIG_BLOCK, INTERRUPTS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK if unblocked else signal.SIG_BLOCK, INTERRUPTS)
 
 
 def _interrupt_once(_number: int, _frame: object) -> None:
-    heeding(False)
+    handle_interrupts(False)
     raise KeyboardInterrupt
 
 
 def _listen(connection: Connection, inbox: SimpleQueue[Job | str | None], hung_up: threading.Event) -> None:
-    """Put what the parent sends into the inbox, and at its end None; then interrupt the job, if any."""
+    """Put the parent's messages into the inbox. When it hangs up, put None and interrupt the current job."""
     try:
         while True:
             inbox.put(connection.recv())
@@ -231,201 +226,168 @@ def _listen(connection: Connection, inbox: SimpleQueue[Job | str | None], hung_u
             os.kill(os.getpid(), signal.SIGINT)
 
 
-class SpareProcess(NamedTuple):
-    """A process that waits for orders, and the line to it."""
-
-    process: SpawnProcess
-    connection: Connection
-
-
-class SpareProcesses:
-    """Worker processes without orders. A context manager: leaving it ends those that nobody took."""
-
-    def __init__(self, count: int) -> None:
-        """Prepare; none is started before the context is entered.
-
-        Args:
-            count: How many to start ahead. More can be had.
-        """
-        self._count = count
-        self._spare: list[SpareProcess] = []
-
-    def __enter__(self) -> Self:
-        """Start them."""
-        for _ in range(self._count):
-            self._spare.append(_started())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End those that are left. They have begun nothing, so nothing needs to be cleaned up."""
-        for spare in self._spare:
-            spare.process.kill()
-            spare.connection.close()
-        for spare in self._spare:
-            spare.process.join()
-        self._spare.clear()
-
-    def take(self) -> SpareProcess:
-        """Return a process, which is the caller's from now on."""
-        return self._spare.pop() if self._spare else _started()
-
-
-def _started() -> SpareProcess:
-    """Return a new process. Spawned, for a forked copy of a process with GDAL's threads may lock up."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs,), daemon=True)
-    let_interrupts_through(False)
-    try:
-        process.start()
-    finally:
-        let_interrupts_through(True)
-    theirs.close()  # so that the end of the process ends the line
-    return SpareProcess(process, ours)
-
-
 @dataclass(slots=True)
 class _Worker:
-    """A process, the line to it, its job, the memory that it asked for, and whether it got it."""
+    """A worker process and the connection to it.
 
-    slot: int
+    Attributes:
+        process: The process.
+        connection: The connection.
+        slot: Its place in the pool, which decides its device.
+        job: Its current job.
+        memory_bytes: The memory it requested for the job, or 0.
+        admitted: Whether it may use that memory.
+    """
+
     process: SpawnProcess
     connection: Connection
+    slot: int = 0
     job: Job | None = None
     memory_bytes: int = 0
     admitted: bool = False
 
 
-class WorkerPool:
-    """Processes that each fill one scene at a time; the death of one costs its scene and nothing else."""
+def _start_worker() -> _Worker:
+    """Return a new worker. It is spawned, because a forked copy of a process with GDAL's threads may deadlock."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs,), daemon=True)
+    unblock_interrupts(False)
+    try:
+        process.start()
+    finally:
+        unblock_interrupts(True)
+    theirs.close()  # so that the connection ends with the process
+    return _Worker(process, ours)
 
-    def __init__(
+
+class WorkerPool:
+    """Worker processes that each fill one scene at a time. If one dies, only its scene is lost.
+
+    A context manager: entering it starts processes ahead of the batch, leaving it ends all of them.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Prepare a pool that starts `count` processes when it is entered."""
+        self._count = count
+        self._spare: list[_Worker] = []
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        """Start the processes, which wait for their orders."""
+        self._spare = [_start_worker() for _ in range(self._count)]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the processes that never got orders: they have nothing to clean up."""
+        for worker in self._spare:
+            worker.process.kill()
+            worker.connection.close()
+        for worker in self._spare:
+            worker.process.join()
+
+    def run(
         self,
+        queue: JobQueue,
         request: FillRequest,
         outputs: OutputRequest,
         *,
         processes: int,
         devices: Sequence[str],
         memory_bytes: int | None,
-        spare: SpareProcesses,
+        stop: Stop,
+        on_outcome: Callable[[Outcome], None],
     ) -> None:
-        """Prepare; no process is taken yet.
+        """Work through a queue in up to `processes` processes; jobs that don't start stay in the queue.
 
-        Args:
-            request: How scenes are filled.
-            outputs: The form of the outputs.
-            processes: How many at once.
-            devices: What they run on, each in turn.
-            memory_bytes: What all scenes at work may take together, None for no bound. One is always let in.
-            spare: Where processes are taken from.
+        All running scenes together use at most `memory_bytes` if given, but one always runs. At the end, or after
+        an interrupt, all workers have cleaned up and ended.
         """
-        self._request, self._outputs = request, outputs
-        self._devices, self._memory_bytes = devices, memory_bytes
-        self._spare = spare
-        self._free_slots = list(range(processes))
-        self._workers: list[_Worker] = []
-
-    def run(self, waiting: Waiting, stop: Stop, on_outcome: Callable[[Outcome], None]) -> None:
-        """Work through jobs.
-
-        Args:
-            waiting: The jobs; those that nobody began stay in it.
-            stop: Whether to begin no more.
-            on_outcome: Told what became of each job, as soon as it is known.
-        """
+        orders = [(replace(request, device=devices[slot % len(devices)]), outputs) for slot in range(processes)]
         outcomes: list[Outcome] = []
         try:
             while True:
                 if not stop.asked:
-                    self._hand_out(waiting)
-                while outcomes:  # told while the processes are at work again
+                    self._start_jobs(queue, orders)
+                while outcomes:  # reported while the processes already work on the next jobs
                     on_outcome(outcomes.pop(0))
                 busy = [worker for worker in self._workers if worker.job is not None]
-                if not busy and (stop.asked or not waiting):
+                if not busy and (stop.asked or not queue):
                     return
-                ready = wait([worker.connection for worker in busy], LOOK_AGAIN_S)
+                ready = wait([worker.connection for worker in busy], RETRY_S)
                 for worker in busy:
                     if worker.connection in ready:
-                        outcomes += self._hear(worker, waiting)
-                self._admit()
+                        outcomes += self._receive(worker, queue, request)
+                self._grant_memory(memory_bytes)
         finally:
-            self._hang_up()
+            for worker in self._workers:
+                worker.connection.close()
+            for worker in self._workers:
+                worker.process.join()
 
     @property
-    def at_work(self) -> list[Job]:
-        """The jobs being done, or that were when the pool ended."""
+    def running(self) -> list[Job]:
+        """The jobs that are running, or were when the pool ended."""
         return [worker.job for worker in self._workers if worker.job is not None]
 
-    def _hand_out(self, waiting: Waiting) -> None:
-        """Give each idle process a job, and start processes as long as there are jobs for them."""
-        for worker in [worker for worker in self._workers if not worker.process.is_alive()]:
-            if worker.job is None:
-                self._bury(worker)
+    def _start_jobs(self, queue: JobQueue, orders: Sequence[tuple[FillRequest, OutputRequest]]) -> None:
+        """Give each idle worker a job, and start further workers while there are jobs and free slots."""
+        for worker in [one for one in self._workers if one.job is None and not one.process.is_alive()]:
+            self._remove(worker)
         idle = [worker for worker in self._workers if worker.job is None]
-        while idle or self._free_slots:
-            job = waiting.next()
+        free_slots = sorted(set(range(len(orders))) - {worker.slot for worker in self._workers})
+        while idle or free_slots:
+            job = queue.next()
             if job is None:
                 return
-            worker = idle.pop() if idle else self._started()
-            worker.job = job
-            with suppress(OSError):  # it died while it was idle; its line says so, too
+            with suppress(OSError):  # the worker has died, which its connection shows later
+                if idle:
+                    worker = idle.pop()
+                else:
+                    worker = self._spare.pop() if self._spare else _start_worker()
+                    worker.slot = free_slots.pop(0)
+                    self._workers.append(worker)
+                    worker.job = job
+                    worker.connection.send(orders[worker.slot])
+                worker.job = job
                 worker.connection.send(job)
 
-    def _started(self) -> _Worker:
-        """Return a new worker, with its orders."""
-        slot = self._free_slots.pop(0)
-        process, connection = self._spare.take()
-        request = replace(self._request, device=self._devices[slot % len(self._devices)])
-        with suppress(OSError):  # it died already; its line says so, too
-            connection.send((request, self._outputs))
-        worker = _Worker(slot, process, connection)
-        self._workers.append(worker)
-        return worker
-
-    def _hear(self, worker: _Worker, waiting: Waiting) -> list[Outcome]:
-        """Take what a worker says, and return what became of its job, if it ended."""
+    def _receive(self, worker: _Worker, queue: JobQueue, request: FillRequest) -> list[Outcome]:
+        """Receive a message from a worker, and return the outcome of its job if it has ended."""
+        job = worker.job
+        if job is None:
+            return []
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
-            self._bury(worker)
-            return [] if worker.job is None else [_killed(worker.job, self._request, worker.process.exitcode)]
-        job = worker.job
+            self._remove(worker)
+            return [_killed(job, request, worker.process.exitcode)]
         if isinstance(message, int):
             worker.memory_bytes = message
             return []
         worker.job, worker.memory_bytes, worker.admitted = None, 0, False
-        if message is None and job is not None:
-            waiting.postpone(job)
+        if message is None:
+            queue.postpone(job)
         return [] if message is None else [message]
 
-    def _admit(self) -> None:
-        """Let those go on that there is memory for, in the order they began; one may always."""
+    def _grant_memory(self, limit_bytes: int | None) -> None:
+        """Let workers continue while there is memory for them, in the order of their start; one always may."""
         used = sum(worker.memory_bytes for worker in self._workers if worker.admitted)
         for worker in self._workers:
             if worker.admitted or not worker.memory_bytes:
                 continue
-            if used and self._memory_bytes is not None and used + worker.memory_bytes > self._memory_bytes:
+            if used and limit_bytes is not None and used + worker.memory_bytes > limit_bytes:
                 return
             used += worker.memory_bytes
             worker.admitted = True
             with suppress(OSError):
-                worker.connection.send("go on")
+                worker.connection.send("continue")
 
-    def _bury(self, worker: _Worker) -> None:
-        """Make room for another in place of a dead worker."""
+    def _remove(self, worker: _Worker) -> None:
+        """Remove a dead worker."""
         worker.process.join()
         worker.connection.close()
         self._workers.remove(worker)
-        self._free_slots.append(worker.slot)
-
-    def _hang_up(self) -> None:
-        """End all processes: idle ones at once, others as soon as they have cleaned up."""
-        for worker in self._workers:
-            worker.connection.close()
-        for worker in self._workers:
-            worker.process.join()
 
 
 def _killed(job: Job, request: FillRequest, exit_code: int | None) -> Outcome:

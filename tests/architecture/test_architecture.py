@@ -99,7 +99,7 @@ def test_files_are_few_and_neither_long_nor_splinters(modules, imports):
     ("code", "allowed"),
     [
         ("import landsat_fill", set()),
-        *((f"sys.argv[1:] = {words}; main()", {"rich", "typer"}) for words in HELP),
+        *((f"sys.argv[1:] = {words}; main()", {"typer"}) for words in HELP),
         # A list of methods takes no network, and the weights are listed without torch.
         ("import landsat_fill; landsat_fill.list_methods()", HEAVY - {"matplotlib", "torch"}),
         ("from landsat_fill.networks.weights import shipped_names; assert shipped_names()", HEAVY - {"torch"}),

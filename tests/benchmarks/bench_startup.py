@@ -10,7 +10,7 @@ import argparse
 from processes import landsat_fill, machine, measure, median_cost
 from tables import figure_table, show
 
-BAR_S = 0.3
+BAR_S = 0.25
 COMMANDS = (["--version"], ["--help"], ["fill", "--help"], ["methods"])
 
 

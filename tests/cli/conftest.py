@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@pytest.fixture(autouse=True)
+def small_weights(tiny_models: Path) -> None:
+    """Fill by tiny networks, which take a tenth of the time. A file that needs the shipped weights overrides this."""
+
+
 @pytest.fixture
 def fill_in_both_units(
     run: Callable[..., Any], opened: Callable[..., rasterio.DatasetReader]

@@ -17,7 +17,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import landsat_fill
-from landsat_fill.cli.app import app
+from landsat_fill.cli.app import LazyCommand, app
 from landsat_fill.cli.guides import method_references, references
 from landsat_fill.cli.methods_and_models import markdown_table
 from landsat_fill.methods import MethodInfo, method_classes, method_options
@@ -39,6 +39,8 @@ def commands():
     waiting = [("", get_command(app))]
     while waiting:
         name, command = waiting.pop()
+        if isinstance(command, LazyCommand):
+            command = command.load()
         found[name] = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
         waiting += [(f"{name} {child}".strip(), one) for child, one in getattr(command, "commands", {}).items()]
     return found

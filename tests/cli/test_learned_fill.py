@@ -109,7 +109,7 @@ def test_draws_are_protected_like_other_outputs(make, run):
 def test_a_method_without_draws_says_so(make, run):
     ended = run(make(count=1).path, "-m", "harmonic", "--realizations", 2)
     assert ended.code == 2
-    assert "expected a method that gives realizations for --realizations, but got harmonic" in ended.err_in_a_line
+    assert "expected --realizations to be 0 for harmonic, but got" in ended.err_in_a_line
 
 
 def test_own_weights(make, run, opened, tiny_models):

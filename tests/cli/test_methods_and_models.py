@@ -12,6 +12,11 @@ from landsat_fill.networks import weights
 from landsat_fill.networks.weights import shipped_folder
 
 
+@pytest.fixture(autouse=True)
+def small_weights():
+    """Leave the shipped weights in place."""
+
+
 @pytest.fixture
 def own_folder(tiny_folder, tmp_path, monkeypatch):
     """Return a copy of the tiny weights that may be spoilt."""

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from landsat_fill.cli import console
-from landsat_fill.cli.console import TrainingScreen, shares_shown
+from landsat_fill.cli.console import TrainingScreen, progress_bar
 from landsat_fill.training.progress import Standing
 
 
@@ -32,7 +32,7 @@ def standing_in(monkeypatch):
 def test_without_a_terminal_there_is_a_line_at_intervals(standing_in, monkeypatch):
     seen = standing_in(io.StringIO())
     monkeypatch.setattr(console, "LOG_INTERVAL_S", 0.0)
-    with shares_shown(quiet=False) as show:
+    with progress_bar(quiet=False) as show:
         for step in range(1, 4):
             show(step / 4, f"scene {step}")
     lines = seen.getvalue().splitlines()
@@ -43,7 +43,7 @@ def test_without_a_terminal_there_is_a_line_at_intervals(standing_in, monkeypatc
 def test_on_a_terminal_there_is_a_bar_and_notes_above_it(standing_in, monkeypatch):
     seen = standing_in(Terminal())
     monkeypatch.setattr(console, "LOG_INTERVAL_S", 0.0)
-    with shares_shown(quiet=False) as show:
+    with progress_bar(quiet=False) as show:
         screen = TrainingScreen(lambda: False, show, quiet=False)
         screen.stepped(Standing(5, 0.5, 1.0, 0.25, None, 1.0))
         screen.noted("a note")
@@ -54,7 +54,7 @@ def test_on_a_terminal_there_is_a_bar_and_notes_above_it(standing_in, monkeypatc
 @pytest.mark.parametrize("kind", [io.StringIO, Terminal])
 def test_quiet_shows_nothing(standing_in, kind):
     seen = standing_in(kind())
-    with shares_shown(quiet=True) as show:
+    with progress_bar(quiet=True) as show:
         screen = TrainingScreen(lambda: False, show, quiet=True)
         screen.stepped(Standing(5, 0.5, 1.0, 0.25, None, 1.0))
         screen.noted("a note")

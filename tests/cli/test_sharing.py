@@ -10,7 +10,7 @@ import pytest
 from landsat_fill.io import Claim
 from landsat_fill.pipeline import resources
 from landsat_fill.pipeline.resources import choose_devices
-from landsat_fill.pipeline.workers import Waiting
+from landsat_fill.pipeline.workers import JobQueue
 
 
 def filled(folder):
@@ -158,7 +158,7 @@ def test_a_job_taken_elsewhere_is_not_looked_at_all_the_time(make, monkeypatch):
 
     (job,) = plan_jobs(find_inputs([str(make().path)])[0], OutputRequest())
     said = []
-    waiting = Waiting([job], said.append)
+    waiting = JobQueue([job], said.append)
     assert waiting.next() is job
     waiting.postpone(job)
     assert said

@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from landsat_fill import __version__
-from landsat_fill.cli.app import app
+from landsat_fill.cli.app import LazyCommand, app
 
 COMMANDS = ("fill", "info", "mask", "tile", "stitch", "simulate", "evaluate", "methods")
 STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \S")
@@ -36,14 +36,14 @@ def test_every_command_has_help(run, command):
 def test_help_of_fill_groups_its_options(run):
     ended = run("fill", "--help")
     for panel in ("Input", "Method", "Gaps", "Output", "Terminal"):
-        assert f"─ {panel} ─" in ended.out
+        assert f"\n{panel}:\n" in ended.out
     assert "Exit codes" in ended.out
 
 
 def test_help_says_what_every_option_does():
     def parameters(command):
         for child in getattr(command, "commands", {}).values():
-            yield from parameters(child)
+            yield from parameters(child.load() if isinstance(child, LazyCommand) else child)
         yield from command.params
 
     found = list(parameters(get_command(app)))
@@ -52,7 +52,7 @@ def test_help_says_what_every_option_does():
 
 
 def test_paragraphs_of_help_fill_the_lines(run):
-    text = " ".join(run("train", "--help").out.split("╭")[0].split())
+    text = " ".join(run("train", "--help").out.split("Arguments:")[0].split())
     assert "RUN gets run.toml" in text
     assert "Args" not in text
     lines = run("fill", "--help").out.splitlines()
@@ -76,7 +76,7 @@ def test_fill_is_the_command_meant_when_none_is_named(make, run, tmp_path):
 
 def test_lines_are_plain_and_stamped_where_there_is_no_terminal(make, spawn):
     made = make(count=1)
-    ended = spawn(made.path)
+    ended = spawn(made.path, "-m", "kriging")
     assert ended.code == 0
     assert ended.err == ""
     assert "\x1b" not in ended.out
@@ -97,7 +97,7 @@ def test_the_first_line_says_method_and_device(make, run):
 
 @pytest.mark.parametrize("georeferenced", [True, False])
 def test_quiet_prints_nothing_on_success(make, spawn, georeferenced):
-    ended = spawn(make(count=1, georeferenced=georeferenced).path, "-q")
+    ended = spawn(make(count=1, georeferenced=georeferenced).path, "-q", "-m", "nearest")
     assert (ended.code, ended.said) == (0, "")
 
 

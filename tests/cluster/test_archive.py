@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from landsat_fill.cluster import ManifestLine, jobs_of, lines_of, manifest_text, read_manifest
+from landsat_fill.cluster.archive import ManifestLine, jobs_of, lines_of, manifest_text, read_manifest
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import InputKind, find_inputs
 from landsat_fill.pipeline.plan import plan_jobs

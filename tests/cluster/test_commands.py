@@ -157,7 +157,7 @@ def test_an_overwriting_run_that_goes_on_redoes_nothing(run, archive, tmp_path):
     """What it wrote itself before it was stopped is newer than the round it belongs to."""
     scenes, out = archive(2), tmp_path / "out"
     assert run(scenes, "-o", out, "-m", "nearest").code == 0
-    from landsat_fill.cluster import Archive, RoundFacts, lines_of, manifest_text
+    from landsat_fill.cluster.archive import Archive, RoundFacts, lines_of, manifest_text
     from landsat_fill.io import find_inputs
     from landsat_fill.pipeline.plan import plan_jobs
     from landsat_fill.pipeline.request import OutputRequest

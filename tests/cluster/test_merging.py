@@ -11,8 +11,9 @@ import rasterio
 from pystac.extensions.projection import ProjectionExtension
 from rasterio.transform import Affine
 
-from landsat_fill.cluster import Archive, RoundFacts, lines_of, manifest_text, merge, scene_states
-from landsat_fill.cluster.merging import _outline
+from landsat_fill.cluster.archive import Archive, RoundFacts, lines_of, manifest_text
+from landsat_fill.cluster.merging import _outline, merge
+from landsat_fill.cluster.status import scene_states
 from landsat_fill.io import find_inputs
 from landsat_fill.pipeline.plan import plan_jobs
 from landsat_fill.pipeline.request import OutputRequest

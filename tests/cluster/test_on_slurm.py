@@ -20,7 +20,7 @@ import pytest
 import rasterio
 
 import landsat_fill
-from landsat_fill.cluster import Archive
+from landsat_fill.cluster.archive import Archive
 from landsat_fill.io import Claim
 
 pytestmark = pytest.mark.slurm
@@ -133,7 +133,7 @@ def test_a_task_that_runs_out_of_time_goes_back_and_goes_on(slurm, run, archive,
     slurm.wait_for_end(job, merge)
 
     text = log(out, 1)
-    assert "told to stop: no scene is begun any more" in text
+    assert "stop requested: no further scene starts" in text
     assert "1 left" in text
     assert re.search(r"start 1,.*start 2,", text, re.DOTALL), text
     assert "3 scenes: 1 to fill, 2 already done" in text
@@ -237,7 +237,7 @@ def test_the_time_limit_sends_a_task_back(slurm, nearly_out_of_time):
     slurm.wait(lambda: "back into the queue" in log(out, 1))
     begun, warned = (
         datetime.strptime(re.search(rf"(\d\d:\d\d:\d\d)  {text}", log(out, 1))[1], "%H:%M:%S")
-        for text in ("landsat-fill", "told to stop")
+        for text in ("landsat-fill", "stop requested")
     )
     # It began before its first line: how long before is the machine's affair.
     assert (warned - begun).seconds <= 2 * 60 - LEAD_S + 5

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from landsat_fill.cluster import ArraySettings, Part, Round, RoundFacts, array_script, merge_script, parts_of
-from landsat_fill.cluster.script import seconds_of, throttle_of, with_arguments
-from landsat_fill.cluster.slurm import array_call
+from landsat_fill.cluster.archive import Round, RoundFacts
+from landsat_fill.cluster.script import (
+    ArraySettings,
+    array_script,
+    merge_script,
+    seconds_of,
+    throttle_of,
+    with_arguments,
+)
+from landsat_fill.cluster.slurm import Part, array_call, parts_of
 from landsat_fill.errors import UsageError
 from landsat_fill.version import __version__
 

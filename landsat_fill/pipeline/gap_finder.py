@@ -1,4 +1,4 @@
-"""Finds the missing and valid pixels of a scene, and prepares methods for it."""
+"""Finds the missing and the valid pixels of a scene, and prepares methods for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ QUALITY_FLAGS = frozenset({Flag.CLOUD, Flag.DILATED_CLOUD, Flag.SHADOW, Flag.SAT
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class BlockGaps:
     """Missing and valid pixels of a block, all cubes `(band, row, col)`.
 
     Attributes:
@@ -52,7 +52,7 @@ class Evidence:
     kept: NDArray[np.bool_] | None = None
 
 
-class EvidenceFinder:
+class GapFinder:
     """Finds the missing and valid pixels in each block of a scene."""
 
     def __init__(self, scene: Scene, reader: SceneReader, survey: Survey, request: FillRequest) -> None:
@@ -76,7 +76,7 @@ class EvidenceFinder:
         """Whether holes wider than any SLC-off gap may be filled."""
         return self._request.holes is Holes.EVERY or self._largest_gap_px > self._survey.period_px
 
-    def find(self, block: Block) -> Evidence:
+    def find(self, block: Block) -> BlockGaps:
         """Return the missing and valid pixels of a block, with its halo."""
         inside = self._survey.footprint.inside(block.window)
         inside[list(self._survey.empty_bands)] = False
@@ -96,7 +96,7 @@ class EvidenceFinder:
             refilled=refilled,
             corner=(block.window.row, block.window.col),
         )
-        return Evidence(
+        return BlockGaps(
             inside,
             Gaps(missing, usable),
             wide_cube(missing, self._survey.period_px) if self.fills_wide_holes else None,
@@ -194,17 +194,9 @@ def prepared_for_array(method: FillMethod, image: NDArray[np.generic], gaps: Gap
 
 
 def prepared_for_scene(
-    method: FillMethod, scene: Scene, reader: SceneReader, finder: EvidenceFinder, context: Context
+    method: FillMethod, scene: Scene, reader: SceneReader, finder: GapFinder, context: Context
 ) -> FillMethod:
-    """Return the method, prepared for a scene if it supports that.
-
-    Args:
-        method: A method.
-        scene: The scene.
-        reader: Its open reader, not used by another thread.
-        finder: Finds missing and valid pixels.
-        context: The method's context.
-    """
+    """Return the method, prepared for a scene if it supports that. No other thread may use the reader."""
     if not isinstance(method, Prepares):
         return method
     height, width = scene.grid.height, scene.grid.width
@@ -216,11 +208,11 @@ def prepared_for_scene(
             strip = Window(window.row, 0, window.height, width)
             outer = strip.expanded(finder.halo_px, height, width)
             held = Block(strip, outer, *reader.read(outer))
-            evidence = finder.find(held)
+            found = finder.find(held)
         inner = window.within(held.window).slices
         images.append(held.values[:, *inner].astype(float_type(held.values.dtype)))
-        missing.append(evidence.gaps.missing[:, *inner])
-        usable.append(evidence.gaps.usable[:, *inner])
+        missing.append(found.gaps.missing[:, *inner])
+        usable.append(found.gaps.usable[:, *inner])
     return method.prepare(np.stack(images), Gaps(np.stack(missing), np.stack(usable)), context)
 
 
@@ -234,11 +226,6 @@ def _spread(size_px: int) -> list[int]:
 def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[BandFit, ...]:
     """Return the fitted variogram of each band of a scene.
 
-    Args:
-        scene: The scene.
-        kriging: The method with its options.
-        threads: Threads to use.
-
     Raises:
         InputError: If the scene can't be read, or a band has no observed pixel.
     """
@@ -249,7 +236,7 @@ def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[Band
                 f"expected observed pixels in {scene.bands[number].name}, but it has none",
                 hint="Check that the file is complete, or leave the band out with --bands.",
             )
-        finder = EvidenceFinder(scene, reader, survey, FillRequest(method=kriging, threads=threads))
+        finder = GapFinder(scene, reader, survey, FillRequest(method=kriging, threads=threads))
         fitted = prepared_for_scene(kriging, scene, reader, finder, Context(threads=threads))
     found: tuple[BandFit, ...] = fitted.bands  # type: ignore[attr-defined]
     return found
