@@ -154,11 +154,14 @@ class Filled:
             found no valid pixels to fill from.
         std: Standard deviation of the same shape, never negative, or None if the method has none.
         realizations: Plausible fills along a leading axis, or None.
+        sources: Of the image's shape: the number of the reference, from 1, that weighs most at a missing pixel, or 0
+            where the image itself weighs at least half; None without references.
     """
 
     mean: NDArray[np.floating]
     std: NDArray[np.floating] | None = None
     realizations: NDArray[np.floating] | None = None
+    sources: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

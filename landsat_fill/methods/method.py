@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -38,6 +38,7 @@ class MethodInfo:
         tile_px: Side of a tile without its halo.
         gives_std: Whether the method returns a standard deviation.
         needs_references: Whether the method needs other acquisitions of the place.
+        takes_every_reference: Whether it takes all that serve, instead of the best few.
         devices: The kinds of device the method runs on.
         align_px: The rows and columns where tiles begin are multiples of this, so that the result doesn't
             depend on how a scene is cut.
@@ -54,6 +55,7 @@ class MethodInfo:
     tile_px: int = 512
     gives_std: bool = False
     needs_references: bool = False
+    takes_every_reference: bool = False
     devices: tuple[str, ...] = ("cpu",)
     align_px: int = 1
     gives_realizations: bool = False
@@ -203,6 +205,28 @@ class Prepares(Protocol):
             image: Windows spread over the scene, `(window, band, row, col)`; otherwise as in `fill`.
             gaps: Cubes of the same shape.
             context: As in `fill`, without the positions of the windows.
+        """
+        ...
+
+
+@runtime_checkable
+class MeasuresNodes(Protocol):
+    """A method that measures a scene at the nodes of a lattice, one for each square of `lattice_px`, before it fills."""
+
+    lattice_px: ClassVar[int]
+    margin_px: ClassVar[int]
+    """The window of a node is its square with this margin, as far as the scene reaches."""
+
+    def measure(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> object | None:
+        """Return what the window of one node shows, or None if that is nothing; as `fill`, with one tile."""
+        ...
+
+    def fitted(self, nodes: Mapping[tuple[int, int], Any], shape: tuple[int, int]) -> FillMethod:
+        """Return the method for the scene.
+
+        Args:
+            nodes: What `measure` returned, by row and column of the node; squares far from any gap are left out.
+            shape: Rows and columns of the lattice.
         """
         ...
 

@@ -8,18 +8,29 @@ import numpy as np
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context
-from landsat_fill.pipeline.gap_finder import prepared_for_array
+from landsat_fill.pipeline.lattice import View, prepared
 from landsat_fill.pipeline.resources import usable_cores
-from landsat_fill.pipeline.tiles import fill_tiles
+from landsat_fill.pipeline.tiles import cut_reference, fill_tiles, fill_with_references
 from landsat_fill.scene import Filled, Gaps, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from landsat_fill.methods import FillMethod
+    from landsat_fill.scene import Reference
 
 
-def fill_array(image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, context: Context | None = None) -> Filled:
+def fill_array(
+    image: NDArray[np.generic],
+    gaps: Gaps,
+    method: FillMethod,
+    *,
+    context: Context | None = None,
+    references: Sequence[Reference] = (),
+    fallback: FillMethod | None = None,
+) -> Filled:
     """Return the image with its missing pixels filled, and a standard deviation if the method has one.
 
     Args:
@@ -28,6 +39,8 @@ def fill_array(image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, co
         method: A method, from `create_method`.
         context: Bands, pixel size, threads, device, seed and number of realizations. By default, bands and
             pixel size are unknown, all cores and the CPU are used, and there are no realizations.
+        references: Other acquisitions, one tile of the image's shape each, for a method that needs them.
+        fallback: The method that fills what a method with references leaves; without one, it stays NaN.
 
     Returns:
         Float arrays of the image's shape: observed pixels unchanged, filled pixels in the same unit, and NaN
@@ -51,12 +64,22 @@ def fill_array(image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, co
         )
     context = context or Context(threads=usable_cores())
     _, height, width = image.shape
-    method = prepared_for_array(method, image, gaps, context)
-    filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context)
+
+    def read(window: Window) -> View:
+        part = (slice(None), *window.slices)
+        others = tuple(cut_reference(reference, [window]) for reference in references)
+        return View(image[part], Gaps(gaps.missing[part], gaps.usable[part]), others)
+
+    whole = Window(0, 0, height, width)
+    method = prepared(method, (height, width), read, context)
+    if fallback is None:
+        filled = fill_tiles(image, gaps, whole, method, context, references=references)
+    else:
+        filled = fill_with_references(image, gaps, whole, method, fallback, context, references)
     mean = np.where(gaps.missing, filled.mean, image)
     std = None if filled.std is None else np.where(gaps.missing, filled.std, np.float32(0))
     realizations = None if filled.realizations is None else np.where(gaps.missing, filled.realizations, image)
-    return Filled(mean, std, realizations)
+    return Filled(mean, std, realizations, filled.sources)
 
 
 def as_image(image: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:

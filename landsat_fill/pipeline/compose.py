@@ -35,6 +35,7 @@ class FillCode(IntEnum):
     LEFT = 2
     REPLACED = 3
     FILLED = 4
+    FROM_REFERENCE = 5
 
 
 MEANINGS: dict[FillCode, str] = {
@@ -43,6 +44,7 @@ MEANINGS: dict[FillCode, str] = {
     FillCode.LEFT: "missing, left unfilled",
     FillCode.REPLACED: "observed, replaced on request",
     FillCode.FILLED: "missing, filled",
+    FillCode.FROM_REFERENCE: "missing, filled mainly from references",
 }
 
 COLOURS: dict[FillCode, tuple[int, int, int, int]] = {
@@ -51,15 +53,34 @@ COLOURS: dict[FillCode, tuple[int, int, int, int]] = {
     FillCode.LEFT: (215, 48, 39, 255),
     FillCode.REPLACED: (253, 174, 97, 255),
     FillCode.FILLED: (33, 102, 172, 255),
+    FillCode.FROM_REFERENCE: (27, 120, 55, 255),
 }
 
 
-def fill_codes(observed: NDArray[np.bool_], inside: NDArray[np.bool_], done: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the codes from the observed pixels, those inside the footprint and the filled ones."""
+def fill_codes(
+    observed: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    done: NDArray[np.bool_],
+    sources: NDArray[np.uint8] | None = None,
+    *,
+    by_reference: bool = False,
+) -> NDArray[np.uint8]:
+    """Return the codes from the observed pixels, those inside the footprint and the filled ones.
+
+    Args:
+        observed: Observed pixels, `(band, row, col)`.
+        inside: Pixels inside the footprint.
+        done: Filled pixels.
+        sources: Number of the reference that weighs most at a filled pixel, from 1; 0 for the image itself.
+        by_reference: Whether each reference has a code of its own: 5 for the first one, 6 for the second, and so on.
+    """
     codes = np.full(observed.shape, FillCode.OUTSIDE, np.uint8)
     codes[inside & ~observed] = FillCode.LEFT
     codes[observed] = FillCode.OBSERVED
     codes[done] = FillCode.FILLED
+    if sources is not None:
+        referred = done & (sources > 0)
+        codes[referred] = FillCode.FILLED + sources[referred] if by_reference else FillCode.FROM_REFERENCE
     codes[done & observed] = FillCode.REPLACED
     return codes
 

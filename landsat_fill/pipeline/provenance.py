@@ -13,11 +13,12 @@ from landsat_fill.pipeline.request import FillLayer
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from landsat_fill.io import Input
     from landsat_fill.pipeline.outcome import Outcome
-    from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.pipeline.references import Suitability
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest, ReferenceRequest
 
 
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"
@@ -43,6 +44,12 @@ def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
     if request.method.info.weights is not None:
         tags["LANDSAT_FILL_WEIGHTS"] = request.method.info.weights
     return tags
+
+
+def reference_tags(references: Sequence[Suitability]) -> dict[str, str]:
+    """Return the tag that names the references of an output, if there are any."""
+    rows = [one.as_dict() for one in references]
+    return {"LANDSAT_FILL_REFERENCES": json.dumps(rows)} if rows else {}
 
 
 def method_options_of(request: FillRequest) -> dict[str, object]:
@@ -77,11 +84,16 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
         "options": {name: value for name, value in method_options_of(request).items() if name != "weights"},
         "weights": request.method.info.weights,
         "seed": request.seed,
+        "references": None if request.references is None else _reference_facts(request.references),
         "stack": outputs.stack,
         "fill layer": outputs.fill_layer.value,
         "cloud optimised": outputs.cog,
         "creation options": dict(outputs.creation_options),
     }
+
+
+def _reference_facts(request: ReferenceRequest) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(request).items()}
 
 
 def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.io import Input
+    from landsat_fill.pipeline.request import ReferenceRequest
     from landsat_fill.scene import Gaps, Scene, SceneBand
 
     ReadTarget = Callable[[Window], tuple[NDArray[np.generic], Gaps]]
@@ -55,27 +56,6 @@ LEAST_COMMON = 200
 
 UNDECLARED_SHARE = 0.05
 """A number at an end of a reference's range that fills this share of it, unlike in the scene, is taken for missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceRequest:
-    """Which other acquisitions may help to fill a scene.
-
-    Attributes:
-        named: Files, folders of a product or archives, each of which must be usable.
-        archives: Folders, lists and indexes in which references are looked for.
-        within_days: Largest number of days between scene and reference; None for any.
-        same_season: Whether the days of the year must differ by at most `SEASON_DAYS`.
-        most: Largest number of references of a scene.
-        align: Whether shifts above a quarter of a pixel are corrected.
-    """
-
-    named: tuple[str, ...] = ()
-    archives: tuple[str, ...] = ()
-    within_days: int | None = None
-    same_season: bool = False
-    most: int = 4
-    align: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +87,27 @@ class Suitability:
     used: bool = False
     reason: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name and day."""
+        return self.name if self.date is None else f"{self.name} ({self.date.isoformat()})"
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the facts as JSON values."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "date": None if self.date is None else self.date.isoformat(),
+            "days": self.days,
+            "clear": round(self.clear, 4),
+            "covers": round(self.covers, 4),
+            "shift_px": None if self.shift_px is None else [round(shift, 2) for shift in self.shift_px],
+            "agreement": None if self.agreement is None else round(self.agreement, 4),
+            "used": self.used,
+            "reason": self.reason,
+            "notes": list(self.notes),
+        }
 
 
 @dataclass(slots=True)

@@ -31,11 +31,33 @@ class Flag(Enum):
 
 
 class FillLayer(Enum):
-    """Form of the fill layer: one band for the scene, one for each band, or none."""
+    """Form of the fill layer: one band for the scene, one for each band, one that names each reference, or none."""
 
     SCENE = "scene"
     BANDS = "bands"
+    SOURCE = "source"
     NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRequest:
+    """Which other acquisitions may help to fill a scene.
+
+    Attributes:
+        named: Files, folders of a product or archives, each of which must be usable.
+        archives: Folders, lists and indexes in which references are looked for.
+        within_days: Largest number of days between scene and reference; None for any.
+        same_season: Whether the days of the year must lie within one season.
+        most: Largest number of references of a scene.
+        align: Whether shifts above a quarter of a pixel are corrected.
+    """
+
+    named: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
+    within_days: int | None = None
+    same_season: bool = False
+    most: int = 4
+    align: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +76,8 @@ class FillRequest:
         threads: Number of threads for a scene.
         device: `cpu`, or the accelerator of the method.
         is_choice: Whether the user named the method, rather than `auto`.
+        references: Which other acquisitions may help, or None.
+        fallback: The method that fills what a method with references leaves, or None without references.
     """
 
     method: FillMethod
@@ -67,6 +91,8 @@ class FillRequest:
     threads: int = 1
     device: str = "cpu"
     is_choice: bool = True
+    references: ReferenceRequest | None = None
+    fallback: FillMethod | None = None
 
 
 @dataclass(frozen=True, slots=True)
