@@ -56,7 +56,7 @@ ETM_PLUS: tuple[Band, ...] = (
     Band("B6_VCID_2", "thermal_high", BandRole.THERMAL, (10.4, 12.5), 30.0, 8),
     Band("B8", "pan", BandRole.PANCHROMATIC, (0.52, 0.90), 15.0),
 )
-"""The nine bands of Landsat 7's Enhanced Thematic Mapper Plus."""
+"""The nine bands of the Enhanced Thematic Mapper Plus of Landsat 7."""
 
 TM: tuple[Band, ...] = (*ETM_PLUS[:6], Band("B6", "thermal", BandRole.THERMAL, (10.4, 12.5), 30.0, 5))
 """The seven bands of the Thematic Mapper of Landsat 4 and 5, which share ETM+'s reflective bands."""

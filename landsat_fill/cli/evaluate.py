@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def patterns_of(
     width: str | None, missing: str | None, gaps_from: list[str], band_shift: float | None
 ) -> list[Pattern]:
-    """Return the ways to hide pixels that were asked for."""
+    """Return the requested patterns of hidden pixels."""
     from landsat_fill.evaluation import RealStripes, SimulatedStripes
     from landsat_fill.pipeline.gap_files import missing_pixels
 
@@ -68,15 +68,10 @@ PROBE_PX = 64
 
 
 def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
-    """Return the methods of comma-separated lists, and those of `all` that can't run here, with the reasons.
+    """Return the methods of comma-separated lists, and the methods that `all` leaves out, with the reasons.
 
-    A method that is named is always returned: it may still fail when it is used.
-
-    Args:
-        texts: Lists of `NAME` or `NAME:OPTION=VALUE:OPTION=VALUE`. A name may be repeated with other options.
-
-    Raises:
-        UsageError: If a method, an option or its value doesn't exist.
+    An item is `all`, `NAME` or `NAME:OPTION=VALUE:OPTION=VALUE`. A name may be repeated with other options.
+    `all` leaves out slow methods and methods that can't run here. A method given by name is always returned.
     """
     from landsat_fill.methods import create_method, method_classes
 
@@ -107,14 +102,10 @@ def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
 
 
 def labels_of(text: str, methods: Sequence[FillMethod]) -> list[str]:
-    """Return the labels of the methods in a comma-separated list, in its order.
+    """Return the labels of the compared methods that a comma-separated list names, in its order.
 
-    Args:
-        text: Names of methods, for all rows of a method, or methods with the options of one row.
-        methods: The methods that are compared.
-
-    Raises:
-        UsageError: If one of them isn't among the methods.
+    An item is the name of a method, with or without options. Without options it stands for all rows of the
+    method.
     """
     from landsat_fill.evaluation import method_label
     from landsat_fill.methods.registry import BEST_METHOD, DEFAULT_METHOD
@@ -137,7 +128,7 @@ def labels_of(text: str, methods: Sequence[FillMethod]) -> list[str]:
 
 
 def _try_out(method: FillMethod) -> None:
-    """Fill a few pixels to find out whether a method can run here: weights or a package may be missing."""
+    """Fill a few pixels, to find out whether a method can run here: its weights or a package may be missing."""
     import numpy as np
 
     from landsat_fill.methods import Context
@@ -226,6 +217,7 @@ def evaluate(
     from landsat_fill import evaluation
     from landsat_fill.cli.console import print_error, progress_bar
     from landsat_fill.evaluation.figures import refuse_picture
+    from landsat_fill.io.atomic import write_text_atomically
     from landsat_fill.methods import Context
     from landsat_fill.pipeline.resources import usable_cores
 
@@ -246,7 +238,7 @@ def evaluate(
             "expected --preset without --width, --missing, --gaps-from and --band-shift, but got one of them",
             hint="A preset decides these itself. Without --preset you choose the gaps.",
         )
-    shown = labels_of(show, [evaluation.REFERENCE, *contenders]) if show is not None else None
+    pictured = labels_of(show, [evaluation.REFERENCE, *contenders]) if show is not None else None
     noted: set[str] = set()
 
     def note(text: str) -> None:
@@ -279,7 +271,7 @@ def evaluate(
             context=Context(threads=threads or usable_cores(), notify=note),
             device=device,
             sampling=sampling,
-            shown=patterns[-1] if experiment else None,
+            example_pattern=patterns[-1] if experiment else None,
             on_progress=on_progress,
         )
     if csv is not None:
@@ -287,12 +279,12 @@ def evaluate(
     if json_file is not None:
         evaluation.write_json(results, json_file)
     if markdown is not None and experiment is not None:
-        evaluation.write_paper_page(results, markdown, command_line(ctx), experiment)
+        write_text_atomically(markdown, evaluation.as_paper_page(results, command_line(ctx), experiment))
     elif markdown is not None:
         evaluation.write_markdown(results, markdown, command_line(ctx))
     if figure is not None:
-        write = evaluation.write_figure if experiment is None else evaluation.write_paper_figure
-        write(results, figure, shown)
+        draw = evaluation.draw_figure if experiment is None else evaluation.draw_paper_figure
+        evaluation.save_figure(draw(results, pictured), figure)
     if as_json:
         typer.echo(json.dumps(evaluation.as_json(results)))
     elif not quiet:
@@ -304,7 +296,7 @@ def evaluate(
 
 
 def _grouped(clean: list[str], texts: list[str]) -> dict[str, list[str]]:
-    """Return the arguments that name scenes by group, in the order given; those without a group come last."""
+    """Return the scenes of each group, in the order given; scenes without a group come last, as `others`."""
     groups: dict[str, list[str]] = {}
     for text in texts:
         name, _, argument = text.partition("=")
@@ -334,7 +326,7 @@ SCORES = {
 }
 """The scores in the printed tables, by heading."""
 
-SHOWN_IF_NARROW = ("r²", "SSIM", "stripe index", "cover 90", "s")
+NARROW_SCORES = ("r²", "SSIM", "stripe index", "cover 90", "s")
 """The columns that a narrow terminal shows; the files have all."""
 
 WIDTH_WITHOUT_TERMINAL = 200
@@ -359,7 +351,7 @@ def print_scores(results: Results) -> None:
         rows = rows.rename(columns={name: heading for heading, name in SCORES.items()})
         table = _table(title, rows[["RMSE/GDAL", "worst", *known]])
         if console.measure(table, options=console.options.update(max_width=10_000)).maximum > console.width:
-            table = _table(title, rows[["RMSE/GDAL", "worst", *(h for h in known if h in SHOWN_IF_NARROW)]])
+            table = _table(title, rows[["RMSE/GDAL", "worst", *(h for h in known if h in NARROW_SCORES)]])
         console.print(table)
     groups = summarise_groups(results)
     if len(groups):

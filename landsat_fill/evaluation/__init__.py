@@ -1,7 +1,7 @@
 """Hides observed pixels, scores the methods that fill them, and writes tables and figures."""
 
-from landsat_fill.evaluation.figures import write_figure
-from landsat_fill.evaluation.petrovskaia2020 import PRESETS, Preset, preset_called, write_paper_figure, write_paper_page
+from landsat_fill.evaluation.figures import draw_figure, save_figure
+from landsat_fill.evaluation.petrovskaia2020 import PRESETS, Preset, as_paper_page, draw_paper_figure, preset_called
 from landsat_fill.evaluation.protocol import REFERENCE, evaluate, method_label
 from landsat_fill.evaluation.report import as_json, write_csv, write_json, write_markdown
 from landsat_fill.evaluation.results import ALL_PATTERNS, Results, summarise, summarise_groups
@@ -19,16 +19,17 @@ __all__ = [
     "SimulatedStripes",
     "Trial",
     "as_json",
+    "as_paper_page",
+    "draw_figure",
+    "draw_paper_figure",
     "evaluate",
     "hide",
     "method_label",
     "preset_called",
+    "save_figure",
     "summarise",
     "summarise_groups",
     "write_csv",
-    "write_figure",
     "write_json",
     "write_markdown",
-    "write_paper_figure",
-    "write_paper_page",
 ]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from landsat_fill.errors import MissingPackageError, UsageError
-from landsat_fill.evaluation.metrics import NOMINAL_PCT, RANGE_PERCENTILES, root_mean_square_error
+from landsat_fill.evaluation.metrics import NOMINAL_PCT, RANGE_PERCENTILES, error_scores
 from landsat_fill.evaluation.results import summarise, summarise_pattern
 from landsat_fill.io.atomic import write_bytes_atomically
 
@@ -54,7 +53,7 @@ def draw_calibration(panel: Axes, results: Results, styles: Mapping[str, Mapping
     panel.set_xlim(0, 100)
     panel.set_ylim(0, 100)
     panel.set_xlabel("nominal, %")
-    panel.set_title("hidden pixels inside the central\ninterval, % (diagonal: honest)", fontsize="medium")
+    panel.set_title("hidden pixels inside the central\ninterval, % (diagonal: well calibrated)", fontsize="medium")
     panel.grid(color="0.9")
     panel.spines[["top", "right"]].set_visible(False)
 
@@ -110,34 +109,26 @@ OBSERVED_COLOUR = "0.9"
 MOST_COLUMNS = 6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """One picture.
+class Picture(NamedTuple):
+    """A picture with its title: colours from 0 to 1, `(row, col, 3)`, or per cent, `(row, col)`.
 
-    Attributes:
-        title: Text above the picture.
-        pixels: Colours from 0 to 1, `(row, col, 3)`; or per cent, `(row, col)`, NaN where nothing was hidden.
+    Per cent are NaN where nothing was hidden.
     """
 
     title: str
     pixels: NDArray[np.floating]
 
-    @property
-    def is_colour(self) -> bool:
-        """Whether the pixels are colours rather than per cent."""
-        return self.pixels.ndim == 3
 
-
-def picture_grid(example: Example, shown: Sequence[str] | None = None) -> list[list[Picture | None]]:
+def picture_grid(example: Example, methods: Sequence[str] | None = None) -> list[list[Picture | None]]:
     """Return rows of pictures: truth, gaps, and the fill, error and standard deviation of each method.
 
     More than six columns continue in further rows. None is an empty cell.
 
     Args:
         example: The example to show.
-        shown: Labels of the methods to show, in their order; all if not given.
+        methods: Labels of the methods to show, in this order; all if not given.
     """
-    labels = list(example.fills) if shown is None else [label for label in shown if label in example.fills]
+    labels = list(example.fills) if methods is None else [label for label in methods if label in example.fills]
     columns = _columns(example, labels)
     breadth = math.ceil(len(columns) / math.ceil(len(columns) / MOST_COLUMNS))
     rows: list[list[Picture | None]] = []
@@ -162,7 +153,7 @@ def draw_crops(figure: SubFigure, example: Example, grid: Sequence[Sequence[Pict
             continue
         image = axes.imshow(picture.pixels, vmin=0, vmax=worst, cmap=colours, interpolation="nearest")
         axes.set_title(picture.title, fontsize="small")
-        if not picture.is_colour:
+        if picture.pixels.ndim == 2:
             percent = image
     bar = figure.colorbar(percent, cax=all_axes[1, 0].inset_axes((0.75, 0.1, 0.08, 0.8)), extend="max")
     bar.ax.yaxis.set_ticks_position("left")
@@ -175,7 +166,7 @@ def draw_crops(figure: SubFigure, example: Example, grid: Sequence[Sequence[Pict
 def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
     """Return the pictures from left to right, and from top to bottom."""
     stretch = Stretch(example)
-    hidden = example.hidden[list(example.shown)].any(axis=0)
+    hidden = example.hidden[list(example.drawn_bands)].any(axis=0)
     gaps = np.where(example.hidden, np.nan, example.truth)
     columns = [[Picture("truth", stretch.colours(example.truth))], [Picture("gaps", stretch.colours(gaps))]]
     for label in labels:
@@ -195,7 +186,7 @@ def _columns(example: Example, labels: Sequence[str]) -> list[list[Picture]]:
 
 def _worst_percent(grid: Sequence[Sequence[Picture | None]]) -> float:
     """Return the maximum of the error scale: the 99th percentile of the hidden pixels."""
-    percents = [p.pixels for row in grid for p in row if p is not None and not p.is_colour]
+    percents = [p.pixels for row in grid for p in row if p is not None and p.pixels.ndim == 2]
     hidden = [percent[np.isfinite(percent)] for percent in percents]
     return max((float(np.percentile(percent, 99)) for percent in hidden if percent.size), default=0) or 1.0
 
@@ -206,7 +197,7 @@ def _rmse_text(example: Example, label: str) -> str:
     known = example.hidden & np.isfinite(filled)
     if not known.any():
         return "–"
-    rmse = root_mean_square_error(example.truth[known], filled[known])
+    rmse = error_scores(example.truth[known], filled[known], 1.0)["rmse"]
     return f"{rmse:,.0f}" if rmse >= 1000 else f"{rmse:.3g}"
 
 
@@ -214,24 +205,24 @@ class Stretch:
     """Turns an example's stored numbers into colours and errors into per cent, alike for all pictures."""
 
     def __init__(self, example: Example) -> None:
-        self._shown = list(example.shown)
-        truth = example.truth[self._shown]
+        self._bands = list(example.drawn_bands)
+        truth = example.truth[self._bands]
         self._low, high = _limits(truth, STRETCH_PERCENTILES)
         self._span = high - self._low
         least, most = _limits(truth, RANGE_PERCENTILES)
         self._range = most - least
 
     def colours(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return `(row, col, 3)` from 0 to 1 of `(band, row, col)`; dark where a shown band is NaN."""
-        unit = (values[self._shown] - self._low) / self._span
+        """Return `(row, col, 3)` from 0 to 1 of `(band, row, col)`; dark where a drawn band is NaN."""
+        unit = (values[self._bands] - self._low) / self._span
         colour = np.moveaxis(np.clip(unit, 0, 1), 0, -1)  # (H, W, 3 or 1)
         colour = np.broadcast_to(colour, (*colour.shape[:2], 3)).copy()
         colour[np.isnan(colour).any(axis=-1)] = GAP_COLOUR
         return colour
 
     def percent(self, differences: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return `(row, col)`: the mean over the shown bands in per cent of their ranges, 0 where NaN."""
-        percent: NDArray[np.floating] = np.mean(np.nan_to_num(100 * differences[self._shown] / self._range), axis=0)
+        """Return `(row, col)`: the mean over the drawn bands in per cent of their ranges, 0 where NaN."""
+        percent: NDArray[np.floating] = np.mean(np.nan_to_num(100 * differences[self._bands] / self._range), axis=0)
         return percent
 
 
@@ -250,7 +241,7 @@ CURVES_INCHES = 3.4
 DOTS_PER_INCH = 130
 
 
-def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
+def draw_figure(results: Results, methods: Sequence[str] | None = None) -> Figure:
     """Return the figure of an evaluation, to be saved with `savefig`.
 
     The upper part shows a crop of one trial: truth, gaps, and the fill, absolute error and standard deviation
@@ -259,7 +250,7 @@ def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
 
     Args:
         results: The results to draw.
-        shown: Labels of the methods whose crops to show; all if not given. The curves always show all.
+        methods: Labels of the methods whose crops to show; all if not given. The curves always show all.
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
@@ -269,7 +260,7 @@ def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
     if example is None:
         raise UsageError("expected results to draw, but no method was scored", hint="Look at the failures.")
 
-    grid = picture_grid(example, shown)
+    grid = picture_grid(example, methods)
     crops_inches = len(grid) * TILE_INCHES * 1.04 + 0.5
     figure = empty_figure((max(len(grid[0]) * TILE_INCHES, 9.5), crops_inches + CURVES_INCHES))
     (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[crops_inches, CURVES_INCHES])
@@ -278,26 +269,11 @@ def draw_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
     return figure
 
 
-def write_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
-    """Write the figure of an evaluation, in the format of the file name's suffix (PNG, PDF, SVG).
-
-    Args:
-        results: The results to draw.
-        path: The file.
-        shown: As in `draw_figure`.
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure atomically, in the format of the file's suffix (PNG, PDF, SVG).
 
     Raises:
         MissingPackageError: If matplotlib isn't installed.
-        UsageError: If nothing was scored, or the suffix isn't that of a picture.
-        OutputError: If the file can't be written.
-    """
-    save_figure(draw_figure(results, shown), path)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, in the format of the file's suffix.
-
-    Raises:
         UsageError: If the suffix isn't that of a picture.
         OutputError: If the file can't be written.
     """
@@ -308,11 +284,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def empty_figure(size_inches: tuple[float, float]) -> Figure:
-    """Return a figure to draw on, which needs no screen.
-
-    Raises:
-        MissingPackageError: If matplotlib isn't installed.
-    """
+    """Return a figure to draw on, which needs no screen, or raise MissingPackageError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -327,12 +299,7 @@ def empty_figure(size_inches: tuple[float, float]) -> Figure:
 
 
 def refuse_picture(path: Path) -> None:
-    """Raise an error, before hours of work, for a figure that can't be drawn.
-
-    Raises:
-        MissingPackageError: If matplotlib isn't installed.
-        UsageError: If the name's suffix isn't one of a picture.
-    """
+    """Raise the errors of `save_figure` for a name or a missing package, before hours of work."""
     if path.suffix.lstrip(".").lower() not in empty_figure((1, 1)).canvas.get_supported_filetypes():
         raise UsageError(
             f"expected a figure to end in .png, .pdf or .svg, but got {path.name!r}", hint="Choose another name."
@@ -346,29 +313,18 @@ DIRECTIONS_DEG = (0, 90)
 
 
 def write_variograms(bands: Sequence[BandFit], names: Sequence[str], path: Path) -> None:
-    """Draw a panel a band, and write them as PNG, PDF or SVG.
-
-    Args:
-        bands: What kriging fitted to each.
-        names: Their names.
-        path: Where to write; the ending decides the format.
-
-    Raises:
-        MissingPackageError: If matplotlib isn't installed.
-        UsageError: If the ending isn't one of a picture.
-        OutputError: If the file can't be written.
-    """
+    """Write the variogram of each band as a panel of a figure; raises the errors of `save_figure`."""
     rows, columns = math.ceil(len(bands) / COLUMNS), min(len(bands), COLUMNS)
     figure = empty_figure((columns * PANEL_INCHES[0], rows * PANEL_INCHES[1]))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, band, name in zip(panels, bands, names, strict=False):
-        _draw(panel, band, name)
+        _draw_variogram(panel, band, name)
     for panel in panels[len(bands) :]:
         panel.set_axis_off()
     save_figure(figure, path)
 
 
-def _draw(panel, band: BandFit, name: str) -> None:  # type: ignore[no-untyped-def]  # matplotlib's Axes
+def _draw_variogram(panel: Axes, band: BandFit, name: str) -> None:
     """Draw a band's semivariances and model."""
     found, model = band.found, band.variogram
     panel.plot(np.hypot(found.rows, found.cols), found.values, "o", ms=3, color="0.6", label="estimated")

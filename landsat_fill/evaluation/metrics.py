@@ -9,7 +9,6 @@ return the two terms of the multi-scale similarity separately, and `pytorch-msss
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,51 +21,32 @@ RANGE_PERCENTILES = (0.1, 99.9)
 """Percentiles that limit a band's range, so that a bright roof or a dead pixel doesn't stretch it."""
 
 
-def root_mean_square_error(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
-    """Return the root of the mean squared difference, in the units of the band."""
-    return float(np.sqrt(np.mean(np.square(_difference(truth, fill)))))
+def error_scores(truth: NDArray[np.floating], fill: NDArray[np.floating], data_range: float) -> dict[str, float]:
+    """Return the errors of the filled values of a band.
 
-
-def mean_absolute_error(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
-    """Return the mean absolute difference, in the units of the band."""
-    return float(np.mean(np.abs(_difference(truth, fill))))
-
-
-def bias(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
-    """Return the mean of fill minus truth, in the units of the band: positive where a fill is too bright."""
-    return float(np.mean(_difference(truth, fill)))
-
-
-def determination(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
-    """Return the coefficient of determination r² = 1 − Σ(fill − truth)² / Σ(truth − mean truth)².
-
-    1 is perfect, 0 is as good as the mean of the hidden pixels, and there is no lower bound. The result is
-    NaN if the hidden pixels are constant.
+    `rmse`, `mae` and `bias` are in the units of the band; the bias is positive where a fill is too bright.
+    `r2` is the coefficient of determination 1 − Σ(fill − truth)² / Σ(truth − mean truth)²: 1 is perfect, 0 is as
+    good as the mean of the hidden pixels, and there is no lower bound. `pearson_r2` is the square of Pearson's
+    correlation, which ignores bias and gain, and is never below `r2`. Both are called r² in the literature:
+    Petrovskaia et al. 2020 (table 1) define the former, but report a higher r² with a higher RMSE of the same
+    band, which is only possible for the latter. Either is NaN if the truth is constant, and `pearson_r2` also if
+    the fill is. `psnr_db` is 20·log10(data range / RMSE), infinite for a perfect fill.
     """
-    spread = np.sum(np.square(truth - np.mean(truth, dtype=np.float64)))
-    if spread == 0:
-        return float("nan")
-    return float(1 - np.sum(np.square(_difference(truth, fill))) / spread)
-
-
-def squared_correlation(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> float:
-    """Return the square of Pearson's correlation, which ignores bias and gain.
-
-    It is NaN if either side is constant, and never below `determination`. Both are called r² in the
-    literature. Petrovskaia et al. 2020 (table 1) define `determination`, but report a higher r² with a higher
-    RMSE of the same band, which is only possible for this one.
-    """
+    difference = np.subtract(fill, truth, dtype=np.float64)
     true_part = truth - np.mean(truth, dtype=np.float64)
     fill_part = fill - np.mean(fill, dtype=np.float64)
-    spread = np.sum(np.square(true_part)) * np.sum(np.square(fill_part))
-    if spread == 0:
-        return float("nan")
-    return float(np.sum(true_part * fill_part) ** 2 / spread)
-
-
-def peak_signal_to_noise_db(rmse: float, data_range: float) -> float:
-    """Return 20·log10(data range / RMSE) in decibels; infinite for a perfect fill."""
-    return float("inf") if rmse == 0 else float(20 * np.log10(data_range / rmse))
+    squares = np.square(difference)
+    spread = np.sum(np.square(true_part))
+    both = spread * np.sum(np.square(fill_part))
+    rmse = float(np.sqrt(np.mean(squares)))
+    return {
+        "rmse": rmse,
+        "mae": float(np.mean(np.abs(difference))),
+        "bias": float(np.mean(difference)),
+        "r2": float(1 - np.sum(squares) / spread) if spread else float("nan"),
+        "pearson_r2": float(np.sum(true_part * fill_part) ** 2 / both) if both else float("nan"),
+        "psnr_db": float(20 * np.log10(data_range / rmse)) if rmse else float("inf"),
+    }
 
 
 def data_limits(truth: NDArray[np.floating]) -> tuple[float, float]:
@@ -77,11 +57,6 @@ def data_limits(truth: NDArray[np.floating]) -> tuple[float, float]:
     """
     low, high = np.percentile(truth[np.isfinite(truth)], RANGE_PERCENTILES)
     return float(low), float(high) if high > low else float(low) + 1.0
-
-
-def _difference(truth: NDArray[np.floating], fill: NDArray[np.floating]) -> NDArray[np.float64]:
-    difference: NDArray[np.float64] = np.subtract(fill, truth, dtype=np.float64)
-    return difference
 
 
 WINDOW_SIGMA_PX = 1.5
@@ -244,31 +219,16 @@ def ranked_probability_score(
     return float(np.mean(np.where(certain, error, score)))
 
 
-@dataclass(frozen=True, slots=True)
-class StripeVisibility:
-    """Steps between neighbouring pixels, relative to the steps between observed ones.
-
-    Attributes:
-        border_step: Mean absolute step across the borders of the gaps: 1 is invisible, more is an edge.
-        inner_step: Mean absolute step inside the gaps: 1 has the texture of the surroundings, 0 is flat.
-    """
-
-    border_step: float
-    inner_step: float
-
-    @property
-    def stripe_index(self) -> float:
-        """Mean absolute difference of both steps from 1: 0 is invisible, 0.5 is flat without an edge."""
-        return (abs(self.border_step - 1) + abs(self.inner_step - 1)) / 2
-
-
 def stripe_visibility(
     composite: NDArray[np.floating], hidden: NDArray[np.bool_], usable: NDArray[np.bool_]
-) -> StripeVisibility:
-    """Return the visibility of the gaps of one band; NaN without pixels to compare.
+) -> dict[str, float]:
+    """Return how visible the gaps of a band are, from the steps between neighbouring pixels.
 
-    Horizontal and vertical steps are compared separately, because borders and texture depend on the
-    direction.
+    `border_step` is the mean absolute step across the borders of the gaps, relative to the steps between
+    observed pixels: 1 is invisible, more is an edge. `inner_step` is the same inside the gaps: 1 has the texture
+    of the surroundings, 0 is flat. `stripe_index` is the mean absolute difference of both from 1: 0 is
+    invisible, 0.5 is flat without an edge. All are NaN without pixels to compare. Horizontal and vertical steps
+    are compared separately, because borders and texture depend on the direction.
 
     Args:
         composite: `(row, col)`: observed pixels, and hidden pixels as filled.
@@ -276,27 +236,19 @@ def stripe_visibility(
         usable: The observed pixels. Other pixels don't count.
     """
     border_steps = inner_steps = border_expected = inner_expected = 0.0
-    for axis in (0, 1):
-        step = np.abs(np.diff(composite.astype(np.float64), axis=axis))
-        first_hidden, second_hidden = _pair(hidden, axis)
-        first_usable, second_usable = _pair(usable, axis)
-        elsewhere = first_usable & second_usable
-        if not elsewhere.any():
+    values = composite.astype(np.float64)
+    for first, second in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        step = np.abs(values[second] - values[first])
+        observed = usable[first] & usable[second]
+        if not observed.any():
             continue
-        usual = float(np.mean(step[elsewhere]))
-        border = (first_hidden & second_usable) | (first_usable & second_hidden)
-        inner = first_hidden & second_hidden
-        border_steps += float(np.sum(step[border]))
-        inner_steps += float(np.sum(step[inner]))
-        border_expected += usual * int(np.count_nonzero(border))
-        inner_expected += usual * int(np.count_nonzero(inner))
-    return StripeVisibility(_ratio(border_steps, border_expected), _ratio(inner_steps, inner_expected))
-
-
-def _pair(pixels: NDArray[np.bool_], axis: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the first and the second pixel of each pair of neighbours along `axis`."""
-    return (pixels[:-1], pixels[1:]) if axis == 0 else (pixels[:, :-1], pixels[:, 1:])
-
-
-def _ratio(steps: float, expected: float) -> float:
-    return steps / expected if expected > 0 else float("nan")
+        usual = float(np.mean(step[observed]))
+        at_border = (hidden[first] & usable[second]) | (usable[first] & hidden[second])
+        inside = hidden[first] & hidden[second]
+        border_steps += float(np.sum(step[at_border]))
+        inner_steps += float(np.sum(step[inside]))
+        border_expected += usual * int(np.count_nonzero(at_border))
+        inner_expected += usual * int(np.count_nonzero(inside))
+    border = border_steps / border_expected if border_expected > 0 else float("nan")
+    inner = inner_steps / inner_expected if inner_expected > 0 else float("nan")
+    return {"border_step": border, "inner_step": inner, "stripe_index": (abs(border - 1) + abs(inner - 1)) / 2}

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from landsat_fill.errors import UsageError, not_one_of
-from landsat_fill.evaluation.figures import GAP_COLOUR, Stretch, empty_figure, in_lines, save_figure
+from landsat_fill.evaluation.figures import GAP_COLOUR, Stretch, empty_figure, in_lines
 from landsat_fill.evaluation.protocol import ENDING, BandsAlone
 from landsat_fill.evaluation.report import markdown_table, method_means, relative_error, three_digits
 from landsat_fill.evaluation.results import ALL_BANDS
 from landsat_fill.evaluation.trials import PAPER_PERCENTAGES, Sampling, SimulatedStripes
-from landsat_fill.io.atomic import write_text_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -63,10 +61,7 @@ class Preset:
         """Return the methods; with `bands_alone`, each is followed by the one that fills each band alone."""
         if not self.bands_alone:
             return list(methods)
-        both: list[FillMethod] = []
-        for method in methods:
-            both += [method, cast("FillMethod", BandsAlone(method))]
-        return both
+        return [one for method in methods for one in (method, cast("FillMethod", BandsAlone(method)))]
 
     def sampling(self, window_px: int | None = None, windows: int | None = None) -> Sampling:
         """Return the sampling of a scene: by default one window of the paper's size."""
@@ -93,33 +88,14 @@ PRESETS = {
 
 
 def preset_called(name: str) -> Preset:
-    """Return the preset of a name.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    if name in PRESETS:
-        return PRESETS[name]
-    raise not_one_of(f"--preset to be {' or '.join(PRESETS)}", name, PRESETS, "")
-
-
-def write_paper_page(results: Results, path: Path, command: str, preset: Preset) -> None:
-    """Write the page that `as_paper_page` returns.
-
-    Raises:
-        OutputError: If the file can't be written.
-    """
-    write_text_atomically(path, as_paper_page(results, command, preset))
+    """Return the preset of a name, or raise UsageError."""
+    if name not in PRESETS:
+        raise not_one_of(f"--preset to be {' or '.join(PRESETS)}", name, PRESETS, "")
+    return PRESETS[name]
 
 
 def as_paper_page(results: Results, command: str, preset: Preset) -> str:
-    """Return the page: methods by bands, by shares of hidden pixels, and by places.
-
-    Args:
-        results: Results of the evaluation.
-        command: The command line, quoted on the page.
-        preset: The experiment.
-    """
+    """Return a page with the command and the methods by bands, by shares of hidden pixels, and by places."""
     records = results.records
     is_band = records["band"] != ALL_BANDS
     most = results.patterns[-1]
@@ -142,10 +118,10 @@ def _setting(results: Results) -> str:
     records = results.records
     known = records.loc[records["reflectance"].notna(), "place"].nunique()
     units = (
-        f"RMSE in reflectance: mean over the {known} of them whose numbers are reflectances, or have a scale "
-        "that makes them so"
+        f"RMSE in reflectance: mean over the {known} places whose numbers are reflectances, or have a scale to "
+        "reflectance"
         if known
-        else "none of them has numbers that are known to be reflectances"
+        else "RMSE in reflectance: none, because no place has numbers that are known to be reflectances"
     )
     alone = (
         f" Rows that end in “{ENDING.strip(' ·')}” filled each band alone."
@@ -155,7 +131,7 @@ def _setting(results: Results) -> str:
     return (
         "Hidden pixels only, the same for all methods in one run; all bands lose the same pixels. "
         f"Places: {', '.join(records['scene'].unique())}. r² = 1 − SSE/SST of a band's hidden pixels, mean "
-        "over the places; r² (corr.) is the squared correlation, which forgives bias and gain; σ is the "
+        "over the places; r² (corr.) is the squared correlation, which ignores bias and gain; σ is the "
         f"standard deviation of a band's hidden pixels; {units}.{alone}"
     )
 
@@ -207,28 +183,12 @@ REGION_PX = 40
 """Side of the enlarged regions: more than a period of the stripes."""
 
 
-def write_paper_figure(results: Results, path: Path, shown: Sequence[str] | None = None) -> None:
-    """Write the figure, in the format of the file name's suffix (PNG, PDF, SVG).
-
-    Args:
-        results: The results to draw.
-        path: The file.
-        shown: Labels of methods; the pictures are those of the first.
-
-    Raises:
-        MissingPackageError: If matplotlib isn't installed.
-        UsageError: If nothing was scored, or the suffix isn't that of a picture.
-        OutputError: If the file can't be written.
-    """
-    save_figure(draw_paper_figure(results, shown), path)
-
-
-def draw_paper_figure(results: Results, shown: Sequence[str] | None = None) -> Figure:
+def draw_paper_figure(results: Results, labels: Sequence[str] | None = None) -> Figure:
     """Return the figure: (a) scores and (b) similarity at each pixel above, three enlarged regions below.
 
     Args:
         results: The results to draw.
-        shown: Labels of methods; the pictures are those of the first. By default the first after the
+        labels: Labels of methods; the pictures are those of the first. By default the first after the
             reference.
 
     Raises:
@@ -238,7 +198,7 @@ def draw_paper_figure(results: Results, shown: Sequence[str] | None = None) -> F
     example = results.example
     if example is None:
         raise UsageError("expected results to draw, but no method was scored", hint="Look at the failures.")
-    wanted = [label for label in shown or results.methods[1:] or results.methods if label in example.fills]
+    wanted = [label for label in labels or results.methods[1:] or results.methods if label in example.fills]
     label = wanted[0] if wanted else next(iter(example.fills))
     figure = empty_figure((11.0, ABOVE_INCHES + 2.6 * REGIONS))
     (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[ABOVE_INCHES, 2.6 * REGIONS])
@@ -289,7 +249,7 @@ def _draw_regions(all_axes: Any, example: Example, label: str) -> None:
     stretch = Stretch(example)
     truth = stretch.colours(example.truth)
     gaps = truth.copy()
-    gaps[example.hidden[list(example.shown)].any(axis=0)] = GAP_COLOUR
+    gaps[example.hidden[list(example.drawn_bands)].any(axis=0)] = GAP_COLOUR
     columns = (("with gaps", gaps), (label, stretch.colours(example.composite(label))), ("truth", truth))
     for row, region in zip(all_axes, _regions(truth), strict=False):
         for axes, (title, picture) in zip(row, columns, strict=True):
@@ -302,10 +262,9 @@ def _draw_regions(all_axes: Any, example: Example, label: str) -> None:
 def _regions(truth: NDArray[np.floating]) -> list[tuple[slice, slice]]:
     """Return the regions with the largest variance; they don't overlap."""
     height, width = truth.shape[:2]
-    found = []
-    for row in range(0, max(height - REGION_PX, 0) + 1, REGION_PX):
-        for col in range(0, max(width - REGION_PX, 0) + 1, REGION_PX):
-            region = slice(row, row + REGION_PX), slice(col, col + REGION_PX)
-            found.append((float(np.var(truth[region])), region))
-    found.sort(key=lambda one: -one[0])
-    return [region for _, region in found[:REGIONS]]
+    regions = [
+        (slice(row, row + REGION_PX), slice(col, col + REGION_PX))
+        for row in range(0, max(height - REGION_PX, 0) + 1, REGION_PX)
+        for col in range(0, max(width - REGION_PX, 0) + 1, REGION_PX)
+    ]
+    return sorted(regions, key=lambda region: -float(np.var(truth[region])))[:REGIONS]

@@ -80,7 +80,7 @@ def evaluate(
     context: Context | None = None,
     device: str = "cpu",
     sampling: Sampling | None = None,
-    shown: Pattern | None = None,
+    example_pattern: Pattern | None = None,
     on_progress: OnProgress | None = None,
 ) -> Results:
     """Return the scores of methods on pixels that are hidden from them.
@@ -97,7 +97,7 @@ def evaluate(
         context: Threads; all cores if not given.
         device: `auto`, `cpu`, `cuda` or `cuda:1`. Methods that can't run there use the CPU.
         sampling: How much of a large scene to read.
-        shown: The pattern of the crop in the figure; the middle one if not given.
+        example_pattern: The pattern of the crop in the figure; the middle one if not given.
         on_progress: Called with the share done, 0 to 1, and the current scene, pattern and method.
 
     Raises:
@@ -109,7 +109,7 @@ def evaluate(
     contenders = tuple(dict.fromkeys((REFERENCE, *methods)))
     labels = tuple(method_label(method) for method in contenders)
     devices = _devices_of(contenders, device)
-    shown = shown or patterns[len(patterns) // 2]
+    example_pattern = example_pattern or patterns[len(patterns) // 2]
     steps = sum(sampling.images_of(scene) for scene in scenes) * len(patterns) * len(seeds) * len(contenders)
 
     rows: list[dict[str, object]] = []
@@ -119,7 +119,11 @@ def evaluate(
     named = _with_unique_names(scenes)
     group_of = {scene.name: group for scene, group in zip(named, groups or [""] * len(named), strict=True)}
     for image in _read_all(named, sampling, failures):
-        known = _context_of(image, context or Context(threads=usable_cores()))
+        known = replace(
+            context or Context(threads=usable_cores()),
+            bands=tuple(band.band for band in image.scene.bands),
+            pixel_size_m=image.scene.grid.pixel_size_m,
+        )
         for pattern, seed, trial in _trials(image, patterns, seeds, failures, known.notify):
             fills: dict[str, Filled] = {}
             for method, label, runs_on in zip(contenders, labels, devices, strict=True):
@@ -136,7 +140,7 @@ def evaluate(
                 together = score_together(trial, filled, bands, seconds=seconds)
                 key = {"group": group_of[image.scene.name], "pattern": pattern.label, "seed": seed}
                 rows += _rows(image, key | {"method": label}, (*bands, together))
-            if pattern is shown and fills:
+            if pattern is example_pattern and fills:
                 crop = crop_example(image, pattern.label, trial, fills)
                 example = crop if example is None or crop.detail > example.detail else example
     if on_progress is not None:
@@ -173,17 +177,17 @@ def _check_arguments(
         raise UsageError(f"expected a group for each of {len(scenes)} scenes, but got {len(groups)}")
 
 
-def _devices_of(methods: Sequence[FillMethod], asked: str) -> tuple[str, ...]:
+def _devices_of(methods: Sequence[FillMethod], device: str) -> tuple[str, ...]:
     """Return the device of each method: the requested one, or the CPU if the method can't run there."""
-    kind = asked.partition(":")[0]
+    kind = device.partition(":")[0]
     kinds = {known for method in methods for known in method.info.devices}
     if kind not in (AUTO, *kinds):
         raise UsageError(
-            f"expected a device that a method runs on ({', '.join(sorted(kinds))}), but got {asked!r}",
+            f"expected a device that a method runs on ({', '.join(sorted(kinds))}), but got {device!r}",
             hint="Run `landsat-fill methods` to see the devices of each method.",
         )
     return tuple(
-        choose_device(asked if kind in (AUTO, *method.info.devices) else "cpu", method.info) for method in methods
+        choose_device(device if kind in (AUTO, *method.info.devices) else "cpu", method.info) for method in methods
     )
 
 
@@ -225,14 +229,9 @@ def _trials(
                 failures.append(Failure(image.name, pattern.label, seed, "", error))
                 continue
             if before is not None and np.array_equal(before, lost):
-                note(f"{image.name}: the gaps of {pattern.label} fit in one place only, whatever the seed")
+                note(f"{image.name}: the gaps of {pattern.label} fit in only one place, whatever the seed")
             before = lost
             yield pattern, seed, trial
-
-
-def _context_of(image: ObservedImage, context: Context) -> Context:
-    bands = tuple(band.band for band in image.scene.bands)
-    return replace(context, bands=bands, pixel_size_m=image.scene.grid.pixel_size_m)
 
 
 def _fill(image: ObservedImage, trial: Trial, method: FillMethod, context: Context) -> tuple[Filled, float]:
@@ -254,15 +253,5 @@ def _rows(image: ObservedImage, key: dict[str, object], scores: Sequence[Scores 
     common = image.scales[0] if len(set(image.scales)) == 1 else 1.0
     for name, of, scale, found in zip(names, observed, (*image.scales, common), scores, strict=True):
         if found is not None:
-            yield (
-                key
-                | found
-                | {
-                    "scene": image.name,
-                    "place": image.scene.name,
-                    "band": name,
-                    "hidden_pct": 100 * found["hidden"] / of,
-                    "scale": scale,
-                    "reflectance": reflectance,
-                }
-            )
+            facts = {"scene": image.name, "place": image.scene.name, "band": name, "scale": scale}
+            yield key | found | facts | {"hidden_pct": 100 * found["hidden"] / of, "reflectance": reflectance}

@@ -58,7 +58,13 @@ def _finite_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-_SHOWN = {"r²": "r2", "SSIM": "ssim", "stripe index": "stripe_index", "cover 90": "coverage_90", "s": "seconds"}
+_FURTHER_SCORES = {
+    "r²": "r2",
+    "SSIM": "ssim",
+    "stripe index": "stripe_index",
+    "cover 90": "coverage_90",
+    "s": "seconds",
+}
 """The scores on the page after the RMSE, by heading."""
 
 
@@ -77,7 +83,8 @@ def as_markdown(results: Results, command: str) -> str:
     parts = [f"```sh\n{command}\n```", _scores_table(results), _explanation(results)]
     groups = summarise_groups(results)
     if len(groups):
-        parts += [_groups_table(results, groups), _groups_explanation(results)]
+        table = group_columns(results, groups, {"SSIM": "ssim"}).map(three_digits)
+        parts += [markdown_table(table), _groups_explanation(results)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -93,7 +100,7 @@ def _scores_table(results: Results) -> str:
         f"{three_digits(ratio)} ({place})" if place else "–"
         for ratio, place in zip(overall["worst_rmse_ratio"], overall["worst_place"], strict=True)
     ]
-    for heading, name in _SHOWN.items():
+    for heading, name in _FURTHER_SCORES.items():
         if overall[name].notna().any():
             table[heading] = overall[name].map(three_digits)
     return markdown_table(table)
@@ -112,11 +119,6 @@ def _explanation(results: Results) -> str:
         "of the two; 0 is invisible. cover 90: share of the hidden pixels inside the 90 % "
         f"interval, where a method gives one. s: seconds per fill ({devices})."
     )
-
-
-def _groups_table(results: Results, groups: pd.DataFrame) -> str:
-    """Return the methods by groups of scenes, the best on the first group first."""
-    return markdown_table(group_columns(results, groups, {"SSIM": "ssim"}).map(three_digits))
 
 
 def group_columns(results: Results, groups: pd.DataFrame, scores: dict[str, str]) -> pd.DataFrame:

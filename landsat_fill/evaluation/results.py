@@ -33,7 +33,7 @@ class Example:
     Attributes:
         scene: The image's name.
         pattern: The pattern's label.
-        shown: Indexes of the three bands to show as red, green and blue, or of one to show as grey.
+        drawn_bands: Indexes of the three bands to show as red, green and blue, or of one to show as grey.
         detail: How much detail the hidden pixels have, to choose between examples.
         truth: The true numbers, NaN where nothing was observed.
         hidden: The hidden pixels.
@@ -42,7 +42,7 @@ class Example:
 
     scene: str
     pattern: str
-    shown: tuple[int, ...]
+    drawn_bands: tuple[int, ...]
     detail: float
     truth: NDArray[np.floating]
     hidden: NDArray[np.bool_]
@@ -55,9 +55,9 @@ class Example:
 
 def crop_example(image: ObservedImage, pattern: str, trial: Trial, fills: Mapping[str, Filled]) -> Example:
     """Return the crop of a trial that has the most detail to fill."""
-    shown = _shown_bands(image)
+    bands = _drawn_bands(image)
     windows = tile_windows(Window(0, 0, *trial.truth.shape[1:]), EXAMPLE_PX)
-    details = _details(trial, shown, windows)
+    details = _details(trial, bands, windows)
     best = int(np.argmax(details))
     crop = windows[best].slices
 
@@ -68,7 +68,7 @@ def crop_example(image: ObservedImage, pattern: str, trial: Trial, fills: Mappin
     return Example(
         scene=image.name,
         pattern=pattern,
-        shown=shown,
+        drawn_bands=bands,
         detail=details[best],
         truth=trial.truth[:, *crop].copy(),
         hidden=trial.hidden[:, *crop].copy(),
@@ -76,7 +76,7 @@ def crop_example(image: ObservedImage, pattern: str, trial: Trial, fills: Mappin
     )
 
 
-def _shown_bands(image: ObservedImage) -> tuple[int, ...]:
+def _drawn_bands(image: ObservedImage) -> tuple[int, ...]:
     """Return the bands of natural colour, or the third to first (blue comes first), or a single band."""
     colours = [band.band.colour if band.band else None for band in image.scene.bands]
     if all(colour in colours for colour in NATURAL_COLOUR):
@@ -84,13 +84,13 @@ def _shown_bands(image: ObservedImage) -> tuple[int, ...]:
     return (2, 1, 0) if len(colours) >= 3 else (0,)
 
 
-def _details(trial: Trial, shown: tuple[int, ...], windows: Sequence[Window]) -> list[float]:
+def _details(trial: Trial, bands: tuple[int, ...], windows: Sequence[Window]) -> list[float]:
     """Return for each window the sum of steps between hidden neighbours, in units of the bands' ranges.
 
     Clouds stretch the range and are smooth inside, so a cloudy crop is rarely the one to show.
     """
     details = [0.0] * len(windows)
-    for band in shown:
+    for band in bands:
         hidden = trial.hidden[band]
         if not hidden.any():
             continue
@@ -169,15 +169,15 @@ _OF_ALL_BANDS = frozenset({"spectral_angle_deg", "seconds"})
 def record_table(rows: Iterable[Mapping[str, Any]], reference: str) -> pd.DataFrame:
     """Return a row for each scene, pattern, seed, method and band, and one for all bands together.
 
-    The columns are `scene` (or a window of it), `place` (the scene, whichever window), `group`, `pattern`,
-    `seed`, `method`, `band`, `hidden_pct` (percentage of the observed pixels that are hidden), `SCORES` in
-    stored numbers, RMSE and MAE divided by the reference's of the same pixels, `scale` (from stored numbers
-    to the band's physical unit; 1 if there is none, or if bands differ), the scaled `UNIT_SCORES`, and
-    `reflectance` (from stored numbers to reflectance). What doesn't apply or isn't known is NaN.
+    The columns are `scene` (or a window of it), `place` (the scene of the window), `group`, `pattern`, `seed`,
+    `method`, `band`, `hidden_pct` (percentage of the observed pixels that are hidden), `SCORES` in stored
+    numbers, RMSE and MAE divided by those of the reference on the same pixels, `scale` (from stored numbers to
+    the band's physical unit; 1 if there is none, or if bands differ), the scaled `UNIT_SCORES`, and
+    `reflectance` (from stored numbers to reflectance). Values that don't apply or aren't known are NaN.
 
     Args:
-        rows: What is known of each: all columns but the ratios and the scaled scores; scores may be missing.
-        reference: The label of the method that ratios refer to.
+        rows: All columns but the ratios and the scaled scores; scores may be missing.
+        reference: Label of the method that ratios refer to.
     """
     import pandas as pd
 
@@ -208,12 +208,11 @@ def summarise(results: Results) -> pd.DataFrame:
 def summarise_pattern(results: Results, pattern: str = ALL_PATTERNS) -> pd.DataFrame:
     """Return a row for each method under one pattern, or over all of them; the best RMSE first.
 
-    The columns are `pattern`, `method`, `trials` (scenes × seeds × patterns that are scored), `failures`
-    (those that failed), `rmse_ratio` and `mae_ratio` (means over the bands of all trials; below 1 is better
-    than GDAL's fillnodata), `worst_rmse_ratio` and `worst_place` (the highest of the places' mean RMSE
-    ratios: a mean hides places where a method harms), RMSE, MAE, bias and CRPS in per cent of the band's
-    range (`rmse_pct` and so on), and the means of the other scores. Each band counts once. Spectral angle and
-    seconds are of all bands.
+    The columns are `pattern`, `method`, `trials` (number of scored scenes × seeds × patterns), `failures`,
+    `rmse_ratio` and `mae_ratio` (means over the bands of all trials; below 1 is better than GDAL's fillnodata),
+    `worst_rmse_ratio` and `worst_place` (the place with the highest mean RMSE ratio), RMSE, MAE, bias and CRPS
+    in per cent of the band's range (`rmse_pct` and so on), and the means of the other scores. Each band counts
+    once. Spectral angle and seconds are of all bands together.
     """
     import pandas as pd
 
@@ -245,14 +244,13 @@ def summarise_pattern(results: Results, pattern: str = ALL_PATTERNS) -> pd.DataF
 
 
 def summarise_groups(results: Results) -> pd.DataFrame:
-    """Return a row for each group and method over all patterns; in each group the best RMSE first.
+    """Return a row for each group and method over all patterns; the best RMSE comes first in each group.
 
-    The columns are `group`, `shift` and those of `summarise_pattern`. `shift` is the RMSE ratio on this group
-    divided by the one on the first, where the first group is that of the scenes a method knows: above 1 it
-    does worse here. Both are relative to a reference that learns nothing, so that a group that is hard for
-    every method doesn't count against this one. Failures are counted for all groups together, not here.
-
-    The table is empty for fewer than two groups: there is nothing to compare.
+    The columns are `group`, `shift` and those of `summarise_pattern`. `shift` is the RMSE ratio on the group
+    divided by that on the first group, for example the scenes used in training. Above 1 the method does worse
+    than on the first group. Both ratios are relative to a reference that isn't trained, so a group that is hard
+    for every method doesn't count against one. Failures aren't counted. With fewer than two groups the table is
+    empty.
     """
     import pandas as pd
 

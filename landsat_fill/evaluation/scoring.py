@@ -40,9 +40,9 @@ SCORES = {
     "ssim": "structural similarity of the composite, mean over all observed pixels",
     "ssim_hidden": "the same, mean over the hidden pixels",
     "ms_ssim": "multi-scale structural similarity of the composite",
-    "border_step": "see `StripeVisibility`",
-    "inner_step": "see `StripeVisibility`",
-    "stripe_index": "see `StripeVisibility`",
+    "border_step": "steps across the borders of the gaps; see `stripe_visibility`",
+    "inner_step": "steps inside the gaps",
+    "stripe_index": "visibility of the gaps",
     "spectral_angle_deg": "mean angle between true and filled spectra; of all bands only",
     "crps": "continuous ranked probability score",
     "seconds": "wall-clock time of the fill; of all bands only",
@@ -64,32 +64,20 @@ _POOLED = frozenset({"mae", "bias", "crps", "unfilled_pct"})
 
 
 def score_bands(trial: Trial, filled: Filled) -> tuple[Scores | None, ...]:
-    """Return the scores of each band, None for a band without a hidden pixel.
-
-    Args:
-        trial: The image and its hidden pixels.
-        filled: The fill; only its hidden pixels count.
-    """
+    """Return the scores of each band, None for a band without a hidden pixel."""
     return tuple(_score_band(trial, filled, band) for band in range(trial.truth.shape[0]))
 
 
 def score_together(trial: Trial, filled: Filled, bands: Sequence[Scores | None], *, seconds: float = NOTHING) -> Scores:
-    """Return the scores of all bands together.
-
-    Args:
-        trial: The image and its hidden pixels.
-        filled: The fill.
-        bands: Scores of each band, from `score_bands`.
-        seconds: Duration of the fill.
-    """
+    """Return the scores of all bands together, from those of `score_bands` and the duration of the fill."""
     scored = [scores for scores in bands if scores is not None]
     weights = np.array([scores["hidden"] for scores in scored], dtype=np.float64)
 
     def over_bands(name: str) -> float:
         values = np.array([scores.get(name, NOTHING) for scores in scored], dtype=np.float64)
         if name == "rmse":
-            return float(np.sqrt(mean_of_known(values**2, weights)))
-        return mean_of_known(values, weights if name in _POOLED else None)
+            return float(np.sqrt(_mean_of_known(values**2, weights)))
+        return _mean_of_known(values, weights if name in _POOLED else None)
 
     composite = np.stack([_composite(trial, filled, band) for band in range(trial.truth.shape[0])])
     return {name: over_bands(name) for name in SCORES} | {
@@ -100,7 +88,7 @@ def score_together(trial: Trial, filled: Filled, bands: Sequence[Scores | None],
     }
 
 
-def mean_of_known(values: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> float:
+def _mean_of_known(values: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> float:
     """Return the mean, by weight if given, of the values that aren't NaN; NaN if all are."""
     known = ~np.isnan(values)
     if not known.any():
@@ -120,21 +108,12 @@ def _score_band(trial: Trial, filled: Filled, band: int) -> Scores | None:
     composite = _composite(trial, filled, band)
     truth, fill = trial.truth[band][hidden], composite[hidden]
     limits = metrics.data_limits(trial.truth[band])
-    rmse = metrics.root_mean_square_error(truth, fill)
-    visibility = stripe_visibility(composite, hidden, usable)
     return {
         "hidden": count,
         "range": limits[1] - limits[0],
         "unfilled_pct": unfilled_pct,
-        "rmse": rmse,
-        "mae": metrics.mean_absolute_error(truth, fill),
-        "bias": metrics.bias(truth, fill),
-        "r2": metrics.determination(truth, fill),
-        "pearson_r2": metrics.squared_correlation(truth, fill),
-        "psnr_db": metrics.peak_signal_to_noise_db(rmse, limits[1] - limits[0]),
-        "border_step": visibility.border_step,
-        "inner_step": visibility.inner_step,
-        "stripe_index": visibility.stripe_index,
+        **metrics.error_scores(truth, fill, limits[1] - limits[0]),
+        **stripe_visibility(composite, hidden, usable),
         **_similarity(trial.truth[band], composite, hidden, limits),
         **_forecast(trial, filled, band),
     }

@@ -11,6 +11,7 @@ import numpy as np
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.gaps.simulation import StripeModel, gaps_from, simulate_gaps
 from landsat_fill.io.reader import SceneReader
+from landsat_fill.pipeline.tiles import float_type
 from landsat_fill.scene import Gaps, Window, tile_windows
 
 if TYPE_CHECKING:
@@ -247,12 +248,7 @@ def hide(values: NDArray[np.generic], observed: NDArray[np.bool_], pattern: NDAr
         raise UsageError(
             "expected gaps that leave an observed pixel, but got none", hint="Narrow the gaps, or raise their period."
         )
-    exact = _float_type(values.dtype)
+    exact = float_type(values.dtype)
     image = np.where(usable, values.astype(exact), np.nan)
     truth = np.where(observed, values.astype(exact), np.nan)
     return Trial(image.astype(exact), truth.astype(exact), Gaps(missing=hidden, usable=usable))
-
-
-def _float_type(stored: np.dtype[np.generic]) -> np.dtype[np.floating]:
-    """Return the smallest float type, at least float32, that represents every stored number exactly."""
-    return np.dtype(np.result_type(stored, np.float32))

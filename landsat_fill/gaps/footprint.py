@@ -166,14 +166,14 @@ class FootprintSurvey:
     """
 
     def __init__(self, bands: int, height: int, width: int, reach_px: int, threads: int = 1) -> None:
-        """Start a survey of a scene with its numbers of bands, rows and columns.
+        """Start a survey.
 
         Args:
-            bands: Bands.
-            height: Rows.
-            width: Columns.
-            reach_px: Height of the tallest possible gap, in rows along a column.
-            threads: Bands processed at once.
+            bands: Number of bands of the scene.
+            height: Its rows.
+            width: Its columns.
+            reach_px: Height of the tallest possible gap, in rows.
+            threads: Number of bands processed at once.
         """
         period_px = round(reach_px / LARGEST_GAP_SHARE)
         self.halo_px = max(reach_px + NOTCH_PX, rim_halo_px(period_px))

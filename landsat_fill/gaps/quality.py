@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FILL_BIT = 0
 """Fill, in every bit-packed quality band but QA_RADSAT."""
 
-BITS = {
+BITS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "QA_PIXEL": {"cloud": (3,), "dilated-cloud": (1,), "shadow": (4,)},
     "BQA": {"cloud": (4,), "shadow": (7, 8)},
     "pixel_qa": {"cloud": (5,), "shadow": (3,)},
@@ -35,7 +35,7 @@ BITS = {
 """The bits that are all set for a flag. BQA has two bits of confidence for shadows, both set for a high one."""
 
 _FMASK_CODES = {"cloud": 4, "shadow": 2}
-CODES = {"cfmask": _FMASK_CODES, "fmask": _FMASK_CODES}
+CODES: Mapping[str, Mapping[str, int]] = {"cfmask": _FMASK_CODES, "fmask": _FMASK_CODES}
 """The number that stands for a flag, in quality bands of codes."""
 
 DROPPED_PIXEL_BIT = 9
@@ -69,17 +69,18 @@ def flagged_pixels(
     """
     if flag == "saturated":
         return _saturated(quality, bands)
-    kinds = [kind for kind, flags in (BITS | CODES).items() if flag in flags]
+    kinds = [kind for table in (BITS, CODES) for kind in table if flag in table[kind]]
     layers = [_has_flag(flag, kind, values) for kind, values in quality.items() if kind in kinds]
     if not layers:
         raise _no_flags(_NAMES[flag], kinds, quality)
-    return np.repeat(np.logical_or.reduce(layers)[None], len(bands), axis=0)
+    return np.repeat(np.any(layers, axis=0)[None], len(bands), axis=0)
 
 
 def _has_flag(flag: str, kind: str, values: NDArray[np.integer]) -> NDArray[np.bool_]:
     if kind in CODES:
-        return np.equal(values, CODES[kind][flag])
-    return np.logical_and.reduce([_bit(values, bit) for bit in BITS[kind][flag]]) & ~_bit(values, FILL_BIT)
+        return np.asarray(values == CODES[kind][flag])
+    is_set = np.all([_bit(values, bit) for bit in BITS[kind][flag]], axis=0)
+    return np.asarray(is_set & ~_bit(values, FILL_BIT))
 
 
 def _saturated(quality: Mapping[str, NDArray[np.integer]], bands: Sequence[Band | None]) -> NDArray[np.bool_]:
@@ -95,11 +96,11 @@ def _saturated(quality: Mapping[str, NDArray[np.integer]], bands: Sequence[Band 
         # BQA doesn't say which bands are saturated, so all of them count.
         values = quality["BQA"]
         bits_of_any = (BQA_DROPPED_PIXEL_BIT, *BQA_SATURATION_BITS)
-        in_any = np.logical_or.reduce([_bit(values, bit) for bit in bits_of_any]) & ~_bit(values, FILL_BIT)
+        in_any = np.any([_bit(values, bit) for bit in bits_of_any], axis=0) & ~_bit(values, FILL_BIT)
         layers.append(np.repeat(in_any[None], len(bands), axis=0))
     if not layers:
         raise _no_flags("saturation", (*FIRST_SATURATION_BIT, "BQA"), quality)
-    return np.logical_or.reduce(layers)
+    return np.asarray(np.any(layers, axis=0))
 
 
 def _no_flags(what: str, kinds: Sequence[str], quality: Mapping[str, object]) -> InputError:

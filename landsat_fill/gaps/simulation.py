@@ -213,9 +213,7 @@ def lay_stripes(
     if model.phase_px is not None:
         phase_px = model.phase_px
     stripes = Stripes(shape, model, float(phase_px), tuple(shifts_px.tolist()), seed)
-    if model.missing is None:
-        return stripes
-    return _solved(stripes, model.missing, footprint)
+    return stripes if model.missing is None else _solved(stripes, model.missing, footprint)
 
 
 def simulate_gaps(shape: tuple[int, int, int], model: StripeModel, generator: np.random.Generator) -> NDArray[np.bool_]:
@@ -246,10 +244,7 @@ def _solved(stripes: Stripes, missing: float, footprint: NDArray[np.bool_] | Non
         width_px = (low_px + high_px) / 2
         stripes = replace(stripes, model=replace(stripes.model, missing=None, width_px=width_px))
         share = stripes.share(footprint)
-        if share < missing:
-            low_px = width_px
-        else:
-            high_px = width_px
+        low_px, high_px = (width_px, high_px) if share < missing else (low_px, width_px)
     if abs(share - missing) > _SHARE_TOLERANCE:
         raise UsageError(
             f"expected stripes that cover {missing:.1%} of the image, but got {share:.1%} at best",
@@ -331,10 +326,9 @@ def _place(
 
 
 def _continuing_offsets(pattern: NDArray[np.bool_]) -> tuple[_Offset, _Offset]:
-    """Return the offsets down and to the right at which a pattern continues itself.
+    """Return the offsets down and to the right, by a third to two thirds of its size, where a pattern repeats.
 
-    They maximise its autocorrelation among offsets by a third to two thirds of its size, where the overlap is
-    large enough.
+    They have the largest autocorrelation.
     """
     from scipy.signal import fftconvolve
 

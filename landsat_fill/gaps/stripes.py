@@ -155,8 +155,6 @@ def estimate_stripes(
     # Around 45° some windows count along columns and others along rows: the majority decides.
     steep = 2 * sum(geometry.is_steep for geometry in found) > len(found)
     found = [geometry for geometry in found if geometry.is_steep == steep]
-    if not found:
-        return None
     period_px = float(np.median([geometry.period_px for geometry in found]))
     found = [geometry for geometry in found if abs(geometry.period_px / period_px - 1) < _SAME_PERIOD]
     if not found:  # the windows contradict each other
@@ -311,10 +309,9 @@ def constant_stripes(values: NDArray[np.generic], observed: NDArray[np.bool_]) -
 
 
 def _edge_direction(missing: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the main angle between rows and the edges of holes, -90 to 90, and their coherence.
+    """Return the main angle between rows and the edges of holes, -90 to 90, and its coherence, from 0 to 1.
 
-    Both follow from the structure tensor. The coherence is 1 if all edges have one direction, and 0 if they
-    have no preferred one.
+    Both follow from the structure tensor. The coherence is 1 if all edges have one direction.
     """
     import cv2
 

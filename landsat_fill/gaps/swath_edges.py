@@ -96,12 +96,7 @@ def fit_line(distances: NDArray[np.intp], known: NDArray[np.bool_], stray_px: fl
 
 
 def _best_start(starts: NDArray[np.float64], stray_px: float) -> float:
-    """Return the start of the line with most positions near it, minus those outside it.
-
-    Args:
-        starts: The start of the line through each position.
-        stray_px: Largest distance from the line to count as near.
-    """
+    """Return the start with most positions near the line, minus those outside; `starts` has that of each position."""
     starts = np.sort(starts)
     outside = np.arange(starts.size)
     near = np.searchsorted(starts, starts + 2 * stray_px, side="right") - outside

@@ -39,25 +39,19 @@ class BitImage:
     def __init__(self, height: int, width: int) -> None:
         """Start with false pixels."""
         self.height, self.width = height, width
-        self._bits = np.zeros((height, -(-width // 8)), dtype=np.uint8)
+        self.bits = np.zeros((height, -(-width // 8)), dtype=np.uint8)
 
     def write(self, row: int, pixels: NDArray[np.bool_]) -> None:
         """Set whole rows from `row` on."""
-        self._bits[row : row + len(pixels)] = np.packbits(pixels, axis=1)
+        self.bits[row : row + len(pixels)] = np.packbits(pixels, axis=1)
 
     def read(self, window: Window) -> NDArray[np.bool_]:
         """Return the pixels of a window."""
         first = window.col // 8
         rows = slice(window.row, window.row + window.height)
-        bits = self._bits[rows, first : -(-(window.col + window.width) // 8)]
+        bits = self.bits[rows, first : -(-(window.col + window.width) // 8)]
         start = window.col - 8 * first
         return np.unpackbits(bits, axis=1)[:, start : start + window.width].view(np.bool_)
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether two images have the same pixels."""
-        return isinstance(other, BitImage) and np.array_equal(self._bits, other._bits)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def turned_footprint(
@@ -78,7 +72,8 @@ def turned_footprint(
     to_rotated, (rotated_height, rotated_width) = _rotation(height, width, tilt_deg)
     to_scene = _inverse(to_rotated)
     firsts = [
-        next(first for first in range(band + 1) if observed[first] == observed[band]) for band in range(len(observed))
+        next(first for first in range(band + 1) if np.array_equal(observed[first].bits, image.bits))
+        for band, image in enumerate(observed)
     ]
     distinct = sorted(set(firsts))
     survey = FootprintSurvey(len(distinct), rotated_height, rotated_width, reach_px, threads)
@@ -86,7 +81,7 @@ def turned_footprint(
         outer = strip.expanded(survey.halo_px, rotated_height, rotated_width)
         rows = Window(outer.row, 0, outer.height, rotated_width)
         seen = np.stack([_sampled(observed[band].read, (height, width), to_scene, rows) for band in distinct])
-        beyond = ~_sampled(_all_true, (height, width), to_scene, rows)
+        beyond = ~_sampled(lambda w: np.ones((w.height, w.width), bool), (height, width), to_scene, rows)
         below = rows.row + rows.height - strip.row - strip.height
         survey.add(strip.row, seen, strip.row - rows.row, below, beyond)
     rotated = survey.finish()
@@ -95,10 +90,6 @@ def turned_footprint(
         for band, runs in zip(distinct, rotated.outside, strict=True)
     }
     return Footprint(height, width, tuple(outside[first] for first in firsts), tuple(observed_px))
-
-
-def _all_true(window: Window) -> NDArray[np.bool_]:
-    return np.ones((window.height, window.width), dtype=bool)
 
 
 def _rotated_back(outside: Runs, shape: tuple[int, int], to_rotated: NDArray[np.float64], observed: BitImage) -> Runs:
@@ -120,27 +111,16 @@ def _rotated_back(outside: Runs, shape: tuple[int, int], to_rotated: NDArray[np.
 def _sampled(
     read: Callable[[Window], NDArray[np.bool_]], shape: tuple[int, int], to_source: NDArray[np.float64], window: Window
 ) -> NDArray[np.bool_]:
-    """Return a window sampled from another image by the nearest pixel, false beyond that image.
+    """Return a window with the nearest pixels of another image, false beyond that image.
 
-    Args:
-        read: Returns a window of the other image.
-        shape: Rows and columns of the other image.
-        to_source: Affine map from column and row to those of the other image, `(2, 3)`.
-        window: The window to return.
+    `read` returns windows of the other image, and `to_source` maps column and row to those of that image.
     """
     import cv2
 
     out = np.zeros((window.height, window.width), dtype=np.uint8)
     for tile in tile_windows(window, _TILE_PX):
-        corners = np.array(
-            [
-                (col, row, 1)
-                for row in (tile.row, tile.row + tile.height - 1)
-                for col in (tile.col, tile.col + tile.width - 1)
-            ],
-            dtype=np.float64,
-        )
-        places = corners @ to_source.T
+        rows, cols = (tile.row, tile.row + tile.height - 1), (tile.col, tile.col + tile.width - 1)
+        places = np.array([(col, row, 1) for row in rows for col in cols], dtype=np.float64) @ to_source.T
         col, row = np.floor(places.min(axis=0)).astype(int) - _MARGIN_PX
         end_col, end_row = np.ceil(places.max(axis=0)).astype(int) + _MARGIN_PX + 1
         col, row = max(col, 0), max(row, 0)
@@ -149,8 +129,7 @@ def _sampled(
             continue
         shifted = to_source.copy()
         shifted[:, 2] += to_source[:, :2] @ (tile.col, tile.row) - (col, row)
-        rows, cols = tile.within(window).slices
-        out[rows, cols] = cv2.warpAffine(
+        out[tile.within(window).slices] = cv2.warpAffine(
             read(source).view(np.uint8),
             shifted,
             (tile.width, tile.height),

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import partial
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
@@ -92,7 +93,7 @@ def _in_folder(folder: Path) -> Iterator[Member]:
         for path in sorted(place.iterdir()):
             if path.is_file() and not path.name.startswith("."):
                 name = path.relative_to(folder).as_posix()
-                yield _member(name, str(path.absolute()), partial(path.open, "rb"))
+                yield _member(name, str(path.absolute()), partial(FileIO, path))
 
 
 def _in_zip(source: Path) -> list[Member]:

@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -100,7 +100,7 @@ def unreadable_mark(target: Path) -> Path | None:
 
 
 def settle(target: Path) -> None:
-    """Complete the commit of a dead process, or remove its staging folder. Never raises."""
+    """Complete the commit of a process that ended, or remove its staging folder. Never raises."""
     target = _without_link(target)
     if staging_path(target).exists() or claim_path(target).exists():
         with suppress(LandsatFillError, OSError), Transaction(target):
@@ -147,24 +147,20 @@ class Transaction:
         return self._staging
 
     def __enter__(self) -> Self:
-        """Take the lock, and complete or remove what a dead process left.
+        """Take the lock, and complete or remove the work of a process that ended.
 
         Raises:
             TakenError: If a running process holds the lock.
             OutputError: If nothing can be written beside the target.
         """
-        try:
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.target, error) from error
-        self._claim.__enter__()
-        try:
-            self._settle()
-        except BaseException as error:
-            self._claim.__exit__(None, None, None)
-            if isinstance(error, OSError):
+        with ExitStack() as undo:
+            try:
+                self.target.parent.mkdir(parents=True, exist_ok=True)
+                undo.enter_context(self._claim)
+                self._settle()
+            except OSError as error:
                 raise cannot_write(self.target, error) from error
-            raise
+            undo.pop_all()  # the lock is kept until the transaction ends
         return self
 
     def __exit__(
@@ -186,7 +182,7 @@ class Transaction:
                 # This completes a decided commit after an interrupt.
                 with suppress(OSError):
                     self._settle()
-            self._claim.__exit__(None, None, None)
+            self._claim.__exit__()
 
     def _commit(self) -> None:
         """Flush all files to disk, record the moves, and carry them out."""

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -16,7 +17,6 @@ from landsat_fill.errors import LandsatFillError, cannot_write
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 
 CLAIM_SUFFIX = ".claim"
@@ -65,8 +65,7 @@ class Claim:
             hint: The hint of the error if the claim is taken.
             patience_s: How long to wait for the claim, in seconds.
         """
-        self.target = target
-        self.hint = hint
+        self.target, self.hint = target, hint
         self._patience_s = patience_s
         self.path = claim_path(target)
         self._descriptor: int | None = None
@@ -93,20 +92,15 @@ class Claim:
         threading.Thread(target=self._beat, name="claim", daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Release the claim. Never raises."""
         self._ended.set()
-        if self._descriptor is None:
-            return
-        try:
-            if self.is_held():
-                self.path.unlink()
-            os.close(self._descriptor)
-        except OSError:
-            pass  # the next process finds a claim whose owner has ended
-        self._descriptor = None
+        if self._descriptor is not None:
+            with suppress(OSError):  # the next process finds a claim whose owner has ended
+                if self.is_held():
+                    self.path.unlink()
+                os.close(self._descriptor)
+            self._descriptor = None
 
     def is_held(self) -> bool:
         """Return whether this process still holds the claim; without renewal, it is lost after a lease."""
@@ -119,7 +113,7 @@ class Claim:
             locked = _lock(descriptor)
             owner = _read(self.path)
             if locked is False and not (owner and owner.host != socket.gethostname() and _is_silent(self.path)):
-                raise TakenError(_taken(self.target, owner), hint=self.hint)
+                raise self._taken(owner)
             if not _is_at(descriptor, self.path):
                 os.close(descriptor)  # released between opening and locking
                 return None
@@ -128,7 +122,7 @@ class Claim:
                 os.close(descriptor)
                 return None
             if owner is not None and is_alive(owner, self.path, locks=locked is not None):
-                raise TakenError(_taken(self.target, owner), hint=self.hint)
+                raise self._taken(owner)
             try:
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, json.dumps(asdict(_this_process())).encode(), 0)
@@ -137,19 +131,21 @@ class Claim:
                 raise
             if locked is None:  # without locks, another process may write its claim at the same time
                 time.sleep(RETRY_S)
-                if _read(self.path) != _this_process():
-                    raise TakenError(_taken(self.target, _read(self.path)), hint=self.hint)
+                if (owner := _read(self.path)) != _this_process():
+                    raise self._taken(owner)
             return descriptor
         except BaseException:
             os.close(descriptor)
             raise
 
+    def _taken(self, owner: Owner | None) -> TakenError:
+        by = owner or "another process"
+        return TakenError(f"expected {self.target} not to be in use, but {by} is making it", hint=self.hint)
+
     def _beat(self) -> None:
-        while not self._ended.wait(BEAT_S):
-            try:
+        with suppress(OSError):
+            while not self._ended.wait(BEAT_S):
                 os.utime(self.path)
-            except OSError:
-                return
 
 
 def claim_path(target: Path) -> Path:
@@ -186,10 +182,6 @@ def _read(path: Path) -> Owner | None:
         return Owner(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _taken(target: Path, owner: Owner | None) -> str:
-    return f"expected {target} not to be in use, but {owner or 'another process'} is making it"
 
 
 def _lock(descriptor: int) -> bool | None:
@@ -230,8 +222,6 @@ def _has_process(pid: int) -> bool:
         return True  # signal 0 means Ctrl-C there, so only the lease decides
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:  # with any other error the process exists
+        return not isinstance(error, ProcessLookupError)
     return True

@@ -6,8 +6,7 @@ Both are decided once for the whole file, so that its windows, tiles and shards 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from landsat_fill.io.profile_files import colour_table
 from landsat_fill.scene import Window, tile_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -51,7 +50,7 @@ def codes_in(raster: StoredReader, indexes: Sequence[int]) -> dict[int, str]:
         if dataset.tags(index).get("LAYER_TYPE", "").lower() == "thematic":
             found.setdefault(index, "is called thematic")
     left = [index for index in indexes if index not in found]
-    windows = list(_spread(dataset.height, dataset.width, SAMPLE_PX))
+    windows = _spread(dataset.height, dataset.width, SAMPLE_PX)
     for index in left:
         seen = [values for window in windows for values in _read(raster, [index], window)]
         distinct = _distinct_codes(seen, dataset.nodatavals[index - 1])
@@ -116,14 +115,8 @@ ELONGATED, STILL_ELONGATED = 4.0, 2.0
 """Smallest ratio of length to width of a run that shows the direction, and of one that follows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Zeros:
-    """The zeros of a band.
-
-    Attributes:
-        any: Whether there are any.
-        are_fill: Whether they form stripes and borders, as fill does.
-    """
+class Zeros(NamedTuple):
+    """Whether a band has zeros, and whether they form stripes and borders, as fill does."""
 
     any: bool
     are_fill: bool
@@ -216,18 +209,15 @@ def _striped_px(zero: NDArray[np.bool_], widest_px: float) -> int:
     return int(size[follows].sum())
 
 
-def _spread(height: int, width: int, side_px: int) -> Iterator[Window]:
-    """Yield a few windows, spread evenly over the file."""
-    tiles_down, tiles_across = -(-height // side_px), -(-width // side_px)
-    for down in _spread_numbers(tiles_down):
-        for across in _spread_numbers(tiles_across):
-            row, col = down * side_px, across * side_px
-            yield Window(row, col, min(side_px, height - row), min(side_px, width - col))
-
-
-def _spread_numbers(count: int) -> list[int]:
-    few = np.linspace(0, count - 1, min(count, WINDOWS_ACROSS)).round()
-    return sorted({int(number) for number in few})
+def _spread(height: int, width: int, side_px: int) -> list[Window]:
+    """Return a few windows, spread evenly over the file."""
+    tiles = tile_windows(Window(0, 0, height, width), side_px)
+    across = -(-width // side_px)
+    rows, cols = (
+        np.unique(np.linspace(0, count - 1, min(count, WINDOWS_ACROSS)).round().astype(int)).tolist()
+        for count in (len(tiles) // across, across)
+    )
+    return [tiles[row * across + col] for row in rows for col in cols]
 
 
 def _read(raster: StoredReader, indexes: list[int], window: Window) -> list[NDArray[np.generic]]:

@@ -148,11 +148,8 @@ def _open_product(
     place: Path, files: list[_File], wanted: Sequence[str] | None, nodata: float | None, rasters: Rasters | None
 ) -> list[Scene]:
     """Return the scenes of one product from its files."""
-    documents = {
-        file.name: document_text(file.member.text)
-        for file in _of_kind(files, FileKind.METADATA)
-        if file.member.text is not None
-    }
+    metadata = _of_kind(files, FileKind.METADATA)
+    documents = {file.name: document_text(file.member.text) for file in metadata if file.member.text is not None}
     mtl = parse_mtl(next(iter(documents.values()))) if documents else None
     band_files = sorted(_of_kind(files, FileKind.BAND), key=_order)
     facts = band_files[0].facts
@@ -259,11 +256,7 @@ def _band_name(facts: FileFacts) -> str:
 
 
 def _header(file: _File, rasters: Rasters | None) -> _Raster:
-    """Return a raster with its header, which defines the grid, unlike the MTL file.
-
-    Raises:
-        InputError: If GDAL can't open it, or its data type can't be filled.
-    """
+    """Return a raster with its header, or raise InputError if its data type can't be filled."""
     with opened(file.member.dataset, rasters) as stored:
         raster = stored.dataset
         grid = Grid(raster.height, raster.width, raster.transform, raster.crs or None)
@@ -277,11 +270,7 @@ def _header(file: _File, rasters: Rasters | None) -> _Raster:
 
 
 def _chosen(files: list[_File], wanted: Sequence[str], product: str) -> list[_File]:
-    """Return the files of the bands in `wanted`, in the product's order.
-
-    Raises:
-        UsageError: If one of them has no file.
-    """
+    """Return the files of the bands in `wanted`, in the product's order, or raise UsageError."""
     names = {file.name: _names_of(file) for file in files}
     chosen: set[str] = set()
     for name in wanted:

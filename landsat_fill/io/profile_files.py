@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.gdal import gdal_errors, gdal_session
+from landsat_fill.errors import UsageError
+from landsat_fill.io.gdal import gdal_session
 from landsat_fill.io.raster_profile import (
     BandProfile,
     ColourTable,
@@ -55,11 +55,7 @@ _WINDOWS_ACROSS = 3
 
 
 def opacity_band(dataset: DatasetReader) -> int | None:
-    """Return the number of the opacity band, which is labelled alpha and has such values, or None.
-
-    Raises:
-        InputError: If that band can't be read.
-    """
+    """Return the number of the opacity band, which is labelled alpha and has such values, or None."""
     alpha = next((i for i, colour in enumerate(dataset.colorinterp, 1) if colour.name == "alpha"), None)
     return alpha if alpha is not None and _looks_like_opacity(dataset, alpha) else None
 
@@ -70,13 +66,7 @@ def _looks_like_opacity(dataset: DatasetReader, index: int) -> bool:
     height, width = min(dataset.height, _WINDOW_PX), min(dataset.width, _WINDOW_PX)
     rows = np.linspace(0, dataset.height - height, _WINDOWS_ACROSS).astype(int)
     cols = np.linspace(0, dataset.width - width, _WINDOWS_ACROSS).astype(int)
-    try:
-        seen = [dataset.read(index, window=Window(c, r, width, height)) for r in set(rows) for c in set(cols)]
-    except gdal_errors() as error:
-        raise InputError(
-            f"expected to read band {index} of {dataset.name}, but got an error: {error.__cause__ or error}",
-            hint="The file may be cut off or damaged: download or copy it again.",
-        ) from error
+    seen = [dataset.read(index, window=Window(c, r, width, height)) for r in set(rows) for c in set(cols)]
     most = max(float(window.max()) for window in seen)
     return most == 0 or (most in OPAQUE and _is_opaque_except_edges(seen, most))
 
@@ -418,28 +408,27 @@ def create_dataset(path: Path, profile: RasterProfile, options: Mapping[str, str
     from rasterio.errors import NotGeoreferencedWarning, RasterBlockError
 
     gcps = [GroundControlPoint(row=p.row, col=p.col, x=p.x, y=p.y, z=p.z) for p in profile.gcps]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _option_complaints() as complaints:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with _option_complaints() as complaints:
-            try:
-                dataset = rasterio.open(
-                    path,
-                    "w",
-                    driver="GTiff",
-                    height=profile.height,
-                    width=profile.width,
-                    count=profile.count,
-                    dtype=profile.dtype,
-                    nodata=profile.nodata,
-                    crs=profile.gcp_crs if gcps else profile.crs,
-                    transform=profile.transform,
-                    gcps=gcps or None,
-                    rpcs=profile.rpcs,
-                    **options,
-                )
-            except RasterBlockError as error:
-                side = f"{options.get('BLOCKXSIZE', '-')} × {options.get('BLOCKYSIZE', '-')}"
-                raise _wrong_options(f"{error}, but got {side}") from error
+        try:
+            dataset = rasterio.open(
+                path,
+                "w",
+                driver="GTiff",
+                height=profile.height,
+                width=profile.width,
+                count=profile.count,
+                dtype=profile.dtype,
+                nodata=profile.nodata,
+                crs=profile.gcp_crs if gcps else profile.crs,
+                transform=profile.transform,
+                gcps=gcps or None,
+                rpcs=profile.rpcs,
+                **options,
+            )
+        except RasterBlockError as error:
+            side = f"{options.get('BLOCKXSIZE', '-')} × {options.get('BLOCKYSIZE', '-')}"
+            raise _wrong_options(f"{error}, but got {side}") from error
     try:
         if complaints:
             raise _wrong_options(complaints[0])

@@ -213,8 +213,7 @@ class RasterProfile:
             colour_table: The colour table of a one-band uint8 or uint16 layer.
             tags: Its dataset tags, which replace all tags of this profile except AREA_OR_POINT.
         """
-        default = self.tags.get("", {})
-        kept = {key: default[key] for key in ("AREA_OR_POINT",) if key in default}
+        kept = {key: value for key, value in self.tags.get("", {}).items() if key == "AREA_OR_POINT"}
         bands = _default_bands(descriptions)
         if colour_table is not None:
             bands = (replace(bands[0], colour="palette", colour_table=colour_table),)
@@ -236,7 +235,12 @@ class RasterProfile:
 
     def without_statistics(self) -> RasterProfile:
         """Return the profile without STATISTICS_… tags, which filling makes invalid."""
-        return replace(self, bands=tuple(replace(b, tags=_without_statistics(b.tags)) for b in self.bands))
+
+        def kept(tags: Tags) -> Tags:
+            rest = {domain: {k: v for k, v in tags[domain].items() if k[:11] != "STATISTICS_"} for domain in tags}
+            return {domain: items for domain, items in rest.items() if items}
+
+        return replace(self, bands=tuple(replace(band, tags=kept(band.tags)) for band in self.bands))
 
     def _storable(self) -> RasterProfile:
         """Return the profile with DEFLATE if its compression can't store these bands."""
@@ -279,11 +283,3 @@ def _default_bands(descriptions: Sequence[str | None]) -> tuple[BandProfile, ...
     return tuple(
         BandProfile(description=text, colour="undefined" if i else "gray") for i, text in enumerate(descriptions)
     )
-
-
-def _without_statistics(tags: Tags) -> Tags:
-    kept = {
-        domain: {key: value for key, value in items.items() if not key.startswith("STATISTICS_")}
-        for domain, items in tags.items()
-    }
-    return {domain: items for domain, items in kept.items() if items}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,6 @@ from landsat_fill.io.tiff_structure import TiffBlocks, tiff_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from numpy.typing import NDArray
     from rasterio.crs import CRS
@@ -62,13 +61,11 @@ class SceneReader:
             for quality in self._scene.quality:
                 self._open(quality.dataset, quality.kind)
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._closes:
             self._rasters.close()
 
@@ -83,7 +80,8 @@ class SceneReader:
             or band.gap_mask is not None
             or band.dtype.startswith("float")
             or self._rasters[band.dataset].alpha is not None
-            or _is_masked(self._rasters[band.dataset].dataset)
+            or _has_band_masks(self._rasters[band.dataset].dataset)
+            or _has_common_mask(self._rasters[band.dataset].dataset)
             for band in self._scene.bands
         )
 
@@ -135,11 +133,7 @@ class SceneReader:
         return missing
 
     def read_quality(self, window: Window) -> dict[str, NDArray[np.generic]]:
-        """Return the numbers of each quality band, `(row, col)`, by kind.
-
-        Raises:
-            InputError: If a file can't be read there.
-        """
+        """Return the numbers of each quality band, `(row, col)`, by kind; or raise InputError."""
         return {quality.kind: self._read_band(quality.dataset, window) for quality in self._scene.quality}
 
     def _open(self, source: str, role: str) -> None:
@@ -153,7 +147,7 @@ class SceneReader:
             )
         if dataset.crs and grid.crs and dataset.crs != grid.crs:
             raise InputError(
-                f"expected {role} to have the scene's CRS {_named(grid.crs)}, but {source} has {_named(dataset.crs)}",
+                f"expected {role} to have the scene's CRS {_code(grid.crs)}, but {source} has {_code(dataset.crs)}",
                 hint="Use a file of the same product, or warp it onto the scene's grid.",
             )
 
@@ -201,19 +195,15 @@ def float_nodata_tolerance(nodata: float, dtype: np.dtype[np.generic]) -> float:
     return min(4 * float(limits.eps) * abs(nodata), float(limits.max))
 
 
-def _is_masked(dataset: DatasetReader) -> bool:
-    """Return whether the dataset has masks, apart from the nodata numbers of its bands."""
-    return has_dataset_mask(dataset) or _has_band_masks(dataset) or _has_common_nodata(dataset)
-
-
-def _has_common_nodata(dataset: DatasetReader) -> bool:
-    """Return whether the tag NODATA_VALUES lists the numbers that all bands have together at missing pixels.
+def _has_common_mask(dataset: DatasetReader) -> bool:
+    """Return whether all bands share a mask, or the tag NODATA_VALUES lists their numbers at missing pixels.
 
     Source: GDAL raster data model, "NODATA_VALUES".
     """
     from rasterio.enums import MaskFlags
 
-    return {MaskFlags.per_dataset, MaskFlags.nodata} <= set(dataset.mask_flag_enums[0])
+    has_nodata_values = {MaskFlags.per_dataset, MaskFlags.nodata} <= set(dataset.mask_flag_enums[0])
+    return has_nodata_values or has_dataset_mask(dataset)
 
 
 def _has_band_masks(dataset: DatasetReader) -> bool:
@@ -228,7 +218,7 @@ def _masked_out(
     out: NDArray[np.bool_] | None = None
     if _has_band_masks(dataset):
         out = dataset.read_masks(indexes, window=where) == 0
-    elif has_dataset_mask(dataset) or _has_common_nodata(dataset):
+    elif _has_common_mask(dataset):
         out = dataset.read_masks([1], window=where) == 0
     if alpha is not None:
         transparent = dataset.read([alpha], window=where) == 0
@@ -236,7 +226,7 @@ def _masked_out(
     return out
 
 
-def _named(crs: CRS) -> str:
+def _code(crs: CRS) -> str:
     code = crs.to_epsg()
     return f"EPSG:{code}" if code else str(crs.to_wkt())[:60]
 
@@ -249,7 +239,7 @@ class Opacity:
     valid: NDArray[np.bool_] | None = None
 
 
-class StoredReader:
+class StoredReader(AbstractContextManager["StoredReader", None]):
     """An open raster and its properties, as a context manager. One thread reads at a time.
 
     Attributes:
@@ -263,12 +253,7 @@ class StoredReader:
         self._lock = RLock()
         self.dataset: DatasetReader = open_dataset(source)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         with gdal_session():
             self.dataset.close()
 
@@ -311,8 +296,7 @@ class StoredReader:
 
     def read(self, window: Window) -> NDArray[np.generic]:
         """Return the stored numbers of a window, `(band, row, col)`, of all bands but alpha; or raise InputError."""
-        indexes = [i for i in range(1, self.profile.count + 1) if i != self.profile.alpha]
-        return self._read(indexes, window)
+        return self._read([i for i in self.dataset.indexes if i != self.profile.alpha], window)
 
     def read_opacity(self, window: Window) -> Opacity:
         """Return alpha band and dataset mask of a window, or raise InputError."""
@@ -348,9 +332,7 @@ class Rasters(dict[str, StoredReader]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:

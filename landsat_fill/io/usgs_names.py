@@ -145,12 +145,12 @@ def read_name(path: str) -> FileFacts | None:
     found = next((match for pattern in _SCENE_ID if (match := pattern.match(stem))), None)
     if found is None:
         return None
-    parts = found.groupdict()
-    sensor, from_nlaps = _sensor(parts["sensor"].upper())
-    scene_id = found.group().upper()
+    letters, scene_id = found["sensor"].upper(), found.group().upper()
+    from_nlaps = letters in _NLAPS_SENSORS
+    sensor = _NLAPS_SENSORS.get(letters, f"{letters[:2]}0{letters[-1]}")  # `LE07` for `LE7` and `L7`
     if from_nlaps and sensor == "LE07":
         scene_id = f"L71{scene_id[3:]}"  # the later bands of the same product begin with L72
-    facts = FileFacts(scene_id, FileKind.OTHER, sensor, _date(parts["day"]))
+    facts = FileFacts(scene_id, FileKind.OTHER, sensor, _date(found["day"]))
     rest = stem[found.end() :].upper()
     if not rest.startswith("_"):
         return facts
@@ -186,13 +186,6 @@ def sensor_bands(sensor: str) -> tuple[Band, ...]:
     if sensor[2:] in ("08", "09"):
         return OLI
     return ()
-
-
-def _sensor(letters: str) -> tuple[str, bool]:
-    """Return `LE07` for `LE07`, `LE7` and `L7`, and whether the name is from NLAPS."""
-    if letters in _NLAPS_SENSORS:
-        return _NLAPS_SENSORS[letters], True
-    return f"{letters[:2]}{int(letters[2:]):02d}", False
 
 
 def _date(digits: str) -> date | None:

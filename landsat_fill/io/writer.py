@@ -216,8 +216,8 @@ class RasterWriter:
             valid = np.ones(planes.shape[1:], dtype=bool)
         try:
             self._rows.put(planes, valid if self._profile.masked else None, window)
-        except OSError as error:
-            raise cannot_write(self._path, error) from error
+        except Exception as error:
+            raise self._translated(error) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -267,19 +267,15 @@ class RasterWriter:
 
     def _store(self, planes: NDArray[np.generic], valid: NDArray[np.bool_] | None, window: Window) -> None:
         """Write a window with GDAL."""
-        from rasterio.errors import RasterioError
         from rasterio.windows import Window as RasterioWindow
 
         if self._dataset is None:
             return
         where = RasterioWindow(window.col, window.row, window.width, window.height)
-        try:
-            with gdal_session(**WRITING_OPTIONS):
-                self._dataset.write(planes, window=where)
-                if valid is not None:
-                    self._dataset.write_mask(valid, window=where)
-        except RasterioError as error:
-            raise cannot_write(self._path, error.__cause__ or error) from error
+        with gdal_session(**WRITING_OPTIONS):
+            self._dataset.write(planes, window=where)
+            if valid is not None:
+                self._dataset.write_mask(valid, window=where)
 
     def _with_alpha(
         self, values: NDArray[np.generic], valid: NDArray[np.bool_] | None, alpha: NDArray[np.generic] | None

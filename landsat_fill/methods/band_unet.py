@@ -18,13 +18,11 @@ class BandUNetMethod(LearnedMethod):
 
     All bands go through the same weights and are averaged in the middle of the network. The method therefore
     takes any number of bands, in any order and unit.
-
-    Source: this project; see the card of its weights.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="band-unet",
-        summary="a U-Net for any bands that corrects a spline in tension; knows its error",
+        summary="a U-Net for any bands that corrects a spline in tension; estimates its error",
         source="landsat-fill 2026; U-Net: Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28; weights "
         "shared by all bands: Zaheer et al. 2017, Deep Sets, https://arxiv.org/abs/1703.06114",
         halo_px=88,

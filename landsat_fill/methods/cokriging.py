@@ -7,14 +7,14 @@ kilometres, which don't apply to the few pixels of a gap.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
 from landsat_fill.methods.kriging import HALO_PX, FittedKriging, Kriging, kriging_weights
 from landsat_fill.methods.method import Context, MethodInfo, in_threads
-from landsat_fill.methods.neighbourhoods import AROUND_PX, local_roughness
-from landsat_fill.scene import Gaps, Window
+from landsat_fill.methods.neighbourhoods import AROUND_PX, local_roughness, neighbour_steps
+from landsat_fill.scene import Filled, Gaps, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,31 +33,15 @@ LEAST_PIXELS = 100
 """Least number of pixels at which all bands of a regression are usable."""
 
 
-class BandRegression(NamedTuple):
-    """A regression of one band on others, at each of some pixels.
-
-    Attributes:
-        slopes: Slope for each other band, `(pixel, other)`.
-        unexplained: Share of the band's variance that the others don't explain, `(pixel,)`.
-    """
-
-    slopes: NDArray[np.float64]
-    unexplained: NDArray[np.float64]
-
-
 def overall_covariances(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the covariances of differences between adjacent pixels, `(band, band)`.
+    """Return the covariances of differences between adjacent pixels of windows `(window, band, row, col)`.
 
-    The covariance is 0 for two bands that are never usable together.
-
-    Args:
-        image: Windows, `(window, band, row, col)`.
-        usable: Usable pixels, of the same shape.
+    The covariances are `(band, band)`, and 0 for two bands that are never usable together.
     """
     count = image.shape[1]
     sums, pairs = np.zeros((count, count)), np.zeros((count, count))
     for values, known in zip(image, usable, strict=True):
-        for steps, both in _steps(np.where(known, values, 0).astype(np.float64), known):
+        for steps, both in neighbour_steps(np.where(known, values, 0).astype(np.float64), known):
             flat, counted = steps.reshape(count, -1), both.reshape(count, -1).astype(np.float64)
             sums += flat @ flat.T
             pairs += counted @ counted.T
@@ -66,14 +50,17 @@ def overall_covariances(image: NDArray[np.floating], usable: NDArray[np.bool_]) 
 
 def regression_at(
     targets: NDArray[np.int64], values: NDArray[np.float64], usable: NDArray[np.bool_], overall: NDArray[np.float64]
-) -> BandRegression:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the regression of the first band on the others, from the pixels around each target.
+
+    The slopes are `(pixel, other band)`. The second array `(pixel,)` is the share of the band's variance that
+    the others don't explain.
 
     Args:
         targets: Rows and columns, `(pixel, 2)`.
         values: `(band, row, col)`, finite.
         usable: Pixels at which all bands are usable, `(row, col)`.
-        overall: Covariances of the bands in the whole scene, `(band, band)`.
+        overall: From `overall_covariances`, of the whole scene.
     """
     import cv2
 
@@ -85,7 +72,7 @@ def regression_at(
         total = cv2.boxFilter(plane, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
         return np.asarray(total[rows, cols], np.float64)
 
-    found = list(_steps(values, np.broadcast_to(usable, values.shape)))
+    found = list(neighbour_steps(values, np.broadcast_to(usable, values.shape)))
     pairs = around(np.sum([both[0] for _, both in found], axis=0, dtype=np.float64))
     # In units of each band's spread, because products of reflectances are tiny.
     spread = np.sqrt(np.where(np.diag(overall) > 0, np.diag(overall), 1.0))
@@ -100,25 +87,7 @@ def regression_at(
     slopes = np.linalg.solve(others + ridge[:, :, None] * np.eye(count - 1), shared[..., None])[..., 0]
     left = own - 2 * np.einsum("po,po->p", slopes, shared) + np.einsum("po,poq,pq->p", slopes, others, slopes)
     unexplained = np.clip(left / np.where(own > 0, own, 1.0), 0, 1)
-    return BandRegression(slopes * spread[0] / spread[1:], unexplained)
-
-
-def _steps(
-    values: NDArray[np.float64], usable: NDArray[np.bool_]
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
-    """Yield differences to the next pixel, 0 unless both are usable, and whether they are: down, then right.
-
-    Both arrays are `(band, row, col)`.
-    """
-    for axis in (1, 2):
-        here: list[slice] = [slice(None)] * 3
-        there: list[slice] = [slice(None)] * 3
-        here[axis], there[axis] = slice(0, -1), slice(1, None)
-        both = np.zeros(values.shape, np.bool_)
-        both[tuple(here)] = usable[tuple(here)] & usable[tuple(there)]
-        steps = np.zeros(values.shape)
-        steps[tuple(here)] = values[tuple(there)] - values[tuple(here)]
-        yield steps * both, both
+    return slopes * spread[0] / spread[1:], unexplained
 
 
 @dataclass(frozen=True)
@@ -160,9 +129,10 @@ class FittedCokriging(FittedKriging):
 
     covariances: NDArray[np.float64]
 
-    def fill_into(self, mean: NDArray[np.floating], std: NDArray[np.float32], gaps: Gaps, context: Context) -> None:
-        """Fill tiles; see `FittedKriging.fill_into`."""
-        super().fill_into(mean, std, gaps, context)
+    def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image; see `FillMethod.fill`."""
+        filled = super().fill(image, gaps, context)
+        mean, std = filled.mean, cast("NDArray[np.float32]", filled.std)
 
         def correct(place: tuple[int, int]) -> None:
             tile, band = place
@@ -171,18 +141,14 @@ class FittedCokriging(FittedKriging):
             self._correct_band(mean[tile], std[place], own, band, part)
 
         in_threads(correct, np.ndindex(*mean.shape[:2]), context.threads)
+        return filled
 
     def _correct_band(
         self, image: NDArray[np.floating], std: NDArray[np.float32], gaps: Gaps, band: int, part: Window
     ) -> None:
-        """Correct a band at pixels where other bands are observed, if that reduces the standard deviation.
+        """Correct a band in place where other bands are observed, if that reduces its standard deviation.
 
-        Args:
-            image: The bands, `(band, row, col)`; missing pixels of the corrected band are written to.
-            std: Standard deviation of the corrected band, `(row, col)`; likewise.
-            gaps: Cubes of the image's shape.
-            band: Number of the corrected band.
-            part: The wanted pixels.
+        The image is `(band, row, col)`, the standard deviation of the corrected band `(row, col)`.
         """
         roughness: NDArray[np.float64] | None = None
         for others, targets in _by_other_bands(gaps, band, part):
@@ -199,18 +165,18 @@ class FittedCokriging(FittedKriging):
             ).astype(np.float64)
             if roughness is None:
                 roughness = local_roughness(values[0], gaps.usable[band], self.bands[band].roughness)
-            fitted = regression_at(targets, values, usable, self.covariances[np.ix_(bands, bands)])
+            slopes, unexplained = regression_at(targets, values, usable, self.covariances[np.ix_(bands, bands)])
             number = np.full(usable.shape, -1, np.int64)
             number[tuple(targets.T)] = np.arange(len(targets))
             for near in self.neighbourhoods(usable, targets):
-                solved = kriging_weights(near, self.bands[band].variogram)
+                weights, variance = kriging_weights(near, self.bands[band].variogram)
                 rows, cols = near.targets.T
                 own = number[rows, cols]
-                kriged = [near.sums(plane, solved.weights) for plane in values]
+                kriged = [near.sums(plane, weights) for plane in values]
                 found = levels[0] + kriged[0]
-                for other, slope in enumerate(fitted.slopes[own].T, start=1):
+                for other, slope in enumerate(slopes[own].T, start=1):
                     found += slope * (values[other][rows, cols] - kriged[other])
-                error = roughness[rows, cols] * np.sqrt(fitted.unexplained[own] * solved.variance[near.kind])
+                error = roughness[rows, cols] * np.sqrt(unexplained[own] * variance[near.kind])
                 better = error < std[rows, cols]
                 at = rows[better], cols[better]
                 image[band][at], std[at] = found[better], error[better]

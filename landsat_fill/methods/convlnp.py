@@ -13,7 +13,7 @@ and 26, doi:10.1007/978-3-662-05294-5; the parts are this project's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from landsat_fill.methods.inference import noise_at
 from landsat_fill.methods.learned import Answer, LearnedMethod
@@ -38,60 +38,43 @@ STEPS_IN_DOUBT = 100
 whole tile, which shrinks to 0 in the same way."""
 
 
-class _Sums(NamedTuple):
-    """Sums over differences that both of two bands have, `(tile, band, band, …)` each.
-
-    Attributes:
-        products: Sums of the products of both bands' differences.
-        squares: Sums of the first band's squared differences.
-        steps: Number of differences.
-    """
-
-    products: Tensor
-    squares: Tensor
-    steps: Tensor
-
-    def correlations(self, prior: Tensor) -> Tensor:
-        """Return the weighted mean of the measured correlations and a prior; see `STEPS_IN_DOUBT`."""
-        norm = (self.squares * self.squares.transpose(1, 2)).sqrt()
-        found = self.products / norm.where(norm > 0, 1)
-        trust = self.steps / (self.steps + STEPS_IN_DOUBT)
-        correlations = trust * found + (1 - trust) * prior
-        correlations.diagonal(dim1=1, dim2=2).fill_(1)
-        return correlations
-
-
 def local_correlations(image: Tensor, observed: Tensor) -> Tensor:
     """Return the correlations between bands of differences along rows and columns, in each cell.
 
-    Args:
-        image: `(tile, band, row, col)`; values at unobserved pixels don't matter.
-        observed: 1 where a pixel is observed and 0 otherwise, of the same shape.
-
-    Returns:
-        `(tile, band, band, cell row, cell col)`; the cells cover the tile from its corner.
+    The image is `(tile, band, row, col)`. `observed` is 1 where a pixel is observed and 0 otherwise. The
+    correlations are `(tile, band, band, cell row, cell col)`; the cells cover the tile from its corner.
     """
     torch = import_torch()
-    sums = [_sums_of_cells(image, observed, axis) for axis in (-2, -1)]
-    cells = _Sums(*(rows + cols for rows, cols in zip(*sums, strict=True)))
-    whole = _Sums(*(of.sum((-2, -1), keepdim=True) for of in cells))
-    around = _Sums(
-        *(
-            torch.nn.functional.avg_pool2d(of.flatten(1, 2), 3, 1, 1, divisor_override=1).reshape(of.shape)
-            for of in cells
-        )
-    )
-    return around.correlations(whole.correlations(torch.zeros_like(whole.products)))
+    cells = _sums_of_cells(image, observed, -2) + _sums_of_cells(image, observed, -1)
+    whole = cells.sum((-2, -1), keepdim=True)
+    around = torch.nn.functional.avg_pool2d(cells.flatten(1, 3), 3, 1, 1, divisor_override=1).reshape(cells.shape)
+    return _weighted(around, _weighted(whole, torch.zeros_like(whole[0])))
 
 
-def _sums_of_cells(image: Tensor, observed: Tensor, axis: int) -> _Sums:
-    """Return the sums over differences along an axis, for each cell."""
+def _weighted(sums: Tensor, prior: Tensor) -> Tensor:
+    """Return the weighted mean of the measured correlations and a prior; see `STEPS_IN_DOUBT`."""
+    products, squares, steps = sums
+    norm = (squares * squares.transpose(1, 2)).sqrt()
+    trust = steps / (steps + STEPS_IN_DOUBT)
+    correlations: Tensor = trust * (products / norm.where(norm > 0, 1)) + (1 - trust) * prior
+    correlations.diagonal(dim1=1, dim2=2).fill_(1)
+    return correlations
+
+
+def _sums_of_cells(image: Tensor, observed: Tensor, axis: int) -> Tensor:
+    """Return sums over the differences along an axis that both of two bands have, for each cell.
+
+    These are the products of both bands' differences, the first band's squared differences, and the number of
+    differences: `(3, tile, band, band, cell row, cell col)`.
+    """
+    torch = import_torch()
     both = observed * observed.roll(STEP_PX, axis)
     both.narrow(axis, 0, min(STEP_PX, image.shape[axis])).zero_()
     image = image.masked_fill(observed == 0, 0)
     counted, steps = _in_cells(both), _in_cells((image - image.roll(STEP_PX, axis)) * both)
-    sums = (steps @ steps.mT, steps.square() @ counted.mT, counted @ counted.mT)
-    return _Sums(*(of.permute(0, 3, 4, 1, 2).contiguous() for of in sums))
+    sums = torch.stack([steps @ steps.mT, steps.square() @ counted.mT, counted @ counted.mT])
+    by_bands: Tensor = sums.permute(0, 1, 4, 5, 2, 3).contiguous()
+    return by_bands
 
 
 def _in_cells(pixels: Tensor) -> Tensor:
@@ -143,9 +126,6 @@ class ConvLNPMethod(LearnedMethod):
 
     Half of the latent values are averaged over a tile with its halo, so a fill depends slightly on the
     position of the tiles. The noise depends on the position of the pixel, so neighbouring tiles agree.
-
-    Source: Foong et al. 2020, Meta-learning stationary stochastic process prediction with convolutional
-    neural processes, arXiv:2007.01332.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(

@@ -31,13 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class PriorRuns:
-    """Runs fits with one setting.
-
-    Attributes:
-        settings: Structure and optimisation of the networks.
-        bfloat16: Whether products are computed in bfloat16.
-        context: Threads, device, seed, shelf and progress.
-    """
+    """Runs fits with one setting, as many at once as the device allows, and stores what they find."""
 
     settings: FitSettings
     bfloat16: bool
@@ -145,21 +139,6 @@ class PriorRuns:
         return digest.hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A named set of defaults.
-
-    Attributes:
-        fit: Structure and optimisation of a network.
-        runs: Number of networks that are averaged.
-        blend: Whether smooth surfaces are blended in.
-    """
-
-    fit: FitSettings
-    runs: int
-    blend: bool
-
-
 PAPER = FitSettings(
     channels=128,
     skip_channels=128,
@@ -175,6 +154,8 @@ PAPER = FitSettings(
     warm_share=0.0,
     average=0.99,
     patience_share=0.3,
+    runs=1,
+    blend=False,
 )
 """Source: Petrovskaia et al. 2020, appendix A.1, with four skip connections although it lists five, and noise
 of four channels as in section 2.4, although the appendix says meshgrid. Sigmoid and moving average are as in
@@ -192,10 +173,12 @@ FAST = replace(
     anneal=True,
     warm_share=0.3,
     average=0.97,
+    runs=4,
+    blend=True,
 )
 """Chosen on crops of the training scenes; see the page of benchmarks."""
 
-SETTINGS = {"fast": Setting(FAST, runs=4, blend=True), "paper": Setting(PAPER, runs=1, blend=False)}
+SETTINGS = {"fast": FAST, "paper": PAPER}
 INPUTS = ("noise", "meshgrid")
 
 
@@ -206,14 +189,11 @@ class DeepImagePrior:
     A convolutional network fits an image long before it fits noise, and continues the image into the gaps.
     Held-out pieces of stripes determine when to stop, the weights of smooth surfaces in the blend, and the
     standard deviation.
-
-    Source: Ulyanov et al. 2018, doi:10.1109/CVPR.2018.00984; Petrovskaia et al. 2020, A single image deep
-    learning approach to restoration of corrupted remote sensing products.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="deep-image-prior",
-        summary="untrained networks fitted to the scene itself; minutes a tile; knows its error",
+        summary="untrained networks fitted to the scene itself; minutes a tile; estimates its error",
         source="Petrovskaia et al. 2020, A single image deep learning approach to restoration of corrupted "
         "remote sensing products; Ulyanov et al. 2018, Deep image prior, doi:10.1109/CVPR.2018.00984",
         halo_px=32,
@@ -257,46 +237,34 @@ class DeepImagePrior:
         levelled = standardise(image, gaps.usable, context.threads)
         mean = np.full(image.shape, np.nan, np.float32)
         std = np.full(image.shape, np.nan, np.float32)
+        settings, parts = self.fit_settings, self._parts(gaps)
         images = [
             PriorImage(
                 levelled.values[tile, bands],
                 Gaps(gaps.missing[tile, bands], gaps.usable[tile, bands]),
                 context.place(tile).corner,
+                settings,
                 seed=context.seed,
                 percent=self.held_out,
             )
-            for tile, bands in self._parts(gaps)
+            for tile, bands in parts
         ]
-        fits = [
-            one.fit(run, self.fit_settings, warm=self.fit_settings.warm_share > 0)
-            for one in images
-            for run in range(self.run_count)
-        ]
-        outputs = self._runs(context).outputs(fits) if fits else []
-        for number, ((tile, bands), one) in enumerate(zip(self._parts(gaps), images, strict=True)):
-            own = slice(number * self.run_count, (number + 1) * self.run_count)
-            answer = one.answer(fits[own], outputs[own], self.fit_settings, blend=self.blends)
-            mean[tile, bands], std[tile, bands] = answer
+        fits = [one.fit(run) for one in images for run in range(settings.runs)]
+        bfloat16 = bfloat16_is_fast(context.device) if self.precision == "auto" else self.precision == "bfloat16"
+        outputs = PriorRuns(settings, bfloat16, context).outputs(fits) if fits else []
+        for number, ((tile, bands), one) in enumerate(zip(parts, images, strict=True)):
+            own = slice(number * settings.runs, (number + 1) * settings.runs)
+            mean[tile, bands], std[tile, bands] = one.answer(fits[own], outputs[own])
         restored = levelled.restored(mean, image.dtype)
         deviation = levelled.restored(std, np.dtype(np.float32), is_difference=True)
         return Filled(np.where(gaps.missing, restored, image), np.where(gaps.missing, deviation, np.float32(0)))
 
     @property
     def fit_settings(self) -> FitSettings:
-        """Structure and optimisation of a network: the setting, with the changes of the options."""
+        """The setting, with the changes of the options."""
         options: dict[str, Any] = {f.name: getattr(self, f.name, None) for f in fields(FitSettings)}
         changed = {name: value for name, value in options.items() if value is not None}
-        return replace(SETTINGS[self.setting].fit, **changed)
-
-    @property
-    def run_count(self) -> int:
-        """Number of networks that are averaged."""
-        return self.runs or SETTINGS[self.setting].runs
-
-    @property
-    def blends(self) -> bool:
-        """Whether smooth surfaces are blended in."""
-        return SETTINGS[self.setting].blend if self.blend is None else self.blend
+        return replace(SETTINGS[self.setting], **changed)
 
     def _parts(self, gaps: Gaps) -> list[tuple[int, list[int]]]:
         """Return the tile and the bands of each fit."""
@@ -308,7 +276,3 @@ class DeepImagePrior:
             elif (usable & missing).any():  # bands without gaps help the others
                 parts.append((tile, np.flatnonzero(usable).tolist()))
         return parts
-
-    def _runs(self, context: Context) -> PriorRuns:
-        bfloat16 = bfloat16_is_fast(context.device) if self.precision == "auto" else self.precision == "bfloat16"
-        return PriorRuns(self.fit_settings, bfloat16, context)

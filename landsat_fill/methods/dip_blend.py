@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from landsat_fill.methods.splines import plate
 from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,42 +29,27 @@ LEAST_PIXELS = 50
 """Least number of errors in a distance class."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ErrorByDistance:
-    """Mean squared error as a function of the distance to the nearest pixel of the fit.
+def error_by_distance(
+    distances_px: NDArray[np.floating], squares: NDArray[np.floating]
+) -> Callable[[NDArray[np.floating]], NDArray[np.floating]] | None:
+    """Return the mean squared error as a function of the distance, or None if there are too few errors.
 
-    Attributes:
-        distances_px: Distances in increasing order; between them the error is interpolated.
-        squares: Mean squared error at each distance, never decreasing.
+    Args:
+        distances_px: Distance of each pixel with a known error to the nearest pixel of the fit.
+        squares: Squared error of each pixel.
     """
-
-    distances_px: NDArray[np.floating]
-    squares: NDArray[np.floating]
-
-    @classmethod
-    def of(cls, distances_px: NDArray[np.floating], squares: NDArray[np.floating]) -> ErrorByDistance | None:
-        """Return the function for known errors, or None if there are too few.
-
-        Args:
-            distances_px: Distance of each pixel with a known error to the nearest pixel of the fit.
-            squares: Squared error of each pixel.
-        """
-        classes = np.searchsorted(EDGES_PX, distances_px)
-        found = [
-            (float(np.mean(distances_px[own])), float(np.mean(squares[own])))
-            for own in (classes == number for number in range(len(EDGES_PX) + 1))
-            if np.count_nonzero(own) >= LEAST_PIXELS
-        ]
-        if not found:
-            return None
-        where, what = np.array(found).T
-        # The error can't decrease with distance, except by chance.
-        return cls(where, np.maximum.accumulate(what))
-
-    def at(self, distances_px: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return the mean squared error at some distances."""
-        squares: NDArray[np.floating] = np.interp(distances_px, self.distances_px, self.squares)
-        return squares
+    classes = np.searchsorted(EDGES_PX, distances_px)
+    found = [
+        (float(np.mean(distances_px[own])), float(np.mean(squares[own])))
+        for own in (classes == number for number in range(len(EDGES_PX) + 1))
+        if np.count_nonzero(own) >= LEAST_PIXELS
+    ]
+    if not found:
+        return None
+    where, what = np.array(found).T
+    # The error can't decrease with distance, except by chance.
+    highest = np.maximum.accumulate(what)
+    return lambda distances_px: np.asarray(np.interp(distances_px, where, highest))
 
 
 def distances_px(known: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -132,7 +116,14 @@ class PriorImage:
     """Bands of a tile that are fitted together. Arrays are `(band, row, col)`."""
 
     def __init__(
-        self, values: NDArray[np.float32], gaps: Gaps, corner: tuple[int, int], *, seed: int, percent: float
+        self,
+        values: NDArray[np.float32],
+        gaps: Gaps,
+        corner: tuple[int, int],
+        settings: FitSettings,
+        *,
+        seed: int,
+        percent: float,
     ) -> None:
         """Take the bands.
 
@@ -140,23 +131,19 @@ class PriorImage:
             values: Mean 0 and standard deviation 1 over the usable pixels, 0 elsewhere.
             gaps: Cubes of the same shape; each band has a usable pixel.
             corner: Row and column of the tile in the scene.
+            settings: Settings of the fits.
             seed: Seed of the choice of held-out pixels.
             percent: Largest percentage of the usable pixels to hold out.
         """
-        self._values, self._gaps, self._corner = values, gaps, corner
+        self._values, self._gaps, self._corner, self._settings = values, gaps, corner, settings
         self._seed, self._percent = seed, percent
         # Outputs are clipped to the range of the usable pixels.
         self._low = np.min(values, axis=(1, 2), keepdims=True, where=gaps.usable, initial=np.inf)
         self._high = np.max(values, axis=(1, 2), keepdims=True, where=gaps.usable, initial=-np.inf)
 
-    def fit(self, run: int, settings: FitSettings, *, warm: bool) -> Fit:
-        """Return the data that a network is fitted to.
-
-        Args:
-            run: Number of the run; even and odd runs hold out different pixels.
-            settings: Structure of the network.
-            warm: Whether the fit starts with the spline in tension.
-        """
+    def fit(self, run: int) -> Fit:
+        """Return the data that a network is fitted to; even and odd runs hold out different pixels."""
+        settings = self._settings
         held = self._held(run)
         fitted = self._gaps.usable & ~held
         height, width = self._values.shape[1:]
@@ -164,8 +151,8 @@ class PriorImage:
         below = max(-(-height // multiple_px) * multiple_px, least_px) - height
         right = max(-(-width // multiple_px) * multiple_px, least_px) - width
         around = ((0, 0), (0, below), (0, right))
-        values = self._scaled(self._values, settings)
-        first = self._scaled(self._surface(fitted, TENSIONS[0]), settings) if warm else None
+        values = self._scaled(self._values)
+        first = self._scaled(self._surface(fitted, TENSIONS[0])) if settings.warm_share > 0 else None
         return Fit(
             run,
             self._corner,
@@ -176,22 +163,15 @@ class PriorImage:
         )
 
     def answer(
-        self, fits: Sequence[Fit], outputs: Sequence[NDArray[np.float32]], settings: FitSettings, *, blend: bool
+        self, fits: Sequence[Fit], outputs: Sequence[NDArray[np.float32]]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return mean and standard deviation.
-
-        Args:
-            fits: All fits to this image.
-            outputs: The output of each fit.
-            settings: Structure of the networks.
-            blend: Whether smooth surfaces are blended in.
-        """
+        """Return mean and standard deviation from all fits to this image and their outputs."""
         height, width = self._values.shape[1:]
-        runs = np.stack([self._unscaled(one[:, :height, :width], settings) for one in outputs])
+        runs = np.stack([self._unscaled(one[:, :height, :width]) for one in outputs])
         excess = self._excess(fits, runs)
         truth, distances, bands, *fills = self._held_out_values(fits, runs)
         shares = np.eye(len(fills))[0]
-        if blend:
+        if self._settings.blend:
             shares = np.array(USUAL_SHARES)
             if len(truth):  # a very small tile has no held-out pixels
                 shares = (shares + best_shares(truth, np.stack(fills), gained=excess)) / 2
@@ -225,12 +205,12 @@ class PriorImage:
         Without held-out pixels it is the standard deviation of the bands.
         """
         usable = self._gaps.usable
-        errors = ErrorByDistance.of(distances, squares)
-        if errors is None:
+        error_at = error_by_distance(distances, squares)
+        if error_at is None:
             return np.ones(self._values.shape, np.float32)
-        variance = GAPS_ERR_MORE * errors.at(distances_px(usable))
+        variance = GAPS_ERR_MORE * error_at(distances_px(usable))
         # Scale by band, because some bands are rougher than others.
-        expected = errors.at(distances)
+        expected = error_at(distances)
         for band in range(len(usable)):
             own = bands == band
             if own.any() and expected[own].sum() > 0:
@@ -265,16 +245,16 @@ class PriorImage:
         surface: NDArray[np.float32] = filled[0].astype(np.float32)
         return surface
 
-    def _scaled(self, values: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
+    def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return values in the units of a network: 0 to 1 if it ends with a sigmoid."""
-        if not settings.sigmoid:
+        if not self._settings.sigmoid:
             return values
         span = np.where(self._high > self._low, self._high - self._low, 1)
         scaled: NDArray[np.float32] = np.asarray((values - self._low) / span, np.float32)
         return scaled
 
-    def _unscaled(self, output: NDArray[np.float32], settings: FitSettings) -> NDArray[np.float32]:
-        if settings.sigmoid:
+    def _unscaled(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._settings.sigmoid:
             output = output * (self._high - self._low) + self._low
         inside: NDArray[np.float32] = np.clip(output, self._low, self._high)
         return inside

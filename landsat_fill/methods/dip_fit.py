@@ -35,7 +35,7 @@ INPUT_SPREAD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """Structure and optimisation of the networks.
+    """Structure, optimisation and use of the networks.
 
     Attributes:
         channels: Filters at each depth.
@@ -52,6 +52,8 @@ class FitSettings:
         warm_share: Share of the iterations in which the interpolated gaps are fitted, too.
         average: Weight of the past in the moving average of the output.
         patience_share: Share of the iterations without a lower held-out error after which a fit ends.
+        runs: Number of networks that are averaged.
+        blend: Whether smooth surfaces are blended in.
     """
 
     channels: int
@@ -68,6 +70,8 @@ class FitSettings:
     warm_share: float
     average: float
     patience_share: float
+    runs: int
+    blend: bool
 
     @property
     def warm_iterations(self) -> int:
@@ -107,15 +111,7 @@ class FitsInProgress:
     """Several independent fits of one shape, computed together."""
 
     def __init__(self, fits: Sequence[Fit], settings: FitSettings, *, seed: int, device: str, bfloat16: bool) -> None:
-        """Build the networks.
-
-        Args:
-            fits: Data of the fits, all of one shape.
-            settings: Structure and optimisation.
-            seed: Seed of weights, inputs and noise, combined with the position and number of a fit.
-            device: `cpu`, or `cuda:0` and the like.
-            bfloat16: Whether products are computed in bfloat16.
-        """
+        """Build the networks. All fits have one shape; `bfloat16` is the precision of the products."""
         torch = import_torch()
         from landsat_fill.networks.hourglass import Hourglasses, HourglassSettings
 
@@ -162,9 +158,8 @@ class FitsInProgress:
     ) -> None:
         """Run all fits to their end.
 
-        Args:
-            report: Called with the share of iterations done and the mean held-out error.
-            keep: Called with the state, for `resume`, every `KEPT_ITERATIONS`.
+        `report` is called with the share of iterations done and the mean held-out error; `keep` is called with
+        the state, for `resume`, every `KEPT_ITERATIONS`.
         """
         torch = import_torch()
         settings = self._settings
@@ -217,15 +212,13 @@ class FitsInProgress:
     def resume(self, state: bytes) -> None:
         """Continue from a state of the same fits, with exactly the same result as without a break."""
         torch = import_torch()
-        # States of generators must stay on the CPU; modules move theirs.
-        found = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+        found = torch.load(io.BytesIO(state), map_location=self._device, weights_only=True)
         self._network.load_state_dict(found["network"])
         self._optimiser.load_state_dict(found["optimiser"])
         for generator, was in zip(self._noise, found["noise"], strict=True):
-            generator.set_state(was)
+            generator.set_state(was.cpu())  # the state of a GPU generator is a CPU tensor, too
         for name in _STATE:
-            value = found[name]
-            setattr(self, name, _moved(value, self._device))
+            setattr(self, name, found[name])
 
     def _step(self) -> Tensor:
         """Run an iteration, and return each fit's mean squared error before it."""
@@ -298,12 +291,6 @@ class FitsInProgress:
 
 _STATE = ("_iteration", "_average", "_best", "_best_error", "_best_iteration", "_good", "_good_error")
 """Attributes that belong to the state, in addition to the network, the optimiser and the noise."""
-
-
-def _moved(value: Any, device: str) -> Any:
-    if isinstance(value, list):
-        return [one.to(device) for one in value]
-    return value if isinstance(value, int) else value.to(device)
 
 
 def _input(fits: Sequence[Fit], settings: FitSettings, seed: int, size: tuple[int, int], device: str) -> Tensor:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from landsat_fill.methods.holdout import held_out
-from landsat_fill.methods.method import Context, MethodInfo, in_threads
+from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared, in_threads
 from landsat_fill.methods.neighbourhoods import disc
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -30,13 +30,7 @@ def path_of(
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Return the missing pixels in random order, rows and columns `(pixel, 2)`, and a random number for each.
 
-    Both depend only on the seed, the draw, and the row and column in the scene.
-
-    Args:
-        missing: `(row, col)`.
-        corner: Row and column of the tile's corner in the scene.
-        seed: Seed of the order.
-        draw: Number of the draw.
+    Both depend only on the seed, the number of the realization, and the row and column in the scene.
     """
     pixels = np.argwhere(missing)
     start = np.random.SeedSequence([seed, draw]).generate_state(2, np.uint64)
@@ -94,15 +88,11 @@ REACH_PX = 32
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws realizations.
-
-    Attributes:
-        options: Options of the method.
-        limits: Limits of each band's range, `(band, 2)`.
-    """
+    """Draws realizations."""
 
     options: DirectSampling
     limits: NDArray[np.float64]
+    """Limits of each band's range, `(band, 2)`."""
 
     @property
     def groups(self) -> list[list[int]]:
@@ -119,16 +109,7 @@ class Sampler:
     def draws(
         self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], count: int, *, seed: int, threads: int
     ) -> NDArray[np.floating]:
-        """Return realizations of a tile, `(draw, band, row, col)`.
-
-        Args:
-            image: `(band, row, col)`.
-            gaps: Cubes of the same shape.
-            corner: Row and column of the tile's corner in the scene.
-            count: Number of draws. A draw doesn't depend on their number.
-            seed: Seed of the order of the pixels and of the candidates.
-            threads: Number of threads.
-        """
+        """Return realizations of a tile `(band, row, col)` at a corner; none depends on how many there are."""
         draws = np.repeat(image[None], count, axis=0)
 
         def draw(place: tuple[int, list[int]]) -> None:
@@ -182,9 +163,17 @@ class Sampler:
             (options.threshold * LEVELS) ** 2,
             options.differences,
         )
-        found = _Found(path, keys, taken, shifts * quantum)
+        shifts_in_units = shifts * quantum
+        rows, cols = path.T
+        from_rows, from_cols = taken[rows, cols].T
         for place, band in enumerate(filled):
-            found.write(tile[band], missing[place], usable[place], place)
+            plane, here = tile[band], missing[place, rows, cols]
+            copied, lost = here & (from_rows >= 0), here & (from_rows < 0)
+            # Without a candidate that has all missing bands, take a random value of the band.
+            pool = plane[usable[place]]
+            plane[rows[lost], cols[lost]] = pool[keys[lost] % np.uint64(len(pool))]
+            shift = shifts_in_units[rows[copied], cols[copied], place]
+            plane[rows[copied], cols[copied]] = plane[from_rows[copied], from_cols[copied]] + shift
 
 
 def limits_of(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -194,36 +183,6 @@ def limits_of(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray
         known = image[:, band][usable[:, band]].astype(np.float64)
         limits.append(np.percentile(known, LIMITS_PCT) if known.size else np.zeros(2))
     return np.array(limits)
-
-
-class _Found(NamedTuple):
-    """The result of a simulation.
-
-    Attributes:
-        path: Rows and columns of the missing pixels, `(pixel, 2)`.
-        keys: A random number for each missing pixel.
-        taken: Row and column of the pixel that each pixel's values come from, `(row, col, 2)`; -1 for none.
-        shifts: Values to add, `(row, col, band)`.
-    """
-
-    path: NDArray[np.int64]
-    keys: NDArray[np.uint64]
-    taken: NDArray[np.int32]
-    shifts: NDArray[np.float64]
-
-    def write(
-        self, plane: NDArray[np.floating], missing: NDArray[np.bool_], usable: NDArray[np.bool_], number: int
-    ) -> None:
-        """Fill the missing pixels of a band `(row, col)` in place; `number` is its index in `shifts`."""
-        rows, cols = self.path.T
-        from_rows, from_cols = self.taken[rows, cols].T
-        here, found = missing[rows, cols], from_rows >= 0
-        whole, lost = here & found, here & ~found
-        shift = self.shifts[rows[whole], cols[whole], number]
-        # Without a candidate that has all missing bands, take a random value of the band.
-        pool = plane[usable]
-        plane[rows[lost], cols[lost]] = pool[self.keys[lost] % np.uint64(len(pool))]
-        plane[rows[whole], cols[whole]] = plane[from_rows[whole], from_cols[whole]] + shift
 
 
 WINDOWS = 4
@@ -241,53 +200,38 @@ USUAL_PIXELS = 500
 """The usual ratio counts as much as this number of held-out pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRatio:
-    """The mean squared error of the mean of infinitely many draws, relative to the variance of the draws.
+def error_ratio(sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, threads: int) -> float:
+    """Return the mean squared error of the mean of infinitely many draws, divided by the variance of the draws.
 
     The ratio would be 1 if the truth were one more draw. It is larger because draws take the most similar
-    pixels, which are more similar than the truth.
-
-    Attributes:
-        value: The ratio, at least 1.
+    pixels, which are more similar than the truth. It is measured at held-out pieces of stripes, combined with
+    the usual ratio, and at least 1. It doesn't depend on the seed of a fill. The image has windows of a scene,
+    `(window, band, row, col)`.
     """
-
-    value: float
-
-    @classmethod
-    def measured(cls, sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, threads: int) -> ErrorRatio:
-        """Return the ratio at held-out pieces of stripes, combined with the usual ratio.
-
-        Args:
-            sampler: Draws realizations.
-            image: Windows of a scene, `(window, band, row, col)`.
-            gaps: Cubes of the same shape.
-            threads: Number of threads.
-        """
-        error, spread, pixels = 0.0, 0.0, 0
-        for window in np.unique(np.linspace(0, len(image) - 1, WINDOWS).round().astype(int)).tolist():
-            own = Gaps(gaps.missing[window], gaps.usable[window])
-            # The windows' positions are unknown, but each window needs its own random numbers.
-            corner = (int(window) * image.shape[2], 0)
-            for fold in (0, 1):
-                held = held_out(own, corner, fold=fold, seed=0, percent=HELD_OUT_PCT)
-                if not held.any():
-                    continue
-                hidden = Gaps(held, own.usable & ~held)
-                drawn = sampler.draws(image[window], hidden, corner, DRAWS, seed=0, threads=threads).astype(np.float64)
-                for band, quantum in enumerate(sampler.quanta):
-                    if sampler.limits[band, 0] == sampler.limits[band, 1]:
-                        continue  # a band that is nearly constant has no errors to compare
-                    truth = image[window, band][held[band]].astype(np.float64)
-                    found = drawn[:, band, held[band]]
-                    error += float(np.square((found.mean(axis=0) - truth) / quantum).sum())
-                    spread += float((found / quantum).var(axis=0, ddof=1).sum())
-                pixels += int(np.count_nonzero(held.any(axis=0)))
-        if spread <= 0:
-            return cls(USUAL_RATIO)
-        # The small number of draws adds 1 / DRAWS to the ratio.
-        ratio = error / spread - 1 / DRAWS
-        return cls(max((pixels * ratio + USUAL_PIXELS * USUAL_RATIO) / (pixels + USUAL_PIXELS), 1.0))
+    error, spread, pixels = 0.0, 0.0, 0
+    for window in np.unique(np.linspace(0, len(image) - 1, WINDOWS).round().astype(int)).tolist():
+        own = Gaps(gaps.missing[window], gaps.usable[window])
+        # The windows' positions are unknown, but each window needs its own random numbers.
+        corner = (int(window) * image.shape[2], 0)
+        for fold in (0, 1):
+            held = held_out(own, corner, fold=fold, seed=0, percent=HELD_OUT_PCT)
+            if not held.any():
+                continue
+            hidden = Gaps(held, own.usable & ~held)
+            drawn = sampler.draws(image[window], hidden, corner, DRAWS, seed=0, threads=threads).astype(np.float64)
+            for band, quantum in enumerate(sampler.quanta):
+                if sampler.limits[band, 0] == sampler.limits[band, 1]:
+                    continue  # a band that is nearly constant has no errors to compare
+                truth = image[window, band][held[band]].astype(np.float64)
+                found = drawn[:, band, held[band]]
+                error += float(np.square((found.mean(axis=0) - truth) / quantum).sum())
+                spread += float((found / quantum).var(axis=0, ddof=1).sum())
+            pixels += int(np.count_nonzero(held.any(axis=0)))
+    if spread <= 0:
+        return USUAL_RATIO
+    # The small number of draws adds 1 / DRAWS to the ratio.
+    ratio = error / spread - 1 / DRAWS
+    return max((pixels * ratio + USUAL_PIXELS * USUAL_RATIO) / (pixels + USUAL_PIXELS), 1.0)
 
 
 POOLED_PX = 7
@@ -306,9 +250,6 @@ class DirectSampling:
 
     Order and scan depend on the position in the scene, so neighbouring tiles agree where they overlap, except
     for influences from beyond their halo.
-
-    Source: Mariethoz, Renard and Straubhaar 2010, The Direct Sampling method to perform multiple-point
-    geostatistical simulations, doi:10.1029/2008WR007621.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -333,34 +274,16 @@ class DirectSampling:
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> PreparedSampling:
         """Return the method with the ranges of a scene's bands and its error ratio; see `Prepares`."""
         sampler = Sampler(self, limits_of(image, gaps.usable))
-        return PreparedSampling(sampler, ErrorRatio.measured(sampler, image, gaps, context.threads).value)
+        return PreparedSampling(sampler, error_ratio(sampler, image, gaps, context.threads))
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with its own ranges; see `FillMethod.fill`."""
-        return _joined(
-            self.prepare(image[one], Gaps(gaps.missing[one], gaps.usable[one]), context).fill_tile(
-                image[tile], Gaps(gaps.missing[tile], gaps.usable[tile]), context.place(tile).corner, context
-            )
-            for tile, one in ((number, slice(number, number + 1)) for number in range(len(image)))
-        )
-
-
-def _joined(tiles: Iterable[Filled]) -> Filled:
-    """Return filled tiles as a batch."""
-    filled = list(tiles)
-    std = [one.std for one in filled if one.std is not None]
-    draws = [one.realizations for one in filled if one.realizations is not None]
-    return Filled(np.stack([one.mean for one in filled]), np.stack(std), np.stack(draws, axis=1) if draws else None)
+        return fill_unprepared(self.prepare, image, gaps, context)
 
 
 @dataclass(frozen=True)
 class PreparedSampling:
-    """Direct sampling with the ranges of a scene's bands and its error ratio.
-
-    Attributes:
-        sampler: The options and the ranges.
-        error_ratio: See `ErrorRatio`.
-    """
+    """Direct sampling with the ranges of a scene's bands and its error ratio; see `error_ratio`."""
 
     sampler: Sampler
     error_ratio: float
@@ -372,28 +295,20 @@ class PreparedSampling:
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
-        return _joined(
-            self.fill_tile(
-                image[tile], Gaps(gaps.missing[tile], gaps.usable[tile]), context.place(tile).corner, context
-            )
-            for tile in range(len(image))
-        )
-
-    def fill_tile(self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], context: Context) -> Filled:
-        """Return a filled tile `(band, row, col)` whose corner is at a row and column of the scene."""
-        options = self.sampler.options
-        count = max(options.ensemble, context.realizations)
-        draws = self.sampler.draws(image, gaps, corner, count, seed=context.seed, threads=context.threads)
-        ensemble = draws[: options.ensemble]
-        mean = image.copy()
-        std = np.zeros(image.shape, np.float32)
-        for band in range(len(image)):
-            missing = gaps.missing[band]
-            drawn = ensemble[:, band, missing].astype(np.float64)
-            mean[band, missing] = drawn.mean(axis=0)
-            variance = _pooled(drawn.var(axis=0, ddof=1), missing)
-            std[band, missing] = np.sqrt(variance * (self.error_ratio + 1 / len(ensemble)))
-        return Filled(mean, std, draws[: context.realizations] if context.realizations else None)
+        ensemble = self.sampler.options.ensemble
+        count = max(ensemble, context.realizations)
+        mean, std = image.copy(), np.zeros(image.shape, np.float32)
+        realizations = []
+        for tile, values in enumerate(image):
+            own, corner = Gaps(gaps.missing[tile], gaps.usable[tile]), context.place(tile).corner
+            draws = self.sampler.draws(values, own, corner, count, seed=context.seed, threads=context.threads)
+            realizations.append(draws[: context.realizations])
+            for band, missing in enumerate(own.missing):
+                drawn = draws[:ensemble, band, missing].astype(np.float64)
+                mean[tile, band, missing] = drawn.mean(axis=0)
+                variance = _pooled(drawn.var(axis=0, ddof=1), missing)
+                std[tile, band, missing] = np.sqrt(variance * (self.error_ratio + 1 / ensemble))
+        return Filled(mean, std, np.stack(realizations, axis=1) if context.realizations else None)
 
 
 def _pooled(variance: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -29,13 +29,7 @@ class Runner:
     """A network on a device."""
 
     def __init__(self, network: nn.Module, device: str, *, bfloat16: bool) -> None:
-        """Take a network.
-
-        Args:
-            network: A network in evaluation mode, on the device.
-            device: `cpu`, or `cuda:0` and the like.
-            bfloat16: Whether products are computed in bfloat16 instead of float32.
-        """
+        """Take a network in evaluation mode, on its device; `bfloat16` is the precision of its products."""
         self.network = network
         self.device = device
         self._bfloat16 = bfloat16
@@ -131,11 +125,6 @@ _RUNNERS: dict[tuple[str, str, str, str], Runner] = {}
 def runner_of(file: WeightsFile, device: str, precision: str) -> Runner:
     """Return the runner of a weights file, shared by calls with the same file, device and precision.
 
-    Args:
-        file: The weights, which are read again.
-        device: `cpu`, or `cuda:0` and the like.
-        precision: One of `PRECISIONS`.
-
     Raises:
         InputError: If the weights can't be loaded, or have changed.
         MissingPackageError: If torch isn't installed.
@@ -192,18 +181,10 @@ def noise_at(
     seed: int,
     device: str,
 ) -> Tensor:
-    """Return standard normal noise `(sample, tile, channel, row, col)`.
+    """Return standard normal noise `(sample, tile, channel, row, col)` for tiles at corners in the scene.
 
     A value depends only on the seed, the sample, the channel, the row and column in the scene, and the kind
-    of device.
-
-    Args:
-        corners: Row and column in the scene of each tile's corner.
-        shape_px: Height and width of the tiles.
-        samples: Indexes of the samples.
-        channels: Number of channels.
-        seed: Seed of the noise.
-        device: Device that draws the noise.
+    of device that draws it.
     """
     torch = import_torch()
     height, width = shape_px

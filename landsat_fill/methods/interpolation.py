@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest observed pixel, by a chamfer distance within 2 % of the true distance.
-
-    Source: Borgefors 1986, Distance transformations in digital images,
-    doi:10.1016/S0734-189X(86)80047-0.
-    """
+    """The nearest observed pixel, by a chamfer distance within 2 % of the true distance."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="nearest",
@@ -63,10 +59,6 @@ class Diffusion:
     The paper starts from an empty gap. This method starts from the nearest observed values, because a hundred
     rounds leave a quarter of the initial error in a gap of 14 px. Pixels that are neither missing nor usable
     are barriers.
-
-    Source: Oliveira, Bowen, McKenna and Chang 2001, Fast digital image inpainting, Proceedings of the
-    International Conference on Visualization, Imaging and Image Processing (VIIP 2001), Marbella,
-    261–266 (no DOI).
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -113,8 +105,6 @@ class InverseDistance:
 
     Pixels farther than the maximum distance from any observed pixel take a coarse mean of the observed pixels
     around them. More threads don't help, because rasterio holds the interpreter lock while GDAL works.
-
-    Source: GDAL, `GDALFillNodata` (alg/rasterfill.cpp), through rasterio.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo, in_threads
+from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared, in_threads
 from landsat_fill.methods.neighbourhoods import find_neighbourhoods, local_roughness, overall_roughness
 from landsat_fill.methods.variogram import ESTIMATORS, Semivariances, Variogram, estimate_semivariances, fit_variogram
 from landsat_fill.scene import Filled, Gaps, Window
@@ -27,32 +27,24 @@ SYSTEMS_AT_ONCE = 2048
 """Systems of 33 equations solved at once: 18 MB."""
 
 
-class KrigingWeights(NamedTuple):
-    """Weights and errors by kind of neighbourhood.
+def kriging_weights(near: Neighbourhoods, variogram: Variogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weights with the least error for each kind of neighbourhood, and their kriging variance.
 
-    Attributes:
-        weights: `(kind, neighbour)`, with sum 1; 0 where there is no neighbour.
-        variance: Kriging variance of each kind, in squared units of the band.
+    The weights `(kind, neighbour)` have the sum 1, and are 0 where there is no neighbour. The variance is in
+    squared units of the band.
     """
-
-    weights: NDArray[np.float64]
-    variance: NDArray[np.float64]
-
-
-def kriging_weights(near: Neighbourhoods, variogram: Variogram) -> KrigingWeights:
-    """Return the weights with sum 1 that give each kind of neighbourhood the least error."""
     found = near.found
     weights = np.zeros(found.shape, np.float64)
     variance = np.zeros(len(found), np.float64)
     sill = variogram.sill
     if sill <= 0:  # a constant band
         there = found >= 0
-        return KrigingWeights(there / there.sum(axis=1, keepdims=True), variance)
+        return there / there.sum(axis=1, keepdims=True), variance
     lookup = _Lookup(near, variogram)
     for start in range(0, len(found), SYSTEMS_AT_ONCE):
         part = slice(start, start + SYSTEMS_AT_ONCE)
         weights[part], variance[part] = _solved(found[part], lookup)
-    return KrigingWeights(weights, variance * sill)
+    return weights, variance * sill
 
 
 class _Lookup:
@@ -108,8 +100,6 @@ class Kriging:
 
     Neighbours are taken evenly from the four quadrants, because the nearest ones may all lie on one side of a
     gap. Missing pixels without a usable pixel within the halo take the nearest ones at any distance.
-
-    Source: Matheron 1963, Principles of geostatistics, doi:10.2113/gsecongeo.58.8.1246.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -148,13 +138,7 @@ class Kriging:
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with its own variogram; see `FillMethod.fill`."""
-        mean, std = image.copy(), np.zeros(image.shape, np.float32)
-        for tile in range(len(image)):
-            one = slice(tile, tile + 1)
-            own = Gaps(gaps.missing[one], gaps.usable[one])
-            fitted = self.prepare(image[one], own, context)
-            fitted.fill_into(mean[one], std[one], own, context.for_tiles(context.tiles[one]))
-        return Filled(mean, std)
+        return fill_unprepared(self.prepare, image, gaps, context)
 
 
 class BandFit(NamedTuple):
@@ -174,12 +158,7 @@ class BandFit(NamedTuple):
 
 @dataclass(frozen=True)
 class FittedKriging:
-    """Kriging fitted to the bands of a scene.
-
-    Attributes:
-        kriging: The options.
-        bands: The fit to each band.
-    """
+    """Kriging with a variogram for each band of a scene."""
 
     kriging: Kriging
     bands: tuple[BandFit, ...]
@@ -192,11 +171,6 @@ class FittedKriging:
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
         mean, std = image.copy(), np.zeros(image.shape, np.float32)
-        self.fill_into(mean, std, gaps, context)
-        return Filled(mean, std)
-
-    def fill_into(self, mean: NDArray[np.floating], std: NDArray[np.float32], gaps: Gaps, context: Context) -> None:
-        """Fill the wanted parts of tiles `(tile, band, row, col)` in place."""
 
         def fill(place: tuple[int, int]) -> None:
             tile, band = place
@@ -204,6 +178,7 @@ class FittedKriging:
             self._fill_band(mean[place], std[place], gaps.missing[place], gaps.usable[place], band, part)
 
         in_threads(fill, np.ndindex(*mean.shape[:2]), context.threads)
+        return Filled(mean, std)
 
     def neighbourhoods(self, usable: NDArray[np.bool_], targets: NDArray[np.int64]) -> list[Neighbourhoods]:
         """Return the neighbours of targets as the options say; see `find_neighbourhoods`."""
@@ -236,7 +211,7 @@ class FittedKriging:
         values = np.where(usable, mean, level) - level
         roughness = local_roughness(values, usable, fit.roughness)
         for near in self.neighbourhoods(usable, targets):
-            solved = kriging_weights(near, fit.variogram)
+            weights, variance = kriging_weights(near, fit.variogram)
             rows, cols = near.targets.T
-            mean[rows, cols] = level + near.sums(values, solved.weights)
-            std[rows, cols] = roughness[rows, cols] * np.sqrt(solved.variance[near.kind])
+            mean[rows, cols] = level + near.sums(values, weights)
+            std[rows, cols] = roughness[rows, cols] * np.sqrt(variance[near.kind])

@@ -186,11 +186,7 @@ def _rounded_up(size_px: int, multiple_px: int) -> int:
 def _on_device(cube: NDArray[np.float32], multiple_px: int, runner: Runner, beyond: str) -> Tensor:
     """Return tiles on the runner's device, padded below and to the right to multiples of `multiple_px`.
 
-    Args:
-        cube: `(tile, band, row, col)`.
-        multiple_px: Divisor of the padded sides.
-        runner: The runner of the network.
-        beyond: Values of the padding: `edge` for the nearest pixel's value, `constant` for 0.
+    The padding has the value of the nearest pixel if `beyond` is `edge`, and 0 if it is `constant`.
     """
     torch = import_torch()
     height, width = cube.shape[2:]

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_chec
 
 import numpy as np
 
+from landsat_fill.scene import Filled, Gaps
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from landsat_fill.scene import Band, Filled, Gaps, Reference, Window
+    from landsat_fill.scene import Band, Reference, Window
 
     Image = NDArray[np.floating]
     Flags = NDArray[np.bool_]
@@ -62,14 +64,6 @@ class MethodInfo:
     weights: str | None = None
     slow: bool = False
     tile_a_thread: bool = False
-
-
-def _ignore_note(_note: str) -> None:
-    pass
-
-
-def _ignore_progress(_share: float, _text: str) -> None:
-    pass
 
 
 class Shelf(Protocol):
@@ -136,9 +130,9 @@ class Context:
     device: str = "cpu"
     seed: int = 0
     realizations: int = 0
-    notify: Callable[[str], None] = _ignore_note
+    notify: Callable[[str], None] = lambda _note: None
     shelf: Shelf | None = None
-    progress: Callable[[float, str], None] = _ignore_progress
+    progress: Callable[[float, str], None] = lambda _share, _text: None
     tiles: tuple[TilePlace, ...] = ()
     references: tuple[Reference, ...] = ()
 
@@ -234,19 +228,22 @@ class MeasuresNodes(Protocol):
 def fill_each_band(
     fill_band: FillBand, image: NDArray[np.floating], gaps: Gaps, threads: int, *, around_zero: bool = True
 ) -> NDArray[np.floating]:
-    """Return the image with every missing pixel filled by `fill_band`, band by band.
+    """Return an image with its missing pixels filled, one band at a time.
 
-    A band without missing pixels stays as it is. A band without usable pixels becomes NaN at its missing
-    pixels. By default `fill_band` sees values around 0: the mean of the usable pixels is subtracted before
-    and added afterwards, so that bands with a large offset keep their precision.
+    `fill_band(values, missing, usable)` fills a band of a tile. Its arguments are `(row, col)`, and `values` is 0
+    at pixels that aren't usable. It returns an array of the same shape, and only the missing pixels of the array
+    are used. A band without missing pixels stays unchanged. A band without usable pixels becomes NaN at its
+    missing pixels.
+
+    By default the mean of the usable pixels is subtracted before a band is filled, and added afterwards. Bands
+    with a large offset then keep their precision.
 
     Args:
-        fill_band: Takes `(values, missing, usable)`, each `(row, col)`, with values 0 outside `usable`;
-            returns an array that is right at the missing pixels.
+        fill_band: The function that fills a band.
         image: `(tile, band, row, col)`.
         gaps: Cubes of the same shape.
-        threads: Bands filled at once. `fill_band` should release the interpreter lock.
-        around_zero: Whether the mean is subtracted.
+        threads: Number of bands filled at the same time. `fill_band` should release the interpreter lock.
+        around_zero: Whether to subtract the mean.
     """
     import cv2
 
@@ -260,14 +257,32 @@ def fill_each_band(
         if not usable.any():
             filled[place][missing] = np.nan
             return
-        given = usable.view(np.uint8)
-        mean = cv2.mean(image[place], given)[0] if around_zero else 0.0
+        usable_bytes = usable.view(np.uint8)
+        mean = cv2.mean(image[place], usable_bytes)[0] if around_zero else 0.0
         # OpenCV's conditional copy is sixteen times as fast as numpy's.
-        values = cv2.copyTo(image[place], given, np.full_like(image[place], mean)) - mean
+        values = cv2.copyTo(image[place], usable_bytes, np.full_like(image[place], mean)) - mean
         cv2.copyTo(fill_band(values, missing, usable) + mean, missing.view(np.uint8), filled[place])
 
     in_threads(fill, np.ndindex(*image.shape[:2]), threads)
     return filled
+
+
+def fill_unprepared(
+    prepare: Callable[[Image, Gaps, Context], Any], image: NDArray[np.floating], gaps: Gaps, context: Context
+) -> Filled:
+    """Return the filled image, with a method that is prepared for each tile separately; see `FillMethod.fill`."""
+    filled = []
+    for tile in range(len(image)):
+        own = slice(tile, tile + 1)
+        part = image[own], Gaps(gaps.missing[own], gaps.usable[own]), context.for_tiles(context.tiles[own])
+        filled.append(prepare(*part).fill(*part))
+    stds = [one.std for one in filled if one.std is not None]
+    draws = [one.realizations for one in filled if one.realizations is not None]
+    return Filled(
+        np.concatenate([one.mean for one in filled]),
+        np.concatenate(stds) if stds else None,
+        np.concatenate(draws, axis=1) if draws else None,
+    )
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:

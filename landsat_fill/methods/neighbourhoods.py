@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 
@@ -33,12 +35,7 @@ class Neighbourhoods:
     found: NDArray[np.int32]
 
     def sums(self, values: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the weighted sum of each pixel's neighbours.
-
-        Args:
-            values: `(row, col)`.
-            weights: By kind, `(kind, neighbour)`.
-        """
+        """Return the weighted sum of each pixel's neighbours; the weights are `(kind, neighbour)`."""
         from landsat_fill.methods.kernels.pixel_loops import weighted_sums
 
         return weighted_sums(values, self.targets, self.offsets, self.found, self.kind, weights)
@@ -122,11 +119,9 @@ PRIOR_PAIRS = 4
 
 
 def overall_roughness(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> float:
-    """Return the root mean square difference between adjacent usable pixels; 0 if there are none.
+    """Return the root mean square difference between adjacent usable pixels of windows `(window, row, col)`.
 
-    Args:
-        image: Windows of a band, `(window, row, col)`.
-        usable: Usable pixels, of the same shape.
+    It is 0 if there are none.
     """
     square, pairs = 0.0, 0
     for plane, known in zip(image, usable, strict=True):
@@ -139,10 +134,7 @@ def overall_roughness(image: NDArray[np.floating], usable: NDArray[np.bool_]) ->
 def local_roughness(plane: NDArray[np.floating], usable: NDArray[np.bool_], overall: float) -> NDArray[np.float64]:
     """Return the root mean square difference between adjacent pixels around each pixel, `(row, col)`.
 
-    Args:
-        plane: `(row, col)`.
-        usable: Usable pixels, of the same shape.
-        overall: Roughness of the scene, which dominates if few pixels are usable. The result is 1 if it is 0.
+    The overall roughness of the scene dominates if few pixels are usable. If it is 0, the result is 1.
     """
     import cv2
 
@@ -157,14 +149,21 @@ def local_roughness(plane: NDArray[np.floating], usable: NDArray[np.bool_], over
     return np.asarray(np.sqrt((total + PRIOR_PAIRS * overall**2) / (pairs + PRIOR_PAIRS)), np.float64)
 
 
+def neighbour_steps(
+    values: NDArray[np.float64], usable: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+    """Yield differences to the next pixel, 0 unless both are usable, and whether they are: down, then right.
+
+    All arrays have the same shape, `(…, row, col)`; the values are finite.
+    """
+    for here, there in ((np.s_[..., :-1, :], np.s_[..., 1:, :]), (np.s_[..., :-1], np.s_[..., 1:])):
+        steps, both = np.zeros(values.shape), np.zeros(values.shape, np.bool_)
+        both[here] = usable[here] & usable[there]
+        steps[here] = values[there] - values[here]
+        yield steps * both, both
+
+
 def _squares(plane: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each pixel's squared differences to its right and lower neighbours, and their number."""
-    squares, counts = np.zeros(plane.shape), np.zeros(plane.shape)
-    for axis in (0, 1):
-        first = [slice(None), slice(None)]
-        first[axis] = slice(0, -1)
-        here, there = tuple(first), tuple(slice(1, None) if a == axis else slice(None) for a in (0, 1))
-        both = usable[here] & usable[there]
-        squares[here] += both * (plane[there] - plane[here]) ** 2
-        counts[here] += both
-    return squares, counts
+    (down, is_down), (right, is_right) = neighbour_steps(plane, usable)
+    return down**2 + right**2, is_down.astype(np.float64) + is_right

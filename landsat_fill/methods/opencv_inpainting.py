@@ -46,11 +46,7 @@ class _Inpainting:
 
 @dataclass(frozen=True)
 class Telea(_Inpainting):
-    """OpenCV's fast marching inpainting.
-
-    Source: Telea 2004, An image inpainting technique based on the fast marching method,
-    doi:10.1080/10867651.2004.10487596.
-    """
+    """OpenCV's fast marching inpainting."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="telea",
@@ -65,11 +61,7 @@ class Telea(_Inpainting):
 
 @dataclass(frozen=True)
 class NavierStokes(_Inpainting):
-    """OpenCV's Navier–Stokes inpainting.
-
-    Source: Bertalmio, Bertozzi and Sapiro 2001, Navier–Stokes, fluid dynamics, and image and video
-    inpainting, doi:10.1109/CVPR.2001.990497.
-    """
+    """OpenCV's Navier–Stokes inpainting."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="navier-stokes",

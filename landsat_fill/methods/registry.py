@@ -47,7 +47,7 @@ class _Found(NamedTuple):
 
 @cache
 def _found() -> _Found:
-    """Return all methods. An error in this package is raised; an error in a plugin is recorded."""
+    """Return all methods. An error in this package is raised, but an error in a plugin is recorded."""
     classes: dict[str, type[FillMethod]] = {}
     broken: dict[str, str] = {}
     for cls in filter(_is_method, classes_of("landsat_fill.methods")):
@@ -140,10 +140,10 @@ def create_method(method: str | FillMethod, options: Mapping[str, object] | None
 def suited_method(
     method: FillMethod, bands: Sequence[SceneBand], *, is_choice: bool, empty: frozenset[int] = frozenset()
 ) -> tuple[FillMethod, tuple[str, ...]]:
-    """Return the method that fills the bands of a scene, and a note for each band that gets another method.
+    """Return the method that fills the bands of a scene, and a note for each band filled by another method.
 
-    Codes are never interpolated: they take the nearest value. The method behind `auto` was trained on 30 m
-    bands, so the panchromatic band gets `PANCHROMATIC_METHOD` unless the user names a method.
+    Bands of codes are never interpolated: a missing pixel takes the nearest code. The method behind `auto` was
+    trained on 30 m bands, so `PANCHROMATIC_METHOD` fills the panchromatic band unless the user names a method.
 
     Args:
         method: The requested method.
@@ -161,8 +161,8 @@ def suited_method(
     names = [name_of(band) for band in bands]
     methods = {name: method if name == method.info.name else create_method(name) for name in dict.fromkeys(names)}
     notes = [
-        f"{band.name} is filled by {name}, since {method.info.name} wasn't trained on panchromatic bands; "
-        f"-m {method.info.name} fills it all the same"
+        f"{band.name} is filled by {name}, because {method.info.name} wasn't trained on panchromatic bands; "
+        f"to fill it with {method.info.name}, use -m {method.info.name}"
         for band, name in zip(bands, names, strict=True)
         if name == PANCHROMATIC_METHOD != method.info.name
     ]
@@ -181,7 +181,7 @@ def suited_method(
 
 @dataclass(frozen=True)
 class BandByBand:
-    """Several methods, each of which fills some bands of a scene. It has no name, so users can't choose it.
+    """Several methods that each fill some bands of a scene. It has no name, so users can't choose it.
 
     Attributes:
         parts: Numbers of bands, from 0, and the method that fills them. Each band is in one part.

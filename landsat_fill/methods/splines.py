@@ -232,11 +232,7 @@ def membrane(guess: Image, missing: Flags, usable: Flags, reduction: float) -> I
 
 @dataclass(frozen=True)
 class Biharmonic:
-    """The surface through the borders of a gap with the least bending; see `plate`.
-
-    Source: Damelin and Hoang 2018, On surface completion and image inpainting by biharmonic functions:
-    numerical aspects, doi:10.1155/2018/3950312.
-    """
+    """The surface through the borders of a gap with the least bending; see `plate`."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="biharmonic",
@@ -260,9 +256,6 @@ class TensionSpline:
 
     A membrane has a kink at the border of a gap, and a thin plate overshoots in a wide gap. A plate under
     tension bends over a pixel or two and is flat beyond.
-
-    Source: Smith and Wessel 1990, Gridding with continuous curvature splines in tension,
-    doi:10.1190/1.1442837.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(

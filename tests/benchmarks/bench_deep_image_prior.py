@@ -16,7 +16,7 @@ from processes import machine
 from tables import figure_table, show
 
 from landsat_fill.evaluation import SimulatedStripes, hide
-from landsat_fill.evaluation.metrics import determination
+from landsat_fill.evaluation.metrics import error_scores
 from landsat_fill.evaluation.trials import Sampling, read_images
 from landsat_fill.io import find_inputs, open_input
 from landsat_fill.methods import Context, create_method
@@ -54,7 +54,7 @@ def main() -> None:
         filled = fill_array(trial.image, trial.gaps, method, context=Context(threads=options.threads, device=device))
         wall, cpu = (time.perf_counter() - wall) / share, (time.process_time() - cpu) / share
         r2 = [
-            determination(trial.truth[band][hidden], filled.mean[band][hidden])
+            error_scores(trial.truth[band][hidden], filled.mean[band][hidden], 1.0)["r2"]
             for band, hidden in enumerate(trial.hidden)
         ]
         label = " ".join([name, *(f"{key}={value}" for key, value in given.items())])

@@ -185,4 +185,4 @@ def test_seeds_that_change_nothing_are_told(clean, make, run):
     gaps = make("slc_off.tif").path
     ended = run("evaluate", clean(), "-m", "nearest", "--gaps-from", gaps, "--seeds", "2")
     assert ended.code == 0, ended.err
-    assert "fit in one place only" in ended.err_in_a_line
+    assert "fit in only one place" in ended.err_in_a_line

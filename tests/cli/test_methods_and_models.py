@@ -99,7 +99,7 @@ def test_all_that_is_shipped_is_run_here() -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_weights_fill_a_scene_the_same_way_every_time(make, run, opened, name):
-    made = make(count=4, dtype="uint16")
+    made = make(count=2, dtype="uint16")
     command = [made.path, "-m", *SHIPPED[name], "--device", "cpu"]
     written = []
     for _ in range(2):

@@ -46,7 +46,7 @@ def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tm
         np.testing.assert_array_equal(found.read(), expected.read())
 
 
-def test_progress_tells_the_held_out_error(make, run, tmp_path):
+def test_progress_reports_the_held_out_error(make, run, tmp_path):
     made = make("scene.tif", count=1, height=64, width=64)
     ended = run(made.path, "-o", tmp_path / "out.tif", "-v", *TINY, *LONG)
     assert ended.code == 0, ended.said

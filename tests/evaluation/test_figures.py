@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from landsat_fill.errors import MissingPackageError, UsageError
-from landsat_fill.evaluation.figures import calibration_curves, draw_figure, picture_grid, write_figure
+from landsat_fill.evaluation.figures import calibration_curves, draw_figure, picture_grid, save_figure
 from landsat_fill.evaluation.metrics import NOMINAL_PCT
 from landsat_fill.evaluation.results import ALL_BANDS, Example, Results, record_table
 from landsat_fill.scene import Filled
@@ -42,15 +42,22 @@ def make_results(methods: int = 2, *, bands: int = 3, std: bool = False) -> Resu
     return Results(labels, record_table(records, labels[0]), example=example)
 
 
+@pytest.fixture(scope="module")
+def figure():
+    """Return a figure of two methods."""
+    return draw_figure(make_results())
+
+
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
-def test_a_picture_is_written(tmp_path, kind):
+def test_a_picture_is_written(tmp_path, kind, figure):
     path = tmp_path / f"figure.{kind}"
-    write_figure(make_results(), path)
+    figure.set_dpi(30)
+    save_figure(figure, path)
     assert path.read_bytes()[:5] in (b"\x89PNG\r", b"%PDF-", b"<?xml")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize(("methods", "bands", "std"), [(1, 1, False), (2, 3, True), (9, 4, True)])
+@pytest.mark.parametrize(("methods", "bands", "std"), [(1, 1, False), (9, 4, True)])
 def test_any_number_of_methods_and_bands(methods, bands, std):
     figure = draw_figure(make_results(methods, bands=bands, std=std))
     above, below = figure.subfigs
@@ -63,8 +70,8 @@ def test_any_number_of_methods_and_bands(methods, bands, std):
     assert [len(panel.lines) for panel in below.axes] == [methods, methods, 2][: 3 if std else 2]
 
 
-def test_curves_break_between_widths_and_shares():
-    _, below = draw_figure(make_results()).subfigs
+def test_curves_break_between_widths_and_shares(figure):
+    _, below = figure.subfigs
     ratios = below.axes[0].lines[1].get_ydata()
     assert np.array_equal(ratios, [1.5, 1.5, np.nan, 1.5], equal_nan=True)
 
@@ -118,7 +125,7 @@ def test_shown_methods_are_chosen_and_ordered():
 
 
 def test_the_curves_are_of_all_methods_whatever_is_shown():
-    _, below = draw_figure(make_results(4), shown=["method 1"]).subfigs
+    _, below = draw_figure(make_results(4), methods=["method 1"]).subfigs
     assert len(below.axes[0].lines) == 4
 
 
@@ -134,9 +141,9 @@ def test_a_long_label_is_broken_into_lines():
     assert max(map(len, title.title.split("\n"))) <= 30
 
 
-def test_a_text_file_is_no_picture(tmp_path):
+def test_a_text_file_is_no_picture(tmp_path, figure):
     with pytest.raises(UsageError, match=r"figure\.txt"):
-        write_figure(make_results(), tmp_path / "figure.txt")
+        save_figure(figure, tmp_path / "figure.txt")
 
 
 def test_nothing_scored_is_nothing_to_draw():

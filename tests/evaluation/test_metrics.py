@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pytorch_msssim import ms_ssim, ssim
 
-from landsat_fill.evaluation import metrics
 from landsat_fill.evaluation.metrics import (
     NOMINAL_PCT,
     coverages,
+    data_limits,
+    error_scores,
     multi_scale_similarity,
     multi_scale_window_px,
     ranked_probability_score,
@@ -36,9 +37,9 @@ def test_by_hand():
     composite = np.array([[0.0], [2.0], [5.0], [6.0], [1.0], [3.0]])
     hidden = np.array([[0], [0], [1], [1], [0], [0]], dtype=bool)
     found = stripe_visibility(composite, hidden, ~hidden)
-    assert found.border_step == pytest.approx((3 + 5) / (2 * 2))
-    assert found.inner_step == pytest.approx(1 / 2)
-    assert found.stripe_index == pytest.approx((1 + 1 / 2) / 2)
+    assert found["border_step"] == pytest.approx((3 + 5) / (2 * 2))
+    assert found["inner_step"] == pytest.approx(1 / 2)
+    assert found["stripe_index"] == pytest.approx((1 + 1 / 2) / 2)
 
 
 def test_the_truth_itself_is_about_invisible():
@@ -47,8 +48,8 @@ def test_the_truth_itself_is_about_invisible():
     hidden = np.zeros(image.shape, dtype=bool)
     hidden[10::33] = hidden[11::33] = hidden[12::33] = True
     found = stripe_visibility(image, hidden, ~hidden)
-    assert found.border_step == pytest.approx(1, abs=0.1)
-    assert found.inner_step == pytest.approx(1, abs=0.1)
+    assert found["border_step"] == pytest.approx(1, abs=0.1)
+    assert found["inner_step"] == pytest.approx(1, abs=0.1)
 
 
 def test_an_offset_shows_at_the_border_and_a_flat_fill_inside():
@@ -57,9 +58,9 @@ def test_an_offset_shows_at_the_border_and_a_flat_fill_inside():
     hidden[20:30] = True
     brighter = np.where(hidden, image + 50, image)
     flat = np.where(hidden, 100.0, image)
-    assert stripe_visibility(brighter, hidden, ~hidden).border_step > 10
-    assert stripe_visibility(brighter, hidden, ~hidden).inner_step == pytest.approx(1, abs=0.2)
-    assert stripe_visibility(flat, hidden, ~hidden).inner_step == 0
+    assert stripe_visibility(brighter, hidden, ~hidden)["border_step"] > 10
+    assert stripe_visibility(brighter, hidden, ~hidden)["inner_step"] == pytest.approx(1, abs=0.2)
+    assert stripe_visibility(flat, hidden, ~hidden)["inner_step"] == 0
 
 
 def test_the_stripe_index_counts_edges_and_blur_alike():
@@ -67,7 +68,7 @@ def test_the_stripe_index_counts_edges_and_blur_alike():
     hidden = np.zeros(image.shape, dtype=bool)
     hidden[20:590:33] = hidden[21:590:33] = hidden[22:590:33] = True
     index = {
-        name: stripe_visibility(np.where(hidden, fill, image), hidden, ~hidden).stripe_index
+        name: stripe_visibility(np.where(hidden, fill, image), hidden, ~hidden)["stripe_index"]
         for name, fill in {"truth": image, "bright": image + 4, "flat": 100.0, "blurred": 0.5 * image + 50}.items()
     }
     assert index["truth"] < 0.1
@@ -81,8 +82,8 @@ def test_a_direction_is_compared_with_itself():
     rows, cols = np.mgrid[:12, :8]
     image = rows + 9.0 * cols
     found = stripe_visibility(image, stripe(), ~stripe())
-    assert found.border_step == pytest.approx(1)
-    assert found.inner_step == pytest.approx(1)
+    assert found["border_step"] == pytest.approx(1)
+    assert found["inner_step"] == pytest.approx(1)
 
 
 def test_pixels_that_are_neither_are_left_out():
@@ -98,9 +99,9 @@ def test_pixels_that_are_neither_are_left_out():
 def test_nothing_to_compare():
     everything = np.ones((5, 5), dtype=bool)
     found = stripe_visibility(np.zeros((5, 5)), everything, ~everything)
-    assert math.isnan(found.border_step)
-    assert math.isnan(found.inner_step)
-    assert math.isnan(found.stripe_index)
+    assert math.isnan(found["border_step"])
+    assert math.isnan(found["inner_step"])
+    assert math.isnan(found["stripe_index"])
 
 
 def test_angle_by_hand():
@@ -132,80 +133,85 @@ def test_one_band_has_no_angle():
 TRUTH = np.array([1.0, 2.0, 3.0, 4.0])
 FILL = np.array([2.0, 2.0, 1.0, 4.0])  # errors 1, 0, -2, 0
 
+
+def scores(truth: np.ndarray, fill: np.ndarray, data_range: float = 1.0) -> dict[str, float]:
+    return error_scores(truth, fill, data_range)
+
+
 NUMBERS = st.floats(-1e4, 1e4, width=32)
 PAIRS = hnp.arrays(np.float32, (2, 30), elements=NUMBERS)
 
 
 def test_scores_by_hand():
-    assert metrics.root_mean_square_error(TRUTH, FILL) == pytest.approx(math.sqrt(5 / 4))
-    assert metrics.mean_absolute_error(TRUTH, FILL) == pytest.approx(3 / 4)
-    assert metrics.bias(TRUTH, FILL) == pytest.approx(-1 / 4)
-    assert metrics.determination(TRUTH, FILL) == pytest.approx(1 - 5 / 5)
+    assert scores(TRUTH, FILL)["rmse"] == pytest.approx(math.sqrt(5 / 4))
+    assert scores(TRUTH, FILL)["mae"] == pytest.approx(3 / 4)
+    assert scores(TRUTH, FILL)["bias"] == pytest.approx(-1 / 4)
+    assert scores(TRUTH, FILL)["r2"] == pytest.approx(1 - 5 / 5)
     # Deviations: truth -1.5 -0.5 0.5 1.5, fill -0.25 -0.25 -1.25 1.75; products 2.5, squares 5 and 4.75.
-    assert metrics.squared_correlation(TRUTH, FILL) == pytest.approx(2.5**2 / (5 * 4.75))
+    assert scores(TRUTH, FILL)["pearson_r2"] == pytest.approx(2.5**2 / (5 * 4.75))
 
 
 def test_a_wrong_gain_costs_determination_and_not_correlation():
     fill = 3 * TRUTH + 10
-    assert metrics.squared_correlation(TRUTH, fill) == pytest.approx(1)
-    assert metrics.determination(TRUTH, fill) < 0
+    assert scores(TRUTH, fill)["pearson_r2"] == pytest.approx(1)
+    assert scores(TRUTH, fill)["r2"] < 0
 
 
 def test_the_mean_of_the_truth_explains_nothing():
-    assert metrics.determination(TRUTH, np.full(4, 2.5)) == pytest.approx(0)
+    assert scores(TRUTH, np.full(4, 2.5))["r2"] == pytest.approx(0)
 
 
 def test_constant_truth_has_no_r2():
-    assert math.isnan(metrics.determination(np.ones(3), np.zeros(3)))
-    assert math.isnan(metrics.squared_correlation(np.ones(3), np.arange(3.0)))
-    assert math.isnan(metrics.squared_correlation(np.arange(3.0), np.ones(3)))
+    assert math.isnan(scores(np.ones(3), np.zeros(3))["r2"])
+    assert math.isnan(scores(np.ones(3), np.arange(3.0))["pearson_r2"])
+    assert math.isnan(scores(np.arange(3.0), np.ones(3))["pearson_r2"])
 
 
 def test_peak_signal_to_noise():
-    assert metrics.peak_signal_to_noise_db(1.0, 10.0) == pytest.approx(20)
-    assert metrics.peak_signal_to_noise_db(0.0, 10.0) == math.inf
+    assert scores(TRUTH, TRUTH + 1, 10.0)["psnr_db"] == pytest.approx(20)
+    assert scores(TRUTH, TRUTH, 10.0)["psnr_db"] == math.inf
 
 
 def test_one_dead_pixel_does_not_stretch_the_range():
     truth = np.tile(np.arange(101.0), 1000)
     truth[0] = 60000
-    low, high = metrics.data_limits(np.append(truth, np.nan))
+    low, high = data_limits(np.append(truth, np.nan))
     assert (low, high) == (0, 100)
 
 
 def test_the_range_of_a_constant_band_is_not_empty():
-    low, high = metrics.data_limits(np.full(10, 7.0))
+    low, high = data_limits(np.full(10, 7.0))
     assert high > low == 7
 
 
 @given(PAIRS)
 def test_rmse_bounds_mae_bounds_bias(pair):
-    rmse = metrics.root_mean_square_error(*pair)
-    mae = metrics.mean_absolute_error(*pair)
+    rmse = scores(*pair)["rmse"]
+    mae = scores(*pair)["mae"]
     assert rmse >= mae * (1 - 1e-9)
-    assert mae >= abs(metrics.bias(*pair)) * (1 - 1e-9)
+    assert mae >= abs(scores(*pair)["bias"]) * (1 - 1e-9)
 
 
 @given(PAIRS)
 def test_correlation_never_lies_below_determination(pair):
     assume(np.ptp(pair[0]) > 1 and np.ptp(pair[1]) > 1)
-    determination = metrics.determination(*pair)
-    correlation = metrics.squared_correlation(*pair)
+    determination = scores(*pair)["r2"]
+    correlation = scores(*pair)["pearson_r2"]
     assert determination <= correlation + 1e-6
     assert 0 <= correlation <= 1 + 1e-9
 
 
 @given(hnp.arrays(np.float32, 30, elements=NUMBERS))
 def test_a_perfect_fill(truth):
-    assert metrics.root_mean_square_error(truth, truth) == 0
-    assert metrics.bias(truth, truth) == 0
+    assert scores(truth, truth)["rmse"] == 0
+    assert scores(truth, truth)["bias"] == 0
     if np.ptp(truth) > 1:
-        assert metrics.determination(truth, truth) == 1
-        assert metrics.squared_correlation(truth, truth) == pytest.approx(1)
+        assert scores(truth, truth)["r2"] == 1
+        assert scores(truth, truth)["pearson_r2"] == pytest.approx(1)
 
 
 def test_small_integers_do_not_wrap_around():
-    assert metrics.bias(np.array([200], np.uint8), np.array([10], np.uint8)) == -190
+    assert scores(np.array([200], np.uint8), np.array([10], np.uint8))["bias"] == -190
 
 
 def pair(side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,7 +44,7 @@ def results_of(preset, scene):
     patterns = preset.patterns()
     return evaluate(
         [scene], preset.contenders([MeanOfAll(), create_method("harmonic")]), patterns,
-        context=Context(threads=1), sampling=preset.sampling(), shown=patterns[-1],
+        context=Context(threads=1), sampling=preset.sampling(), example_pattern=patterns[-1],
     )  # fmt: skip
 
 

@@ -134,7 +134,7 @@ def test_the_reference_is_not_scored_twice(make_scene):
     assert method_label(REFERENCE) == "inverse-distance"
 
 
-def test_namesakes_are_told_apart(make_scene):
+def test_scenes_of_the_same_name_get_unique_names(make_scene):
     scene = make_scene()
     methods = [Constant(), Constant()]
     results = evaluate([scene, scene], methods, [STRIPES], context=ONE_THREAD)
@@ -222,7 +222,7 @@ def test_progress_goes_from_nothing_to_all(make_scene):
     assert seen[1][1] == "clean · 6 px · constant"
 
 
-def test_scales_are_told(make_scene):
+def test_scales_are_recorded(make_scene):
     results = evaluate([make_scene(scale=0.0001)], [], [STRIPES], context=ONE_THREAD)
     assert {r.scale for r in results.records.itertuples()} == {0.0001}
 
@@ -233,7 +233,7 @@ def test_the_example_shows_the_crop_with_the_most_to_fill(make_scene):
     results = evaluate([make_scene(values=values)], [Constant()], [STRIPES], context=ONE_THREAD)
     example = results.example
     assert example is not None
-    assert example.shown == (2, 1, 0)
+    assert example.drawn_bands == (2, 1, 0)
     assert example.truth.shape == (3, 160, 160)
     assert np.array_equal(example.truth, values[:, 160:, 160:320])
     assert list(example.fills) == ["inverse-distance", "constant"]
@@ -259,7 +259,7 @@ def test_nothing_to_evaluate(make_scene, nothing):
         evaluate(given["scene"], [], given["pattern"], seeds=given["seed"])
 
 
-def test_calibration_tells_an_honest_method_from_a_sure_one(make_scene):
+def test_calibration_separates_a_calibrated_method_from_an_overconfident_one(make_scene):
     noise = np.random.default_rng(0).normal(120, 12, (1, 300, 300))
     scene = make_scene(values=noise.round().astype(np.uint8))
     results = evaluate([scene], [Honest(), Honest(sure=3.0)], [SimulatedStripes.of_width(14)])

@@ -65,7 +65,7 @@ def test_every_takes_all():
 
 
 @pytest.mark.parametrize("width_px", [1.5, 3, 10])
-def test_stripes_are_told_from_other_holes(width_px):
+def test_stripes_are_distinguished_from_other_holes(width_px):
     gaps = stripes(400, 500, width_px)
     clouds = disc(400, 500, 100, 120, 24) | disc(400, 500, 300, 350, 9)
     specks = np.random.default_rng(0).random((400, 500)) < 0.002
@@ -83,7 +83,7 @@ def tapering(height, width, widest_px):
 
 
 @pytest.mark.parametrize("steep", [False, True])
-def test_stripes_are_as_wide_as_their_place_in_the_swath_tells(steep):
+def test_stripes_are_as_wide_as_at_their_place_in_the_swath(steep):
     gaps = tapering(600, 2700, 14.0)
     missing = gaps.copy()
     rows, cols = np.mgrid[:600, :2700]

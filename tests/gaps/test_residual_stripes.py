@@ -103,7 +103,7 @@ def test_the_border_of_clean_gaps_is_not():
     assert mixed_border_px([(image[None], image[None] != 0)], 22) == 0
 
 
-def warped(image, kind, pixel_m, shift_m, told=None):
+def warped(image, kind, pixel_m, shift_m, nodata=None):
     """Return bands of 30 m pixels resampled to pixels of another size."""
     side_px = SIDE_PX * 30 // pixel_m
     out = np.zeros((len(image), side_px, side_px), image.dtype)
@@ -114,8 +114,8 @@ def warped(image, kind, pixel_m, shift_m, told=None):
         dst_transform=Affine(pixel_m, 0, shift_m, 0, -pixel_m, -shift_m),
         src_crs="EPSG:32614",
         dst_crs="EPSG:32614",
-        src_nodata=told,
-        dst_nodata=told,
+        src_nodata=nodata,
+        dst_nodata=nodata,
         resampling=Resampling[kind],
     )
     return out
@@ -145,7 +145,7 @@ def test_the_mixed_border_is_as_wide_as_the_resampling_reaches(kind, pixel_m, sh
 
 @pytest.mark.parametrize(("kind", "pixel_m", "shift_m", "most_px"), RESAMPLINGS)
 def test_a_resampling_that_knows_nodata_leaves_no_mixed_border(kind, pixel_m, shift_m, most_px):
-    image = warped(np.where(stripes(11), 0, landscape()), kind, pixel_m, shift_m, told=0)
+    image = warped(np.where(stripes(11), 0, landscape()), kind, pixel_m, shift_m, nodata=0)
     assert mixed_border_px([(image, image != 0)], 22 * 30 // pixel_m) == 0
 
 

@@ -120,7 +120,7 @@ def test_floats_have_nan(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["scene.tif", "level3.tif", "LE_landscape.tif", "ALE70_1.tif"])
-def test_where_nothing_tells_nothing_is_invented(name, tmp_path):
+def test_without_any_mark_nothing_is_missing(name, tmp_path):
     scene = open_geotiff(make(tmp_path / name))
 
     assert scene.bands[0].nodata is None
@@ -147,7 +147,7 @@ def test_sixty_bands_are_sixty_bands(tmp_path):
     assert len(open_geotiff(make(tmp_path / "in.tif", count=60, size=(4, 4))).bands) == 60
 
 
-def test_descriptions_and_colours_tell_the_sensors_bands(tmp_path):
+def test_descriptions_and_colours_give_the_sensors_bands(tmp_path):
     def describe(dataset):
         dataset.descriptions = ("Blue", "nir", "SR_B4", "something")
 

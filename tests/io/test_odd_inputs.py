@@ -85,11 +85,11 @@ def test_what_is_no_file_is_reported_and_the_rest_is_found(tmp_path):
     os.mkfifo(tmp_path / "pipe.tif")
     found, bad = find_inputs([str(tmp_path), str(tmp_path / ("b" * 300 + ".tif")), str(tmp_path / "pipe.tif")])
     assert [given.name for given in found] == ["good"]
-    told = {Path(source).name[:8]: error.message for source, error in bad}
-    assert "link to itself" in told["loop.tif"]
-    assert "which does not exist" in told["broken.t"]
-    assert "a pipe" in told["pipe.tif"]
-    assert "too long" in told["bbbbbbbb"]
+    reasons = {Path(source).name[:8]: error.message for source, error in bad}
+    assert "link to itself" in reasons["loop.tif"]
+    assert "which does not exist" in reasons["broken.t"]
+    assert "a pipe" in reasons["pipe.tif"]
+    assert "too long" in reasons["bbbbbbbb"]
 
 
 def test_a_folder_that_may_not_be_read_is_reported(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Codes are told from images, and zeros that are fill from observed ones, by the pixels of a file."""
+"""Pixels distinguish codes from images, and zeros that are fill from observed ones."""
 
 from __future__ import annotations
 

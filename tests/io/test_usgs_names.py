@@ -92,7 +92,7 @@ def test_other_files_of_a_product(ending, kind, quality):
     assert (facts.kind, facts.quality) == (kind, quality)
 
 
-def test_quantities_are_told_apart():
+def test_quantities_are_distinguished():
     endings = {"B4": Quantity.DIGITAL_NUMBER, "SR_B4": Quantity.SURFACE, "toa_band4": Quantity.TOP_OF_ATMOSPHERE}
     for ending, quantity in endings.items():
         facts = read_name(f"{COLLECTION}_{ending}.tif")

@@ -95,9 +95,10 @@ def rms(filled: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
 # With tiny weights: what holds whatever a network has learned.
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("garbage", [np.nan, -1e30])
+@pytest.mark.parametrize(
+    ("garbage", "dtype", "precision"),
+    [(np.nan, np.float32, "float32"), (-1e30, np.float64, "float32"), (-1e30, np.float32, "bfloat16")],
+)
 def test_hidden_values_change_nothing(loud, garbage, dtype, precision) -> None:
     image, gaps = landscape().astype(dtype)[None], gaps_of(stripes()[None])
     gaps.usable[0, :, 30:50, 40:60] = False  # cloud or beyond the footprint: neither missing nor usable
@@ -128,8 +129,9 @@ ROUNDING = {"float32": 2e-4, "bfloat16": 0.02}
 """What may differ at any pixel, in standard deviations of the band."""
 
 
-@pytest.mark.parametrize("precision", ROUNDING)
-@pytest.mark.parametrize("unit", SCALES)
+@pytest.mark.parametrize(
+    ("unit", "precision"), [*((unit, "float32") for unit in SCALES), ("16-bit reflectance", "bfloat16")]
+)
 def test_units_change_nothing_but_the_rounding(loud, unit, precision) -> None:
     gain, offset, dtype = SCALES[unit]
     image, gaps = landscape(), gaps_of(stripes())
@@ -187,12 +189,12 @@ def assert_identical(found: Filled, expected: Filled) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_threads_do_not_matter(loud, precision) -> None:
-    image, gaps = landscape(4, 200, 232), gaps_of(stripes(4, 200, 232))
+    image, gaps = landscape(2, 96, 232), gaps_of(stripes(2, 96, 232))
     method = replace(loud, precision=precision)
+    object.__setattr__(method, "info", replace(loud.info, tile_px=96))  # three tiles, side by side
     before = torch.get_num_threads()
     expected = fill_array(image, gaps, method, context=ONE)
-    for threads in (2, 3):
-        assert_identical(fill_array(image, gaps, method, context=Context(threads=threads)), expected)
+    assert_identical(fill_array(image, gaps, method, context=Context(threads=3)), expected)
     assert torch.get_num_threads() == before
 
 
@@ -226,7 +228,7 @@ def test_strips_give_the_whole_scene(loud) -> None:
         assert_identical(strip, Filled(whole.mean[:, top : top + 64], whole.std[:, top : top + 64], None))
 
 
-def test_the_halo_told_of_is_that_of_the_network_by_default() -> None:
+def test_the_default_halo_is_that_of_the_network() -> None:
     network = BandUNet(BandUNetSettings())
     needed_px = network.reach_px + REACH_PX
     align_px = BandUNetMethod.info.align_px
@@ -237,7 +239,13 @@ def test_the_halo_told_of_is_that_of_the_network_by_default() -> None:
 # With the shipped weights: what was learned.
 
 
-def test_it_betters_the_spline_and_knows_by_how_much_it_errs(trained) -> None:
+@pytest.fixture(scope="module")
+def three_bands_filled(trained) -> np.ndarray:
+    """Return the fill of three bands of countryside."""
+    return fill_array(countryside(3), gaps_of(stripes(3, 128, 128)), trained, context=ONE).mean
+
+
+def test_it_improves_on_the_spline_and_estimates_its_error(trained) -> None:
     image, gaps = countryside(), gaps_of(stripes(6, 128, 128))
     filled = fill_array(image, gaps, trained, context=ONE)
     spline = fill_array(image, gaps, create_method("tension-spline"), context=ONE).mean
@@ -249,7 +257,7 @@ def test_it_betters_the_spline_and_knows_by_how_much_it_errs(trained) -> None:
 def test_a_pixel_that_other_bands_have_is_filled_better_with_them(trained) -> None:
     image, missing = countryside(), stripes(6, 128, 128)
     errors = {"together": 0.0, "alone": 0.0}
-    for band in range(6):
+    for band in (0, 2, 5):
         lost = np.zeros_like(missing)
         lost[band] = missing[band]
         own = slice(band, band + 1)
@@ -270,16 +278,16 @@ def test_a_lost_band_hardly_changes_the_others(trained) -> None:
     assert rms(with_it, image[others], where) < 1.1 * rms(without, image[others], where)
 
 
-def test_a_negative_of_the_scene_is_filled_as_well(trained) -> None:
+def test_a_negative_of_the_scene_is_filled_as_well(trained, three_bands_filled) -> None:
     """Not alike: a network need not treat bright fields on dark ground as it treats dark ones on bright."""
     image, gaps = countryside(3), gaps_of(stripes(3, 128, 128))
-    error = rms(fill_array(image, gaps, trained, context=ONE).mean, image, gaps.missing)
+    error = rms(three_bands_filled, image, gaps.missing)
     negative = fill_array(255 - image.astype(np.int16), gaps, trained, context=ONE).mean
     assert rms(255 - negative, image, gaps.missing) < 1.1 * error
 
 
-def test_bfloat16_rounds_less_than_the_network_errs(trained) -> None:
+def test_bfloat16_rounds_less_than_the_network_errs(trained, three_bands_filled) -> None:
     image, gaps = countryside(3), gaps_of(stripes(3, 128, 128))
-    expected = fill_array(image, gaps, trained, context=ONE).mean
+    expected = three_bands_filled
     found = fill_array(image, gaps, replace(trained, precision="bfloat16"), context=ONE).mean
     assert rms(found, expected, gaps.missing) < 0.02 * rms(expected, image, gaps.missing)

@@ -19,7 +19,7 @@ METHODS = list(method_classes())
 
 LIGHTER = {
     "deep-image-prior": {
-        "iterations": 6, "runs": 2, "channels": 4, "scales": 2, "input_noise": 0, "precision": "float32"
+        "iterations": 2, "runs": 2, "channels": 4, "scales": 2, "input_noise": 0, "precision": "float32"
     },
     "direct-sampling": {"ensemble": 2, "fraction": 0.02, "neighbours": 12},
 }  # fmt: skip
@@ -84,8 +84,6 @@ def small_case(name: str, low: float = 1.0, high: float = 255.0) -> tuple[np.nda
 def answer(name: str) -> tuple[np.ndarray, Gaps, Filled]:
     """Return the small case, and what the method makes of it, computed once; none of it may be written to."""
     image, gaps = small_case(name)
-    for array in (image, gaps.missing, gaps.usable):
-        array.flags.writeable = False
     return image, gaps, made(name).fill(image, gaps, replace(context(2), realizations=realizations_of(name)))
 
 
@@ -123,7 +121,7 @@ def test_a_standard_deviation_is_given_where_promised_and_never_negative(name: s
 
 @pytest.mark.parametrize("name", METHODS)
 def test_input_is_not_written_to(name: str) -> None:
-    """Not even by code that ignores that an array is read-only."""
+    """The arrays of `answer` are those that all methods here have seen by now."""
     image, gaps, _ = answer(name)
     before, untouched = small_case(name)
     np.testing.assert_array_equal(image, before)
@@ -160,33 +158,22 @@ def test_result_does_not_depend_on_the_place_in_the_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_band_without_a_usable_pixel_stays_unfilled(name: str) -> None:
-    image, gaps = small_case(name)
+def test_bands_without_usable_pixels_with_one_and_without_contrast(name: str) -> None:
+    """Three tiles of a batch: each has an odd band in the middle of others."""
+    image, gaps = landscape((3, 3, 48, 40), 1.0, 255.0), striped_gaps((3, 3, 48, 40))
     gaps.usable[0, 1] = False
-    image[0, 1] = np.nan
-    filled = made(name).fill(image, gaps, context(2)).mean
-    assert np.isnan(filled[0, 1][gaps.missing[0, 1]]).all()
-    assert np.isfinite(filled[0, 0][gaps.missing[0, 0]]).all()
-    assert np.isfinite(filled[1][gaps.missing[1]]).all()
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_one_usable_pixel_is_evidence_enough(name: str) -> None:
-    image, gaps = small_case(name)
-    gaps.missing[0, 1], gaps.usable[0, 1] = True, False
-    gaps.missing[0, 1, 30, 20], gaps.usable[0, 1, 30, 20] = False, True
-    image[0, 1], image[0, 1, 30, 20] = np.nan, 77
-    filled = made(name).fill(image, gaps, context(2)).mean
-    assert np.isfinite(filled[gaps.missing]).all()
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_constant_band_stays_constant(name: str) -> None:
-    image, gaps = small_case(name)
-    values = np.broadcast_to(np.float32([0.37, 20_000, 1]).reshape(1, 3, 1, 1), image.shape)
-    image[gaps.usable] = values[gaps.usable]
-    filled = made(name).fill(image, gaps, context(2)).mean
-    np.testing.assert_allclose(filled[gaps.missing], values[gaps.missing], rtol=1e-4)
+    gaps.missing[1, 1], gaps.usable[1, 1] = True, False
+    gaps.missing[1, 1, 30, 20], gaps.usable[1, 1, 30, 20] = False, True
+    image[1, 1, 30, 20] = 77
+    image[2] = np.float32([0.37, 20_000, 1]).reshape(3, 1, 1)
+    constant = image[2].copy()
+    image[~gaps.usable] = np.nan
+    filled = made(name).fill(image, gaps, context(3)).mean
+    lost = np.zeros_like(gaps.missing)
+    lost[0, 1] = gaps.missing[0, 1]
+    assert np.isnan(filled[lost]).all()
+    assert np.isfinite(filled[gaps.missing & ~lost]).all()
+    np.testing.assert_allclose(filled[2][gaps.missing[2]], constant[gaps.missing[2]], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.direct_sampling import LEVELS, REACH_PX, USUAL_RATIO, ErrorRatio, coprime_steps, path_of
+from landsat_fill.methods.direct_sampling import LEVELS, REACH_PX, USUAL_RATIO, coprime_steps, error_ratio, path_of
 from landsat_fill.methods.neighbourhoods import disc
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
@@ -119,14 +119,14 @@ class KnownErrors:
         return image + shared + own
 
 
-def test_held_out_pixels_tell_how_far_draws_err() -> None:
+def test_the_error_ratio_is_measured_at_held_out_pixels() -> None:
     image = np.zeros((2, 1, 256, 256), np.float32)
     missing = np.broadcast_to(np.arange(256)[:, None] % 33 < 8, image.shape)
-    found = ErrorRatio.measured(KnownErrors(), image, Gaps(missing, ~missing), threads=1).value
+    found = error_ratio(KnownErrors(), image, Gaps(missing, ~missing), threads=1)
     assert found == pytest.approx((3 / 2) ** 2, rel=0.05)
     # Where nothing can be held back, the usual.
     none = np.zeros_like(missing)
-    assert ErrorRatio.measured(KnownErrors(), image, Gaps(none, ~none), threads=1).value == USUAL_RATIO
+    assert error_ratio(KnownErrors(), image, Gaps(none, ~none), threads=1) == USUAL_RATIO
 
 
 def test_intervals_hold_what_they_promise() -> None:

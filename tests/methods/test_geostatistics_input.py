@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from numba import njit
@@ -29,11 +31,17 @@ def filled_by(name: str, image: np.ndarray, missing: np.ndarray, seed: int = 0) 
     return fill_array(image, Gaps(missing, ~missing), method, context=Context(threads=2, seed=seed))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float64])
+@cache
+def filled_scene(name: str) -> Filled:
+    """Return the fill of the scene, computed once for each method."""
+    return filled_by(name, *scene())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
 @pytest.mark.parametrize("name", METHODS)
 def test_the_type_of_the_numbers_does_not_matter(name: str, dtype: type) -> None:
     image, missing = scene()
-    expected = filled_by(name, image, missing)
+    expected = filled_scene(name)  # from float64
     found = filled_by(name, image.astype(dtype), missing)
     np.testing.assert_allclose(found.mean, expected.mean, atol=0.01)
     np.testing.assert_allclose(found.std, expected.std, atol=0.01, rtol=1e-3)
@@ -42,7 +50,7 @@ def test_the_type_of_the_numbers_does_not_matter(name: str, dtype: type) -> None
 @pytest.mark.parametrize("name", METHODS)
 def test_reflectances_get_the_same_fill(name: str) -> None:
     image, missing = scene()
-    expected = filled_by(name, image, missing)
+    expected = filled_scene(name)  # from float64
     found = filled_by(name, (image * 2.75e-5 - 0.2).astype(np.float32), missing)
     np.testing.assert_allclose((found.mean + 0.2) / 2.75e-5, expected.mean, atol=0.2)
     np.testing.assert_allclose(found.std / 2.75e-5, expected.std, rtol=0.02, atol=0.05)
@@ -74,7 +82,7 @@ def test_with_nothing_but_gaps_nothing_is_invented(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_seed_decides_all_chance(name: str) -> None:
     image, missing = scene()
-    first, same, other = (filled_by(name, image, missing, seed) for seed in (1, 1, 2))
+    first, same, other = filled_scene(name), *(filled_by(name, image, missing, seed) for seed in (0, 1))
     np.testing.assert_array_equal(first.mean, same.mean)
     np.testing.assert_array_equal(first.std, same.std)
     assert np.array_equal(first.mean, other.mean) == (name != "direct-sampling")

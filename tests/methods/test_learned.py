@@ -210,14 +210,14 @@ def runner(device: str = "cuda:0") -> inference.Runner:
 
 
 def test_memory_that_runs_out_halves_the_batch_aloud() -> None:
-    one, work, told = runner(), Greedy(2), []
-    one.in_batches(7, work, told.append)
+    one, work, warnings = runner(), Greedy(2), []
+    one.in_batches(7, work, warnings.append)
     assert work.asked == [7, 3, 1, 1, 1, 1, 1, 1, 1]
-    assert len(told) == 2
-    assert told[0].startswith("warning: 7 tiles at once don't fit into the memory of cuda:0: continuing with 3")
-    one.in_batches(2, work, told.append)
+    assert len(warnings) == 2
+    assert warnings[0].startswith("warning: 7 tiles at once don't fit into the memory of cuda:0: continuing with 3")
+    one.in_batches(2, work, warnings.append)
     assert work.asked[-2:] == [1, 1]
-    assert len(told) == 2
+    assert len(warnings) == 2
 
 
 def test_a_card_runs_with_cudnn_alike_at_every_run() -> None:

@@ -37,7 +37,7 @@ def test_every_method_file_is_found() -> None:
 
 
 @pytest.mark.parametrize("name", method_classes())
-def test_a_method_tells_what_it_is(name: str, tiny_models: Path) -> None:
+def test_a_method_describes_itself(name: str, tiny_models: Path) -> None:
     cls = method_classes()[name]
     info = cls.info
     assert info.name == name

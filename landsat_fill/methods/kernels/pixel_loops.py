@@ -178,18 +178,11 @@ def nearest_usable(
     most: int,
     most_a_quadrant: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
-    """Return the offsets from each target to its nearest usable pixels, and a hash of them.
+    """Return the nearest usable pixels of each target; see `find_neighbourhoods`.
 
-    Args:
-        usable: `(row, col)`.
-        targets: Rows and columns, `(target, 2)`.
-        offsets: Rows and columns from a target to a pixel around it, `(offset, 2)`, the nearest first.
-        quadrants: The quadrant of each offset, 0 to 3.
-        most: Largest number of pixels.
-        most_a_quadrant: Largest number of pixels in a quadrant.
-
-    Returns:
-        Indexes of offsets, `(target, most)`, -1 for none; and a number that is equal for equal offsets.
+    The first array has the indexes of their offsets, `(target, most)`, -1 for none. The second has a hash of
+    these indexes for each target. The offsets `(offset, 2)` are ordered by distance, and each has a quadrant
+    from 0 to 3.
     """
     height, width = usable.shape
     found = np.full((len(targets), most), -1, np.int32)
@@ -225,16 +218,7 @@ def weighted_sums(
     kind: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the weighted sum of the usable pixels around each target.
-
-    Args:
-        values: `(row, col)`.
-        targets: Rows and columns, `(target, 2)`.
-        offsets: `(offset, 2)`.
-        found: Indexes of offsets by kind of neighbourhood, `(kind, most)`, -1 for none.
-        kind: The kind of each target's neighbourhood.
-        weights: `(kind, most)`.
-    """
+    """Return the weighted sum of the usable pixels around each target; see `Neighbourhoods`."""
     sums = np.zeros(len(targets), np.float64)
     for target in range(len(targets)):
         of = kind[target]
