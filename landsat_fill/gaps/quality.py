@@ -1,4 +1,4 @@
-"""Reads the quality bands of Landsat products: clouds, cloud shadows and saturation.
+"""Reads the quality bands of Landsat products: clouds, cloud shadows, snow, water and saturation.
 
 A pixel marked as fill has none of these flags.
 
@@ -28,13 +28,13 @@ FILL_BIT = 0
 """Fill, in every bit-packed quality band but QA_RADSAT."""
 
 BITS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
-    "QA_PIXEL": {"cloud": (3,), "dilated-cloud": (1,), "shadow": (4,)},
-    "BQA": {"cloud": (4,), "shadow": (7, 8)},
-    "pixel_qa": {"cloud": (5,), "shadow": (3,)},
+    "QA_PIXEL": {"cloud": (3,), "dilated-cloud": (1,), "shadow": (4,), "snow": (5,), "water": (7,)},
+    "BQA": {"cloud": (4,), "shadow": (7, 8), "snow": (9, 10)},
+    "pixel_qa": {"cloud": (5,), "shadow": (3,), "snow": (4,), "water": (2,)},
 }
-"""The bits that are all set for a flag. BQA has two bits of confidence for shadows, both set for a high one."""
+"""The bits that are all set for a flag. BQA has two bits of confidence for shadows and snow, both set if it is high."""
 
-_FMASK_CODES = {"cloud": 4, "shadow": 2}
+_FMASK_CODES = {"water": 1, "shadow": 2, "snow": 3, "cloud": 4}
 CODES: Mapping[str, Mapping[str, int]] = {"cfmask": _FMASK_CODES, "fmask": _FMASK_CODES}
 """The number that stands for a flag, in quality bands of codes."""
 
@@ -50,7 +50,13 @@ BQA_SATURATION_BITS = (2, 3)
 FIRST_SATURATION_BIT = {"QA_RADSAT": 0, "radsat_qa": 1}
 """The bit of a sensor band whose `saturation_bit` is 0."""
 
-_NAMES = {"cloud": "clouds", "dilated-cloud": "pixels beside clouds", "shadow": "cloud shadows"}
+_NAMES = {
+    "cloud": "clouds",
+    "dilated-cloud": "pixels beside clouds",
+    "shadow": "cloud shadows",
+    "snow": "snow and ice",
+    "water": "water",
+}
 
 
 def flagged_pixels(
@@ -59,8 +65,8 @@ def flagged_pixels(
     """Return the pixels with a flag in any quality band, boolean `(band, row, col)`.
 
     Args:
-        flag: `cloud`, `dilated-cloud` (pixels beside clouds), `shadow`, or `saturated`. The last includes
-            dropped pixels, and holds for the bands concerned.
+        flag: `cloud`, `dilated-cloud` (pixels beside clouds), `shadow`, `snow`, `water` or `saturated`. The last
+            includes dropped pixels, and holds for the bands concerned.
         quality: The quality bands as stored, `(row, col)`, by kind.
         bands: The sensor's band of each band of the scene, or None if unknown.
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SLC_FAILURE = date(2003, 5, 31)
 """The day the scan line corrector failed. Source: USGS, "Landsat 7", mission timeline."""
 
+_SPACECRAFT = re.compile(r"LANDSAT_?([1-9])", re.IGNORECASE)
+_SENSOR_LETTERS = {"ETM": "LE", "TM": "LT", "OLI_TIRS": "LC", "OLI": "LO", "TIRS": "LT", "MSS": "LM"}
 _ASSIGNMENT = re.compile(r'^\s*([A-Za-z]\w*)\s*=\s*(?:"([^"]*)"?|(.*?))\s*$')
 
 
@@ -50,6 +52,13 @@ class Mtl:
             return None
 
     @property
+    def sensor(self) -> str | None:
+        """The sensor as in product names, such as `LE07`, or None."""
+        spacecraft = _SPACECRAFT.search(self.get("SPACECRAFT_ID") or "")
+        letters = _SENSOR_LETTERS.get((self.get("SENSOR_ID") or "").rstrip("+").upper())
+        return f"{letters}0{spacecraft.group(1)}" if spacecraft and letters else None
+
+    @property
     def acquired(self) -> date | None:
         """The day of acquisition, or None."""
         try:
@@ -72,6 +81,12 @@ class Mtl:
             for end in ("MIN", "MAX")
         )
         return None if low is None or high is None else (low, high)
+
+    def reflectance(self, band: Band) -> tuple[float, float] | None:
+        """Return the factor and the offset that turn a band's numbers into reflectance, or None."""
+        names = (f"BAND_{band.name.removeprefix('B')}", f"BAND_ST_{band.name}")
+        factor, offset = (self.number(*(f"REFLECTANCE_{end}_{name}" for name in names)) for end in ("MULT", "ADD"))
+        return None if factor is None or offset is None else (factor, offset)
 
 
 def parse_mtl(text: str) -> Mtl:

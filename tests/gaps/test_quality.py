@@ -16,19 +16,28 @@ REFLECTIVE = ETM_PLUS[:6]
 
 # Values of whole pixels as USGS lists them, and their meaning. The last one of the first three has all bits set.
 LISTED = {
-    "QA_PIXEL": {1: "fill", 5440: "", 5442: "dilated-cloud", 5504: "", 5896: "cloud", 7440: "shadow", 0xFFFF: "fill"},
-    "BQA": {1: "fill", 672: "", 752: "cloud", 928: "shadow", 1696: "", 704: "", 800: "", 0xFFFF: "fill"},
-    "pixel_qa": {1: "fill", 66: "", 68: "", 72: "shadow", 80: "", 224: "cloud", 160: "cloud", 0xFFFF: "fill"},
-    "cfmask": {255: "fill", 0: "", 1: "", 2: "shadow", 3: "", 4: "cloud"},
-    "fmask": {255: "fill", 0: "", 1: "", 2: "shadow", 3: "", 4: "cloud"},
+    "QA_PIXEL": {
+        1: "fill",
+        5440: "",
+        5442: "dilated-cloud",
+        5504: "water",
+        5896: "cloud",
+        7440: "shadow",
+        13600: "snow",
+        0xFFFF: "fill",
+    },
+    "BQA": {1: "fill", 672: "", 752: "cloud", 928: "shadow", 1696: "snow", 704: "", 800: "", 0xFFFF: "fill"},
+    "pixel_qa": {1: "fill", 66: "", 68: "water", 72: "shadow", 80: "snow", 224: "cloud", 160: "cloud", 0xFFFF: "fill"},
+    "cfmask": {255: "fill", 0: "", 1: "water", 2: "shadow", 3: "snow", 4: "cloud"},
+    "fmask": {255: "fill", 0: "", 1: "water", 2: "shadow", 3: "snow", 4: "cloud"},
 }
 
 
 @pytest.mark.parametrize("kind", LISTED)
-@pytest.mark.parametrize("flag", ["cloud", "shadow", "dilated-cloud"])
+@pytest.mark.parametrize("flag", ["cloud", "shadow", "dilated-cloud", "snow", "water"])
 def test_listed_values_are_read_as_usgs_reads_them(kind: str, flag: str) -> None:
-    if flag == "dilated-cloud" and kind != "QA_PIXEL":
-        with pytest.raises(InputError, match=f"pixels beside clouds \\(QA_PIXEL\\), but got {kind}"):
+    if flag not in LISTED[kind].values():
+        with pytest.raises(InputError, match=f"but got {kind}"):
             flagged_pixels(flag, {kind: np.zeros((1, 1), np.uint8)}, REFLECTIVE)
         return
     dtype = np.uint8 if kind.endswith("mask") else np.uint16
