@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from landsat_fill.pipeline.plan import Plan, Shard
-    from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest, ReferenceRequest
 
+REFERENCES = "Other dates"
 GAPS = "Gaps"
 BATCH = "Batch"
 
@@ -51,6 +52,14 @@ class FillOptions:
         option: An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.
         device: auto, cpu, cuda or cuda:1. auto uses a GPU if the method and this machine support it.
         seed: Seed of methods that use random numbers.
+        reference: Another acquisition of the place that helps to fill: a GeoTIFF or product on any grid, of any of the
+            sensors. It must be usable.
+        references: A folder, list or glob in which references are looked for; those that serve a scene best are used.
+            `landsat-fill references` shows which, and why.
+        within: Largest number of days between a scene and a reference.
+        same_season: Use only references whose day of the year lies within 45 days of the scene's.
+        max_references: Largest number of references of a scene.
+        align: Correct references that lie a quarter of a pixel or more off.
         holes: What to fill inside the footprint: narrow (holes no wider than the largest gap), every (all holes) or
             stripes (SLC-off stripes only).
         largest_gap: Width of the largest hole to fill; wider parts stay as they are. Default: one scan period
@@ -84,6 +93,12 @@ class FillOptions:
     option: Annotated[list[str] | None, opt("-O, --option NAME=VALUE", METHOD)] = None
     device: Annotated[str, opt("--device NAME", METHOD)] = "auto"
     seed: Annotated[int, opt("--seed N", METHOD, min=0)] = 0
+    reference: Annotated[list[str] | None, opt("--reference SCENE", REFERENCES)] = None
+    references: Annotated[list[str] | None, opt("--references FOLDER", REFERENCES)] = None
+    within: Annotated[int | None, opt("--within DAYS", REFERENCES, min=0)] = None
+    same_season: Annotated[bool, opt("--same-season", REFERENCES)] = False
+    max_references: Annotated[int, opt("--max-references N", REFERENCES, min=1, max=8)] = 4
+    align: Annotated[bool, opt("--align/--no-align", REFERENCES, show_default=False)] = True
     holes: Annotated[str, opt("--holes KIND", GAPS)] = "narrow"
     largest_gap: Annotated[int | None, opt("--largest-gap PIXELS", GAPS, min=1)] = None
     distrust: Annotated[str | None, opt("--distrust FLAGS", GAPS)] = None
@@ -154,6 +169,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     """
     from landsat_fill.gaps.holes import Holes
     from landsat_fill.methods import DEFAULT_METHOD, create_method
+    from landsat_fill.methods.registry import REFERENCE_METHOD
     from landsat_fill.pipeline.request import (
         FillLayer,
         FillRequest,
@@ -161,11 +177,17 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         member,
         quality_flags,
         require_realizations,
+        require_references,
         wants_std,
     )
     from landsat_fill.pipeline.resources import usable_cores
 
-    method = create_method(options.method, pairs("-O", options.option))
+    references = reference_request(options)
+    name = options.method
+    if name == DEFAULT_METHOD and references is not None:
+        name = REFERENCE_METHOD
+    method = create_method(name, pairs("-O", options.option))
+    require_references(method.info, references)
     request = FillRequest(
         method=method,
         holes=member("--holes", options.holes, Holes),
@@ -177,6 +199,8 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         seed=options.seed,
         threads=max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
+        references=references,
+        fallback=None if references is None else create_method(DEFAULT_METHOD),
     )
     outputs = OutputRequest(
         target=options.output,
@@ -193,6 +217,31 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     )
     require_realizations("--realizations", options.realizations, method.info)
     return request, outputs
+
+
+def reference_request(options: FillOptions) -> ReferenceRequest | None:
+    """Return the request for references, or None without any.
+
+    Raises:
+        UsageError: If limits of references are given without any.
+    """
+    from landsat_fill.pipeline.request import ReferenceRequest
+
+    if not options.reference and not options.references:
+        if options.within is not None or options.same_season:
+            raise UsageError(
+                "expected --within and --same-season together with references, but got none",
+                hint="Add --references FOLDER.",
+            )
+        return None
+    return ReferenceRequest(
+        named=tuple(options.reference or ()),
+        archives=tuple(options.references or ()),
+        within_days=options.within,
+        same_season=options.same_season,
+        most=options.max_references,
+        align=options.align,
+    )
 
 
 def memory_bytes(text: str | None) -> int | None:
@@ -219,6 +268,8 @@ landsat-fill scene.tif -m inverse-distance --smoothing 0    a method's option
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
 landsat-fill scene.tif -m convlnp --realizations 4          four realizations
 landsat-fill scene.tif --distrust cloud,shadow      no gap filled from clouds
+landsat-fill scene.tif --reference earlier.tif      filled from another date
+landsat-fill scenes/ --references scenes/           each scene from the others
 Exit codes:
 0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error
 {EXIT_STOPPED} stopped by SIGUSR1 with scenes left · {EXIT_INTERRUPTED} interrupted · {EXIT_TERMINATED} terminated

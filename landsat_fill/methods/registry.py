@@ -34,6 +34,9 @@ PANCHROMATIC_METHOD = "tension-spline"
 BEST_METHOD = "band-unet"
 """The method behind `auto`: the most accurate one on places it was not trained on."""
 
+REFERENCE_METHOD = "multi-date"
+"""The method behind `auto` where references are given."""
+
 PLUGINS = "landsat_fill.methods"
 """The group of entry points by which other packages add methods."""
 

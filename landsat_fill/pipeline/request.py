@@ -185,3 +185,17 @@ def wants_std(requested: bool | None, info: MethodInfo) -> bool:
             hint="Run `landsat-fill methods` to see which do.",
         )
     return info.gives_std if requested is None else requested
+
+
+def require_references(info: MethodInfo, references: ReferenceRequest | None) -> None:
+    """Raise UsageError if a method needs references and gets none, or can't use those it gets."""
+    if info.needs_references and references is None:
+        raise UsageError(
+            f"expected references for {info.name}, which fills from other dates, but got none",
+            hint="Add --reference SCENE or --references FOLDER.",
+        )
+    if references is not None and not info.needs_references:
+        raise UsageError(
+            f"expected a method that uses references, but {info.name} doesn't",
+            hint="Leave -m out, or choose one of `landsat-fill methods` that needs references.",
+        )
