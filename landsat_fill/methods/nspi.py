@@ -52,7 +52,7 @@ class NeighbourhoodSimilarPixels:
         needs_references=True,
     )
 
-    classes: int = option(5, "estimated number of land cover classes", low=1, high=20)
+    classes: int = option(4, "estimated number of land cover classes", low=1, high=20)
     similar: int = option(20, "similar pixels that end the growth of the window", low=1, high=100)
     window_px: int = option(5, "side of the first window", low=3, high=_WIDEST_PX, parity="odd")
     widest_px: int = option(_WIDEST_PX, "side of the last window", low=3, high=_WIDEST_PX, parity="odd")
