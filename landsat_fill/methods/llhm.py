@@ -61,7 +61,10 @@ class LocalLinearHistogramMatching:
             common = usable & theirs
             if not common.any():
                 return
-            levels = tuple(float(plane.mean(where=common, dtype=np.float64)) for plane in (values, there))
+            levels = (
+                float(values.mean(where=common, dtype=np.float64)),
+                float(there.mean(where=common, dtype=np.float64)),
+            )
             for side_px in (self.window_px, self.wider_px):
                 match_histograms(
                     filled, asked, values, usable, there, theirs, levels, side_px // 2, LEAST_COMMON, STEEPEST

@@ -72,7 +72,7 @@ class ModifiedSimilarPixels:
                 both = matched_tile(image, gaps, reference, tile)
                 left = missing[both.bands] & both.reference_usable & np.isnan(mean[tile, both.bands])
                 if left.any():
-                    hole = gaps.missing[tile, both.bands].any(axis=0)
+                    hole = np.logical_or.reduce(gaps.missing[tile, both.bands])
                     mean[tile, both.bands] = self._filled(mean[tile, both.bands], left, both, hole, context.threads)
         return Filled(mean)
 
@@ -83,7 +83,8 @@ class ModifiedSimilarPixels:
         from landsat_fill.methods.kernels.similar_pixels import describe_holes, distances_to_middle, interpolate_holes
 
         height, width = missing.shape
-        _, holes, stats, _ = cv2.connectedComponentsWithStats(missing.view(np.uint8), connectivity=8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(missing.view(np.uint8), connectivity=8)
+        holes = labels.astype(np.int32, copy=False)
         first_col, first_row, cols, rows = stats[:, :4].astype(np.int64).T
         boxes = np.stack(
             [

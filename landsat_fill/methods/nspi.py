@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, FillMethod, MethodInfo, in_threads
+from landsat_fill.methods.method import Context, MethodInfo, in_threads
 from landsat_fill.methods.references import asked_for, matched_tile, spreads
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
@@ -57,7 +57,7 @@ class NeighbourhoodSimilarPixels:
     window_px: int = option(5, "side of the first window", low=3, high=_WIDEST_PX, parity="odd")
     widest_px: int = option(_WIDEST_PX, "side of the last window", low=3, high=_WIDEST_PX, parity="odd")
 
-    def prepare(self, image: Image, gaps: Gaps, context: Context) -> FillMethod:
+    def prepare(self, image: Image, gaps: Gaps, context: Context) -> FittedNeighbourhoods:  # noqa: ARG002
         """Return the method with the spread of each reference band in the scene; see `Prepares`."""
         return FittedNeighbourhoods(self, tuple(map(spreads, context.references)))
 

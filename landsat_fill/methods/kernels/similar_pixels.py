@@ -110,9 +110,7 @@ def interpolate_neighbourhoods(
                 r, c = places[number]
                 if not usable[band, r, c]:
                     continue
-                weight = 1 / (
-                    ((differences[number] - low) / span + 1) * ((distances[number] - near) / reach + 1)
-                )
+                weight = 1 / (((differences[number] - low) / span + 1) * ((distances[number] - near) / reach + 1))
                 total += weight
                 spatial += weight * float(values[band, r, c])
                 temporal += weight * (float(values[band, r, c]) - float(reference[band, r, c]))
@@ -163,13 +161,7 @@ def _mean_shifts(
 
 @compiled
 def _change(
-    values: Image,
-    usable: Flags,
-    reference: Image,
-    seen: NDArray[np.bool_],
-    shifts: NDArray[np.float64],
-    r: int,
-    c: int,
+    values: Image, usable: Flags, reference: Image, seen: NDArray[np.bool_], shifts: NDArray[np.float64], r: int, c: int
 ) -> float:
     """Return the root mean square of a pixel's change around the mean change, over the seen bands."""
     total, count = 0.0, 0
