@@ -222,12 +222,13 @@ def fill_array(
     context = Context(
         threads=threads or usable_cores(),
         device=choose_device(device, chosen.info),
+        seed=seed,
         realizations=realizations,
         pixel_size_m=pixel_size_m,
     )
     cube = values if values.ndim == 3 else values[None]
     gaps = Gaps(lost.reshape(cube.shape), trusted.reshape(cube.shape))
-    filled = fill_cube(cube, gaps, chosen, context=context, seed=seed)
+    filled = fill_cube(cube, gaps, chosen, context=context)
     return Filled(
         like(image, filled.mean.reshape(shape)),
         None if filled.std is None else like(image, filled.std.reshape(shape)),

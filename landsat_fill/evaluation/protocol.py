@@ -127,7 +127,7 @@ def evaluate(
                     on_progress(min(done / steps, 1.0), f"{image.name} · {pattern.label} · {label}")
                 done += 1
                 try:
-                    filled, seconds = _fill(image, trial, method, replace(known, device=runs_on), seed)
+                    filled, seconds = _fill(image, trial, method, replace(known, device=runs_on, seed=seed))
                 except Exception as error:  # a failing method must not stop the others
                     failures.append(Failure(image.name, pattern.label, seed, label, error))
                     continue
@@ -235,10 +235,10 @@ def _context_of(image: ObservedImage, context: Context) -> Context:
     return replace(context, bands=bands, pixel_size_m=image.scene.grid.pixel_size_m)
 
 
-def _fill(image: ObservedImage, trial: Trial, method: FillMethod, context: Context, seed: int) -> tuple[Filled, float]:
+def _fill(image: ObservedImage, trial: Trial, method: FillMethod, context: Context) -> tuple[Filled, float]:
     """Return the values to store at the hidden pixels, NaN for none, and the seconds of the fill."""
     start = time.perf_counter()
-    filled = fill_array(trial.image, trial.gaps, method, context=context, seed=seed)
+    filled = fill_array(trial.image, trial.gaps, method, context=context)
     seconds = time.perf_counter() - start
     stored, done = compose(image.values, trial.hidden, filled, image.scene.bands)
     mean = np.where(done, stored.astype(trial.truth.dtype), np.nan)

@@ -1,6 +1,6 @@
 """The fill methods. `method` has the interface they share, `registry` finds them by name."""
 
-from landsat_fill.methods.method import Context, FillMethod, MethodInfo
+from landsat_fill.methods.method import Context, FillMethod, MethodInfo, TilePlace
 from landsat_fill.methods.registry import (
     BEST_METHOD,
     DEFAULT_METHOD,
@@ -20,6 +20,7 @@ __all__ = [
     "FillMethod",
     "MethodInfo",
     "Option",
+    "TilePlace",
     "broken_plugins",
     "create_method",
     "method_class",

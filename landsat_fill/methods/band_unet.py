@@ -36,6 +36,6 @@ class BandUNetMethod(LearnedMethod):
     network: ClassVar[str] = "band-unet"
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
-        """Return the prediction, for the wanted part only if it is the same in all tiles."""
-        prediction = network(signal, observed, wanted=context.wanted_in_all)
+        """Return the prediction, for the wanted part only."""
+        prediction = network(signal, observed, wanted=context.place(0).wanted)
         return Answer(prediction.mean, prediction.std)

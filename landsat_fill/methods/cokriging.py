@@ -160,20 +160,13 @@ class FittedCokriging(FittedKriging):
 
     covariances: NDArray[np.float64]
 
-    def fill_into(
-        self,
-        mean: NDArray[np.floating],
-        std: NDArray[np.float32],
-        gaps: Gaps,
-        context: Context,
-        wanted: tuple[Window, ...],
-    ) -> None:
+    def fill_into(self, mean: NDArray[np.floating], std: NDArray[np.float32], gaps: Gaps, context: Context) -> None:
         """Fill tiles; see `FittedKriging.fill_into`."""
-        super().fill_into(mean, std, gaps, context, wanted)
+        super().fill_into(mean, std, gaps, context)
 
         def correct(place: tuple[int, int]) -> None:
             tile, band = place
-            part = wanted[tile] if wanted else Window(0, 0, *mean.shape[2:])
+            part = context.place(tile).wanted or Window(0, 0, *mean.shape[2:])
             own = Gaps(gaps.missing[tile], gaps.usable[tile])
             self._correct_band(mean[tile], std[place], own, band, part)
 

@@ -186,7 +186,7 @@ class ConvLNPMethod(LearnedMethod):
 
         tiles, bands, height, width = signal.shape
         samples = self.samples or SAMPLES[self.variant]
-        corners = context.corners or ((0, 0),) * tiles
+        corners = [context.place(tile).corner for tile in range(tiles)]
         values = tiles * height * width * network.latent_channels
         at_once = max(1, (CPU_VALUES if signal.device.type == "cpu" else GPU_VALUES) // values)
         total, squares = torch.zeros_like(signal), torch.zeros_like(signal)

@@ -261,7 +261,7 @@ class DeepImagePrior:
             PriorImage(
                 levelled.values[tile, bands],
                 Gaps(gaps.missing[tile, bands], gaps.usable[tile, bands]),
-                context.corners[tile] if context.corners else (0, 0),
+                context.place(tile).corner,
                 seed=context.seed,
                 percent=self.held_out,
             )

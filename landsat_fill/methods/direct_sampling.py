@@ -117,7 +117,7 @@ class Sampler:
         return np.where(width > 0, width, 1.0) / LEVELS
 
     def draws(
-        self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], context: Context, count: int
+        self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], count: int, *, seed: int, threads: int
     ) -> NDArray[np.floating]:
         """Return realizations of a tile, `(draw, band, row, col)`.
 
@@ -125,16 +125,17 @@ class Sampler:
             image: `(band, row, col)`.
             gaps: Cubes of the same shape.
             corner: Row and column of the tile's corner in the scene.
-            context: Threads and seed.
             count: Number of draws. A draw doesn't depend on their number.
+            seed: Seed of the order of the pixels and of the candidates.
+            threads: Number of threads.
         """
         draws = np.repeat(image[None], count, axis=0)
 
         def draw(place: tuple[int, list[int]]) -> None:
             number, bands = place
-            self._draw(draws[number], bands, gaps, corner, context.seed, number)
+            self._draw(draws[number], bands, gaps, corner, seed, number)
 
-        in_threads(draw, [(number, bands) for number in range(count) for bands in self.groups], context.threads)
+        in_threads(draw, [(number, bands) for number in range(count) for bands in self.groups], threads)
         return draws
 
     def _draw(
@@ -254,14 +255,14 @@ class ErrorRatio:
     value: float
 
     @classmethod
-    def measured(cls, sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, context: Context) -> ErrorRatio:
+    def measured(cls, sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, threads: int) -> ErrorRatio:
         """Return the ratio at held-out pieces of stripes, combined with the usual ratio.
 
         Args:
             sampler: Draws realizations.
             image: Windows of a scene, `(window, band, row, col)`.
             gaps: Cubes of the same shape.
-            context: Threads and seed.
+            threads: Number of threads.
         """
         error, spread, pixels = 0.0, 0.0, 0
         for window in np.unique(np.linspace(0, len(image) - 1, WINDOWS).round().astype(int)).tolist():
@@ -269,12 +270,11 @@ class ErrorRatio:
             # The windows' positions are unknown, but each window needs its own random numbers.
             corner = (int(window) * image.shape[2], 0)
             for fold in (0, 1):
-                held = held_out(own, corner, fold=fold, seed=context.seed, percent=HELD_OUT_PCT)
+                held = held_out(own, corner, fold=fold, seed=0, percent=HELD_OUT_PCT)
                 if not held.any():
                     continue
-                drawn = sampler.draws(image[window], Gaps(held, own.usable & ~held), corner, context, DRAWS).astype(
-                    np.float64
-                )
+                hidden = Gaps(held, own.usable & ~held)
+                drawn = sampler.draws(image[window], hidden, corner, DRAWS, seed=0, threads=threads).astype(np.float64)
                 for band, quantum in enumerate(sampler.quanta):
                     if sampler.limits[band, 0] == sampler.limits[band, 1]:
                         continue  # a band that is nearly constant has no errors to compare
@@ -333,16 +333,13 @@ class DirectSampling:
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> PreparedSampling:
         """Return the method with the ranges of a scene's bands and its error ratio; see `Prepares`."""
         sampler = Sampler(self, limits_of(image, gaps.usable))
-        return PreparedSampling(sampler, ErrorRatio.measured(sampler, image, gaps, context).value)
+        return PreparedSampling(sampler, ErrorRatio.measured(sampler, image, gaps, context.threads).value)
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with its own ranges; see `FillMethod.fill`."""
         return _joined(
             self.prepare(image[one], Gaps(gaps.missing[one], gaps.usable[one]), context).fill_tile(
-                image[tile],
-                Gaps(gaps.missing[tile], gaps.usable[tile]),
-                context.corners[tile] if context.corners else (0, 0),
-                context,
+                image[tile], Gaps(gaps.missing[tile], gaps.usable[tile]), context.place(tile).corner, context
             )
             for tile, one in ((number, slice(number, number + 1)) for number in range(len(image)))
         )
@@ -377,10 +374,7 @@ class PreparedSampling:
         """Return the filled image; see `FillMethod.fill`."""
         return _joined(
             self.fill_tile(
-                image[tile],
-                Gaps(gaps.missing[tile], gaps.usable[tile]),
-                context.corners[tile] if context.corners else (0, 0),
-                context,
+                image[tile], Gaps(gaps.missing[tile], gaps.usable[tile]), context.place(tile).corner, context
             )
             for tile in range(len(image))
         )
@@ -388,7 +382,8 @@ class PreparedSampling:
     def fill_tile(self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], context: Context) -> Filled:
         """Return a filled tile `(band, row, col)` whose corner is at a row and column of the scene."""
         options = self.sampler.options
-        draws = self.sampler.draws(image, gaps, corner, context, max(options.ensemble, context.realizations))
+        count = max(options.ensemble, context.realizations)
+        draws = self.sampler.draws(image, gaps, corner, count, seed=context.seed, threads=context.threads)
         ensemble = draws[: options.ensemble]
         mean = image.copy()
         std = np.zeros(image.shape, np.float32)

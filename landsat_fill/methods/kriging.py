@@ -153,7 +153,7 @@ class Kriging:
             one = slice(tile, tile + 1)
             own = Gaps(gaps.missing[one], gaps.usable[one])
             fitted = self.prepare(image[one], own, context)
-            fitted.fill_into(mean[one], std[one], own, context, context.wanted[one])
+            fitted.fill_into(mean[one], std[one], own, context.for_tiles(context.tiles[one]))
         return Filled(mean, std)
 
 
@@ -192,30 +192,15 @@ class FittedKriging:
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image; see `FillMethod.fill`."""
         mean, std = image.copy(), np.zeros(image.shape, np.float32)
-        self.fill_into(mean, std, gaps, context, context.wanted)
+        self.fill_into(mean, std, gaps, context)
         return Filled(mean, std)
 
-    def fill_into(
-        self,
-        mean: NDArray[np.floating],
-        std: NDArray[np.float32],
-        gaps: Gaps,
-        context: Context,
-        wanted: tuple[Window, ...],
-    ) -> None:
-        """Fill tiles in place.
-
-        Args:
-            mean: The tiles, `(tile, band, row, col)`; their missing pixels are written to.
-            std: Standard deviation, of the same shape; written to.
-            gaps: Cubes of the same shape.
-            context: As in `fill`.
-            wanted: The part of each tile to fill, or empty for the whole tiles.
-        """
+    def fill_into(self, mean: NDArray[np.floating], std: NDArray[np.float32], gaps: Gaps, context: Context) -> None:
+        """Fill the wanted parts of tiles `(tile, band, row, col)` in place."""
 
         def fill(place: tuple[int, int]) -> None:
             tile, band = place
-            part = wanted[tile] if wanted else Window(0, 0, *mean.shape[2:])
+            part = context.place(tile).wanted or Window(0, 0, *mean.shape[2:])
             self._fill_band(mean[place], std[place], gaps.missing[place], gaps.usable[place], band, part)
 
         in_threads(fill, np.ndindex(*mean.shape[:2]), context.threads)

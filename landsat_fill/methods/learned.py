@@ -110,7 +110,7 @@ class LearnedMethod:
             self._fill_batch(
                 image[tiles],
                 Gaps(gaps.missing[tiles], gaps.usable[tiles]),
-                _part(context, tiles),
+                context.for_tiles(context.tiles[tiles]),
                 runner,
                 Filled(mean[tiles], None if std is None else std[tiles], None if draws is None else draws[:, tiles]),
             )
@@ -125,7 +125,7 @@ class LearnedMethod:
             network: The network on its device.
             signal: `(tile, band, row, col)`, normalised, with sides that suit the network.
             observed: 1 where the signal is an observation, and 0 otherwise.
-            context: The context for these tiles, with corners and wanted parts relative to the signal.
+            context: The context of these tiles; corners and wanted parts are those of the signal.
         """
         prediction = network(signal, observed)
         return Answer(prediction.mean, prediction.std)
@@ -147,14 +147,10 @@ class LearnedMethod:
             _on_device(gaps.usable.astype(np.float32), self.info.align_px, runner, "constant"),
         ]
         standardised = standardised.without_values()
-        needed = self._needed(context.wanted_in_all, Window(0, 0, *on_device[0].shape[2:]))
+        needed = self._needed(context.place(0).wanted, Window(0, 0, *on_device[0].shape[2:]))
         given = normalise(*on_device, first_filled=is_first_filled, part=(..., *needed.slices))
         del on_device, values
-        placed = replace(
-            context,
-            corners=tuple((r + needed.row, c + needed.col) for r, c in context.corners),
-            wanted=tuple(wanted.within(needed) for wanted in context.wanted),
-        )
+        placed = context.for_tiles(tuple(place.cropped(needed) for place in context.tiles))
         with runner.running():
             answer = self.predict(runner.network, given.signal, given.observed, placed)
         height = min(needed.height, image.shape[2] - needed.row)
@@ -181,13 +177,6 @@ class LearnedMethod:
         bottom = min(_rounded_up(needed.row + needed.height, align_px), tile.height)
         right = min(_rounded_up(needed.col + needed.width, align_px), tile.width)
         return Window(row, col, bottom - row, right - col)
-
-
-def _part(context: Context, tiles: slice) -> Context:
-    """Return the context of a range of tiles."""
-    return replace(
-        context, generators=context.generators[tiles], corners=context.corners[tiles], wanted=context.wanted[tiles]
-    )
 
 
 def _rounded_up(size_px: int, multiple_px: int) -> int:

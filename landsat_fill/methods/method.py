@@ -6,7 +6,7 @@ A method sees an image, its gaps and a context. It never sees a file, a terminal
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -87,23 +87,44 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TilePlace:
+    """The place of a tile in its scene.
+
+    Attributes:
+        corner: Row and column in the scene of the tile's corner, halo included.
+        wanted: The part of the tile whose fill is used, in pixels of the tile; None for the whole tile. The
+            rest is halo, and a method may leave it unfilled. It is the same for all tiles of a batch.
+        generator: Random generator of the tile.
+    """
+
+    corner: tuple[int, int] = (0, 0)
+    wanted: Window | None = None
+    generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def cropped(self, part: Window) -> TilePlace:
+        """Return the place of a part of the tile, which includes the wanted part."""
+        row, col = self.corner
+        wanted = None if self.wanted is None else self.wanted.within(part)
+        return TilePlace((row + part.row, col + part.col), wanted, self.generator)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a method may need in addition to the pixels. No result depends on `threads`.
+
+    A context is made once for each scene. `for_tiles` derives the context of a batch of tiles.
 
     Attributes:
         bands: The sensor's band for each band of the image, or None if unknown.
         pixel_size_m: Pixel size in metres, or None.
         threads: Number of threads the method may use.
         device: `cpu`, or `cuda:0` and the like.
-        generators: One random generator for each tile, or empty for a method without randomness.
-        corners: Row and column in the scene of each tile's corner, halo included; empty if unknown.
-        wanted: The part of each tile whose fill is used, in pixels of the tile; empty for the whole tile. The
-            rest is halo, and a method may leave it unfilled.
         seed: Seed of a method that draws by position, so that neighbouring tiles agree where they overlap.
         realizations: Number of realizations to return, for a method that gives them.
         notify: Called with a sentence for the user.
-        progress: Called with the share of these tiles that is done, 0 to 1, and a short status.
         shelf: Storage for intermediate results, or None.
+        progress: Called with the share of these tiles that is done, 0 to 1, and a short status.
+        tiles: The place of each tile of the batch; empty if unknown.
         references: Other acquisitions of the place, best first, each with the tiles of the image.
     """
 
@@ -111,20 +132,27 @@ class Context:
     pixel_size_m: float | None = None
     threads: int = 1
     device: str = "cpu"
-    generators: tuple[np.random.Generator, ...] = field(default=())
-    corners: tuple[tuple[int, int], ...] = ()
-    wanted: tuple[Window, ...] = ()
     seed: int = 0
     realizations: int = 0
     notify: Callable[[str], None] = _ignore_note
-    progress: Callable[[float, str], None] = _ignore_progress
     shelf: Shelf | None = None
+    progress: Callable[[float, str], None] = _ignore_progress
+    tiles: tuple[TilePlace, ...] = ()
     references: tuple[Reference, ...] = ()
 
-    @property
-    def wanted_in_all(self) -> Window | None:
-        """The part of a tile whose fill is used, if it is the same in all tiles; otherwise None."""
-        return self.wanted[0] if len(set(self.wanted)) == 1 else None
+    def for_tiles(
+        self,
+        tiles: tuple[TilePlace, ...],
+        *,
+        threads: int | None = None,
+        progress: Callable[[float, str], None] | None = None,
+    ) -> Context:
+        """Return the context of a batch of tiles, with the same threads and progress if not given."""
+        return replace(self, tiles=tiles, threads=threads or self.threads, progress=progress or self.progress)
+
+    def place(self, tile: int) -> TilePlace:
+        """Return the place of a tile of the batch: the corner of the scene, if unknown."""
+        return self.tiles[tile] if self.tiles else TilePlace()
 
 
 @runtime_checkable

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 def asked_for(gaps: Gaps, context: Context) -> Flags:
     """Return the missing pixels whose fill is used: those of the halo are left out."""
-    asked = gaps.missing.copy()
-    for tile, window in zip(asked, context.wanted, strict=False):
-        inside = np.zeros(tile.shape[1:], bool)
-        inside[window.slices] = True
-        tile &= inside
+    asked = np.zeros_like(gaps.missing)
+    for tile, missing in enumerate(gaps.missing):
+        wanted = context.place(tile).wanted
+        inside = (slice(None), *wanted.slices) if wanted else slice(None)
+        asked[tile][inside] = missing[inside]
     return asked
 
 

@@ -19,18 +19,15 @@ if TYPE_CHECKING:
     from landsat_fill.methods import FillMethod
 
 
-def fill_array(
-    image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, context: Context | None = None, seed: int = 0
-) -> Filled:
+def fill_array(image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, context: Context | None = None) -> Filled:
     """Return the image with its missing pixels filled, and a standard deviation if the method has one.
 
     Args:
         image: `(band, row, col)`, any real type, in any unit.
         gaps: Cubes of the image's shape.
         method: A method, from `create_method`.
-        context: Bands, pixel size, threads, device and number of realizations. By default, bands and pixel
-            size are unknown, all cores and the CPU are used, and there are no realizations.
-        seed: Seed of random methods.
+        context: Bands, pixel size, threads, device, seed and number of realizations. By default, bands and
+            pixel size are unknown, all cores and the CPU are used, and there are no realizations.
 
     Returns:
         Float arrays of the image's shape: observed pixels unchanged, filled pixels in the same unit, and NaN
@@ -55,7 +52,7 @@ def fill_array(
     context = context or Context(threads=usable_cores())
     _, height, width = image.shape
     method = prepared_for_array(method, image, gaps, context)
-    filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context, seed=seed)
+    filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context)
     mean = np.where(gaps.missing, filled.mean, image)
     std = None if filled.std is None else np.where(gaps.missing, filled.std, np.float32(0))
     realizations = None if filled.realizations is None else np.where(gaps.missing, filled.realizations, image)

@@ -42,7 +42,7 @@ from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_free
 from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
 from landsat_fill.pipeline.tiles import fill_tiles
-from landsat_fill.scene import Filled
+from landsat_fill.scene import Filled, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from landsat_fill.methods import FillMethod
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.scene import Scene, Window
+    from landsat_fill.scene import Scene
 
 
 SURVEY_SHARE = 0.2
@@ -145,44 +145,45 @@ def _fill_scene(
     counted = _SceneTally()
     told: list[str] = []
     finder = EvidenceFinder(scene, reader, survey, request)
+    height, width = scene.grid.height, scene.grid.width
+    strip = Window(0, 0, 0, width)  # the strip being filled
+
+    def report(share: float, text: str) -> None:
+        on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text)
+
     context = Context(
         bands=tuple(band.band for band in scene.bands),
         pixel_size_m=scene.grid.pixel_size_m,
         threads=request.threads,
         device=request.device,
+        seed=request.seed,
         realizations=files.realizations,
         notify=told.append,
         shelf=shelf,
+        progress=report,
     )
     method = prepared_for_scene(method, scene, reader, finder, context)
     backdrop = _backdrop(scene, reader, finder, survey.period_px) if finder.fills_wide_holes else None
     info = method.info
     halo_px = max(info.halo_px, finder.halo_px)
-    height, width = scene.grid.height, scene.grid.width
-    fill_strip = partial(
-        _fill_strip, scene, finder, method, backdrop, counted, seed=request.seed, with_std=files.wants_std
-    )
+    fill_strip = partial(_fill_strip, scene, finder, method, backdrop, counted, context, with_std=files.wants_std)
     with (
         ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
         read_blocks(reader, height, width, strip_rows(scene, info.tile_px, info.align_px), halo_px) as blocks,
     ):
         writing: Future[None] | None = None
         for block in blocks:
-
-            def tell_of_strip(share: float, text: str, strip: Window = block.strip) -> None:
-                on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text)
-
-            told_of = replace(context, progress=tell_of_strip)
-            strip = fill_strip(block, told_of)
+            strip = block.strip
+            filled = fill_strip(block)
             return_freed_memory()
             if writing is not None:
                 writing.result()
             if block.strip.row + block.strip.height == height:  # there is nothing to do beside writing it
-                files.write(strip)
+                files.write(filled)
             else:
-                writing = pool.submit(files.write, strip)
-            del strip  # it ends with its writing, and not with the next one
-            tell_of_strip(1.0, "")
+                writing = pool.submit(files.write, filled)
+            del filled  # it ends with its writing, and not with the next one
+            report(1.0, "")
     counted.notes = survey_notes(
         scene, survey, tells_missing=reader.tells_missing, refills_faint=Flag.FAINT in request.refilled
     )
@@ -206,22 +207,15 @@ def _fill_strip(
     method: FillMethod,
     backdrop: Backdrop | None,
     counted: _SceneTally,
-    block: Block,
     context: Context,
+    block: Block,
     *,
-    seed: int,
     with_std: bool,
 ) -> FilledStrip:
     """Return a strip filled and composed, with its deviation if wanted, and add it to what is counted."""
     evidence = finder.find(block)
     filled = fill_tiles(
-        block.values,
-        evidence.gaps,
-        block.inner,
-        method,
-        context,
-        origin=(block.window.row, block.window.col),
-        seed=seed,
+        block.values, evidence.gaps, block.inner, method, context, origin=(block.window.row, block.window.col)
     )
     if backdrop is not None:
         filled = backdrop.blended(filled, block, evidence)

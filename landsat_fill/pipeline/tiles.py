@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landsat_fill.errors import LackOfMemoryError
+from landsat_fill.methods import TilePlace
 from landsat_fill.scene import Filled, Gaps, Window, tile_windows
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def fill_tiles(
     context: Context,
     *,
     origin: tuple[int, int] = (0, 0),
-    seed: int = 0,
 ) -> Filled:
     """Return the fill of `area`: the method's values at missing pixels, NaN at all others.
 
@@ -47,10 +46,9 @@ def fill_tiles(
         gaps: Cubes of the same shape.
         area: The part of the image to fill.
         method: The method.
-        context: The method's context; each tile's corner and random generator are added.
-        origin: Row and column of the image's corner in the scene. It determines the generators with `seed`,
-            so that results don't depend on the strips of a scene.
-        seed: Seed of the random generators.
+        context: The method's context, without tiles.
+        origin: Row and column of the image's corner in the scene. Places and random generators of the tiles
+            depend on it, so that results don't depend on the strips of a scene.
 
     Raises:
         LackOfMemoryError: If even a tile of `SMALLEST_TILE_PX` doesn't fit into the device's memory.
@@ -94,19 +92,17 @@ def fill_tiles(
             missing=np.stack([gaps.missing[:, *w.slices] for w in haloed]),
             usable=np.stack([gaps.usable[:, *w.slices] for w in haloed]),
         )
-        wanted = tuple(tile.within(outer) for tile, outer in zip(batch, haloed, strict=True))
-        placed = replace(
-            context,
-            threads=threads,
-            generators=tuple(np.random.default_rng([seed, origin[0] + w.row, origin[1] + w.col]) for w in batch),
-            corners=tuple((origin[0] + w.row, origin[1] + w.col) for w in haloed),
-            wanted=wanted,
-            seed=seed,
-            progress=progress,
+        places = tuple(
+            TilePlace(
+                corner=(origin[0] + outer.row, origin[1] + outer.col),
+                wanted=tile.within(outer),
+                generator=np.random.default_rng([context.seed, origin[0] + tile.row, origin[1] + tile.col]),
+            )
+            for tile, outer in zip(batch, haloed, strict=True)
         )
-        filled = method.fill(tiles, tile_gaps, placed)
-        for number, (tile, used) in enumerate(zip(batch, wanted, strict=True)):
-            inner, target = used.slices, tile.within(area).slices
+        filled = method.fill(tiles, tile_gaps, context.for_tiles(places, threads=threads, progress=progress))
+        for number, (tile, outer) in enumerate(zip(batch, haloed, strict=True)):
+            inner, target = tile.within(outer).slices, tile.within(area).slices
             missing = gaps.missing[:, *tile.slices]
             mean[:, *target][missing] = filled.mean[number][:, *inner][missing]
             if std is not None and filled.std is not None:

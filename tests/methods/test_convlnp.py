@@ -28,7 +28,7 @@ def scene() -> tuple[np.ndarray, Gaps]:
 def filled(seed: int = 0, realizations: int = 0, **options: object):
     image, gaps = scene()
     method = create_method("convlnp", {"precision": "float32", **options})
-    return fill_array(image, gaps, method, context=Context(realizations=realizations), seed=seed)
+    return fill_array(image, gaps, method, context=Context(realizations=realizations, seed=seed))
 
 
 def test_the_variant_decides_the_weights_and_the_samples() -> None:

@@ -72,7 +72,7 @@ def searched(
 
 def drawn(image: np.ndarray, gaps: Gaps, seed: int = 0, realizations: int = 1, threads: int = 1, **options: object):
     method = create_method("direct-sampling", {"ensemble": 2, **options})
-    return fill_array(image, gaps, method, context=Context(realizations=realizations, threads=threads), seed=seed)
+    return fill_array(image, gaps, method, context=Context(realizations=realizations, threads=threads, seed=seed))
 
 
 @pytest.mark.parametrize("differences", [True, False])
@@ -113,8 +113,7 @@ class KnownErrors:
     limits = np.array([[0.0, 10.0]])
     quanta = np.array([0.5])
 
-    def draws(self, image, *others):
-        count = others[-1]
+    def draws(self, image, _gaps, _corner, count, **_options):
         generator = np.random.default_rng(1)
         shared, own = generator.normal(0, 3, image.shape), generator.normal(0, 2, (count, *image.shape))
         return image + shared + own
@@ -123,11 +122,11 @@ class KnownErrors:
 def test_held_out_pixels_tell_how_far_draws_err() -> None:
     image = np.zeros((2, 1, 256, 256), np.float32)
     missing = np.broadcast_to(np.arange(256)[:, None] % 33 < 8, image.shape)
-    found = ErrorRatio.measured(KnownErrors(), image, Gaps(missing, ~missing), Context()).value
+    found = ErrorRatio.measured(KnownErrors(), image, Gaps(missing, ~missing), threads=1).value
     assert found == pytest.approx((3 / 2) ** 2, rel=0.05)
     # Where nothing can be held back, the usual.
     none = np.zeros_like(missing)
-    assert ErrorRatio.measured(KnownErrors(), image, Gaps(none, ~none), Context()).value == USUAL_RATIO
+    assert ErrorRatio.measured(KnownErrors(), image, Gaps(none, ~none), threads=1).value == USUAL_RATIO
 
 
 def test_intervals_hold_what_they_promise() -> None:

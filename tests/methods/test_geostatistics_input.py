@@ -26,7 +26,7 @@ def scene(bands: int = 3, height: int = 60, width: int = 70) -> tuple[np.ndarray
 
 def filled_by(name: str, image: np.ndarray, missing: np.ndarray, seed: int = 0) -> Filled:
     method = create_method(name, LIGHTER.get(name))
-    return fill_array(image, Gaps(missing, ~missing), method, context=Context(threads=2), seed=seed)
+    return fill_array(image, Gaps(missing, ~missing), method, context=Context(threads=2, seed=seed))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float64])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from landsat_fill.errors import InputError, MethodError, UsageError
-from landsat_fill.methods import Context, MethodInfo, create_method, inference, learned, method_classes
+from landsat_fill.methods import Context, MethodInfo, TilePlace, create_method, inference, learned, method_classes
 from landsat_fill.methods.learned import LearnedMethod
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.normalisation import standardise
@@ -246,7 +246,7 @@ def test_only_what_the_wanted_part_depends_on_is_asked_for(tiny_models) -> None:
     method = create_method("band-unet", {"precision": "float32"})
     wanted = Window(136, 128, 40, 48)
     whole = method.fill(image, gaps, Context())
-    part = method.fill(image, gaps, Context(wanted=(wanted, wanted)))
+    part = method.fill(image, gaps, Context(tiles=(TilePlace(wanted=wanted),) * 2))
     inner = (..., *wanted.slices)
     np.testing.assert_allclose(part.mean[inner], whole.mean[inner], rtol=1e-6)
     np.testing.assert_allclose(part.std[inner], whole.std[inner], rtol=1e-6)

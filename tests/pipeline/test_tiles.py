@@ -31,7 +31,7 @@ class Drawing:
     spread: float = field(default=1.0, metadata={})
 
     def fill(self, image, _gaps, context):
-        drawn = np.stack([g.normal(size=image.shape[1:]) for g in context.generators])
+        drawn = np.stack([place.generator.normal(size=image.shape[1:]) for place in context.tiles])
         return Filled((50 + self.spread * drawn).astype(image.dtype), np.full(image.shape, self.spread, np.float32))
 
 
@@ -102,15 +102,15 @@ def test_only_missing_pixels_are_answered(seed, bands, height, width):
 @pytest.mark.parametrize("method", [Drawing(), BoxMean()], ids=["draws", "looks around"])
 def test_strips_of_any_height_give_the_whole(method, strip_tiles, seed, bands, height, width):
     image, gaps = scene(seed, bands, height, width)
-    expected = fill_tiles(image, gaps, whole(image), method, Context(), seed=seed)
+    expected = fill_tiles(image, gaps, whole(image), method, Context(seed=seed))
     found = np.full_like(expected.mean, -1)
     reader = Memory(image, ~gaps.missing)
     with read_blocks(reader, height, width, strip_tiles * 16, method.info.halo_px) as blocks:
         for block in blocks:
             part = Gaps(gaps.missing[:, *block.window.slices], gaps.usable[:, *block.window.slices])
             filled = fill_tiles(
-                block.values, part, block.inner, method, Context(),
-                origin=(block.window.row, block.window.col), seed=seed,
+                block.values, part, block.inner, method, Context(seed=seed),
+                origin=(block.window.row, block.window.col),
             )  # fmt: skip
             found[:, *block.strip.slices] = filled.mean
     np.testing.assert_array_equal(found, expected.mean)
@@ -119,9 +119,9 @@ def test_strips_of_any_height_give_the_whole(method, strip_tiles, seed, bands, h
 @pytest.mark.parametrize("batch_values", [1, 3000, 10**9])
 def test_batches_of_any_size_give_the_same(monkeypatch, batch_values):
     image, gaps = scene(1, 2, 70, 50)
-    expected = fill_tiles(image, gaps, whole(image), Drawing(), Context(), seed=4)
+    expected = fill_tiles(image, gaps, whole(image), Drawing(), Context(seed=4))
     monkeypatch.setattr(tiles_module, "BATCH_VALUES", batch_values)
-    again = fill_tiles(image, gaps, whole(image), Drawing(), Context(), seed=4)
+    again = fill_tiles(image, gaps, whole(image), Drawing(), Context(seed=4))
     np.testing.assert_array_equal(again.mean, expected.mean)
     np.testing.assert_array_equal(again.std, expected.std)
 
@@ -143,7 +143,7 @@ def test_tiles_with_a_thread_each_change_nothing():
     one, three = (
         fill_tiles(
             image, gaps, whole(image), Apart(),
-            Context(threads=threads, progress=lambda share, _text: shares.append(share)), seed=4,
+            Context(threads=threads, progress=lambda share, _text: shares.append(share), seed=4),
         )
         for threads in (1, 3)
     )  # fmt: skip
@@ -159,8 +159,7 @@ class Placed:
     info: ClassVar[MethodInfo] = MethodInfo("placed", "", "", halo_px=8, tile_px=16)
 
     def fill(self, image, _gaps, context):
-        assert len(set(context.wanted)) == 1
-        wanted = context.wanted[0]
+        [wanted] = {place.wanted for place in context.tiles}
         return Filled(np.full(image.shape, wanted.row + 100 * wanted.col, image.dtype))
 
 
@@ -233,7 +232,7 @@ def test_a_tile_that_fails_ends_those_beside_it():
     @dataclass(frozen=True)
     class Failing(Apart):
         def fill(self, image, gaps, context):
-            begun.append(context.corners)
+            begun.append([place.corner for place in context.tiles])
             if len(begun) == 2:
                 raise RuntimeError("the second")
             time.sleep(0.05)
@@ -241,11 +240,14 @@ def test_a_tile_that_fails_ends_those_beside_it():
 
     image, gaps = scene(1, 2, 160, 160)
     with pytest.raises(RuntimeError, match="the second"):
-        fill_tiles(image, gaps, whole(image), Failing(), Context(threads=2), seed=1)
+        fill_tiles(image, gaps, whole(image), Failing(), Context(threads=2, seed=1))
     assert len(begun) < 10  # of a hundred
 
 
-@pytest.mark.parametrize("name", sorted(name for name, cls in method_classes().items() if not cls.info.slow))
+ALONE = [name for name, cls in method_classes().items() if not cls.info.slow and not cls.info.needs_references]
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_threads_change_nothing(name, tiny_models):
     image, gaps = scene(2, 3, 60, 50)
     method = create_method(name)
@@ -256,7 +258,7 @@ def test_threads_change_nothing(name, tiny_models):
 def test_a_seed_decides_what_is_drawn():
     image, gaps = scene(1, 1, 40, 40)
     first, same, other = (
-        fill_tiles(image, gaps, whole(image), Drawing(), Context(), seed=seed).mean for seed in (1, 1, 2)
+        fill_tiles(image, gaps, whole(image), Drawing(), Context(seed=seed)).mean for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, other, equal_nan=True)
@@ -350,7 +352,8 @@ class ByPlace:
 
     def fill(self, image, _gaps, context):
         mean = np.empty_like(image)
-        for tile, (top, left) in zip(mean, context.corners, strict=True):
+        for tile, place in zip(mean, context.tiles, strict=True):
+            top, left = place.corner
             rows, cols = np.indices(tile.shape[1:])
             tile[:] = 1000 * (rows + top) + cols + left + 1e6 * context.seed
         return Filled(
@@ -368,7 +371,7 @@ def scene_tile_places(height=50, width=40):
 def test_a_method_is_told_where_its_tiles_lie():
     image, gaps = scene_tile_places()
     area = Window(10, 5, 35, 30)
-    found = fill_tiles(image, gaps, area, ByPlace(), Context(), origin=(200, 300), seed=2)
+    found = fill_tiles(image, gaps, area, ByPlace(), Context(seed=2), origin=(200, 300))
     rows, cols = np.indices((35, 30))
     expected = 1000 * (rows + 210) + cols + 305 + 2e6
     missing = gaps.missing[:, *area.slices]

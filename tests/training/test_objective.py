@@ -80,7 +80,7 @@ def test_training_and_filling_normalise_alike(name: str, tiny_models: Path) -> N
     for tile in range(2):  # each alone, as on a CPU
         one = slice(tile, tile + 1)
         method = Listening(precision="float32")
-        method.fill(image[one], Gaps(~usable[one], usable[one]), Context(corners=((0, 0),)))
+        method.fill(image[one], Gaps(~usable[one], usable[one]), Context())
     batch = make_batch(values, usable, ~usable, np.ones((2, 3)), filled=name == "band-unet")
     trained = given_of(batch).normalised
     assert torch.equal(trained.signal, torch.cat(given[::2]))
