@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from landsat_fill.methods import Context, TilePlace, create_method
 from landsat_fill.scene import Gaps, Reference, Window
@@ -119,3 +121,21 @@ def test_mnspi_trusts_the_image_at_the_edge_of_a_hole_and_the_reference_in_its_m
     image = np.where(gaps.usable, truth, np.nan)
     error = np.abs(create_method("mnspi").fill(image, gaps, shown(before)).mean - truth)[0]
     assert error[:, 33:37, 38:42].mean() < 0.5 * error[:, 20:24, 25:29].mean()
+
+
+@pytest.mark.real_data
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_mnspi_agrees_with_its_authors_program(real_data: Path) -> None:
+    def read(name: str) -> np.ndarray:
+        with rasterio.open(real_data / "pairs" / "ohioriver_usa" / f"tm_ohioriver_usa_{name}.tif") as file:
+            return file.read()
+
+    cloudy, clear, expected = read("20080724_cloudy"), read("20080606"), read("20080724_mnspi_idl_output")
+    missing = np.broadcast_to(read("20080724_cloudmask") > 0, cloudy.shape)[None]
+    reference = Reference(clear[None].astype(np.float32), np.ones(missing.shape, bool), (0, 1, 2))
+    image = np.where(missing, 0, cloudy).astype(np.float32)
+    filled = create_method("mnspi").fill(image, Gaps(missing, ~missing), Context(threads=2, references=(reference,)))
+    # The program cuts decimals off.
+    difference = np.floor(filled.mean[missing]) - expected[missing[0]]
+    assert (difference == 0).mean() > 0.98
+    assert np.sqrt(np.mean(difference**2)) < 0.25
