@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ import rasterio
 
 from landsat_fill.methods import Context, TilePlace, create_method
 from landsat_fill.scene import Gaps, Reference, Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHAPE = (1, 2, 70, 80)
 
