@@ -205,7 +205,7 @@ class Prepares(Protocol):
 
 @runtime_checkable
 class MeasuresNodes(Protocol):
-    """A method that measures a scene at the nodes of a lattice, one for each square of `lattice_px`, before it fills."""
+    """A method that first measures a scene at the nodes of a lattice, one for each square of `lattice_px`."""
 
     lattice_px: ClassVar[int]
     margin_px: ClassVar[int]

@@ -1,4 +1,4 @@
-"""This project's method for scenes with other dates: regressions on the references, and a network for what they leave."""
+"""This project's method for scenes with other dates: regressions on them, and a network for what these leave."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MARGIN_PX = 64
 """The window of a node reaches this far beyond its cell, so that the windows of neighbours overlap."""
 
 RADIUS_PX = 15
-"""Half a side of the windows of the local regressions: 31 pixels, as Scaruzza et al. 2004 use at most."""
+"""Half a side of the windows of the local regressions: 31 pixels, as Scaramuzza et al. 2004 use at most."""
 
 PENALTY = 30.0
 """Ridge penalty of the local regression on all bands, in squared standard deviations: as much as 30 pixels weigh."""
@@ -41,7 +41,7 @@ LEAST_PIXELS = 30
 """Fewest pixels of a local regression."""
 
 STEP = 1 / 1024
-"""Features and residuals of local regressions are rounded to this share of a standard deviation, so that sums are exact."""
+"""Local regressions round features and residuals to this share of a standard deviation, so that sums are exact."""
 
 LARGEST = 64.0
 """They are clipped to this many standard deviations."""
@@ -50,7 +50,7 @@ SAMPLE = 16_384
 """Most pixels of a node that regressions are fitted to."""
 
 HIDDEN_PERIOD_PX, HIDDEN_WIDTH_PX = 40, 8
-"""Stripes of observed pixels that are hidden to judge predictions: a fifth of them, as far from the rest as in a gap."""
+"""Stripes of observed pixels that are hidden to judge predictions: a fifth of all, as far from the rest as in a gap."""
 
 CANDIDATES = 3
 """Predictions that are weighed: by class, by local regression on the band, by local regression on all bands."""
@@ -196,7 +196,7 @@ class MultiDate:
         node = self._fitted(image[0], usable & ~hidden, stack)
         if node is None or not hidden.any():
             return node
-        return node._replace(products=self._judged(image[0], gaps.usable[0] & ~hidden, hidden, stack, node, place))
+        return node._replace(products=self._judged(image[0], gaps.usable[0] & ~hidden, hidden, stack, node))
 
     def _fitted(self, image: NDArray[np.floating], usable: Flags, stack: Stack) -> Node | None:
         """Return the classes and regressions of a node."""
@@ -251,13 +251,7 @@ class MultiDate:
         )
 
     def _judged(
-        self,
-        image: NDArray[np.floating],
-        usable: Flags,
-        hidden: Flags,
-        stack: Stack,
-        node: Node,
-        place: tuple[int, int],
+        self, image: NDArray[np.floating], usable: Flags, hidden: Flags, stack: Stack, node: Node
     ) -> NDArray[np.float64]:
         """Return the sums of products of the candidates' gains on hidden pixels."""
         survey = _survey_of({(0, 0): node}, (1, 1))

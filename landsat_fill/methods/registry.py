@@ -243,6 +243,10 @@ def _select_bands(
         context,
         bands=tuple(context.bands[band] for band in bands) if context.bands else (),
         realizations=context.realizations if method.info.gives_realizations else 0,
+        references=tuple(
+            replace(reference, matches=tuple(reference.matches[band] for band in bands))
+            for reference in context.references
+        ),
         device=context.device if context.device.partition(":")[0] in method.info.devices else "cpu",
     )
     return image[where], Gaps(gaps.missing[where], gaps.usable[where]), own

@@ -63,6 +63,8 @@ SURVEY_SHARE = 0.2
 
 STD_SAMPLES_PER_STRIP = 4096
 
+DAYS_A_YEAR = 366
+
 
 def attempt(
     job: Job,
@@ -269,6 +271,11 @@ def _references(scene: Scene, finder: GapFinder, request: FillRequest, result: _
     if not chosen:
         reasons = "; ".join(dict.fromkeys(one.reason for one in result.candidates)) or "none was found"
         result.notes += (f"no reference serves this scene ({reasons}): filled by a method for single images",)
+    else:
+        used = ", ".join(one.label for one in result.references)
+        result.notes += (f"filled with the help of {len(chosen)} of {len(result.candidates)} references: {used}",)
+        if any(abs(one.days or 0) > DAYS_A_YEAR for one in result.references):
+            result.notes += ("warning: a reference of another year may bring in land cover that the scene didn't have",)
     result.notes += tuple(f"reference {one.label}: {note}" for one in result.references for note in one.notes)
     return chosen
 

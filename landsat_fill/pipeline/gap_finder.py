@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from landsat_fill.errors import InputError
 from landsat_fill.gaps.holes import Holes, select, selection_halo_px, wide_cube
 from landsat_fill.gaps.quality import flagged_pixels
@@ -22,6 +20,7 @@ from landsat_fill.scene import Gaps, Window
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from landsat_fill.methods.kriging import BandFit, Kriging

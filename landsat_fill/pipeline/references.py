@@ -7,8 +7,10 @@ of the gaps that it covers, its shift, and its agreement with the scene.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import re
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from landsat_fill.errors import InputError, LandsatFillError
 from landsat_fill.gaps.quality import BITS, CODES, flagged_pixels
-from landsat_fill.io import Rasters, SceneReader, find_inputs, open_input
+from landsat_fill.io import SceneReader, find_inputs, open_input
 from landsat_fill.io.output_names import FILL, is_ours, output_stem
 from landsat_fill.io.regridding import Regridding
 from landsat_fill.pipeline.compose import FillCode
@@ -24,7 +26,6 @@ from landsat_fill.scene import BandRole, Reference, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import date
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -97,7 +98,6 @@ class Suitability:
         """Return the facts as JSON values."""
         return {
             "name": self.name,
-            "source": self.source,
             "date": None if self.date is None else self.date.isoformat(),
             "days": self.days,
             "clear": round(self.clear, 4),
@@ -201,16 +201,19 @@ def match_bands(bands: Sequence[SceneBand], others: Sequence[SceneBand]) -> tupl
     return matches, None
 
 
-_SENTINEL = {
-    "b02": "blue", "b2": "blue", "b03": "green", "b3": "green", "b04": "red", "b4": "red", "b08": "nir", "b8": "nir", "b8a": "nir",
-    "b11": "swir1", "b12": "swir2",
-}  # fmt: skip
+_SENTINEL = {"b02": "blue", "b03": "green", "b04": "red", "b08": "nir", "b8a": "nir", "b11": "swir1", "b12": "swir2"}
 """Bands of Sentinel-2 that Landsat has, too. Source: ESA, Sentinel-2 MSI user guide, spatial resolution."""
 
 _SYNONYMS = {
-    "near infrared": "nir", "near-infrared": "nir", "nir08": "nir", "swir16": "swir1", "swir22": "swir2",
-    "short-wave infrared 1": "swir1", "short-wave infrared 2": "swir2", "swir 1": "swir1", "swir 2": "swir2",
-}  # fmt: skip
+    "near infrared": "nir",
+    "nir08": "nir",
+    "short-wave infrared 1": "swir1",
+    "short-wave infrared 2": "swir2",
+    "swir 1": "swir1",
+    "swir 2": "swir2",
+    "swir16": "swir1",
+    "swir22": "swir2",
+}
 """Other names of the bands: STAC's common names and those of atlases."""
 
 _COLOURS = frozenset({"blue", "green", "red", "nir", "swir1", "swir2", "pan", "thermal"})
@@ -225,15 +228,12 @@ def _colour(band: SceneBand) -> str | None:
     return name if name in _COLOURS else _SENTINEL.get(name)
 
 
-def find_references(
-    scene: Scene, request: ReferenceRequest, *, rasters: Rasters | None = None
-) -> tuple[list[OpenReference], list[Suitability]]:
+def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenReference], list[Suitability]]:
     """Return the references that may serve a scene, unmeasured, and what is known of those that can't.
 
     Args:
         scene: The scene.
         request: Where to look, and the limits of time.
-        rasters: Open rasters of the scene.
 
     Raises:
         InputError: If a reference that the user named can't be used.
@@ -281,8 +281,9 @@ def _opened(given: Input, scene: Scene, request: ReferenceRequest, *, is_named: 
     candidates = open_input(given)
     matched = [(other, *match_bands(scene.bands, other.bands)) for other in candidates]
     other, matches, warning = max(matched, key=lambda row: sum(match is not None for match in row[1]))
-    days = (other.acquired - scene.acquired).days if other.acquired and scene.acquired else None
-    facts = replace(facts, date=other.acquired, days=days, notes=() if warning is None else (warning,))
+    ours, theirs = day_of(scene), day_of(other)
+    days = (theirs - ours).days if ours and theirs else None
+    facts = replace(facts, date=theirs, days=days, notes=() if warning is None else (warning,))
     if all(match is None for match in matches):
         names = ", ".join(band.name for band in other.bands)
         return replace(facts, reason=f"it has no band in common with the scene ({names})")
@@ -290,12 +291,7 @@ def _opened(given: Input, scene: Scene, request: ReferenceRequest, *, is_named: 
         return replace(facts, reason="it is the same acquisition" if is_named else "")
     if request.within_days is not None and days is not None and abs(days) > request.within_days:
         return replace(facts, reason=f"it lies {abs(days)} days apart")
-    if (
-        request.same_season
-        and scene.acquired
-        and other.acquired
-        and _season_apart(scene.acquired, other.acquired) > SEASON_DAYS
-    ):
+    if request.same_season and ours and theirs and _season_apart(ours, theirs) > SEASON_DAYS:
         return replace(facts, reason="it is of another season")
     regridding = Regridding(other.grid, scene.grid)
     if not regridding.overlaps():
@@ -307,6 +303,19 @@ def _opened(given: Input, scene: Scene, request: ReferenceRequest, *, is_named: 
         if not layer.exists():
             return replace(facts, reason="landsat-fill filled it, and its fill layer isn't beside it")
     return OpenReference(other, matches, regridding, facts, _fill_layer=None if layer is None else str(layer))
+
+
+_DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_]?(\d\d)[-_]?(\d\d)(?!\d)")
+
+
+def day_of(scene: Scene) -> date | None:
+    """Return the day of acquisition: as the metadata say, or the first day in the name, such as `2001-08-13`."""
+    if scene.acquired is not None:
+        return scene.acquired
+    for year, month, day in _DAY.findall(scene.name):
+        with suppress(ValueError):
+            return date(int(year), int(month), int(day))
+    return None
 
 
 def _same_file(one: Path | str, other: Path | str) -> bool:
@@ -351,7 +360,7 @@ def choose_references(
     for one in near:
         try:
             with one:
-                better, covered = _measured(one, scene, targets, windows, align=request.align)
+                better, covered = _measured(one, targets, windows, align=request.align)
         except LandsatFillError as error:
             refused.append(replace(one.facts, reason=str(error)))
             continue
@@ -393,9 +402,10 @@ def _gain(one: OpenReference, covered: Sequence[NDArray[np.bool_]], best: Sequen
 
 def _distance(scene: Scene, facts: Suitability) -> float:
     """Return how far a reference lies in season and time: a day of season counts as ten."""
-    if scene.acquired is None or facts.date is None or facts.days is None:
+    ours = day_of(scene)
+    if ours is None or facts.date is None or facts.days is None:
         return float("inf")
-    return 10.0 * _season_apart(scene.acquired, facts.date) + abs(facts.days)
+    return 10.0 * _season_apart(ours, facts.date) + abs(facts.days)
 
 
 def sample_windows(height: int, width: int) -> list[Window]:
@@ -413,12 +423,7 @@ def sample_windows(height: int, width: int) -> list[Window]:
 
 
 def _measured(
-    one: OpenReference,
-    scene: Scene,
-    targets: Sequence[tuple[NDArray[np.generic], Gaps]],
-    windows: Sequence[Window],
-    *,
-    align: bool,
+    one: OpenReference, targets: Sequence[tuple[NDArray[np.generic], Gaps]], windows: Sequence[Window], *, align: bool
 ) -> tuple[OpenReference, list[NDArray[np.bool_]]]:
     """Return a reference with its facts and its shift corrected, and where it is usable in the gaps of each window."""
     views = [one.read(window) for window in windows]

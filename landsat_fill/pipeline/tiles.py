@@ -164,7 +164,7 @@ def fill_with_references(
     *,
     origin: tuple[int, int] = (0, 0),
 ) -> Filled:
-    """Return the fill of `area` by a method with references, and of what it leaves by the fallback; see `fill_tiles`."""
+    """Return the fill of `area` by a method with references; the fallback fills what it leaves. See `fill_tiles`."""
     filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references)
     left = np.zeros_like(gaps.missing)
     left[:, *area.slices] = gaps.missing[:, *area.slices] & np.isnan(filled.mean)
