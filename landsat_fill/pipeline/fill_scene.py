@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from landsat_fill.io import Input
     from landsat_fill.methods import FillMethod
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
@@ -278,6 +279,21 @@ def _references(scene: Scene, finder: GapFinder, request: FillRequest, result: _
             result.notes += ("warning: a reference of another year may bring in land cover that the scene didn't have",)
     result.notes += tuple(f"reference {one.label}: {note}" for one in result.references for note in one.notes)
     return chosen
+
+
+def reference_facts(given: Input, request: FillRequest) -> tuple[Suitability, ...]:
+    """Return what is known of each reference of an input's first scene, those to use first.
+
+    Raises:
+        InputError: If the scene, or a reference that the user named, can't be used.
+    """
+    with Rasters() as rasters:
+        scene, *_ = open_input(given, nodata=request.nodata, bands=request.bands, rasters=rasters)
+        result = _SceneResult()
+        with SceneReader(scene, rasters) as reader:
+            survey = survey_scene(reader, scene, threads=request.threads, on_progress=lambda _share: None)
+            _references(scene, GapFinder(scene, reader, survey, request), request, result)
+    return result.candidates
 
 
 def _backdrop(scene: Scene, reader: SceneReader, finder: GapFinder, period_px: int) -> Backdrop:

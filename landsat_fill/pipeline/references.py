@@ -20,12 +20,13 @@ from landsat_fill.errors import InputError, LandsatFillError
 from landsat_fill.gaps.quality import BITS, CODES, flagged_pixels
 from landsat_fill.io import SceneReader, find_inputs, open_input
 from landsat_fill.io.output_names import FILL, is_ours, output_stem
+from landsat_fill.io.reference_index import SUFFIX, IndexedScene, degree_bounds, index_text, may_overlap, read_index
 from landsat_fill.io.regridding import Regridding
 from landsat_fill.pipeline.compose import FillCode
 from landsat_fill.scene import BandRole, Reference, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -240,7 +241,7 @@ def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenR
     """
     found: list[OpenReference] = []
     refused: list[Suitability] = []
-    for given, is_named in _inputs(request):
+    for given, is_named in _inputs(request, scene):
         try:
             opened = _opened(given, scene, request, is_named=is_named)
         except LandsatFillError as error:
@@ -261,16 +262,54 @@ def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenR
     return found, refused
 
 
-def _inputs(request: ReferenceRequest) -> Iterable[tuple[Input, bool]]:
+def _inputs(request: ReferenceRequest, scene: Scene) -> Iterator[tuple[Input, bool]]:
+    """Yield each input that may be a reference once, and whether the user named it."""
     seen: set[str] = set()
-    for arguments, is_named in ((request.named, True), (request.archives, False)):
+    folders = [source for source in request.archives if not source.endswith(SUFFIX)]
+    indexed = [
+        one.source
+        for source in request.archives
+        if source.endswith(SUFFIX)
+        for one in read_index(Path(source))
+        if may_overlap(one.bounds, degree_bounds(scene.grid))
+        and _problem_of_day(day_of(scene), one.day, request) is None
+    ]
+    for arguments, is_named in ((request.named, True), (folders, False), (indexed, False)):
         if not arguments:
             continue
-        inputs, _ = find_inputs(list(arguments))
+        inputs, bad = find_inputs(list(arguments))
+        if is_named and bad:
+            raise bad[0][1]
         for given in inputs:
             if str(given.source) not in seen:
                 seen.add(str(given.source))
                 yield given, is_named
+
+
+def _problem_of_day(ours: date | None, theirs: date | None, request: ReferenceRequest) -> str | None:
+    """Return why a day lies outside the limits, or None."""
+    if ours is None or theirs is None:
+        return None
+    if request.within_days is not None and abs((theirs - ours).days) > request.within_days:
+        return f"it lies {abs((theirs - ours).days)} days apart"
+    if request.same_season and _season_apart(ours, theirs) > SEASON_DAYS:
+        return "it is of another season"
+    return None
+
+
+def index_of(sources: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the index of all acquisitions in folders as JSON, and a line for each input that can't be opened."""
+    inputs, bad = find_inputs(list(sources))
+    scenes, problems = [], [f"{source}: {error.message}" for source, error in bad]
+    for given in inputs:
+        try:
+            first, *_ = open_input(given)
+            scenes.append(
+                IndexedScene(str(Path(str(given.source)).absolute()), degree_bounds(first.grid), day_of(first))
+            )
+        except LandsatFillError as error:
+            problems.append(f"{given.name}: {error.message}")
+    return index_text(scenes), problems
 
 
 def _opened(given: Input, scene: Scene, request: ReferenceRequest, *, is_named: bool) -> OpenReference | Suitability:
@@ -289,10 +328,9 @@ def _opened(given: Input, scene: Scene, request: ReferenceRequest, *, is_named: 
         return replace(facts, reason=f"it has no band in common with the scene ({names})")
     if _is_same_acquisition(scene, other):
         return replace(facts, reason="it is the same acquisition" if is_named else "")
-    if request.within_days is not None and days is not None and abs(days) > request.within_days:
-        return replace(facts, reason=f"it lies {abs(days)} days apart")
-    if request.same_season and ours and theirs and _season_apart(ours, theirs) > SEASON_DAYS:
-        return replace(facts, reason="it is of another season")
+    problem = _problem_of_day(ours, theirs, request)
+    if problem is not None:
+        return replace(facts, reason=problem)
     regridding = Regridding(other.grid, scene.grid)
     if not regridding.overlaps():
         return replace(facts, reason="it doesn't overlap the scene")
