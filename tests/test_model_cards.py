@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
-import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -66,16 +66,22 @@ def scores(tmp_path_factory):
     return path
 
 
-def shipped_by_script(*arguments):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def ship(monkeypatch):
+    """Return a function that runs the script in this process."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+
+    return run
 
 
-def test_a_run_is_shipped_with_its_card(run_folder, scores, tmp_path, monkeypatch):
+def test_a_run_is_shipped_with_its_card(ship, run_folder, scores, tmp_path, monkeypatch):
     (tmp_path / "gone.safetensors").write_bytes(b"damaged")
     (tmp_path / weights.SUMS_NAME).write_text(f"{'0' * 64}  gone.safetensors\n{'1' * 64}  away.safetensors\n")
-    done = shipped_by_script(run_folder, "--half", "--hardware", "an abacus", "--scores", scores, "--folder", tmp_path)
-    assert done.returncode == 0, done.stderr
+    ship(run_folder, "--half", "--hardware", "an abacus", "--scores", scores, "--folder", tmp_path)
 
     monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
     file = weights.shipped_file("unet")
@@ -95,19 +101,16 @@ def test_a_run_is_shipped_with_its_card(run_folder, scores, tmp_path, monkeypatc
     assert "-O network.halvings=1" in command
     assert "learning_rate" not in command  # as the recipe has it
 
-    half = load_network(file.path).network.state_dict()
-    whole = load_network(run_folder / "best.safetensors").network.state_dict()
+    half = load_network(file.path)[0].state_dict()
+    whole = load_network(run_folder / "best.safetensors")[0].state_dict()
     for key, values in whole.items():
         assert half[key].dtype == values.dtype
         assert (half[key] - values).abs().max() <= 1e-3 * values.abs().max()
 
 
-def test_scores_of_another_network_are_refused(run_folder, scores, tmp_path):
-    done = shipped_by_script(
-        run_folder, "--hardware", "", "--scores", scores, "--label", "convcnp", "--folder", tmp_path
-    )
-    assert done.returncode == 1
-    assert "expected one row of convcnp" in done.stderr
+def test_scores_of_another_network_are_refused(ship, run_folder, scores, tmp_path):
+    with pytest.raises(SystemExit, match="expected one row of convcnp"):
+        ship(run_folder, "--hardware", "", "--scores", scores, "--label", "convcnp", "--folder", tmp_path)
     assert not list(tmp_path.iterdir())
 
 

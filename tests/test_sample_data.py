@@ -102,6 +102,7 @@ def test_quality_bands_agree_with_the_pixels() -> None:
     assert (pixel_quality >> 4 & 1).any()
 
 
+@pytest.mark.slow
 def test_the_generator_makes_the_samples_that_are_stored(maker: ModuleType) -> None:
     sample, acquisition = maker.make_sample()
     stored = read(FOLDER / "clean.tif")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.plan import Job, Plan
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.pipeline.workers import WorkerPool
-    from landsat_fill.training.progress import Standing
+    from landsat_fill.training.checkpoints import Progress
 
 
 MARKS = {
@@ -350,13 +350,13 @@ class TrainingScreen:
     def __init__(self, stop: Callable[[], bool], show: Callable[[float, str], None], *, quiet: bool) -> None:
         self._stop, self._show, self._quiet = stop, show, quiet
 
-    def stepped(self, standing: Standing) -> None:
+    def stepped(self, progress: Progress) -> None:
         """Show the progress."""
-        self._show(standing.share, _facts(standing))
+        self._show(progress.share, _facts(progress))
 
-    def validated(self, standing: Standing) -> None:
+    def validated(self, progress: Progress) -> None:
         """Show a new score."""
-        self.noted(f"{_facts(standing)} · {standing.minutes:.1f} min")
+        self.noted(f"{_facts(progress)} · {progress.minutes:.1f} min")
 
     def noted(self, text: str) -> None:
         """Show a line, above the bar on a terminal."""
@@ -365,7 +365,7 @@ class TrainingScreen:
         if not self._quiet:
             tqdm.write(text, file=sys.stderr if sys.stderr.isatty() else _LogFile())
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Return whether a stop was requested."""
         return self._stop()
 
@@ -391,10 +391,10 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _facts(standing: Standing) -> str:
-    facts = [f"step {standing.step}"]
-    if standing.loss == standing.loss:  # not NaN, as it is right after a row of the log
-        facts.append(f"loss {standing.loss:.4f}")
-    if standing.score is not None:
-        facts.append(f"error {standing.score:.4f} (best {standing.best:.4f})")
+def _facts(progress: Progress) -> str:
+    facts = [f"step {progress.step}"]
+    if progress.loss == progress.loss:  # not NaN, as it is right after a row of the log
+        facts.append(f"loss {progress.loss:.4f}")
+    if progress.validated:
+        facts.append(f"error {progress.error:.4f} (best {progress.best:.4f})")
     return " · ".join(facts)

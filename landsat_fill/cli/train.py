@@ -57,10 +57,10 @@ def dataset(
 
     Args:
         clean: Scenes without gaps.
-        gaps_from: Real SLC-off scenes whose gaps to take; may be given several times.
-        size: Side of a patch: 64, 128, any multiple of 8.
+        gaps_from: A real SLC-off scene whose gaps are stored; may be given several times.
+        size: Side of a patch, a multiple of 8.
         stride: Distance between patches; less than the size makes them overlap. Default: the size.
-        max_missing: Largest share of a patch that may be unobserved in a band.
+        max_missing: Largest unobserved share of a patch in any band.
         folds: Number of parts that the scenes are divided into. There are no more parts than places.
     """
     from landsat_fill.cli.console import print_error, progress_bar
@@ -82,8 +82,8 @@ def dataset(
             overwrite=overwrite,
             on_progress=on_progress,
         )
-    for failure in failures:
-        print_error(f"{failure.scene}: {failure.error.message}", failure.error.hint)
+    for name, error in failures:
+        print_error(f"{name}: {error.message}", error.hint)
     if manifest.folds < folds and not quiet:
         typer.echo(
             f"warning: {manifest.folds} of {folds} folds, because there are no more places: scenes within "
@@ -99,7 +99,7 @@ def dataset(
 
 
 def _print(manifest: Manifest, folder: Path) -> None:
-    """Print what the dataset holds."""
+    """Print a table of the folds, and a summary line."""
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -116,13 +116,14 @@ def _print(manifest: Manifest, folder: Path) -> None:
     console.print(table)
     megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     crops = sum(gaps.crops for gaps in manifest.gaps)
-    facts = [f"{len(manifest.scenes)} scenes", f"{total} patches of {manifest.size_px} px"]
+    gap_facts = "no real gaps, only simulated ones"
     if crops:
         missing = sum(gaps.crops * gaps.missing_share for gaps in manifest.gaps) / crops
-        facts.append(f"{crops} crops of real gaps, {missing:.0%} missing")
-    else:
-        facts.append("no real gaps: simulated ones alone")
-    console.print(f"{folder}  {' · '.join((*facts, f'{megabytes:.1f} MB'))}", soft_wrap=True)
+        gap_facts = f"{crops} crops of real gaps, {missing:.0%} missing"
+    facts = (
+        f"{len(manifest.scenes)} scenes · {total} patches of {manifest.size_px} px · {gap_facts} · {megabytes:.1f} MB"
+    )
+    console.print(f"{folder}  {facts}", soft_wrap=True)
 
 
 BUDGET = "Budget"
@@ -180,13 +181,13 @@ def train(
         data: A folder that `landsat-fill dataset` made, or clean scenes.
         output: The folder of the run.
         config: Settings: a run.toml, or a part of one.
-        option: Any setting of run.toml: optimiser.decay=exponential, network.channels=64.
-        weights: Start from these weights (.safetensors), not from random ones.
+        option: Any setting of run.toml, such as optimiser.decay=exponential or network.channels=64.
+        weights: Start from these weights (.safetensors) instead of random ones.
         resume: Continue the run in RUN.
         minutes: Time to train, including earlier parts of a resumed run.
         patience: Validations without improvement before training stops; 0 never stops.
         validation: Scenes to validate on, or a folder of them. Default: one fold of the data.
-        gaps_from: An SLC-off scene whose gaps are laid over samples, too.
+        gaps_from: An SLC-off scene whose gaps are also laid over samples; may be given several times.
         fold: The fold to validate on.
         size: Side of a sample.
         batch: Samples per step.
@@ -202,7 +203,7 @@ def train(
     if output is None:
         raise UsageError("expected a folder for the run, but got none", hint="Give one with -o.")
     import_torch()
-    from landsat_fill.training.progress import Ending
+    from landsat_fill.training.loop import Ending
     from landsat_fill.training.run import train as train_in
     from landsat_fill.training.run_folder import RunFolder
 
@@ -245,29 +246,29 @@ def _settings(
         folder.require_run()
         config = folder.settings
     tables = {} if config is None else read_run_file(config)
-    of_file = tables.get("network")
-    named = of_file.get("name") if isinstance(of_file, dict) else None
-    asked = flags["network"]["name"]
-    if asked and named and asked != named:
+    table = tables.get("network")
+    in_file = table.get("name") if isinstance(table, dict) else None
+    network = flags["network"]["name"] or in_file
+    if in_file and network != in_file:
         raise UsageError(
-            f"expected the network of {config}, {named}, but got {asked}",
+            f"expected the network of {config}, {in_file}, but got {network}",
             hint="Omit the network, or remove the table [network] from a copy of the file.",
         )
-    if not (asked or named):
+    if not network:
         raise UsageError("expected a network to train, but got none", hint="See `landsat-fill train --help`.")
-    settings = changed(recipe(str(asked or named)), tables, str(config))
-    settings = changed(settings, _given(flags), "the command line")
+    settings = changed(recipe(str(network)), tables, str(config))
+    settings = changed(settings, _set_flags(flags), "the command line")
     return changed(settings, parse_assignments(options), "the command line")
 
 
-def _given(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags that were given, and the tables that have any."""
-    given = {key: _given(value) if isinstance(value, dict) else value for key, value in flags.items()}
-    return {key: value for key, value in given.items() if value not in (None, {})}
+def _set_flags(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags that were set, and the tables that have any."""
+    values = {key: _set_flags(value) if isinstance(value, dict) else value for key, value in flags.items()}
+    return {key: value for key, value in values.items() if value not in (None, {})}
 
 
 def _absolute(paths: list[str] | None) -> list[str] | None:
-    """Return absolute paths, so that run.toml works in any folder; anything else, such as a URL, stays as it is."""
+    """Return absolute paths, so that run.toml works in any folder; other texts, such as URLs, stay as they are."""
     if not paths:
         return None
     return [str(Path(path).resolve()) if Path(path).exists() else path for path in paths]

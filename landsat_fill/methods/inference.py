@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -139,7 +139,7 @@ def runner_of(file: WeightsFile, device: str, precision: str) -> Runner:
 
 def _loaded(file: WeightsFile, device: str, precision: str) -> Runner:
     torch = import_torch()
-    network = cast("Any", load_network(file.path, expected_sha256=file.sha256).network)
+    network: Any = load_network(file.path, expected_sha256=file.sha256)[0]
     try:
         # The fastest layout for the convolutions of oneDNN and cuDNN.
         network = network.to(device, memory_format=torch.channels_last)

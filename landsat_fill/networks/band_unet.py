@@ -81,14 +81,10 @@ class BandUNet(Network):
     def forward(
         self, signal: Tensor, observed: Tensor, noise: Tensor | None = None, wanted: Window | None = None
     ) -> Prediction:
-        """Return mean and standard deviation of every pixel.
+        """Return mean and standard deviation of every pixel; see `Network.forward`.
 
-        Args:
-            signal: As in `Network.forward`.
-            observed: As in `Network.forward`.
-            noise: Unused.
-            wanted: The part of the tiles to predict. Other pixels get the prediction of an untrained network,
-                and features that only they need aren't computed.
+        Outside the `wanted` part of the tiles, pixels get the prediction of an untrained network, and features
+        that only they need aren't computed.
         """
         del noise
         require_tiles(signal, observed, self.size_multiple_px)
@@ -137,17 +133,15 @@ class BandUNet(Network):
     def _enter(self, signal: Tensor, observed: Tensor) -> list[Tensor]:
         """Return the features of single bands, pieces of `(tile · band, channel, row / 2, col / 2)`."""
         shown = signal.clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
-        given = torch.stack([shown, observed], 2).flatten(0, 1)  # (T·B, 2, H, W)
-        given = pixel_unshuffle(given, 2).contiguous(memory_format=torch.channels_last)
-        return [self.before(relu(self.entrance(piece), inplace=True)) for piece in _pieces(given)]
+        maps = torch.stack([shown, observed], 2).flatten(0, 1)  # (T·B, 2, H, W)
+        maps = pixel_unshuffle(maps, 2).contiguous(memory_format=torch.channels_last)
+        return [self.before(relu(self.entrance(piece), inplace=True)) for piece in _pieces(maps)]
 
     def _leave(self, separate: list[Tensor], shared: Tensor, part: Window) -> Tensor:
         """Return the output for each pixel of each band, `(tile · band, 2, row, col)`.
 
-        Args:
-            separate: The features of single bands, in pieces. The list is emptied to free memory.
-            shared: Features that are added to all bands of a tile, `(tile, channel, row / 2, col / 2)`.
-            part: The part of the bands' features that `shared` covers.
+        `shared` covers a part of a tile, and is added to the features of all its bands. The list `separate` is
+        emptied to free memory.
         """
         by_tile = torch.split(shared, 1) if len(separate) > 1 else (shared,)
         pieces_a_tile = len(separate) // len(by_tile)

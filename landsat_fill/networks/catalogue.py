@@ -58,11 +58,7 @@ def classes_of(package_name: str) -> Iterator[type]:
 
 @cache
 def network_classes() -> Mapping[str, type[Network]]:
-    """Return every network class by name, in alphabetical order.
-
-    Raises:
-        MissingPackageError: If torch isn't installed.
-    """
+    """Return every network class by name, in alphabetical order; raise MissingPackageError without torch."""
     import_torch()
     from landsat_fill.networks.network import Network
 

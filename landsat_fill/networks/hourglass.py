@@ -27,25 +27,15 @@ SLOPE = 0.2
 
 @dataclass(frozen=True)
 class HourglassSettings:
-    """Settings of an hourglass.
+    """Settings of an hourglass."""
 
-    Attributes:
-        inputs: Channels of the input.
-        outputs: Bands of the image.
-        channels: Filters at each depth, down and up.
-        skip_channels: Filters of the skip connection at each depth; 0 for none.
-        scales: How often the image is halved.
-        skips: Number of depths with a skip connection, counted from the finest.
-        sigmoid: Whether a sigmoid limits the output to between 0 and 1.
-    """
-
-    inputs: int
-    outputs: int
-    channels: int
-    skip_channels: int
-    scales: int
-    skips: int
-    sigmoid: bool
+    inputs: int  # channels of the input
+    outputs: int  # bands of the image
+    channels: int  # filters at each depth, down and up
+    skip_channels: int  # filters of the skip connection at each depth; 0 for none
+    scales: int  # how often the image is halved
+    skips: int  # number of depths with a skip connection, counted from the finest
+    sigmoid: bool  # whether a sigmoid limits the output to between 0 and 1
 
     @property
     def size_multiple_px(self) -> int:
@@ -54,12 +44,7 @@ class HourglassSettings:
 
 
 class Hourglasses(nn.Module):
-    """Several hourglasses of one shape.
-
-    Args:
-        settings: Settings of each hourglass.
-        seeds: Seeds of the initial weights, one for each hourglass.
-    """
+    """Several hourglasses of one shape, each with initial weights from its own seed."""
 
     def __init__(self, settings: HourglassSettings, seeds: list[int]) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Step = Callable[[int, int], tuple[int, int]]
-    "Maps the first and last needed pixel of a layer's output to those of its input."
+    "Maps the first and last needed pixel of a layer's output to the first and last needed pixel of its input."
 
 
 MOST_HALVINGS = 9
@@ -32,8 +32,7 @@ def pixel_linear(channels: int, outputs: int) -> nn.Conv2d:
     """Return a linear layer over the channels of each pixel, with an initial bias of 0."""
     layer = nn.Conv2d(channels, outputs, 1)
     nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # only None without a bias
     return layer
 
 
@@ -65,12 +64,7 @@ class ContextConv(nn.Module):
         self.resizer = pixel_linear(2 * slots, channels)
 
     def forward(self, signal: Tensor, observed: Tensor) -> Tensor:
-        """Return features `(tile, channel, row, col)`.
-
-        Args:
-            signal: `(tile, slot, row, col)`, 0 where not observed.
-            observed: 1 or 0, of the same shape.
-        """
+        """Return features `(tile, channel, row, col)`; the arguments are those of `SlotNetwork.predict_slots`."""
         slots, padding = self.weight.shape[0], self.weight.shape[-1] // 2
         # The ratio of two sums needs more precision than bfloat16.
         with torch.autocast(signal.device.type, enabled=False):
@@ -138,7 +132,7 @@ def _depthwise(features: Tensor, kernel: Tensor, padding: int) -> Tensor:
 class SeparableBlock(nn.Module):
     """Two pre-activated separable convolutions, with a shortcut to the last pointwise convolution."""
 
-    def __init__(self, channels: int, kernel_px: int, *, batch_norm: bool) -> None:
+    def __init__(self, channels: int, kernel_px: int, batch_norm: bool) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
         self.conv1_depthwise = DepthwiseConv(channels, kernel_px)
@@ -160,9 +154,7 @@ class SeparableResNet(nn.Module):
 
     def __init__(self, channels: int, blocks: int, kernel_px: int, *, batch_norm: bool) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(
-            *(SeparableBlock(channels, kernel_px, batch_norm=batch_norm) for _ in range(blocks))
-        )
+        self.blocks = nn.Sequential(*(SeparableBlock(channels, kernel_px, batch_norm) for _ in range(blocks)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features of the same shape, computed with channels last, the fastest layout on CPUs."""

@@ -106,33 +106,19 @@ BAND_AXIS = -3
 """The axis of bands in a prediction, with or without a sample axis."""
 
 
-class BandGroup(NamedTuple):
-    """Adjacent bands that are processed together.
+def band_groups(bands: int, slots: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the adjacent bands that are processed together, and those of them whose prediction is kept.
 
-    Attributes:
-        first: First band of the group.
-        last: One beyond the last band.
-        kept: First band whose prediction is kept; the bands before it are only inputs.
+    Each band is kept in exactly one group; in other groups it is only an input.
     """
-
-    first: int
-    last: int
-    kept: int
-
-
-def band_groups(bands: int, slots: int) -> Iterator[BandGroup]:
-    """Yield the groups of a number of bands for a number of slots; each band is kept in exactly one group."""
     for kept in range(0, bands, slots):
         first = max(0, min(kept, bands - slots))
-        yield BandGroup(first, min(first + slots, bands), kept)
+        last = min(first + slots, bands)
+        yield slice(first, last), slice(kept, last)
 
 
 class SlotNetwork(Network):
-    """The base of networks with a fixed number of slots for bands.
-
-    Attributes:
-        slots: Number of bands processed at once.
-    """
+    """The base of networks with a fixed number of slots for bands."""
 
     slots: int
 
@@ -146,14 +132,15 @@ class SlotNetwork(Network):
         # A product would let NaN pass.
         signal = signal.masked_fill(observed == 0, 0).clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL)
         observed = observed.to(signal.dtype)
-        parts = [
-            self._predict_group(group, signal, observed, noise) for group in band_groups(signal.shape[1], self.slots)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        mean = torch.cat([part.mean for part in parts], BAND_AXIS)
-        stds = [part.std for part in parts if part.std is not None]
-        return Prediction(mean, torch.cat(stds, BAND_AXIS) if stds else None)
+        means, stds = [], []
+        for group, kept in band_groups(signal.shape[1], self.slots):
+            empty = (0, 0, 0, 0, 0, self.slots - (group.stop - group.start))
+            mean, std = self.predict_slots(pad(signal[:, group], empty), pad(observed[:, group], empty), noise)
+            own = (..., slice(kept.start - group.start, kept.stop - group.start), slice(None), slice(None))
+            means.append(mean[own].to(signal.dtype))
+            if std is not None:
+                stds.append(std[own].to(signal.dtype))
+        return Prediction(torch.cat(means, BAND_AXIS), torch.cat(stds, BAND_AXIS) if stds else None)
 
     @abstractmethod
     def predict_slots(self, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
@@ -164,16 +151,3 @@ class SlotNetwork(Network):
             observed: 1 or 0, of the same shape; 0 in a slot without a band.
             noise: As in `forward`.
         """
-
-    def _predict_group(self, group: BandGroup, signal: Tensor, observed: Tensor, noise: Tensor | None) -> Prediction:
-        """Return the prediction for the kept bands of a group."""
-        empty = (0, 0, 0, 0, 0, self.slots - (group.last - group.first))
-        predicted = self.predict_slots(
-            pad(signal[:, group.first : group.last], empty), pad(observed[:, group.first : group.last], empty), noise
-        )
-        start, count = group.kept - group.first, group.last - group.kept
-
-        def kept(values: Tensor) -> Tensor:
-            return values.narrow(BAND_AXIS, start, count).to(signal.dtype)
-
-        return Prediction(kept(predicted.mean), None if predicted.std is None else kept(predicted.std))

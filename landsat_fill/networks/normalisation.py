@@ -95,28 +95,22 @@ def standardise(
     scale = np.ones(image.shape[:2])
 
     def standardise_band(place: tuple[int, int]) -> None:
-        given = np.ascontiguousarray(usable[place]).view(np.uint8)
-        if not given.any():
+        measured = np.ascontiguousarray(usable[place]).view(np.uint8)
+        if not measured.any():
             return
-        wanted = usable[place] if known is None else known[place]
+        kept = np.ascontiguousarray(usable[place] if known is None else known[place])
         plane = np.ascontiguousarray(image[place])
         # Centre first, because squares of values far from 0 lose the digits of the standard deviation.
-        first = float(plane.dtype.type(cv2.mean(plane, given)[0]))
-        kept = np.ascontiguousarray(wanted).view(np.uint8)
-        centred = cv2.copyTo(plane - first, kept, np.zeros_like(plane))
-        mean, deviation = (found.item() for found in cv2.meanStdDev(centred, mask=given))
+        first = float(plane.dtype.type(cv2.mean(plane, measured)[0]))
+        centred = cv2.copyTo(plane - first, kept.view(np.uint8), np.zeros_like(plane))
+        mean, std = (statistic.item() for statistic in cv2.meanStdDev(centred, mask=measured))
         level[place] = first + mean
-        if deviation > np.finfo(plane.dtype).eps * abs(first):
-            scale[place] = deviation
-        np.multiply((centred - mean) / float(scale[place]), wanted, out=values[place], casting="same_kind")
+        if std > np.finfo(plane.dtype).eps * abs(first):
+            scale[place] = std
+        np.multiply((centred - mean) / float(scale[place]), kept, out=values[place], casting="same_kind")
 
-    places = list(np.ndindex(*image.shape[:2]))
-    if threads <= 1:
-        for place in places:
-            standardise_band(place)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(standardise_band, places))
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(standardise_band, np.ndindex(*image.shape[:2])))
     return Standardised(values, level, scale)
 
 
@@ -156,17 +150,17 @@ def normalise(values: Tensor, observed: Tensor, *, first_filled: bool, part: tup
         values: Standardised, finite, `(tile, band, row, col)`. The sides are multiples of `CELL_PX`.
         observed: 1 where the values are observations, and 0 otherwise.
         first_filled: Whether unobserved values are filled and become part of the signal, instead of 0.
-        part: Slices of the wanted part; the statistics are those of the whole tile.
+        part: Slices of the part to return; the statistics are those of the whole tile.
     """
     import torch
 
     statistics = local_statistics(values, observed)
-    # Copies let the memory of the whole tile go.
-    given = Normalised(values[part], *(of[part].clone() for of in (observed, *statistics)))
-    signal = given.in_units(given.signal)
+    # Copies free the memory of the whole tile.
+    tiles = Normalised(values[part], *(whole[part].clone() for whole in (observed, *statistics)))
+    signal = tiles.in_units(tiles.signal)
     if not first_filled:
-        signal = signal * given.observed
-    return given._replace(signal=signal.contiguous(memory_format=torch.channels_last))
+        signal = signal * tiles.observed
+    return tiles._replace(signal=signal.contiguous(memory_format=torch.channels_last))
 
 
 def local_statistics(image: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,34 +33,22 @@ _LONGEST_HEADER = 100_000_000
 """Limit of the format, in bytes."""
 
 _OWN_KEYS = ("format", "network", "settings", "reach_px", "size_multiple_px")
-"""Metadata of `network_content`; all other keys are the facts of its caller."""
+"""Metadata that `network_content` adds; all other keys are facts that its caller gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """The metadata of a weights file.
-
-    Attributes:
-        path: Path of the file.
-        network: Name of the network.
-        settings: Settings of the network.
-        reach_px: Largest distance at which an observed pixel influences a prediction.
-        size_multiple_px: Divisor of the sides of a tile.
-        facts: Other metadata: `trained_on`, `scores`, `licence`, `std_factor` and so on.
-        parameters: Number of parameters.
-        size_bytes: Size of the file.
-        sha256: Hash of the whole file, in hexadecimal.
-    """
+    """The metadata of a weights file."""
 
     path: Path
-    network: str
+    network: str  # name of the network
     settings: Mapping[str, object]
-    reach_px: int
-    size_multiple_px: int
-    facts: Mapping[str, str]
-    parameters: int
+    reach_px: int  # largest distance at which an observed pixel influences a prediction
+    size_multiple_px: int  # divisor of the sides of a tile
+    facts: Mapping[str, str]  # other metadata: `trained_on`, `scores`, `licence`, `std_factor` and so on
+    parameters: int  # number of parameters
     size_bytes: int
-    sha256: str
+    sha256: str  # of the whole file, in hexadecimal
 
     @property
     def name(self) -> str:
@@ -81,20 +69,12 @@ class WeightsFile:
 
 
 def read_weights_file(path: Path) -> WeightsFile:
-    """Return the metadata of a weights file.
-
-    Raises:
-        InputError: If the file can't be read, or `network_content` didn't write it.
-    """
+    """Return the metadata of a file that `network_content` wrote, or raise InputError."""
     return described(path, weights_content(path))
 
 
 def weights_content(path: Path) -> bytes:
-    """Return the content of a weights file.
-
-    Raises:
-        InputError: If the file can't be read.
-    """
+    """Return the content of a weights file, or raise InputError."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -104,12 +84,19 @@ def weights_content(path: Path) -> bytes:
         ) from error
 
 
-def described(path: Path, content: bytes) -> WeightsFile:
+def described(path: Path, content: bytes, expected_sha256: str | None = None) -> WeightsFile:
     """Return the metadata in the content of a weights file.
 
     Raises:
-        InputError: If `network_content` didn't write it.
+        InputError: If `network_content` didn't write it, or it has another hash than expected.
     """
+    sha256 = hashlib.sha256(content).hexdigest()
+    if expected_sha256 not in (None, sha256):
+        raise InputError(
+            f"expected {path} to have the sha256 {expected_sha256}, but it has {sha256}",
+            hint="The file was changed or damaged. Install landsat-fill or get the file again, or give it with "
+            "--weights to use it anyway.",
+        )
     header = _header(path, content)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
@@ -124,7 +111,7 @@ def described(path: Path, content: bytes) -> WeightsFile:
             facts={key: text for key, text in sorted(metadata.items()) if key not in _OWN_KEYS},
             parameters=sum(math.prod(tensor["shape"]) for tensor in header.values()),
             size_bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=sha256,
         )
     except (KeyError, ValueError, TypeError) as error:
         raise _wrong_format(path, f"its metadata is wrong: {error}") from error
@@ -137,12 +124,12 @@ def described(path: Path, content: bytes) -> WeightsFile:
 def _header(path: Path, content: bytes) -> dict[str, Any]:
     """Return the JSON at the beginning of a safetensors file."""
     length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or not 2 <= length <= min(_LONGEST_HEADER, len(content) - 8):
-        raise _wrong_format(path, "it isn't a safetensors file")
     try:
+        if length > _LONGEST_HEADER:
+            raise ValueError
         header = json.loads(content[8 : 8 + length])
-    except ValueError as error:
-        raise _wrong_format(path, "it isn't a safetensors file") from error
+    except ValueError:
+        header = None
     if not isinstance(header, dict):
         raise _wrong_format(path, "it isn't a safetensors file")
     return header
@@ -176,11 +163,7 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def shipped_file(name: str) -> WeightsFile:
-    """Return the shipped weights called `name`.
-
-    Raises:
-        InputError: If the file is missing, damaged or not listed.
-    """
+    """Return the shipped weights called `name`, or raise InputError if they are missing, damaged or not listed."""
     folder = shipped_folder()
     path = folder / f"{name}{SUFFIX}"
     listed = _sums(folder).get(path.name)
@@ -195,14 +178,7 @@ def shipped_file(name: str) -> WeightsFile:
             f"expected a line for {path.name} in {folder / SUMS_NAME}, but there is none",
             hint="Only listed weights count as shipped; give others with --weights.",
         )
-    content = weights_content(path)
-    found = hashlib.sha256(content).hexdigest()
-    if found != listed:
-        raise InputError(
-            f"expected {path} to have the sha256 {listed}, but it has {found}",
-            hint="The file was changed or damaged: install landsat-fill again, or give it with --weights.",
-        )
-    return described(path, content)
+    return described(path, weights_content(path), listed)
 
 
 def shipped_card(name: str) -> str | None:
@@ -220,32 +196,10 @@ def _sums(folder: Path) -> dict[str, str]:
     return {parts[1].strip().lstrip("*"): parts[0].lower() for parts in lines if len(parts) == 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """A network with its weights.
-
-    Attributes:
-        network: The network on the CPU, in evaluation mode.
-        name: Name of the network.
-        facts: Other metadata.
-        sha256: Hash of the file, in hexadecimal.
-        path: Path of the file.
-    """
-
-    network: Network
-    name: str
-    facts: Mapping[str, str]
-    sha256: str
-    path: Path
-
-
 def network_content(network: Network, facts: Mapping[str, str] | None = None) -> bytes:
-    """Return a network's weights, name and settings as the content of a safetensors file.
+    """Return a network's weights, name, settings and `WeightsFile.facts` as the content of a safetensors file."""
+    from safetensors.torch import save
 
-    Args:
-        network: The network.
-        facts: Other metadata: `trained_on`, `patch_px`, `scores`, `licence`, `std_factor` and so on.
-    """
     metadata = {
         **(facts or {}),
         "format": FORMAT,
@@ -254,11 +208,19 @@ def network_content(network: Network, facts: Mapping[str, str] | None = None) ->
         "reach_px": str(network.reach_px),
         "size_multiple_px": str(network.size_multiple_px),
     }
-    return _safetensors(network, metadata)
+    content = save({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
+    # The package safetensors writes metadata in random order. Sorted, the same weights are the same bytes.
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(content[8:end])}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
-def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
-    """Return the network of a weights file; its numbers are converted to the network's precision.
+def load_network(path: Path, expected_sha256: str | None = None) -> tuple[Network, WeightsFile]:
+    """Return the network of a weights file, on the CPU in evaluation mode, and the file's metadata.
+
+    The numbers are converted to the network's precision.
 
     Args:
         path: A file that `network_content` wrote.
@@ -274,17 +236,12 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
     from safetensors.torch import load
 
     content = weights_content(path)
-    file = described(path, content)
-    if expected_sha256 is not None and file.sha256 != expected_sha256:
-        raise InputError(
-            f"expected {path} to have the sha256 {expected_sha256}, but it has {file.sha256}",
-            hint="The file was changed or damaged: get it again, or give it with --weights to use it anyway.",
-        )
+    file = described(path, content, expected_sha256)
     try:
         network = build_network(file.network, file.settings)
-        given = load(content)
-        _require_fit(network, given)
-        network.load_state_dict(given)
+        tensors = load(content)
+        _require_fit(network, tensors)
+        network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, ValueError, LandsatFillError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -298,32 +255,17 @@ def load_network(path: Path, expected_sha256: str | None = None) -> Weights:
                 hint="Choose other weights: the training diverged, or the file is damaged.",
             )
     network.eval().requires_grad_(False)
-    return Weights(network, file.network, file.facts, file.sha256, path)
+    return network, file
 
 
-def _require_fit(network: Network, given: Mapping[str, Tensor]) -> None:
+def _require_fit(network: Network, tensors: Mapping[str, Tensor]) -> None:
     """Raise ValueError for the first tensor that is missing, unknown or of another shape."""
     own = network.state_dict()
-    for name in (*own, *given):
-        if name not in given:
+    for name in (*own, *tensors):
+        if name not in tensors:
             raise ValueError(f"{name} is missing")
         if name not in own:
             raise ValueError(f"the network has no {name}")
-        shape, found = tuple(own[name].shape), tuple(given[name].shape)
+        shape, found = tuple(own[name].shape), tuple(tensors[name].shape)
         if found != shape:
             raise ValueError(f"{name} should have the shape {shape}, and has {found}")
-
-
-def _safetensors(network: Network, metadata: Mapping[str, str]) -> bytes:
-    """Return the content of a safetensors file, identical for identical weights and metadata.
-
-    The package safetensors writes metadata in random order, so this function writes the header.
-    """
-    from safetensors.torch import save
-
-    content = save({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(content[8:end])}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8 bytes
-    return len(text).to_bytes(8, "little") + text + content[end:]

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from landsat_fill.errors import LandsatFillError
 from landsat_fill.methods.splines import first_fill
 from landsat_fill.networks.normalisation import standardise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from landsat_fill.training.samples import Sample, SampleSource
+    from landsat_fill.training.samples import SampleSource
     from landsat_fill.training.settings import DataSettings
 
 
@@ -63,29 +63,21 @@ def make_batch(
     """Return tiles as a batch, standardised and interpolated in the same way as in a fill.
 
     Args:
-        values: `(tile, band, row, col)`, in any unit.
-        usable: Pixels that the network sees.
-        hidden: Observed pixels that are hidden from the network.
-        scale: `(tile, band)`: the expected error of a simple interpolation, in the unit of the values.
+        values: As in `Batch`, but in any unit.
+        usable: As in `Batch`.
+        hidden: As in `Batch`.
+        scale: As in `Batch`, in the unit of the values.
         filled: Whether to interpolate the tiles with `first_fill`.
     """
     standardised = standardise(values.astype(np.float32, copy=False), usable, known=usable | hidden)
     shown = np.where(usable, standardised.values, np.float32(0))
-    surface = torch.from_numpy(first_fill(shown, usable)) if filled else None
     return Batch(
         torch.from_numpy(standardised.values),
         torch.from_numpy(np.ascontiguousarray(usable)),
         torch.from_numpy(np.ascontiguousarray(hidden)),
         torch.from_numpy((scale / standardised.scale).astype(np.float32)),
-        surface,
+        torch.from_numpy(first_fill(shown, usable)) if filled else None,
     )
-
-
-def stack(samples: Sequence[Sample], *, filled: bool) -> Batch:
-    """Return samples of one shape as a batch; see `make_batch`."""
-    columns = zip(*((one.values, one.usable, one.hidden, one.scale) for one in samples), strict=True)
-    values, usable, hidden, scale = (np.stack(column) for column in columns)
-    return make_batch(values, usable, hidden, scale, filled=filled)
 
 
 class StepBatches(Dataset["Batch | LandsatFillError"]):
@@ -93,11 +85,11 @@ class StepBatches(Dataset["Batch | LandsatFillError"]):
 
     Args:
         source: Source of the samples.
-        data: Size of the batches and their band counts.
+        data: Size of the batches, and their band counts.
         seed: Seed of the run.
         filled: Whether the network starts from an interpolation.
-        slotted: Whether the network has a fixed number of slots. Then all batches have the same number of
-            samples; otherwise batches of fewer bands have more samples.
+        slotted: Whether the network has a fixed number of slots. If so, all batches have the same number of
+            samples; otherwise, batches of fewer bands have more samples.
         rank: Number of this process.
         processes: Number of processes that train together; each step uses one batch from each.
     """
@@ -125,10 +117,11 @@ class StepBatches(Dataset["Batch | LandsatFillError"]):
         bands = int(np.random.default_rng((self._seed, step)).choice(self._band_counts))
         generator = np.random.default_rng((self._seed, step, self._rank, self._processes))
         try:
-            drawn = [self._source.sample(generator, bands) for _ in range(self._samples[bands])]
+            samples = [self._source.sample(generator, bands) for _ in range(self._samples[bands])]
         except LandsatFillError as error:
             return error
-        return stack(drawn, filled=self._filled)
+        values, usable, hidden, scale = map(np.stack, zip(*samples, strict=True))
+        return make_batch(values, usable, hidden, scale, filled=self._filled)
 
 
 def batches_from(step: int, batches: StepBatches, *, workers: int, device: torch.device) -> Iterator[Batch]:
@@ -137,7 +130,7 @@ def batches_from(step: int, batches: StepBatches, *, workers: int, device: torch
     Args:
         step: The first step.
         batches: The batch of each step.
-        workers: Processes that prepare batches; 0 makes each batch at its use.
+        workers: Number of processes that prepare batches; 0 to make each batch when it is needed.
         device: The device of the network.
 
     Raises:
@@ -146,7 +139,7 @@ def batches_from(step: int, batches: StepBatches, *, workers: int, device: torch
     loader = DataLoader(
         batches,
         batch_size=None,
-        sampler=_StepsFrom(step),
+        sampler=itertools.count(step),
         num_workers=workers,
         prefetch_factor=_AHEAD if workers else None,
         worker_init_fn=_start_worker if workers else None,
@@ -158,14 +151,6 @@ def batches_from(step: int, batches: StepBatches, *, workers: int, device: torch
         if isinstance(made, LandsatFillError):
             raise made
         yield made
-
-
-class _StepsFrom(Sampler[int]):
-    def __init__(self, start: int) -> None:
-        self._start = start
-
-    def __iter__(self) -> Iterator[int]:
-        return itertools.count(self._start)
 
 
 def _start_worker(_worker: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import math
 import pickle
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor
     from torch.optim import Optimizer
 
     from landsat_fill.networks.network import Network
@@ -30,31 +28,23 @@ _WARM_UP_STEPS = 10
 `num_updates`."""
 
 
-class WeightAverage:
-    """The moving average of a network's weights.
+@torch.no_grad()
+def update_average(average: Network, network: Network, memory: float, step: int) -> None:
+    """Update the moving average of a network's weights; values that aren't floats are copied.
 
-    Attributes:
-        network: The network with averaged weights.
+    Args:
+        average: The network with averaged weights.
+        network: The trained network.
+        memory: Weight of the past in each step.
+        step: Number of earlier steps.
     """
-
-    def __init__(self, network: Network, memory: float) -> None:
-        """Start from a network's weights; `memory` is the weight of the past in each step."""
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self._memory = memory
-
-    @torch.no_grad()
-    def follow(self, network: Network, step: int) -> None:
-        """Update the average after a number of earlier steps; values that aren't floats are copied."""
-        memory = min(self._memory, (step + 1) / (step + _WARM_UP_STEPS))
-        for mine, its in zip(_state(self.network), _state(network), strict=True):
-            if mine.is_floating_point():
-                mine.lerp_(its, 1 - memory)
-            else:
-                mine.copy_(its)
-
-
-def _state(network: Network) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
+    memory = min(memory, (step + 1) / (step + _WARM_UP_STEPS))
+    means = [*average.parameters(), *average.buffers()]
+    for mean, value in zip(means, [*network.parameters(), *network.buffers()], strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - memory)
+        else:
+            mean.copy_(value)
 
 
 _FORMAT = "landsat-fill-checkpoint/2"
@@ -65,40 +55,25 @@ _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError,
 
 @dataclass(slots=True)
 class Progress:
-    """The progress of a run. It has no state of random generators, because each step has its own seed.
+    """The progress of a run. It has no state of random generators, because each step has its own seed."""
 
-    Attributes:
-        step: Number of steps.
-        minutes: Training time, over all sessions.
-        best: Lowest validation error; infinite before the first validation.
-        stale: Validations since the lowest error.
-        error: Error of the last validation; NaN before the first.
-        std_factor: Correction factor of the standard deviation from the last validation, or None.
-        validated: Step of the last validation.
-    """
-
-    step: int = 0
-    minutes: float = 0.0
-    best: float = float("inf")
-    stale: int = 0
-    error: float = math.nan
-    std_factor: float | None = None
-    validated: int = 0
+    step: int = 0  # number of steps
+    minutes: float = 0.0  # training time, over all sessions
+    best: float = math.inf  # lowest validation error
+    stale: int = 0  # validations since the lowest error
+    error: float = math.nan  # of the last validation
+    std_factor: float | None = None  # correction factor of the standard deviation, from the last validation
+    validated: int = 0  # step of the last validation; 0 before the first
+    share: float = 0.0  # used share of the budget, 0 to 1
+    loss: float = math.nan  # mean since the last row of the log
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The state of a run.
-
-    Attributes:
-        network: The trained network.
-        average: The moving average of its weights.
-        optimiser: The optimiser and its state.
-        progress: The progress of the run.
-    """
+    """The state of a run."""
 
     network: Network
-    average: WeightAverage
+    average: Network  # has the moving average of the weights, and is in evaluation mode
     optimiser: Optimizer
     progress: Progress
 
@@ -115,7 +90,7 @@ def save_checkpoint(path: Path, parts: Parts) -> None:
         {
             "format": _FORMAT,
             "network": parts.network.state_dict(),
-            "average": parts.average.network.state_dict(),
+            "average": parts.average.state_dict(),
             "optimiser": parts.optimiser.state_dict(),
             "progress": asdict(parts.progress),
         },
@@ -136,10 +111,10 @@ def load_checkpoint(path: Path, parts: Parts) -> None:
         if state.get("format") != _FORMAT:
             raise ValueError(f"its format is {state.get('format')!r}")
         parts.network.load_state_dict(state["network"])
-        parts.average.network.load_state_dict(state["average"])
+        parts.average.load_state_dict(state["average"])
         parts.optimiser.load_state_dict(state["optimiser"])
-        for name in asdict(parts.progress):
-            setattr(parts.progress, name, state["progress"][name])
+        for name, value in state["progress"].items():
+            setattr(parts.progress, name, value)
     except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(

@@ -6,22 +6,22 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import find_inputs, open_input
-from landsat_fill.training.dataset_manifest import MANIFEST_NAME, read_manifest
+from landsat_fill.training.dataset_manifest import MANIFEST_NAME, read_manifest, stored_array
 from landsat_fill.training.folds import NEAR_KM, balanced_folds, place_of
 from landsat_fill.training.gap_bank import GapBank, cut_gaps
-from landsat_fill.training.pixel_sources import MappedArray, StoredPatches, open_images, patches_worth
+from landsat_fill.training.pixel_sources import SceneImages, StoredPatches, patches_in
 from landsat_fill.training.samples import PLAIN, Augmentation, SampleSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from landsat_fill.scene import Scene
-    from landsat_fill.training.dataset_manifest import SceneFacts
-    from landsat_fill.training.gap_bank import PackedGaps
+    from landsat_fill.training.dataset_manifest import MappedArray
     from landsat_fill.training.pixel_sources import Images
     from landsat_fill.training.settings import DataSettings, TrainingSettings
 
@@ -59,14 +59,17 @@ def open_samples(
         UsageError: If the size, the fold or the scenes aren't valid.
     """
     require_size(size_px)
-    images: list[Images]
-    gaps: list[PackedGaps]
+    images: Sequence[Images]
+    gaps: Sequence[NDArray[np.uint8] | MappedArray]
     if isinstance(source, Path):
         images, gaps = _stored(source, size_px, fold, training=training)
     else:
-        chosen = _of_fold(source, size_px, fold, folds, training=training)
-        images, gaps = [open_images(scene, size_px) for scene in chosen], []
-    gaps += [cut_gaps(scene, size_px) for scene in gaps_from]
+        _require_fold(fold, folds)
+        patches = [patches_in(scene, size_px) for scene in source]
+        fold_of = balanced_folds([place_of(scene) for scene in source], patches, folds)
+        selected = _selected(fold_of, fold, training=training)
+        images, gaps = [SceneImages(source[number], size_px) for number in selected], []
+    gaps = [*gaps, *(cut_gaps(scene, size_px) for scene in gaps_from)]
     return SampleSource(
         images,
         size_px,
@@ -84,7 +87,9 @@ def require_size(size_px: int) -> None:
         )
 
 
-def _stored(folder: Path, size_px: int, fold: int | None, *, training: bool) -> tuple[list[Images], list[PackedGaps]]:
+def _stored(
+    folder: Path, size_px: int, fold: int | None, *, training: bool
+) -> tuple[list[StoredPatches], list[MappedArray]]:
     """Return the selected scenes of a dataset, and its gaps."""
     manifest = read_manifest(folder)
     if size_px > manifest.size_px:
@@ -95,69 +100,28 @@ def _stored(folder: Path, size_px: int, fold: int | None, *, training: bool) -> 
     _require_fold(fold, manifest.folds)
     side_px = manifest.size_px
     selected = _selected([facts.fold for facts in manifest.scenes], fold, training=training)
-    images: list[Images] = [_stored_scene(folder, manifest.scenes[number], side_px) for number in selected]
-    gaps: list[PackedGaps] = [
-        _stored_array(folder / facts.file, (facts.crops, facts.bands, side_px, side_px // 8)) for facts in manifest.gaps
+    images = [StoredPatches(folder, manifest.scenes[number], side_px) for number in selected]
+    gaps = [
+        stored_array(folder / facts.file, (facts.crops, facts.bands, side_px, side_px // 8)) for facts in manifest.gaps
     ]
     return images, gaps
 
 
-def _stored_scene(folder: Path, facts: SceneFacts, side_px: int) -> StoredPatches:
-    shape = (facts.patches, len(facts.bands), side_px, side_px)
-    bits_shape = (*shape[:3], side_px // 8)
-    return StoredPatches(
-        name=facts.name,
-        bands=len(facts.bands),
-        patches=facts.patches,
-        squared_step=np.array([band.squared_step for band in facts.bands]),
-        values=_stored_array(folder / facts.values, shape),
-        observed=None if facts.observed is None else _stored_array(folder / facts.observed, bits_shape),
-    )
-
-
-def _stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
-    """Return the closed array of a file, or raise InputError unless it has this shape."""
-    try:
-        found = MappedArray(path).shape
-    except EOFError:  # of an empty file
-        found = ()
-    if found != shape:
-        raise InputError(
-            f"expected an array of the shape {shape} in {path}, as {MANIFEST_NAME} says, but got {found}",
-            hint="Make the dataset again with `landsat-fill dataset`.",
-        )
-    return MappedArray(path)
-
-
-def _of_fold(scenes: Sequence[Scene], size_px: int, fold: int | None, folds: int, *, training: bool) -> list[Scene]:
-    """Return the selected scenes; the folds group scenes by place."""
-    _require_fold(fold, folds)
-    patches = [patches_worth(scene, size_px) for scene in scenes]
-    dealt = balanced_folds([place_of(scene) for scene in scenes], patches, folds)
-    return [scenes[number] for number in _selected(dealt, fold, training=training)]
-
-
-def _selected(dealt: Sequence[int], fold: int | None, *, training: bool) -> list[int]:
-    """Return the indexes of the scenes for training or validation, or raise UsageError if there are none.
-
-    Args:
-        dealt: The fold of each scene.
-        fold: The fold that is held out for validation; None to use all scenes for both.
-        training: Whether to return the scenes for training.
-    """
-    selected = [number for number, own in enumerate(dealt) if fold is None or (own != fold) == training]
-    if dealt and not selected:
+def _selected(fold_of: Sequence[int], fold: int | None, *, training: bool) -> list[int]:
+    """Return the indexes of the scenes for training or validation, or raise UsageError if there are none."""
+    selected = [number for number, own in enumerate(fold_of) if fold is None or (own != fold) == training]
+    if fold_of and not selected:
         if training:
             raise UsageError(
                 f"expected scenes to train on outside fold {fold}, which is held out, but all lie in it",
-                hint="Scenes of one place share a fold: add some more than "
-                f"{NEAR_KM:.0f} km away, or give others to score on with --validation.",
+                hint=f"Scenes of one place share a fold. Add scenes more than {NEAR_KM:.0f} km away, or name "
+                "scenes for validation with --validation.",
             )
-        filled = ", ".join(str(own) for own in sorted(set(dealt)))
+        folds = ", ".join(str(own) for own in sorted(set(fold_of)))
         raise UsageError(
-            f"expected scenes to score on in fold {fold}, but it is empty",
-            hint=f"Scenes of one place share a fold, and there are some in {filled}: choose of these with "
-            "--fold, or give others to score on with --validation.",
+            f"expected scenes for validation in fold {fold}, but it is empty",
+            hint=f"Scenes of one place share a fold. Choose a fold that has scenes ({folds}) with --fold, or "
+            "name scenes for validation with --validation.",
         )
     return selected
 
@@ -179,26 +143,30 @@ def open_sources(settings: TrainingSettings) -> tuple[SampleSource, list[SampleS
     """
     data = settings.data
     size_px = settings.validation.size_px or data.size_px
-    given = _opened(data.paths)
+    source = _opened(data.paths)
     gaps = _scenes(data.gaps_from)
     fold = None if data.validation else data.fold
-    samples = open_samples(given, size_px=data.size_px, fold=fold, gaps_from=gaps)
+    samples = open_samples(source, size_px=data.size_px, fold=fold, gaps_from=gaps)
     if not data.validation:
-        return samples, [open_samples(given, size_px=size_px, fold=fold, training=False)]
-    held = _opened(data.validation)
-    each: Sequence[Path | Sequence[Scene]] = [held] if isinstance(held, Path) else [[scene] for scene in held]
+        return samples, [open_samples(source, size_px=size_px, fold=fold, training=False)]
+    held_out = _opened(data.validation)
+    each: Sequence[Path | Sequence[Scene]] = [held_out] if isinstance(held_out, Path) else [[one] for one in held_out]
     return samples, [open_samples(one, size_px=size_px, training=False) for one in each]
 
 
 def largest_sample_px(data: DataSettings) -> float:
     """Return the side of a dataset's patches, or infinity for scenes."""
-    manifests = [Path(path) for path in data.paths if (Path(path) / MANIFEST_NAME).is_file()]
-    return min((read_manifest(folder).size_px for folder in manifests), default=math.inf)
+    return min((read_manifest(folder).size_px for folder in _datasets(data.paths)), default=math.inf)
+
+
+def _datasets(paths: Sequence[str]) -> list[Path]:
+    """Return the paths that are folders of datasets."""
+    return [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).is_file()]
 
 
 def _opened(paths: Sequence[str]) -> Path | list[Scene]:
     """Return the folder of a dataset, or opened scenes."""
-    datasets = [Path(path) for path in paths if (Path(path) / MANIFEST_NAME).is_file()]
+    datasets = _datasets(paths)
     if not datasets:
         return _scenes(paths, or_dataset=True)
     if len(paths) > 1:
@@ -221,4 +189,4 @@ def _scenes(paths: Sequence[str], *, or_dataset: bool = False) -> list[Scene]:
                 f"`landsat-fill dataset`. For scenes: {error.hint}",
             ) from error
         raise error
-    return [scene for given in found for scene in open_input(given)]
+    return [scene for one in found for scene in open_input(one)]

@@ -1,4 +1,4 @@
-"""The manifest of a dataset's folder, read and written.
+"""The files of a dataset's folder: the manifest and the mapped arrays.
 
     manifest.json                   the content of the folder, and its sources
     scenes/000_NAME.npy             patches (patch, band, row, col), in the scene's own data type
@@ -16,10 +16,14 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from landsat_fill.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 FORMAT = "landsat-fill-dataset/1"
@@ -30,101 +34,56 @@ MANIFEST_NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class BandFacts:
-    """One band of a scene in a dataset; statistics of the observed pixels, in stored numbers.
-
-    Attributes:
-        name: Name of the band.
-        mean: Mean.
-        std: Standard deviation.
-        min: Smallest number.
-        max: Largest number.
-        squared_step: Mean squared difference of pixels a few rows apart; see `error_scale`.
-    """
+    """One band of a scene in a dataset; statistics of the observed pixels, in stored numbers."""
 
     name: str
     mean: float
     std: float
     min: float
     max: float
-    squared_step: float
+    squared_step: float  # mean squared difference of pixels a few rows apart; see `error_scale`
 
 
 @dataclass(frozen=True, slots=True)
 class SceneFacts:
-    """One scene of a dataset.
-
-    Attributes:
-        name: Name of the scene.
-        source: The source file or product.
-        sensor: `LE07`, `LT05`, …, or None.
-        acquired: The day, `2001-06-10`, or None.
-        dtype: Data type of its numbers.
-        pixel_m: Pixel size in metres, or None.
-        lon: Longitude of its centre, or None.
-        lat: Latitude of its centre, or None.
-        fold: Its fold, from 0.
-        patches: Number of patches.
-        values: File of the patches.
-        observed: File of the observed pixels, or None if all pixels are observed.
-        bands: The bands.
-    """
+    """One scene of a dataset. Facts that the scene doesn't have are None."""
 
     name: str
     source: str
-    sensor: str | None
-    acquired: str | None
-    dtype: str
+    sensor: str | None  # `LE07`, `LT05`, …
+    acquired: str | None  # the day, `2001-06-10`
+    dtype: str  # data type of the stored numbers
     pixel_m: float | None
-    lon: float | None
+    lon: float | None  # of the centre, in degrees
     lat: float | None
-    fold: int
-    patches: int
-    values: str
-    observed: str | None
+    fold: int  # from 0
+    patches: int  # number of patches
+    values: str  # file of the patches
+    observed: str | None  # file of the observed pixels; None if all pixels are observed
     bands: tuple[BandFacts, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GapFacts:
-    """The gaps of one real scene in a dataset.
-
-    Attributes:
-        name: The scene's name.
-        source: The source file or product.
-        bands: Number of bands.
-        crops: Number of crops.
-        missing_share: Share of the crops' pixels that are missing, 0 to 1.
-        file: File of the crops.
-    """
+    """The gaps of one real scene in a dataset."""
 
     name: str
     source: str
     bands: int
     crops: int
-    missing_share: float
+    missing_share: float  # of all pixels of the crops, 0 to 1
     file: str
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of a dataset.
+    """The content of a dataset."""
 
-    Attributes:
-        version: The version of landsat-fill that made the dataset.
-        command: The command that made the dataset.
-        size_px: Side of a patch and of a crop of gaps.
-        stride_px: Distance from one patch to the next.
-        max_missing: Largest unobserved share of a patch in any band.
-        folds: Number of folds.
-        scenes: The scenes.
-        gaps: The gaps of real scenes.
-    """
-
-    version: str
-    command: str
-    size_px: int
-    stride_px: int
-    max_missing: float
+    version: str  # of landsat-fill
+    command: str  # the command that made the dataset
+    size_px: int  # side of a patch, and of a crop of gaps
+    stride_px: int  # distance from one patch to the next
+    max_missing: float  # largest unobserved share of a patch in any band, 0 to 1
     folds: int
     scenes: tuple[SceneFacts, ...]
     gaps: tuple[GapFacts, ...]
@@ -160,3 +119,55 @@ def read_manifest(folder: Path) -> Manifest:
         f"expected a dataset of the format {FORMAT}, but {folder} has {form}",
         hint="Make it again with this version of landsat-fill.",
     )
+
+
+class MappedArray:
+    """A `.npy` file that each process maps to memory at its first use."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._array: NDArray[np.generic] | None = None
+
+    def __reduce__(self) -> tuple[type[MappedArray], tuple[Path]]:
+        return MappedArray, (self._path,)
+
+    @property
+    def array(self) -> NDArray[np.generic]:
+        """The array.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        if self._array is None:
+            try:
+                self._array = np.load(self._path, mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise InputError(
+                    f"expected an array in {self._path}, but got an error: {error}",
+                    hint="Make the dataset again with `landsat-fill dataset`.",
+                ) from error
+        return self._array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.array.shape
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """Return one item of the array."""
+        item: NDArray[Any] = self.array[index]
+        return item
+
+
+def stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
+    """Return the array of a file, still closed, or raise InputError unless it has this shape."""
+    try:
+        found = MappedArray(path).shape
+    except EOFError:  # of an empty file
+        found = ()
+    if found != shape:
+        raise InputError(
+            f"expected an array of the shape {shape} in {path}, as {MANIFEST_NAME} says, but got {found}",
+            hint="Make the dataset again with `landsat-fill dataset`.",
+        )
+    return MappedArray(path)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,53 +22,40 @@ from landsat_fill.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
 
-    Cut = TypeVar("Cut", SceneFacts, GapFacts)
-    OnProgress = Callable[[float, str], None]
 
+@contextmanager
+def growing_array(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]
+) -> Iterator[Callable[[NDArray[np.generic]], None]]:
+    """Yield a function that appends an item to a new `.npy` file, which is complete when the context ends.
 
-class PatchFile:
-    """An `.npy` file that grows along its first axis. It is complete when its context ends."""
+    Args:
+        path: The file.
+        shape: Shape of an item; the items lie along a further first axis.
+        dtype: Data type of the items.
+    """
+    count = 0
+    with path.open("wb") as file:
 
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
-        """Create the file for items of a shape and data type."""
-        self.count = 0
-        self._shape, self._dtype = shape, dtype
-        self._file = path.open("wb")
-        self._write_header()
+        def write_header() -> None:
+            form = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count, *shape)}
+            np.lib.format.write_array_header_1_0(file, form)
 
-    def __enter__(self) -> Self:
-        """Return the file itself."""
-        return self
+        def append(item: NDArray[np.generic]) -> None:
+            nonlocal count
+            file.write(np.ascontiguousarray(item, dtype).tobytes())
+            count += 1
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Write the number of items, and close the file."""
-        with self._file:
-            # numpy's header has spare room for a larger first axis.
-            self._file.seek(0)
-            self._write_header()
-
-    def append(self, item: NDArray[np.generic]) -> None:
-        """Append an item."""
-        self._file.write(np.ascontiguousarray(item, self._dtype).tobytes())
-        self.count += 1
-
-    def _write_header(self) -> None:
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {
-                "descr": np.lib.format.dtype_to_descr(self._dtype),
-                "fortran_order": False,
-                "shape": (self.count, *self._shape),
-            },
-        )
+        write_header()
+        yield append
+        # numpy's header has spare room for a larger first axis.
+        file.seek(0)
+        write_header()
 
 
 class BandStatistics:
@@ -114,23 +101,13 @@ class BandStatistics:
         )
 
 
-SCENES_FOLDER = "scenes"
-"""Folder of the patches in a dataset."""
-
-
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How scenes are cut into patches.
+    """How scenes are cut into patches."""
 
-    Attributes:
-        size_px: Side of a patch, a multiple of 8.
-        stride_px: Distance from one patch to the next. Patches overlap if it is less than their side.
-        max_missing: Largest unobserved share of a patch in any band, 0 to 1.
-    """
-
-    size_px: int = 128
-    stride_px: int = 128
-    max_missing: float = 0.1
+    size_px: int = 128  # side of a patch, a multiple of 8
+    stride_px: int = 128  # distance from one patch to the next; less than the side for patches that overlap
+    max_missing: float = 0.1  # largest unobserved share of a patch in any band, 0 to 1
 
 
 def cut_patches(
@@ -145,7 +122,7 @@ def cut_patches(
         scene: The scene.
         cutting: How the scene is cut.
         folder: The dataset's folder.
-        label: Unique prefix of the scene's files.
+        label: Unique name of the scene's files, without suffix.
         on_progress: Called with the share of rows done, 0 to 1.
 
     Raises:
@@ -153,24 +130,26 @@ def cut_patches(
             pixels.
     """
     require_room(scene, cutting.size_px)
-    values_name = f"{SCENES_FOLDER}/{label}.npy"
-    observed_name = f"{SCENES_FOLDER}/{label}.observed.npy"
-    (folder / SCENES_FOLDER).mkdir(parents=True, exist_ok=True)
+    values_name = f"scenes/{label}.npy"
+    observed_name = f"scenes/{label}.observed.npy"
+    (folder / "scenes").mkdir(parents=True, exist_ok=True)
     statistics = BandStatistics(len(scene.bands))
-    all_observed = True
+    patches, all_observed = 0, True
     shape = (len(scene.bands), cutting.size_px, cutting.size_px)
     bits_shape = (*shape[:2], cutting.size_px // 8)
     try:
-        with ExitStack() as opened:
-            reader = opened.enter_context(SceneReader(scene))
-            stored = opened.enter_context(PatchFile(folder / values_name, shape, reader.dtype))
-            bits = opened.enter_context(PatchFile(folder / observed_name, bits_shape, np.dtype(np.uint8)))
+        with (
+            SceneReader(scene) as reader,
+            growing_array(folder / values_name, shape, reader.dtype) as append_values,
+            growing_array(folder / observed_name, bits_shape, np.dtype(np.uint8)) as append_bits,
+        ):
             for values, observed in _patches(reader, scene, cutting, on_progress):
-                stored.append(values)
-                bits.append(packed(observed))
+                append_values(values)
+                append_bits(packed(observed))
                 statistics.add(values, observed)
+                patches += 1
                 all_observed &= bool(observed.all())
-        if not stored.count:
+        if not patches:
             raise InputError(
                 f"expected a patch of {cutting.size_px} px in {scene.name} with at most "
                 f"{cutting.max_missing:.0%} missing, but found none",
@@ -193,7 +172,7 @@ def cut_patches(
         lon=place.lon,
         lat=place.lat,
         fold=0,
-        patches=stored.count,
+        patches=patches,
         values=values_name,
         observed=None if all_observed else observed_name,
         bands=statistics.facts([band.name for band in scene.bands]),
@@ -201,7 +180,7 @@ def cut_patches(
 
 
 def file_label(number: int, name: str) -> str:
-    """Return the prefix of a scene's files; the number makes it unique."""
+    """Return the name of a scene's files without suffix; the number makes it unique."""
     return f"{number:03d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[:80]}"
 
 
@@ -220,18 +199,6 @@ def _patches(
         on_progress((row + size_px) / height)
 
 
-GAPS_FOLDER = "gaps"
-"""Folder of the gaps in a dataset."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A scene that couldn't be used, and its error."""
-
-    scene: str
-    error: LandsatFillError
-
-
 def write_dataset(
     scenes: Sequence[Scene],
     gaps_from: Sequence[Scene],
@@ -241,9 +208,9 @@ def write_dataset(
     folds: int = DEFAULT_FOLDS,
     command: str = "",
     overwrite: bool = False,
-    on_progress: OnProgress | None = None,
-) -> tuple[Manifest, list[Failure]]:
-    """Write a dataset, and return its manifest and the scenes that couldn't be used.
+    on_progress: Callable[[float, str], None] | None = None,
+) -> tuple[Manifest, list[tuple[str, LandsatFillError]]]:
+    """Write a dataset, and return its manifest, and the name and the error of each scene that couldn't be used.
 
     Args:
         scenes: Clean scenes.
@@ -260,10 +227,10 @@ def write_dataset(
         UsageError: If a size, share or number isn't valid.
         OutputError: If the folder exists, or can't be written.
     """
-    _require_sense(cutting, folds)
+    _require_valid(cutting, folds)
     target = target.absolute()
     _refuse_target(target, overwrite=overwrite)
-    failures: list[Failure] = []
+    failures: list[tuple[str, LandsatFillError]] = []
     steps = len(scenes) + len(gaps_from)
 
     def progress(done: int, name: str) -> Callable[[float], None]:
@@ -279,25 +246,25 @@ def write_dataset(
                 label = file_label(number, scene.name)
                 cut.append((scene, cut_patches(scene, cutting, folder, label, on_progress=shown)))
             except InputError as error:
-                failures.append(Failure(scene.name, error))
+                failures.append((scene.name, error))
         gaps: list[GapFacts] = []
         for number, scene in enumerate(gaps_from):
             shown = progress(len(scenes) + number, scene.name)
             try:
                 gaps.append(_write_gaps(scene, cutting.size_px, folder, number, shown))
             except LandsatFillError as error:
-                failures.append(Failure(scene.name, error))
+                failures.append((scene.name, error))
         if not cut:
             raise _nothing_usable(failures)
-        dealt = balanced_folds([place_of(scene) for scene, _ in cut], [facts.patches for _, facts in cut], folds)
+        fold_of = balanced_folds([place_of(scene) for scene, _ in cut], [facts.patches for _, facts in cut], folds)
         manifest = Manifest(
             version=__version__,
             command=command,
             size_px=cutting.size_px,
             stride_px=cutting.stride_px,
             max_missing=cutting.max_missing,
-            folds=max(dealt) + 1,  # with fewer places than folds, the last folds are empty
-            scenes=tuple(replace(facts, fold=fold) for (_, facts), fold in zip(cut, dealt, strict=True)),
+            folds=max(fold_of) + 1,  # with fewer places than folds, the last folds are empty
+            scenes=tuple(replace(facts, fold=fold) for (_, facts), fold in zip(cut, fold_of, strict=True)),
             gaps=tuple(gaps),
         )
         (folder / MANIFEST_NAME).write_text(manifest.as_json(), encoding="utf-8")
@@ -308,8 +275,8 @@ def _write_gaps(
     scene: Scene, size_px: int, folder: Path, number: int, on_progress: Callable[[float], None]
 ) -> GapFacts:
     crops = cut_gaps(scene, size_px, on_progress=on_progress)
-    name = f"{GAPS_FOLDER}/{file_label(number, scene.name)}.npy"
-    (folder / GAPS_FOLDER).mkdir(exist_ok=True)
+    name = f"gaps/{file_label(number, scene.name)}.npy"
+    (folder / "gaps").mkdir(exist_ok=True)
     np.save(folder / name, crops)
     share = float(np.mean([unpacked(crop, size_px).mean() for crop in crops]))
     return GapFacts(scene.name, str(scene.source), crops.shape[1], len(crops), share, name)
@@ -331,7 +298,7 @@ def _refuse_target(target: Path, *, overwrite: bool) -> None:
         )
 
 
-def _require_sense(cutting: Cutting, folds: int) -> None:
+def _require_valid(cutting: Cutting, folds: int) -> None:
     require_size(cutting.size_px)
     if not 1 <= cutting.stride_px <= cutting.size_px:
         raise UsageError(
@@ -344,11 +311,10 @@ def _require_sense(cutting: Cutting, folds: int) -> None:
         raise UsageError(f"expected at least one fold, but got {folds}")
 
 
-def _nothing_usable(failures: Sequence[Failure]) -> InputError:
+def _nothing_usable(failures: Sequence[tuple[str, LandsatFillError]]) -> InputError:
     if not failures:
         return InputError("expected clean scenes to cut, but got none", hint="Name GeoTIFFs or products.")
-    first = failures[0]
+    name, error = failures[0]
     return InputError(
-        f"expected a scene that can be used, but got none of {len(failures)}; {first.scene}: {first.error.message}",
-        hint=first.error.hint,
+        f"expected a scene that can be used, but got none of {len(failures)}; {name}: {error.message}", hint=error.hint
     )

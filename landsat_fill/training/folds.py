@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,20 +31,12 @@ _DATE = re.compile(r"(?<!\d)(?:19|20)\d{2}(?:\d{3,4})?(?!\d)")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a scene.
+    """The place of a scene; angles are in degrees."""
 
-    Attributes:
-        stem: Path and row, or the scene's name up to the date.
-        lon: Longitude of the centre in degrees, or None if the scene isn't georeferenced.
-        lat: Latitude of the centre.
-        half_lon: Half of the extent in longitude, in degrees.
-        half_lat: Half of the extent in latitude.
-    """
-
-    stem: str
-    lon: float | None = None
+    stem: str  # path and row, or the scene's name up to the date
+    lon: float | None = None  # of the centre, or None if the scene isn't georeferenced
     lat: float | None = None
-    half_lon: float = 0.0
+    half_lon: float = 0.0  # half of the extent
     half_lat: float = 0.0
 
     def is_near(self, other: Place) -> bool:
@@ -86,24 +80,22 @@ def balanced_folds(places: Sequence[Place], patches: Sequence[int], folds: int) 
     """
     groups = sorted(near_groups(places), key=lambda group: -sum(patches[scene] for scene in group))
     filled = [0] * folds
-    chosen = [0] * len(places)
+    fold_of = [0] * len(places)
     for group in groups:
         fold = filled.index(min(filled))
         for scene in group:
-            chosen[scene] = fold
+            fold_of[scene] = fold
             filled[fold] += patches[scene]
-    return chosen
+    return fold_of
 
 
 def near_groups(places: Sequence[Place]) -> list[list[int]]:
     """Group scenes that are near each other, and return the indexes of each group, ordered by first scene."""
-    group = list(range(len(places)))
-    for one in range(len(places)):
-        for other in range(one):
-            if group[one] != group[other] and places[one].is_near(places[other]):
-                joined, gone = sorted((group[one], group[other]))
-                group = [joined if number == gone else number for number in group]
-    return [[scene for scene, number in enumerate(group) if number == first] for first in sorted(set(group))]
+    from scipy.sparse.csgraph import connected_components
+
+    near = np.array([one.is_near(other) for one in places for other in places], np.bool_)
+    count, group_of = connected_components(near.reshape(len(places), len(places)), directed=False)
+    return [np.flatnonzero(group_of == group).tolist() for group in range(count)]
 
 
 def _degrees(grid: Grid) -> tuple[float, float, float, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
+    from landsat_fill.training.dataset_manifest import MappedArray
 
 
 def grid_starts(length_px: int, size_px: int, stride_px: int) -> list[int]:
@@ -49,23 +50,10 @@ MISSING_SHARES = (0.01, 0.7)
 """Limits of the missing share of a crop. A larger share is a cloud or the edge of the swath."""
 
 
-class PackedGaps(Protocol):
-    """The crops of one scene, as an array in memory or a mapped file."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Crops, bands, rows, and bytes of eight columns each."""
-        ...
-
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        """Return one crop."""
-        ...
-
-
 class GapBank:
     """Draws gaps from the crops of one or several scenes."""
 
-    def __init__(self, packed: Sequence[PackedGaps]) -> None:
+    def __init__(self, packed: Sequence[NDArray[np.uint8] | MappedArray]) -> None:
         """Take the crops of each scene, `(crop, band, row, byte)`."""
         self._packed = tuple(packed)
         # The square root limits the weight of a large scene, whose many crops are similar.

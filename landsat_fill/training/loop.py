@@ -6,7 +6,8 @@ import math
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import distributed, nn
@@ -14,8 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from landsat_fill.errors import LandsatFillError, MissingPackageError
 from landsat_fill.training.batches import batches_from
-from landsat_fill.training.checkpoints import save_checkpoint, save_network
-from landsat_fill.training.progress import Ending, Standing
+from landsat_fill.training.checkpoints import save_checkpoint, save_network, update_average
 from landsat_fill.training.run_folder import draw_curve
 from landsat_fill.training.validation import GAP_WIDTHS_PX
 
@@ -24,22 +24,40 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from landsat_fill.training.batches import Batch, StepBatches
-    from landsat_fill.training.checkpoints import Parts
+    from landsat_fill.training.checkpoints import Parts, Progress
     from landsat_fill.training.objective import Objective
-    from landsat_fill.training.progress import Listener
     from landsat_fill.training.run_folder import Journal, RunFolder
     from landsat_fill.training.settings import BudgetSettings, OptimiserSettings, TrainingSettings
     from landsat_fill.training.validation import Score, ValidationSet
 
 
+class Ending(Enum):
+    """Why a run stopped."""
+
+    BUDGET = "the budget is used"
+    PATIENCE = "the score no longer improved"
+    INTERRUPTED = "interrupted"
+
+
+class Listener(Protocol):
+    """Receives the progress of a run, and may stop it."""
+
+    def stepped(self, progress: Progress) -> None:
+        """Receive the progress after a step."""
+
+    def validated(self, progress: Progress) -> None:
+        """Receive the progress after a validation."""
+
+    def noted(self, text: str) -> None:
+        """Receive a message for the user."""
+
+    def stop_requested(self) -> bool:
+        """Return whether to stop before the next step; the run can be resumed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process in a group of processes that train together.
-
-    Attributes:
-        rank: Number of this process; the first process validates and writes.
-        count: Number of processes.
-    """
+    """This process, by its rank, in a group of processes that train together."""
 
     rank: int = 0
     count: int = 1
@@ -111,27 +129,21 @@ LOG_STEPS = 25
 _MOST_BAD_STEPS = 50
 """Number of consecutive steps without a finite gradient that ends a run."""
 
-_NOISES_A_SEED = 1 << 40
-"""More than any run draws, so that runs with different seeds share no noise."""
+_DRAWS_PER_SEED = 1 << 40
+"""More draws of noise than any run needs, so that runs with different seeds share no noise."""
 
 _SEEDS = 1 << 63
 """Number of seeds of torch's generators."""
 
 
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """The inputs of the loop.
+@dataclass(slots=True, eq=False)
+class Loop:
+    """One session of a run.
 
     Attributes:
-        settings: Settings of the run.
         parts: State of the run, on the device.
-        objective: The loss.
-        batches: The batch of each step.
         validation: Validation samples; only in the first process.
         journal: The log.
-        folder: Folder of the run.
-        device: The device.
-        processes: This process in its group.
         facts: Metadata of the weights.
     """
 
@@ -140,44 +152,18 @@ class Workshop:
     objective: Objective
     batches: StepBatches
     validation: ValidationSet | None
-    journal: Journal
     folder: RunFolder
+    journal: Journal
     device: torch.device
     processes: Processes
     facts: Mapping[str, str]
-
-
-@dataclass(slots=True)
-class _Means:
-    """Means of the logged values since the last row."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    steps: int = 0
-
-    def add(self, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.steps += 1
-
-    def of(self, name: str) -> float:
-        return self.sums[name] / self.steps if self.steps else math.nan
-
-
-class Loop:
-    """One session of a run."""
-
-    def __init__(self, workshop: Workshop, listener: Listener) -> None:
-        self._workshop = workshop
-        self._settings = workshop.settings
-        self._parts = workshop.parts
-        self._progress = workshop.parts.progress
-        self._listener = listener
-        self._began = time.perf_counter() - 60 * self._progress.minutes
-        self._means = _Means()
-        self._share = 0.0
-        self._rate = 0.0
-        self._bad_steps = 0
-        self._draws_curve = True
+    listener: Listener
+    _start_s: float = field(default=0.0, init=False)
+    _rate: float = field(default=0.0, init=False)
+    _bad_steps: int = field(default=0, init=False)
+    _draws_curve: bool = field(default=True, init=False)
+    _logged: list[dict[str, float]] = field(default_factory=list, init=False)
+    """The logged values of each step since the last row of the log."""
 
     def run(self) -> Ending:
         """Train to the end, and return its reason.
@@ -185,142 +171,132 @@ class Loop:
         Raises:
             LandsatFillError: If samples can't be read, files can't be written, or the loss diverges.
         """
-        workshop, progress = self._workshop, self._progress
-        network = workshop.processes.wrap(self._parts.network.train(), workshop.device)
-        generator = torch.Generator(workshop.device)
-        batches = batches_from(
-            progress.step, workshop.batches, workers=self._settings.machine.workers, device=workshop.device
-        )
-        is_kept = True
+        progress = self.parts.progress
+        self._start_s = time.perf_counter() - 60 * progress.minutes
+        network = self.processes.wrap(self.parts.network.train(), self.device)
+        generator = torch.Generator(self.device)
+        workers = self.settings.machine.workers
+        batches = batches_from(progress.step, self.batches, workers=workers, device=self.device)
+        is_saved = True
         while (ending := self._ending()) is None:
-            self._rate = learning_rate(self._settings.optimiser, progress.step, self._share)
+            self._rate = learning_rate(self.settings.optimiser, progress.step, progress.share)
             self._seed(generator)
-            self._step(network, next(batches).on(workshop.device), generator)
+            self._step(network, next(batches).on(self.device), generator)
             progress.step += 1
-            is_kept = progress.step % self._settings.validation.every_steps == 0
-            if is_kept:
-                self._keep(validates=True)
+            is_saved = progress.step % self.settings.validation.every_steps == 0
+            if is_saved:
+                self._save(validates=True)
             elif progress.step % LOG_STEPS == 0:
                 self._log(None)
-            self._listener.stepped(self._standing())
-        if not is_kept:
-            self._keep(validates=ending is not Ending.INTERRUPTED)
+            self.listener.stepped(progress)
+        if not is_saved:
+            self._save(validates=ending is not Ending.INTERRUPTED)
         return ending
 
     def _ending(self) -> Ending | None:
         """Return the reason to stop here, or None; all processes agree."""
-        progress, patience = self._progress, self._settings.validation.patience
-        progress.minutes = (time.perf_counter() - self._began) / 60
-        share = share_done(self._settings.budget, progress.step, progress.minutes)
-        agreed = self._workshop.processes.agreed
-        self._share, is_asked, stale = agreed(share, self._listener.stop_asked(), progress.stale)
-        if is_asked:
+        progress, patience = self.parts.progress, self.settings.validation.patience
+        progress.minutes = (time.perf_counter() - self._start_s) / 60
+        share = share_done(self.settings.budget, progress.step, progress.minutes)
+        progress.share, must_stop, stale = self.processes.agreed(share, self.listener.stop_requested(), progress.stale)
+        if must_stop:
             return Ending.INTERRUPTED
-        if self._share >= 1:
+        if progress.share >= 1:
             return Ending.BUDGET
         return Ending.PATIENCE if patience and stale >= patience else None
 
     def _seed(self, generator: torch.Generator) -> None:
         """Seed the noise from the seed and the step, so that a resumed run is exact."""
-        processes = self._workshop.processes
-        draw = self._progress.step * processes.count + processes.rank
-        generator.manual_seed((_NOISES_A_SEED * self._settings.seed + draw) % _SEEDS)
+        draw = self.parts.progress.step * self.processes.count + self.processes.rank
+        generator.manual_seed((_DRAWS_PER_SEED * self.settings.seed + draw) % _SEEDS)
 
     def _step(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> None:
         """Take a step if its gradient is finite."""
-        optimiser = self._parts.optimiser
-        for group in optimiser.param_groups:
+        parts, settings = self.parts, self.settings.optimiser
+        for group in parts.optimiser.param_groups:
             group["lr"] = self._rate
-        optimiser.zero_grad()
-        loss = self._workshop.objective(network, batch, generator)
+        parts.optimiser.zero_grad()
+        loss = self.objective(network, batch, generator)
         loss.total.backward()  # type: ignore[no-untyped-call]
-        limit = self._settings.optimiser.gradient_norm or math.inf
-        norm = float(clip_grad_norm_(self._parts.network.parameters(), limit))
+        norm = float(clip_grad_norm_(parts.network.parameters(), settings.gradient_norm or math.inf))
         if not math.isfinite(norm):
             self._bad_steps += 1
             if self._bad_steps >= _MOST_BAD_STEPS:
                 raise _diverged(f"the last {_MOST_BAD_STEPS} gradients aren't finite")
             return
         self._bad_steps = 0
-        optimiser.step()
-        self._parts.average.follow(self._parts.network, self._progress.step)
-        parts = {name: float(part.detach()) for name, part in loss.parts.items()}
-        self._means.add({"loss": float(loss.total.detach()), "gradient_norm": norm, **parts})
+        parts.optimiser.step()
+        update_average(parts.average, parts.network, settings.average, parts.progress.step)
+        terms = {name: float(term.detach()) for name, term in loss.parts.items()}
+        self._logged.append({"loss": float(loss.total.detach()), "gradient_norm": norm, **terms})
+        parts.progress.loss = self._mean("loss")
 
-    def _keep(self, *, validates: bool) -> None:
+    def _mean(self, name: str) -> float:
+        """Return the mean of a value since the last row of the log."""
+        return sum(row[name] for row in self._logged) / len(self._logged)
+
+    def _save(self, *, validates: bool) -> None:
         """Write a checkpoint, after an optional validation."""
-        if not self._workshop.processes.first:
-            return
         self._log(self._validate() if validates else None)
-        folder = self._workshop.folder
-        self._save_weights(folder.last)
-        save_checkpoint(folder.checkpoint, self._parts)
-        self._draw()
+        if not self.processes.first:
+            return
+        self._save_weights(self.folder.last)
+        save_checkpoint(self.folder.checkpoint, self.parts)
+        if self._draws_curve and self.journal.path.exists():
+            try:
+                draw_curve(self.journal.path, self.folder.curve)
+            except MissingPackageError as error:
+                self._draws_curve = False
+                self.listener.noted(f"no curve: {error.message}")
 
     def _validate(self) -> Score | None:
         """Return the score of the averaged network, and save the network if it is the best so far."""
-        workshop, progress = self._workshop, self._progress
-        if workshop.validation is None:
+        if self.validation is None:
             return None
-        network = self._parts.average.network
-        score = workshop.validation.score(network, workshop.objective, workshop.device)
+        progress = self.parts.progress
+        score = self.validation.score(self.parts.average, self.objective, self.device)
         if not math.isfinite(score.error):
             raise _diverged(f"the error of validation is {score.error}")
         progress.error, progress.std_factor, progress.validated = score.error, score.std_factor, progress.step
         if score.error < progress.best:
             progress.best, progress.stale = score.error, 0
-            self._save_weights(workshop.folder.best)
+            self._save_weights(self.folder.best)
         else:
             progress.stale += 1
-        self._listener.validated(self._standing())
+        self.listener.validated(progress)
         return score
 
     def _save_weights(self, path: Path) -> None:
-        progress = self._progress
-        facts = {**self._workshop.facts, "steps": str(progress.step), "minutes": f"{progress.minutes:.1f}"}
+        progress = self.parts.progress
+        facts = {**self.facts, "steps": str(progress.step), "minutes": f"{progress.minutes:.1f}"}
         if progress.validated:
             facts["validated_step"] = str(progress.validated)
             facts["validation_error"] = f"{progress.error:.4f}"
         if progress.std_factor is not None:
             facts["std_factor"] = f"{progress.std_factor:.4f}"
-        save_network(path, self._parts.average.network, facts)
+        save_network(path, self.parts.average, facts)
 
     def _log(self, score: Score | None) -> None:
-        """Write a row of the log."""
-        if not self._workshop.processes.first or not self._means.steps:
-            return
-        means = {name: self._means.of(name) for name in self._means.sums}
-        by_width = score.by_width if score else (math.nan,) * len(GAP_WIDTHS_PX)
-        self._workshop.journal.write(
-            {
-                "step": self._progress.step,
-                "minutes": self._progress.minutes,
-                "learning_rate": self._rate,
-                "loss": means.pop("loss"),
-                "gradient_norm": means.pop("gradient_norm"),
-                "validation": score.error if score else math.nan,
-                **{f"validation_{w:g}px": e for w, e in zip(GAP_WIDTHS_PX, by_width, strict=True)},
-                "std_factor": score.std_factor if score and score.std_factor else math.nan,
-                **means,
-            }
-        )
-        self._means = _Means()
-
-    def _draw(self) -> None:
-        """Draw the log, if matplotlib is installed."""
-        if not self._draws_curve or not self._workshop.journal.path.exists():
-            return
-        try:
-            draw_curve(self._workshop.journal.path, self._workshop.folder.curve)
-        except MissingPackageError as error:
-            self._draws_curve = False
-            self._listener.noted(f"no curve: {error.message}")
-
-    def _standing(self) -> Standing:
-        progress = self._progress
-        loss = self._means.of("loss") if self._means.steps else math.nan
-        score = progress.error if progress.validated else None
-        return Standing(progress.step, self._share, progress.minutes, loss, score, progress.best)
+        """Write a row of the log, with the means since the last row."""
+        progress = self.parts.progress
+        if self.processes.first and self._logged:
+            means = {name: self._mean(name) for name in self._logged[0]}
+            by_width = score.by_width if score else (math.nan,) * len(GAP_WIDTHS_PX)
+            self.journal.write(
+                {
+                    "step": progress.step,
+                    "minutes": progress.minutes,
+                    "learning_rate": self._rate,
+                    "loss": means.pop("loss"),
+                    "gradient_norm": means.pop("gradient_norm"),
+                    "validation": score.error if score else math.nan,
+                    **{f"validation_{w:g}px": e for w, e in zip(GAP_WIDTHS_PX, by_width, strict=True)},
+                    "std_factor": score.std_factor if score and score.std_factor else math.nan,
+                    **means,
+                }
+            )
+        self._logged.clear()
+        progress.loss = math.nan
 
 
 def _diverged(found: str) -> LandsatFillError:

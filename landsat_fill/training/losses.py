@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, huber_loss
 
 from landsat_fill.errors import UsageError
 
@@ -51,15 +51,19 @@ def patterns(image: Tensor, hidden: Tensor, known: Tensor) -> Iterator[Pattern]:
     """
     yield Pattern("pixels", image, hidden)
     for name, axis in (("rows", -2), ("cols", -1)):
-        yield Pattern(name, image.diff(dim=axis), _of_neighbours(hidden, known, axis))
+        yield Pattern(name, image.diff(dim=axis), _counted_pairs(hidden, known, axis))
     yield Pattern("squares", _means(image), (_means(known) == 1) * (_means(hidden) > 0).to(image.dtype))
 
 
-def _of_neighbours(hidden: Tensor, known: Tensor, axis: int) -> Tensor:
-    """Return 1 where two adjacent pixels along an axis are known, and one of them is hidden."""
-    length = hidden.shape[axis] - 1
-    one = torch.maximum(hidden.narrow(axis, 0, length), hidden.narrow(axis, 1, length))
-    return one * known.narrow(axis, 0, length) * known.narrow(axis, 1, length)
+def _pairs(pixels: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Return the first and the second pixel of each adjacent pair along an axis."""
+    length = pixels.shape[axis] - 1
+    return pixels.narrow(axis, 0, length), pixels.narrow(axis, 1, length)
+
+
+def _counted_pairs(hidden: Tensor, known: Tensor, axis: int) -> Tensor:
+    """Return 1 for adjacent pairs of known pixels of which at least one is hidden, and 0 for other pairs."""
+    return torch.maximum(*_pairs(hidden, axis)) * torch.minimum(*_pairs(known, axis))
 
 
 def _means(image: Tensor) -> Tensor:
@@ -81,7 +85,7 @@ _LARGEST_WINDOW_PX = 11
 
 
 def gaussian_log_likelihood(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
-    """Return the logarithm of the density of each target pixel under a Gaussian of its own."""
+    """Return the log density of each target pixel under the Gaussian predicted for it."""
     return -0.5 * ((target - mean) / std).square() - std.log() - _HALF_LOG_TWO_PI
 
 
@@ -100,26 +104,22 @@ def negative_log_likelihood(mean: Tensor, std: Tensor, target: Tensor, weight: T
     return -(tiles / weight.sum((-3, -2, -1)).clamp_min(1)).mean()
 
 
-def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of the pixels that count, or 0 if there are none."""
-    return (values * weight).sum() / weight.sum().clamp_min(1)
-
-
 def mean_over_bands(values: Tensor, weight: Tensor) -> Tensor:
     """Return the mean over the means of all bands, so that bands have equal weights."""
-    pixels = weight.sum((-2, -1))
-    bands = (values * weight).sum((-2, -1)) / pixels.clamp_min(1)
-    return weighted_mean(bands, (pixels > 0).to(values.dtype))
+    return _mean_of_means((values * weight).sum((-2, -1)), weight.sum((-2, -1)))
+
+
+def _mean_of_means(sums: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean over bands of the mean in each band; bands without pixels don't count."""
+    return (sums / counts.clamp_min(1)).sum() / (counts > 0).sum().clamp_min(1)
 
 
 def pixel_distance(kind: str, predicted: Tensor, target: Tensor) -> Tensor:
     """Return the error of each pixel: `absolute`, `squared`, or `huber`, which is linear beyond 1."""
+    if kind == "huber":
+        return huber_loss(predicted, target, reduction="none")
     error = predicted - target
-    if kind == "absolute":
-        return error.abs()
-    if kind == "squared":
-        return error.square()
-    return torch.nn.functional.huber_loss(predicted, target, reduction="none")
+    return error.abs() if kind == "absolute" else error.square()
 
 
 def total_variation(image: Tensor, hidden: Tensor) -> Tensor:
@@ -130,9 +130,7 @@ def total_variation(image: Tensor, hidden: Tensor) -> Tensor:
     """
 
     def along(axis: int) -> Tensor:
-        length = image.shape[axis] - 1
-        first, second = hidden.narrow(axis, 0, length), hidden.narrow(axis, 1, length)
-        return (image.diff(dim=axis).abs() * torch.maximum(first, second)).sum()
+        return (image.diff(dim=axis).abs() * torch.maximum(*_pairs(hidden, axis))).sum()
 
     return (along(-1) + along(-2)) / image.numel()
 
@@ -162,26 +160,22 @@ def step_loss(composed: Tensor, truth: Tensor, gain: float, known: Tensor, hidde
     A squared error favours fills with less contrast than the truth. A gain above 1 compensates for this.
 
     Args:
-        composed: The truth with predicted hidden pixels, `(tile, band, row, col)`.
+        composed: The true values with predicted hidden pixels, `(tile, band, row, col)`.
         truth: True values, of the same shape.
         gain: Factor of the true differences.
-        known: 1 where the truth is known, and 0 otherwise.
-        hidden: 1 where the truth is known and hidden.
+        known: 1 where the true value is known, and 0 otherwise.
+        hidden: 1 where the true value is known and hidden.
 
     Source: this project.
     """
 
     def along(axis: int) -> tuple[Tensor, Tensor]:
-        length = composed.shape[axis] - 1
-        one, both = (
-            choose(pixels.narrow(axis, 0, length), pixels.narrow(axis, 1, length))
-            for pixels, choose in ((hidden, torch.maximum), (known, torch.minimum))
-        )
         error = composed.diff(dim=axis) - gain * truth.diff(dim=axis)
-        return (error.square() * one * both).sum((-2, -1)), (one * both).sum((-2, -1))
+        counted = _counted_pairs(hidden, known, axis)
+        return (error.square() * counted).sum((-2, -1)), counted.sum((-2, -1))
 
-    square, count = (rows + cols for rows, cols in zip(along(-2), along(-1), strict=True))
-    return weighted_mean(square / count.clamp_min(1), (count > 0).to(square.dtype))
+    squares, counts = (rows + cols for rows, cols in zip(along(-2), along(-1), strict=True))
+    return _mean_of_means(squares, counts)
 
 
 def ms_ssim_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -194,7 +188,7 @@ def ms_ssim_loss(predicted: Tensor, target: Tensor) -> Tensor:
     # The gradient of the library's root is infinite at 0, so such bands get the gradient 0.
     if predicted.requires_grad:
         predicted = predicted.clone()
-        predicted.register_hook(_finite)  # type: ignore[no-untyped-call]
+        predicted.register_hook(lambda slope: slope.nan_to_num(0.0, 0.0, 0.0))  # type: ignore[no-untyped-call]
     target = target.expand_as(predicted).flatten(0, -4)
     similarity: Tensor = ms_ssim(
         # Luminances must be positive.
@@ -204,10 +198,6 @@ def ms_ssim_loss(predicted: Tensor, target: Tensor) -> Tensor:
         win_size=ms_ssim_window_px(min(target.shape[-2:])),
     )
     return 1 - similarity
-
-
-def _finite(slope: Tensor) -> Tensor:
-    return slope.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def ms_ssim_window_px(side_px: int) -> int:

@@ -32,14 +32,14 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor]
 
 
-class Given(NamedTuple):
+class NormalisedBatch(NamedTuple):
     """A normalised batch, `(tile, band, row, col)` each.
 
     Attributes:
         normalised: The input of the network.
         target: The true values in units of the signal, 0 where unknown.
-        shown: 1 where the truth is known and the network sees it; 0 in flat areas.
-        hidden: 1 where the truth is known and hidden; 0 in flat areas.
+        shown: 1 where the true value is known and the network sees it; 0 in flat areas.
+        hidden: 1 where the true value is known and hidden; 0 in flat areas.
     """
 
     normalised: Normalised
@@ -47,20 +47,15 @@ class Given(NamedTuple):
     shown: Tensor
     hidden: Tensor
 
-    @property
-    def signal(self) -> Tensor:
-        """The signal of the network's input."""
-        return self.normalised.signal
 
-
-def given_of(batch: Batch) -> Given:
-    """Return the normalised batch, in the same way as in a fill."""
+def normalise_batch(batch: Batch) -> NormalisedBatch:
+    """Return a batch normalised in the same way as in a fill."""
     usable = batch.usable.to(batch.values.dtype)
     shown = batch.values * usable if batch.filled is None else batch.filled
     normalised = normalise(shown, usable, first_filled=batch.filled is not None)
     target = normalised.in_units(batch.values).clamp(-LARGEST_TARGET, LARGEST_TARGET)
     rough = normalised.is_rough
-    return Given(
+    return NormalisedBatch(
         normalised,
         target=target.where(batch.usable | batch.hidden, 0),
         shown=usable * rough,
@@ -69,46 +64,34 @@ def given_of(batch: Batch) -> Given:
 
 
 def predict(
-    network: Callable[..., Prediction], given: Given, noise: Tensor | None, precision: torch.dtype
+    network: Callable[..., Prediction], tiles: NormalisedBatch, noise: Tensor | None, precision: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
     """Return the mean and the standard deviation that a network predicts, in single precision."""
-    device = given.signal.device.type
+    device = tiles.normalised.signal.device.type
     with torch.autocast(device, precision, enabled=precision != torch.float32):
-        mean, std = network(given.signal, given.normalised.observed, noise)
+        mean, std = network(tiles.normalised.signal, tiles.normalised.observed, noise)
     return mean.float(), None if std is None else std.float()
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The loss of a batch.
-
-    Attributes:
-        settings: Kind of loss, and the weights of its parts.
-        latent_channels: Channels of a latent model's noise; 0 for other networks.
-        precision: Precision of the network's layers. The loss is always in single precision.
-    """
+    """The loss of a batch, in single precision."""
 
     settings: ObjectiveSettings
-    latent_channels: int
-    precision: torch.dtype
+    latent_channels: int  # channels of a latent model's noise; 0 for other networks
+    precision: torch.dtype  # of the network's layers
 
     def __call__(self, network: Callable[..., Prediction], batch: Batch, generator: torch.Generator) -> Loss:
-        """Return the loss.
-
-        Args:
-            network: The network, perhaps wrapped.
-            batch: Samples, on the network's device.
-            generator: Generator of a latent model's noise, on the same device.
-        """
-        given = given_of(batch)
-        noise = self.noise(given.signal, self.settings.samples, generator)
-        mean, std = predict(network, given, noise, self.precision)
-        parts = _KINDS[self.settings.kind](self.settings, batch, given, mean, std)
+        """Return the loss of a batch on the network's device; the generator draws a latent model's noise."""
+        tiles = normalise_batch(batch)
+        noise = self.noise(tiles.normalised.signal, self.settings.samples, generator)
+        mean, std = predict(network, tiles, noise, self.precision)
+        parts = _KINDS[self.settings.kind](self.settings, batch, tiles, mean, std)
         if self.settings.ms_ssim:
             # Where the truth is unknown, the prediction counts as right.
-            known = (given.shown + given.hidden) > 0
-            composed = mean.where(known, given.target)
-            parts["ms_ssim"] = self.settings.ms_ssim * losses.ms_ssim_loss(composed, given.target)
+            known = (tiles.shown + tiles.hidden) > 0
+            composed = mean.where(known, tiles.target)
+            parts["ms_ssim"] = self.settings.ms_ssim * losses.ms_ssim_loss(composed, tiles.target)
         return Loss(torch.stack(list(parts.values())).sum(), parts)
 
     def noise(self, signal: Tensor, samples: int, generator: torch.Generator) -> Tensor | None:
@@ -121,7 +104,7 @@ class Objective:
 
 
 def _likelihood(
-    settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, tiles: NormalisedBatch, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the negative log-likelihood of all pixels, with a larger weight of hidden pixels.
 
@@ -136,17 +119,17 @@ def _likelihood(
             "expected a network with a standard deviation for the likelihood, but got one without",
             hint="Set objective.kind to distance.",
         )
-    weight = _weight(settings, given)
+    weight = _weight(settings, tiles)
     if settings.variance_power:
         variance = std.detach().square()
         # All samples of a latent model share a weight, because their mixture is of whole tiles.
         variance = variance.mean(0) if variance.ndim == 5 else variance
         weight = weight * variance**settings.variance_power
-    return {"likelihood": losses.negative_log_likelihood(mean, std, given.target, weight)}
+    return {"likelihood": losses.negative_log_likelihood(mean, std, tiles.target, weight)}
 
 
 def _draws(
-    settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, tiles: NormalisedBatch, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the CRPS of samples, for pixels and for patterns of adjacent pixels.
 
@@ -162,55 +145,54 @@ def _draws(
             + ("one" if mean.ndim == 5 else "a network without samples"),
             hint="Train convlnp with objective.samples at 2 or more, or set objective.kind to likelihood.",
         )
-    known = given.shown + given.hidden
-    composed = given.target.where(given.hidden == 0, mean)
-    pairs = zip(patterns(composed, given.hidden, known), patterns(given.target, given.hidden, known), strict=True)
+    known = tiles.shown + tiles.hidden
+    composed = tiles.target.where(tiles.hidden == 0, mean)
+    pairs = zip(patterns(composed, tiles.hidden, known), patterns(tiles.target, tiles.hidden, known), strict=True)
     parts = {
         sample.name: losses.mean_over_bands(losses.fair_crps(sample.values, truth.values), sample.counted)
         for sample, truth in pairs
     }
     if std is not None and settings.std_weight:
         spread = (mean.detach().var(0) + std.square().mean(0)).sqrt()
-        surprise = -losses.gaussian_log_likelihood(mean.detach().mean(0), spread, given.target)
-        parts["surprise"] = settings.std_weight * losses.mean_over_bands(surprise, given.hidden)
+        parts["surprise"] = _surprise(settings, tiles, mean.detach().mean(0), spread)
     return parts
 
 
 def _distance(
-    settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, _std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, tiles: NormalisedBatch, mean: Tensor, _std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the weighted mean error of all pixels."""
-    error = losses.pixel_distance(settings.distance, mean, given.target)
+    error = losses.pixel_distance(settings.distance, mean, tiles.target)
     if error.ndim == 5:  # samples of a latent model
         error = error.mean(0)
-    weight = _weight(settings, given)
+    weight = _weight(settings, tiles)
     return {"distance": (error * weight).sum() / weight.sum().clamp_min(1e-6)}
 
 
-def _weight(settings: ObjectiveSettings, given: Given) -> Tensor:
+def _weight(settings: ObjectiveSettings, tiles: NormalisedBatch) -> Tensor:
     """Return the weight of each pixel, 0 where the truth is unknown."""
-    return settings.observed_weight * given.shown + settings.hidden_weight * given.hidden
+    return settings.observed_weight * tiles.shown + settings.hidden_weight * tiles.hidden
 
 
 def _partial_convolution(
-    settings: ObjectiveSettings, _batch: Batch, given: Given, mean: Tensor, _std: Tensor | None
+    settings: ObjectiveSettings, _batch: Batch, tiles: NormalisedBatch, mean: Tensor, _std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the loss of partial convolutions, without the perceptual and style terms of a pre-trained VGG.
 
     Source: Liu et al. 2018, §3.3, arXiv:1804.07723.
     """
-    error = (mean - given.target).abs()
+    error = (mean - tiles.target).abs()
     # Both are divided by the number of all pixels, as in the paper.
-    composed = mean.where(given.hidden > 0, given.target)
+    composed = mean.where(tiles.hidden > 0, tiles.target)
     return {
-        "observed": settings.observed_weight * (error * given.shown).mean(),
-        "hidden": settings.hidden_weight * (error * given.hidden).mean(),
-        "variation": settings.total_variation * losses.total_variation(composed, given.hidden),
+        "observed": settings.observed_weight * (error * tiles.shown).mean(),
+        "hidden": settings.hidden_weight * (error * tiles.hidden).mean(),
+        "variation": settings.total_variation * losses.total_variation(composed, tiles.hidden),
     }
 
 
 def _residual(
-    settings: ObjectiveSettings, batch: Batch, given: Given, mean: Tensor, std: Tensor | None
+    settings: ObjectiveSettings, batch: Batch, tiles: NormalisedBatch, mean: Tensor, std: Tensor | None
 ) -> dict[str, Tensor]:
     """Return the squared error of hidden pixels, in units of the error of an interpolation.
 
@@ -219,7 +201,7 @@ def _residual(
     hidden = batch.hidden.to(mean.dtype)
     unit = _error_unit(batch, hidden)
     hidden = hidden * (unit > 0)
-    error = (given.normalised.restored(mean) - batch.values) / unit.where(unit > 0, 1)
+    error = (tiles.normalised.restored(mean) - batch.values) / unit.where(unit > 0, 1)
     parts = {"error": losses.mean_over_bands(error.square(), hidden)}
     if settings.step_weight:
         truth = batch.values / unit.where(unit > 0, 1)
@@ -228,9 +210,14 @@ def _residual(
         steps = losses.step_loss(composed, truth, settings.step_gain, known, hidden)
         parts["steps"] = settings.step_weight * steps
     if std is not None and settings.std_weight:
-        surprise = -losses.gaussian_log_likelihood(mean.detach(), std, given.target)
-        parts["surprise"] = settings.std_weight * losses.mean_over_bands(surprise, given.hidden)
+        parts["surprise"] = _surprise(settings, tiles, mean.detach(), std)
     return parts
+
+
+def _surprise(settings: ObjectiveSettings, tiles: NormalisedBatch, mean: Tensor, std: Tensor) -> Tensor:
+    """Return the weighted negative log-likelihood of the hidden pixels."""
+    likelihood = losses.gaussian_log_likelihood(mean, std, tiles.target)
+    return settings.std_weight * losses.mean_over_bands(-likelihood, tiles.hidden)
 
 
 def _error_unit(batch: Batch, hidden: Tensor) -> Tensor:
@@ -244,11 +231,11 @@ def _error_unit(batch: Batch, hidden: Tensor) -> Tensor:
     if batch.filled is None:
         return scale
     square = (batch.filled - batch.values).square() * hidden
-    made = (square.sum((-2, -1), keepdim=True) / hidden.sum((-2, -1), keepdim=True).clamp_min(1)).sqrt()
-    return (scale * made).sqrt()
+    fill_error = (square.sum((-2, -1), keepdim=True) / hidden.sum((-2, -1), keepdim=True).clamp_min(1)).sqrt()
+    return (scale * fill_error).sqrt()
 
 
-_KINDS: dict[str, Callable[[ObjectiveSettings, Batch, Given, Tensor, Tensor | None], dict[str, Tensor]]] = {
+_KINDS: dict[str, Callable[[ObjectiveSettings, Batch, NormalisedBatch, Tensor, Tensor | None], dict[str, Tensor]]] = {
     "likelihood": _likelihood,
     "draws": _draws,
     "distance": _distance,

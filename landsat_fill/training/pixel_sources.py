@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landsat_fill.errors import InputError
 from landsat_fill.io import SceneReader
 from landsat_fill.scene import Window
+from landsat_fill.training.dataset_manifest import stored_array
 from landsat_fill.training.gap_bank import random_window, require_room, unpacked
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Scene
+    from landsat_fill.training.dataset_manifest import MappedArray, SceneFacts
 
     Cube = tuple[NDArray[np.generic], NDArray[np.bool_]]
 
@@ -39,9 +40,7 @@ as a town."""
 def squared_steps(values: NDArray[Any], observed: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the sum and number of squared differences of observed pixels `STEP_PX` rows apart, `(band,)`.
 
-    Args:
-        values: `(band, row, col)`; unobserved values don't matter.
-        observed: True where a value is an observation.
+    Both arguments are `(band, row, col)`; unobserved values don't matter.
     """
     both = observed[:, STEP_PX:] & observed[:, :-STEP_PX]
     with np.errstate(invalid="ignore", over="ignore"):
@@ -60,9 +59,7 @@ def mean_squared_step(values: NDArray[Any], observed: NDArray[np.bool_]) -> NDAr
 def error_scale(scene: NDArray[np.float64], patch: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the expected RMS error of a simple interpolation, `(band,)`, positive; 1 in a constant band.
 
-    Args:
-        scene: Mean squared steps of the scene's bands.
-        patch: Mean squared steps of the patch's bands.
+    `scene` and `patch` are mean squared steps of their bands.
     """
     scale = np.sqrt(SCENE_WEIGHT * scene + (1 - SCENE_WEIGHT) * patch)
     return np.where(scale > 0, scale, 1.0).astype(np.float32)
@@ -77,175 +74,107 @@ PROBED_WINDOWS = 16
 _PROBING_SEED = 0
 
 
-class Images(Protocol):
-    """The pixels of one scene."""
-
-    @property
-    def name(self) -> str:
-        """The scene's name."""
-        ...
-
-    @property
-    def bands(self) -> int:
-        """Number of bands."""
-        ...
-
-    @property
-    def patches(self) -> int:
-        """Number of adjacent patches that fit into the scene."""
-        ...
-
-    @property
-    def squared_step(self) -> NDArray[np.float64]:
-        """Its error scale squared, `(band,)`; see `error_scale`."""
-        ...
-
-    def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
-        """Return the stored numbers of a random window, and which are observations, `(band, row, col)`.
-
-        Raises:
-            InputError: If the pixels can't be read.
-        """
-        ...
-
-
-class MappedArray:
-    """A `.npy` file that each process maps to memory at its first use."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._array: NDArray[np.generic] | None = None
-
-    def __reduce__(self) -> tuple[type[MappedArray], tuple[Path]]:
-        return MappedArray, (self._path,)
-
-    @property
-    def array(self) -> NDArray[np.generic]:
-        """The array.
-
-        Raises:
-            InputError: If the file is missing or damaged.
-        """
-        if self._array is None:
-            try:
-                self._array = np.load(self._path, mmap_mode="r")
-            except (OSError, ValueError) as error:
-                raise InputError(
-                    f"expected an array in {self._path}, but got an error: {error}",
-                    hint="Make the dataset again with `landsat-fill dataset`.",
-                ) from error
-        return self._array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.array.shape
-
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        """Return one item of the array."""
-        item: NDArray[Any] = self.array[index]
-        return item
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredPatches:
-    """The patches of a scene in a dataset.
+class Images(ABC):
+    """The pixels of one scene.
 
     Attributes:
-        name: The scene's name.
+        name: Name of the scene.
         bands: Number of bands.
-        patches: Number of patches.
-        squared_step: Squared error scale, `(band,)`.
-        values: Stored numbers, `(patch, band, row, col)`.
-        observed: Observed pixels as packed bits; None if all are observed.
+        patches: Number of adjacent patches that fit into the scene, at least one.
+        squared_step: Squared error scale, `(band,)`; see `error_scale`.
     """
 
     name: str
     bands: int
     patches: int
     squared_step: NDArray[np.float64]
-    values: MappedArray
-    observed: MappedArray | None
+
+    @abstractmethod
+    def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
+        """Return the stored numbers of a random window, and which are observations, `(band, row, col)`.
+
+        Raises:
+            InputError: If the pixels can't be read.
+        """
+
+
+class StoredPatches(Images):
+    """The patches of a scene in a dataset."""
+
+    def __init__(self, folder: Path, facts: SceneFacts, side_px: int) -> None:
+        """Take the files of a scene with patches of a side, or raise InputError if they don't match the facts."""
+        self.name, self.bands, self.patches = facts.name, len(facts.bands), facts.patches
+        self.squared_step = np.array([band.squared_step for band in facts.bands])
+        shape = (self.patches, self.bands, side_px, side_px)
+        self._values = stored_array(folder / facts.values, shape)
+        self._observed: MappedArray | None = None  # None if all pixels are observed
+        if facts.observed is not None:
+            self._observed = stored_array(folder / facts.observed, (*shape[:3], side_px // 8))
 
     def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
         """Return a random window of a random patch; see `Images.crop`."""
         patch = int(generator.integers(self.patches))
-        stored = self.values[patch]
+        stored = self._values[patch]
         side_px = stored.shape[-1]
         rows, cols = random_window(side_px, side_px, size_px, generator).slices
         values = stored[bands, rows, cols]
-        if self.observed is None:
+        if self._observed is None:
             return values, np.ones(values.shape, np.bool_)
-        bits = self.observed[patch][bands, rows]
+        bits = self._observed[patch][bands, rows]
         return values, unpacked(bits, side_px)[:, :, cols]
 
 
-class WholeScene:
-    """A scene held in memory."""
+class SceneImages(Images):
+    """A scene, held in memory or, if it is too large, read window by window."""
 
     def __init__(self, scene: Scene, size_px: int) -> None:
-        """Read the scene, or raise InputError."""
+        """Read the scene, or raise InputError if it is smaller than a patch or can't be read."""
+        require_room(scene, size_px)
         height, width = scene.grid.height, scene.grid.width
         self.name, self.bands = scene.name, len(scene.bands)
-        self.patches = patches_worth(scene, size_px)
-        with SceneReader(scene) as reader:
-            self._values, self._observed = reader.read(Window(0, 0, height, width))
-        self.squared_step = mean_squared_step(self._values, self._observed)
-
-    def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
-        """Return a random window; see `Images.crop`."""
-        _, height, width = self._values.shape
-        rows, cols = random_window(height, width, size_px, generator).slices
-        return self._values[bands, rows, cols], self._observed[bands, rows, cols]
-
-
-class SceneWindows:
-    """A scene too large for memory, read window by window."""
-
-    def __init__(self, scene: Scene, size_px: int) -> None:
-        """Estimate the error scale from some windows, or raise InputError."""
-        self.name, self.bands = scene.name, len(scene.bands)
-        self.patches = patches_worth(scene, size_px)
+        self.patches = patches_in(scene, size_px)
         self._scene = scene
-        self._own = _OwnReader()
-        generator = np.random.default_rng(_PROBING_SEED)
-        every = np.arange(self.bands)
-        steps = [squared_steps(*self.crop(size_px, every, generator)) for _ in range(PROBED_WINDOWS)]
-        total, pairs = (np.sum(part, axis=0) for part in zip(*steps, strict=True))
-        self.squared_step = total / np.maximum(pairs, 1)
+        self._readers = _Readers()
+        self._held: Cube | None = None
+        value_bytes = max(np.dtype(band.dtype).itemsize for band in scene.bands) + 1
+        if height * width * self.bands * value_bytes <= HELD_BYTES:
+            with SceneReader(scene) as reader:
+                self._held = reader.read(Window(0, 0, height, width))
+            self.squared_step = mean_squared_step(*self._held)
+        else:
+            generator = np.random.default_rng(_PROBING_SEED)
+            every_band = np.arange(self.bands)
+            steps = [squared_steps(*self.crop(size_px, every_band, generator)) for _ in range(PROBED_WINDOWS)]
+            total, pairs = (np.sum(part, axis=0) for part in zip(*steps, strict=True))
+            self.squared_step = total / np.maximum(pairs, 1)
 
     def crop(self, size_px: int, bands: NDArray[np.int64], generator: np.random.Generator) -> Cube:
         """Return a random window; see `Images.crop`."""
         grid = self._scene.grid
         window = random_window(grid.height, grid.width, size_px, generator)
-        values, observed = self._own.of(self._scene).read(window)
+        if self._held is None:
+            values, observed = self._readers.reader_of(self._scene).read(window)
+        else:
+            values, observed = self._held[0][:, *window.slices], self._held[1][:, *window.slices]
         return values[bands], observed[bands]
 
 
-@dataclass(slots=True)
-class _OwnReader:
-    """Open readers, one for each process and thread."""
+class _Readers:
+    """Open readers of a scene, one for each process and thread. A copy in another process starts empty."""
 
-    _open: dict[tuple[int, int], SceneReader] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._open: dict[tuple[int, int], SceneReader] = {}
 
-    def of(self, scene: Scene) -> SceneReader:
+    def reader_of(self, scene: Scene) -> SceneReader:
         key = os.getpid(), threading.get_ident()
         if key not in self._open:
             self._open[key] = SceneReader(scene).__enter__()
         return self._open[key]
 
-    def __reduce__(self) -> tuple[type[_OwnReader], tuple[()]]:
-        return _OwnReader, ()
+    def __reduce__(self) -> tuple[type[_Readers], tuple[()]]:
+        return _Readers, ()
 
 
-def open_images(scene: Scene, size_px: int) -> Images:
-    """Return the pixels of a scene, or raise InputError if it is smaller than a patch or can't be read."""
-    require_room(scene, size_px)
-    value_bytes = max(np.dtype(band.dtype).itemsize for band in scene.bands) + 1
-    is_small = scene.grid.height * scene.grid.width * len(scene.bands) * value_bytes <= HELD_BYTES
-    return WholeScene(scene, size_px) if is_small else SceneWindows(scene, size_px)
-
-
-def patches_worth(scene: Scene, size_px: int) -> int:
+def patches_in(scene: Scene, size_px: int) -> int:
     """Return how many adjacent patches fit into a scene, at least one."""
     return max(scene.grid.height * scene.grid.width // size_px**2, 1)

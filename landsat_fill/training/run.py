@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from contextlib import nullcontext
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -17,9 +18,9 @@ from landsat_fill.networks.normalisation import CELL_PX
 from landsat_fill.networks.weights import WeightsFile, load_network, read_weights_file
 from landsat_fill.training import USUAL_STEPS
 from landsat_fill.training.batches import StepBatches
-from landsat_fill.training.checkpoints import Parts, Progress, WeightAverage, load_checkpoint
+from landsat_fill.training.checkpoints import Parts, Progress, load_checkpoint
 from landsat_fill.training.dataset import largest_sample_px, open_sources
-from landsat_fill.training.loop import Loop, Workshop, join_processes
+from landsat_fill.training.loop import Loop, join_processes
 from landsat_fill.training.losses import ms_ssim_window_px
 from landsat_fill.training.objective import Objective
 from landsat_fill.training.run_folder import Journal
@@ -35,53 +36,51 @@ from landsat_fill.training.validation import ValidationSet
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from landsat_fill.networks.network import Network
-    from landsat_fill.training.loop import Processes
-    from landsat_fill.training.progress import Ending, Listener
+    from landsat_fill.training.loop import Ending, Listener, Processes
     from landsat_fill.training.run_folder import RunFolder
-    from landsat_fill.training.samples import SampleSource
-    from landsat_fill.training.settings import BudgetSettings, DataSettings, OptimiserSettings
+    from landsat_fill.training.settings import OptimiserSettings
 
 
 AUTO = "auto"
 
 
-def training_device(asked: str) -> str:
-    """Return the requested device; `auto` is a GPU if there is one.
+def training_device(name: str) -> str:
+    """Return the device of a name; `auto` is a GPU if there is one.
 
     Raises:
         UsageError: If there is no such device.
     """
-    if asked == AUTO:
+    if name == AUTO:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = asked.partition(":")
-    if asked == "cpu":
-        return asked
+    kind, _, number = name.partition(":")
+    if name == "cpu":
+        return name
     if kind != "cuda" or (number and not number.isdigit()):
-        raise UsageError(f"expected the device auto, cpu, cuda or cuda:N, but got {asked!r}")
+        raise UsageError(f"expected the device auto, cpu, cuda or cuda:N, but got {name!r}")
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= gpus:
         raise UsageError(
-            f"expected a GPU as {asked}, but torch {torch.__version__} sees {gpus or 'none'}",
+            f"expected the GPU {name}, but torch {torch.__version__} finds {gpus or 'none'}",
             hint="Train with --device cpu, or install a torch built for this machine's GPU.",
         )
-    return asked
+    return name
 
 
-def training_precision(asked: str, device: str) -> torch.dtype:
+def training_precision(name: str, device: str) -> torch.dtype:
     """Return the number format of the layers; `auto` is bfloat16 on devices that it speeds up."""
-    if asked == AUTO:
+    if name == AUTO:
         return torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
-    return torch.float32 if asked == "float32" else torch.bfloat16
+    return torch.float32 if name == "float32" else torch.bfloat16
 
 
 BEGAN_FROM = "began_from"
 """Metadata key for the initial weights of a run."""
 
 
-def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
+def initial_network(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
     """Return the network at the start of a run, and the metadata of its origin.
 
     Compared to the initial weights, the settings in `Network.growing` may be larger and those in
@@ -91,51 +90,41 @@ def begun(settings: TrainingSettings) -> tuple[Network, Mapping[str, str]]:
         UsageError: If the network doesn't exist, or the initial weights don't suit it.
         InputError: If the initial weights can't be read.
     """
-    asked = settings.network
+    requested = settings.network
     if not settings.weights:
-        return build_network(asked.name, asked.options), {}
+        return build_network(requested.name, requested.options), {}
     file = read_weights_file(Path(settings.weights))
-    _require_kind(file, asked)
-    network = build_network(asked.name, {**file.settings, **asked.options})
-    _require_fit(file, asked, network)
-    known = load_network(file.path, expected_sha256=file.sha256).network
+    if file.network != requested.name:
+        raise UsageError(
+            f"expected initial weights of the network {requested.name}, but {file.path} holds {file.network}",
+            hint=f"Train {file.network}, or give other --weights.",
+        )
+    network = build_network(requested.name, {**file.settings, **requested.options})
+    _require_fit(file, requested, network)
+    trained, _ = load_network(file.path, expected_sha256=file.sha256)
     # Only added blocks, which have no effect yet, can be absent from the file.
-    lacking, left_out = network.load_state_dict(known.state_dict(), strict=False)
+    added, left_out = network.load_state_dict(trained.state_dict(), strict=False)
     origin = _origin(file)
-    if lacking:
-        origin += f", with {_layers(lacking)} layers added"
-    if left_out:
-        origin += f", with {_layers(left_out)} layers left out"
+    for names, change in ((added, "added"), (left_out, "left out")):
+        if names:
+            layers = {name.rpartition(".")[0] for name in names}
+            origin += f", with {len(layers)} layers {change}"
     return network, {BEGAN_FROM: origin}
 
 
-def _require_kind(file: WeightsFile, asked: NetworkSettings) -> None:
-    """Raise UsageError unless the weights belong to the requested network."""
-    if file.network != asked.name:
-        raise UsageError(
-            f"expected weights of the network {asked.name} to begin from, but {file.path} holds {file.network}",
-            hint=f"Train {file.network}, or give other --weights.",
-        )
-
-
-def _require_fit(file: WeightsFile, asked: NetworkSettings, network: Network) -> None:
+def _require_fit(file: WeightsFile, requested: NetworkSettings, network: Network) -> None:
     """Raise UsageError unless the requested settings are those of the weights, or grow or shrink them."""
-    for name, value in asked.options.items():
+    for name, value in requested.options.items():
         own = file.settings.get(name, value)
         raised = name in network.growing and value > own  # type: ignore[operator]  # numbers or switches
         lowered = name in network.shrinking and value < own  # type: ignore[operator]  # numbers
         if value == own or raised or lowered:
             continue
         raise UsageError(
-            f"expected weights of a {asked.name} with {name} {value!r} to begin from, but {file.path} has {own!r}",
-            hint=f"Leave out network.{name}: the weights' own settings apply"
+            f"expected initial weights with {name} {value!r}, but {file.path} has {own!r}",
+            hint=f"Leave out network.{name}, so that the setting of the weights applies"
             + (", or raise it." if name in network.growing else "."),
         )
-
-
-def _layers(names: Collection[str]) -> int:
-    """Return the number of layers of some parameters."""
-    return len({name.rpartition(".")[0] for name in names})
 
 
 def _origin(file: WeightsFile) -> str:
@@ -153,60 +142,43 @@ _FREE = ("budget.", "machine.", "validation.patience")
 """Settings that may change when a run is resumed."""
 
 
-def continued(settings: TrainingSettings, folder: RunFolder) -> tuple[Network, Mapping[str, str]]:
-    """Return the network of a resumed run, and the metadata of its origin, without its initial weights.
-
-    Args:
-        settings: Requested settings; open ones are those of the run.
-        folder: Folder of the run.
+def resumed_network(settings: TrainingSettings, folder: RunFolder) -> tuple[Network, Mapping[str, str]]:
+    """Return the network of a resumed run before its checkpoint is loaded, and the metadata of its origin.
 
     Raises:
         UsageError: If the settings differ from those of the run.
         InputError: If the run can't be read.
     """
     own = changed(TrainingSettings(), read_run_file(folder.settings), str(folder.settings))
-    _require_same(settings, own, folder)
+    own_values = dict(_named(own))
+    for name, value in _named(settings):
+        is_open = name == "data.size_px" and not value
+        if is_open or name.startswith(_FREE) or own_values.get(name, value) == value:
+            continue
+        raise UsageError(
+            f"expected {name} to stay {own_values[name]!r} in a resumed run, but got {value!r}",
+            hint=f"Start another run from its weights, with --weights {folder.last}; "
+            "only budget, machine and validation.patience may change.",
+        )
     facts = read_weights_file(folder.last).facts
     origin = {key: value for key, value in facts.items() if key == BEGAN_FROM}
     # Only unknown settings can still differ, and `build_network` refuses them.
     return build_network(own.network.name, {**own.network.options, **settings.network.options}), origin
 
 
-def _require_same(settings: TrainingSettings, own: TrainingSettings, folder: RunFolder) -> None:
-    """Raise UsageError for a setting that differs from the run's."""
-    of_run = dict(_named(own))
-    for name, value in _named(settings):
-        is_open = name == "data.size_px" and not value
-        if is_open or name.startswith(_FREE) or of_run.get(name, value) == value:
-            continue
-        raise UsageError(
-            f"expected {name} to stay {of_run[name]!r} in a resumed run, but got {value!r}",
-            hint=f"Start another run from its weights, with --weights {folder.last}; "
-            "only budget, machine and validation.patience may change.",
-        )
-
-
-def _named(owner: Any, table: str = "") -> Iterator[tuple[str, object]]:
+def _named(settings: TrainingSettings) -> Iterator[tuple[str, object]]:
     """Yield every setting with its name as for `-O`."""
-    for f in fields(owner):
-        value = getattr(owner, f.name)
-        if isinstance(value, NetworkSettings):
-            yield "network.name", value.name
-            for key, option in value.options.items():
-                yield f"network.{key}", option
-        elif is_dataclass(value):
-            yield from _named(value, f"{f.name}.")
+    for key, value in asdict(settings).items():
+        if key == "network":
+            value = {"name": value["name"], **value["options"]}
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", setting) for name, setting in value.items())
         else:
-            yield table + f.name, value
+            yield key, value
 
 
 class Result(NamedTuple):
-    """The result of a session.
-
-    Attributes:
-        ending: Reason of its end.
-        progress: Progress of the run.
-    """
+    """The reason for the end of a session, and the progress of the run."""
 
     ending: Ending
     progress: Progress
@@ -236,38 +208,48 @@ def train(
     processes, device = join_processes(training_device(settings.machine.device))
     try:
         torch.manual_seed(settings.seed)
-        network, origin = continued(settings, folder) if resume else begun(settings)
+        network, origin = resumed_network(settings, folder) if resume else initial_network(settings)
         settings = _completed(settings, network)
         _check(settings, network)
-        workshop, summary = _equipped(settings, network, origin, folder, device, processes)
+        loop, summary = _prepared(settings, network, origin, folder, device, processes, listener)
         with folder.claim() if processes.first else nullcontext():
             if resume:
-                load_checkpoint(folder.checkpoint, workshop.parts)
+                load_checkpoint(folder.checkpoint, loop.parts)
             if processes.first:
                 text = run_file_text(settings, f"landsat-fill {__version__}, torch {torch.__version__}")
                 folder.begin(text, resume=resume, overwrite=overwrite)
-                workshop.journal.cut_after(workshop.parts.progress.step)
+                loop.journal.cut_after(loop.parts.progress.step)
             listener.noted(summary)
-            return Result(Loop(workshop, listener).run(), workshop.parts.progress)
+            return Result(loop.run(), loop.parts.progress)
     finally:
         processes.leave()
 
 
-def _equipped(
+def _prepared(
     settings: TrainingSettings,
     network: Network,
     origin: Mapping[str, str],
     folder: RunFolder,
     device: str,
     processes: Processes,
-) -> tuple[Workshop, str]:
-    """Return the inputs of the loop, and a summary line, without writing anything."""
+    listener: Listener,
+) -> tuple[Loop, str]:
+    """Return the loop and a summary line, without writing anything."""
     samples, held_out = open_sources(settings)
     validation = None
     if processes.first:
         validation = ValidationSet(held_out, settings.validation.samples, filled=network.starts_filled)
     precision = training_precision(settings.machine.precision, device)
-    workshop = Workshop(
+    names = ", ".join(Path(path).name for path in settings.data.paths)
+    facts = {
+        "trained_on": f"{len(samples.scenes)} scenes of {names}",
+        "patch_px": str(settings.data.size_px),
+        "objective": settings.objective.kind,
+        "seed": str(settings.seed),
+        "code_version": __version__,
+        **origin,
+    }
+    loop = Loop(
         settings=settings,
         parts=_parts(network, settings.optimiser, torch.device(device)),
         objective=Objective(settings.objective, network.latent_channels, precision),
@@ -281,37 +263,36 @@ def _equipped(
             processes=processes.count,
         ),
         validation=validation,
-        journal=Journal(folder.log),
         folder=folder,
+        journal=Journal(folder.log),
         device=torch.device(device),
         processes=processes,
-        facts={**_facts(settings, samples), **origin},
+        facts=facts,
+        listener=listener,
     )
+    budget = settings.budget
+    limits = [f"{budget.steps:,} steps"] * bool(budget.steps) + [f"{budget.minutes:g} minutes"] * bool(budget.minutes)
+    parameters = sum(p.numel() for p in network.parameters())
     summary = (
-        f"{settings.network.name}, {_count(network)} parameters, on {device} in "
+        f"{settings.network.name}, {parameters / 1e6:.2f} M parameters, on {device} in "
         f"{str(precision).removeprefix('torch.')}; {samples.patches} patches of {len(samples.scenes)} "
-        f"scenes; ends after {_limits(settings.budget)}"
+        f"scenes; ends after {' or '.join(limits)}"
     )
-    return workshop, summary
+    return loop, summary
 
 
 def _completed(settings: TrainingSettings, network: Network) -> TrainingSettings:
-    """Return the settings with values for open ones: network, sample size and budget."""
+    """Return the settings with all network settings, a sample size and a budget."""
     budget = settings.budget
     if not (budget.steps or budget.minutes):
         budget = replace(budget, steps=USUAL_STEPS)
     data = settings.data
     if not data.size_px:
-        multiple_px = _side_multiple_px(network)
+        multiple_px = math.lcm(CELL_PX, network.size_multiple_px)
         usual_px = int(min(USUAL_SIZE_PX, largest_sample_px(data)))
         data = replace(data, size_px=max(usual_px // multiple_px, 1) * multiple_px)
     own = NetworkSettings(settings.network.name, settings_of(network))
     return replace(settings, network=own, data=data, budget=budget)
-
-
-def _side_multiple_px(network: Network) -> int:
-    """Return the divisor of the side of a sample."""
-    return math.lcm(CELL_PX, network.size_multiple_px)
 
 
 def _check(settings: TrainingSettings, network: Network) -> None:
@@ -323,17 +304,17 @@ def _check(settings: TrainingSettings, network: Network) -> None:
         )
     if not settings.data.band_counts:
         raise UsageError("expected data.band_counts to have at least one number, but it is empty")
-    multiple_px = _side_multiple_px(network)
+    multiple_px = math.lcm(CELL_PX, network.size_multiple_px)
     for name, size_px in (("data.size_px", settings.data.size_px), ("validation.size_px", settings.validation.size_px)):
         if size_px % multiple_px:
             raise UsageError(
                 f"expected {name} to be a multiple of {multiple_px}, but got {size_px}",
-                hint=f"{settings.network.name} halves tiles that often.",
+                hint=f"The layers of {settings.network.name} and the normalisation need sides that they can divide.",
             )
     if settings.objective.kind == "residual" and not network.starts_filled:
         raise UsageError(
             "expected a network that corrects a fill for the objective residual, "
-            f"but {settings.network.name} doesn't start from one",
+            f"but {settings.network.name} doesn't start from a fill",
             hint="Set objective.kind to distance or, with a standard deviation, to likelihood.",
         )
     if settings.objective.ms_ssim:
@@ -352,32 +333,5 @@ def _parts(network: Network, optimiser: OptimiserSettings, device: torch.device)
         lr=optimiser.learning_rate,
         betas=(optimiser.beta1, optimiser.beta2),
     )
-    return Parts(network, WeightAverage(network, optimiser.average), adam, Progress())
-
-
-def _facts(settings: TrainingSettings, samples: SampleSource) -> dict[str, str]:
-    """Return the metadata of the weights."""
-    return {
-        "trained_on": f"{len(samples.scenes)} scenes of {_names(settings.data)}",
-        "patch_px": str(settings.data.size_px),
-        "objective": settings.objective.kind,
-        "seed": str(settings.seed),
-        "code_version": __version__,
-    }
-
-
-def _limits(budget: BudgetSettings) -> str:
-    """Return the limits of training as text."""
-    limits = [f"{budget.steps:,} steps"] if budget.steps else []
-    if budget.minutes:
-        limits.append(f"{budget.minutes:g} minutes")
-    return " or ".join(limits)
-
-
-def _names(data: DataSettings) -> str:
-    return ", ".join(Path(path).name for path in data.paths)
-
-
-def _count(network: Network) -> str:
-    """Return the number of parameters as text."""
-    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M"
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    return Parts(network, average, adam, Progress())

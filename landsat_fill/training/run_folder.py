@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, MissingPackageError, OutputError, cannot_write
@@ -17,45 +16,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The files of a run.
+    """The files of a run."""
 
-    Attributes:
-        path: The folder.
-    """
-
-    path: Path
-
-    @property
-    def settings(self) -> Path:
-        """The settings, which reproduce the run."""
-        return self.path / "run.toml"
-
-    @property
-    def log(self) -> Path:
-        """The log, with a row for some of the steps."""
-        return self.path / "log.csv"
-
-    @property
-    def curve(self) -> Path:
-        """The figure of the log."""
-        return self.path / "curve.png"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The checkpoint, from which the run resumes."""
-        return self.path / "last.pt"
-
-    @property
-    def best(self) -> Path:
-        """The averaged weights with the lowest validation error."""
-        return self.path / "best.safetensors"
-
-    @property
-    def last(self) -> Path:
-        """The averaged weights of the last checkpoint."""
-        return self.path / "last.safetensors"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = path / "run.toml"  # all settings, which reproduce the run
+        self.log = path / "log.csv"  # a row for some of the steps
+        self.curve = path / "curve.png"  # the figure of the log
+        self.checkpoint = path / "last.pt"  # the state from which the run resumes
+        self.best = path / "best.safetensors"  # the averaged weights with the lowest validation error
+        self.last = path / "last.safetensors"  # the averaged weights of the last checkpoint
 
     def begin(self, settings_text: str, *, resume: bool, overwrite: bool) -> None:
         """Create the folder with the settings of the run.
@@ -113,8 +84,8 @@ class Journal:
         rows = [row for row in read_journal(self.path) if row["step"] <= step]
         if rows:
             self._columns = tuple(rows[0])
-            texts = [_line(self._columns), *(_line([_text(row[c]) for c in self._columns]) for row in rows)]
-            write_text_atomically(self.path, "\n".join(texts) + "\n")
+            lines = [",".join(self._columns), *map(self._line, rows)]
+            write_text_atomically(self.path, "\n".join(lines) + "\n")
         else:
             self.path.unlink()
 
@@ -122,16 +93,15 @@ class Journal:
         """Append a row, or raise OutputError; the first row defines the columns."""
         if not self._columns:
             self._columns = tuple(row)
-            append_line(self.path, _line(self._columns))
-        append_line(self.path, _line([_text(row[column]) for column in self._columns]))
+            append_line(self.path, ",".join(self._columns))
+        append_line(self.path, self._line(row))
+
+    def _line(self, row: Mapping[str, float]) -> str:
+        return ",".join(_text(row[column]) for column in self._columns)
 
 
 def read_journal(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a log, NaN for empty cells; incomplete rows of a killed run are skipped.
-
-    Raises:
-        InputError: If the log can't be read.
-    """
+    """Return the rows of a log, or raise InputError; empty cells are NaN, incomplete rows of a killed run skipped."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [
@@ -151,12 +121,6 @@ def _text(number: float) -> str:
     if math.isnan(number):
         return ""
     return f"{number:.0f}" if float(number).is_integer() else f"{number:.6g}"
-
-
-def _line(texts: list[str] | tuple[str, ...]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(texts)
-    return line.getvalue()
 
 
 def draw_curve(log: Path, target: Path) -> None:
@@ -185,9 +149,8 @@ def draw_curve(log: Path, target: Path) -> None:
     losses.plot([row["step"] for row in rows], [row["loss"] for row in rows], color="0.6", lw=1)
     losses.set(xlabel="step", ylabel="loss")
     scores = losses.twinx()
-    scores.plot(
-        [row["step"] for row in validated], [row["validation"] for row in validated], color="tab:blue", marker="o", ms=3
-    )
+    steps, errors = [row["step"] for row in validated], [row["validation"] for row in validated]
+    scores.plot(steps, errors, color="tab:blue", marker="o", ms=3)
     scores.set_ylabel("error on hidden pixels, relative to the classical fill", color="tab:blue")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)

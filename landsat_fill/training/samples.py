@@ -8,7 +8,7 @@ removes them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -31,53 +31,30 @@ TURNS = 8
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Ranges and frequencies of the variations. Shares are of samples, 0 to 1; pairs are lowest and highest.
+    """Ranges and frequencies of the variations. Shares are of samples, 0 to 1; pairs are lowest and highest."""
 
-    Attributes:
-        turned: Whether images are rotated and mirrored.
-        shuffled_share: Share with bands in random order instead of the sensor's.
-        width_px: Widths of gaps in rows, from nadir to the edge of the swath.
-        tilt_deg: Tilts of the stripes to either side in a map projection.
-        wide_tilt_share: Share with any tilt up to `wide_tilt_deg` to either side.
-        wide_tilt_deg: Largest tilt.
-        period_px: Rows from gap to gap: 33 at 30 m, 40 at 25 m.
-        wide_period_share: Share with a period from `wide_period_px`.
-        wide_period_px: Periods of other pixel sizes.
-        least_ground_px: Least number of rows between two gaps.
-        ragged_px: Irregularity of the edges of gaps.
-        band_shifts_px: Largest shifts between the gaps of two bands, in rows; one is drawn. Half are 0,
-            because identical gaps in all bands are the hardest case.
-        free_shift_share: Share with shifts of up to a period, so that some bands are observed where others
-            are missing.
-        real_share: Share with gaps of a real scene, if there is one.
-        hole_share: Share with holes in addition to the stripes, as from masked clouds.
-        holes: Number of holes.
-        hole_radius_px: Radius of a hole.
-        lost_band_share: Share in which one band is entirely missing. This band isn't scored.
-        least_usable: Least usable share of the pixels of each band that isn't lost.
-        least_hidden: Least hidden share of the pixels of all bands.
-    """
-
-    turned: bool = True
-    shuffled_share: float = 0.5
-    width_px: tuple[float, float] = (2.0, 15.5)
-    tilt_deg: tuple[float, float] = (7.0, 13.0)
-    wide_tilt_share: float = 0.1
+    turned: bool = True  # rotates and mirrors images
+    shuffled_share: float = 0.5  # bands in random order instead of the sensor's
+    width_px: tuple[float, float] = (2.0, 15.5)  # widths of gaps in rows, from nadir to the edge of the swath
+    tilt_deg: tuple[float, float] = (7.0, 13.0)  # tilts of the stripes to either side in a map projection
+    wide_tilt_share: float = 0.1  # any tilt up to `wide_tilt_deg` to either side
     wide_tilt_deg: float = 30.0
-    period_px: tuple[float, float] = (30.0, 42.0)
-    wide_period_share: float = 0.2
+    period_px: tuple[float, float] = (30.0, 42.0)  # rows from gap to gap: 33 at 30 m, 40 at 25 m
+    wide_period_share: float = 0.2  # a period from `wide_period_px`, as of other pixel sizes
     wide_period_px: tuple[float, float] = (22.0, 60.0)
-    least_ground_px: float = 8.0
-    ragged_px: tuple[float, float] = (0.0, 1.0)
+    least_ground_px: float = 8.0  # smallest number of rows between two gaps
+    ragged_px: tuple[float, float] = (0.0, 1.0)  # irregularity of the edges of gaps
+    # Largest shift between the gaps of two bands, in rows; one is drawn. Half are 0, because identical gaps in all
+    # bands are the hardest case.
     band_shifts_px: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 3.0, 8.0)
-    free_shift_share: float = 0.1
-    real_share: float = 0.3
-    hole_share: float = 0.15
+    free_shift_share: float = 0.1  # shifts of up to a period: some bands are observed where others are missing
+    real_share: float = 0.3  # gaps of a real scene, if there is one
+    hole_share: float = 0.15  # holes in addition to the stripes, as from masked clouds
     holes: tuple[int, int] = (1, 3)
     hole_radius_px: tuple[float, float] = (3.0, 10.0)
-    lost_band_share: float = 0.02
-    least_usable: float = 0.2
-    least_hidden: float = 0.01
+    lost_band_share: float = 0.02  # one band is entirely missing, and isn't scored
+    least_usable: float = 0.2  # smallest usable share of the pixels of each band that isn't lost
+    least_hidden: float = 0.01  # smallest hidden share of the pixels of all bands
 
 
 PLAIN = Augmentation(turned=False, shuffled_share=0.0, hole_share=0.0, lost_band_share=0.0)
@@ -92,10 +69,10 @@ def turned(cube: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
 
 
 def draw_bands(
-    available: int, wanted: int, augmentation: Augmentation, generator: np.random.Generator
+    available: int, count: int, augmentation: Augmentation, generator: np.random.Generator
 ) -> NDArray[np.int64]:
     """Return a random choice of the available bands, each at most once."""
-    chosen = generator.permutation(available)[:wanted]
+    chosen = generator.permutation(available)[:count]
     return chosen if generator.random() < augmentation.shuffled_share else np.sort(chosen)
 
 
@@ -122,13 +99,6 @@ def draw_stripes(augmentation: Augmentation, generator: np.random.Generator) -> 
     )
 
 
-def simulated_gaps(
-    shape: tuple[int, int, int], augmentation: Augmentation, generator: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Return the missing pixels of simulated stripes, `(band, row, col)`."""
-    return simulate_gaps(shape, draw_stripes(augmentation, generator), generator)
-
-
 def draw_holes(size_px: int, augmentation: Augmentation, generator: np.random.Generator) -> NDArray[np.bool_] | None:
     """Return the pixels `(row, col)` of holes in all bands, or None for no holes."""
     if generator.random() >= augmentation.hole_share:
@@ -147,8 +117,7 @@ LEAST_OBSERVED = 0.5
 _MOST_TRIES = 200
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class Sample(NamedTuple):
     """A part of a clean scene with gaps. Other pixels were never observed, or belong to a lost band.
 
     Attributes:
@@ -166,49 +135,34 @@ class Sample:
 
 
 class SampleSource:
-    """Draws reproducible samples. The weight of a scene is the square root of its number of patches."""
+    """Draws reproducible samples. The weight of a scene is the square root of its number of patches.
+
+    Attributes:
+        size_px: Side of a sample in pixels.
+        augmentation: The variations.
+        scenes: Names of the scenes.
+        patches: Number of adjacent patches in all scenes: about the length of an epoch.
+        most_bands: Largest number of bands of a sample.
+    """
 
     def __init__(
         self, images: Sequence[Images], size_px: int, *, augmentation: Augmentation, gaps: GapBank | None = None
     ) -> None:
-        """Take the scenes, or raise UsageError if there are none.
-
-        Args:
-            images: The pixels of each scene.
-            size_px: Side of a sample in pixels.
-            augmentation: The variations.
-            gaps: Gaps of real scenes.
-        """
+        """Take the pixels of each scene and gaps of real scenes, or raise UsageError if there are no scenes."""
         if not images:
             raise UsageError("expected scenes to draw samples from, but got none")
         self.size_px = size_px
         self.augmentation = augmentation
+        self.scenes = tuple(one.name for one in images)
+        self.patches = sum(one.patches for one in images)
         self._images = tuple(images)
         self._gaps = gaps
         self._weights = np.sqrt([one.patches for one in images])
         self._band_counts = np.array([one.bands for one in images])
-
-    @property
-    def scenes(self) -> tuple[str, ...]:
-        """The names of the scenes."""
-        return tuple(one.name for one in self._images)
-
-    @property
-    def most_bands(self) -> int:
-        """Largest number of bands of a sample."""
-        return int(self._band_counts.max())
-
-    @property
-    def patches(self) -> int:
-        """Number of adjacent patches in all scenes: about the length of an epoch."""
-        return sum(one.patches for one in self._images)
+        self.most_bands = int(self._band_counts.max())
 
     def sample(self, generator: np.random.Generator, bands: int | None = None) -> Sample:
-        """Return a sample.
-
-        Args:
-            generator: Random generator.
-            bands: Number of bands; None for all bands of a scene.
+        """Return a sample of a number of bands, or of all bands of a scene.
 
         Raises:
             UsageError: If no scene has as many bands.
@@ -240,13 +194,13 @@ class SampleSource:
         varied = self.augmentation
         chosen = draw_bands(images.bands, bands or images.bands, varied, generator)
         stored, observed = images.crop(self.size_px, chosen, generator)
-        if _shares(observed).min() < LEAST_OBSERVED:
+        if observed.mean((1, 2)).min() < LEAST_OBSERVED:
             return None
         turn = int(generator.integers(TURNS)) if varied.turned else 0
         stored, observed = turned(stored, turn), turned(observed, turn).view(np.bool_)
         missing = self._draw_gaps(len(chosen), generator)
         usable, hidden = observed & ~missing, observed & missing
-        if _shares(usable).min() < varied.least_usable or hidden.mean() < varied.least_hidden:
+        if usable.mean((1, 2)).min() < varied.least_usable or hidden.mean() < varied.least_hidden:
             return None
         values = _centred(stored, observed, usable)
         scale = error_scale(images.squared_step[chosen], mean_squared_step(values, observed))
@@ -262,15 +216,9 @@ class SampleSource:
             missing = self._gaps.draw(bands, self.size_px, generator)
         else:
             shape = (bands, self.size_px, self.size_px)
-            missing = simulated_gaps(shape, self.augmentation, generator)
+            missing = simulate_gaps(shape, draw_stripes(self.augmentation, generator), generator)
         holes = draw_holes(self.size_px, self.augmentation, generator)
         return missing if holes is None else missing | holes
-
-
-def _shares(pixels: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the share of true pixels of each band."""
-    shares: NDArray[np.float64] = np.mean(pixels, axis=(1, 2))
-    return shares
 
 
 def _centred(

@@ -174,11 +174,7 @@ def recipe(network: str) -> TrainingSettings:
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file.
-
-    Raises:
-        InputError: If the file can't be read, or isn't TOML.
-    """
+    """Return the tables of a TOML file, or raise InputError."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -190,10 +186,9 @@ def read_run_file(path: Path) -> dict[str, Any]:
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
-    """Return tables from texts like `optimiser.learning_rate=1e-4`; text that isn't TOML stays text.
+    """Return tables from texts like `optimiser.learning_rate=1e-4`, or raise UsageError for other forms.
 
-    Raises:
-        UsageError: If a text has another form.
+    A value that isn't TOML stays text.
     """
     tables: dict[str, dict[str, Any]] = {}
     for assignment in assignments:

@@ -10,7 +10,7 @@ import torch
 from landsat_fill.errors import LandsatFillError
 from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
 from landsat_fill.training.batches import Batch, make_batch
-from landsat_fill.training.objective import given_of, predict
+from landsat_fill.training.objective import normalise_batch, predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,12 +53,7 @@ class ValidationSet:
     """A fixed set of samples, with stripes of each width."""
 
     def __init__(self, sources: Sequence[SampleSource], samples: int, *, filled: bool) -> None:
-        """Draw the samples.
-
-        Args:
-            sources: Sources of the samples, used in turn.
-            samples: Number of samples of each width.
-            filled: Whether the network starts from an interpolation.
+        """Draw a number of samples from the sources in turn; each gets stripes of every width.
 
         Raises:
             LandsatFillError: If the scenes have too few observed pixels.
@@ -68,7 +63,7 @@ class ValidationSet:
         self._batches: list[tuple[Batch, NDArray[np.float64]]] = []
         for _ in range(_TRIES_A_SAMPLE * samples):
             drawn = sources[len(self._batches) % len(sources)].sample(generator, None)
-            one = _hidden_under_stripes(drawn.values, drawn.usable | drawn.hidden, drawn.scale, generator)
+            one = _with_stripes(drawn.values, drawn.usable | drawn.hidden, drawn.scale, generator)
             if one is not None:
                 self._batches.append(one)
             if len(self._batches) == samples:
@@ -85,17 +80,19 @@ class ValidationSet:
         generator = torch.Generator(device)
         for batch, reference in self._batches:
             shown = (batch if self._filled else batch._replace(filled=None)).on(device)
-            given = given_of(shown)
-            noise = objective.noise(given.signal, _LATENT_PAIRS, generator.manual_seed(_SEED))
+            tiles = normalise_batch(shown)
+            noise = objective.noise(tiles.normalised.signal, _LATENT_PAIRS, generator.manual_seed(_SEED))
             noise = None if noise is None else torch.cat([noise, -noise])  # as in use
             with torch.inference_mode():
-                mean, std = predict(network, given, noise, objective.precision)
-            mean, std = _mixture(mean, std)
-            error = given.normalised.restored(mean) - shown.values
+                mean, std = predict(network, tiles, noise, objective.precision)
+            if mean.ndim == 5:  # the mixture of a latent model's samples
+                variance = mean.var(0, correction=0)
+                mean, std = mean.mean(0), None if std is None else (std.square().mean(0) + variance).sqrt()
+            error = tiles.normalised.restored(mean) - shown.values
             ratios.append(_rms(error.cpu(), batch.hidden) / reference)
             if std is not None:
-                in_stds = (mean - given.target).abs() / std
-                errors_in_stds.append(in_stds[given.hidden > 0].cpu())
+                in_stds = (mean - tiles.target).abs() / std
+                errors_in_stds.append(in_stds[tiles.hidden > 0].cpu())
         # Flat bands don't count, but a prediction of NaN does.
         rough = ~np.isnan(np.concatenate([reference for _, reference in self._batches], axis=1))
         by_width = np.concatenate(ratios, axis=1).mean(axis=1, where=rough)
@@ -105,31 +102,20 @@ class ValidationSet:
         return Score(float(by_width.mean()), tuple(by_width.tolist()), factor)
 
 
-def _mixture(mean: torch.Tensor, std: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the mean and the standard deviation of the mixture of samples."""
-    if mean.ndim == 4:
-        return mean, std
-    middle = mean.mean(0)
-    if std is None:
-        return middle, None
-    return middle, (std.square().mean(0) + mean.var(0, correction=0)).sqrt()
-
-
-def _hidden_under_stripes(
+def _with_stripes(
     values: NDArray[np.float32], observed: NDArray[np.bool_], scale: NDArray[np.float32], generator: np.random.Generator
 ) -> tuple[Batch, NDArray[np.float64]] | None:
     """Return a sample with stripes of each width, as tiles, and the classical fill's RMSE, `(tile, band)`.
 
     Return None if a band has no hidden or no usable pixels, or all bands are flat at a width.
     """
-    lost = np.stack([simulate_gaps(values.shape, StripeModel(width_px=width), generator) for width in GAP_WIDTHS_PX])
-    usable, hidden = observed & ~lost, observed & lost
+    gaps = np.stack([simulate_gaps(values.shape, StripeModel(width_px=width), generator) for width in GAP_WIDTHS_PX])
+    usable, hidden = observed & ~gaps, observed & gaps
     if not (usable.any((2, 3)).all() and hidden.any((2, 3)).all()):
         return None
-    batch = make_batch(
-        np.broadcast_to(values, lost.shape), usable, hidden, np.broadcast_to(scale, lost.shape[:2]), filled=True
-    )
-    reference = _rms(batch.filled - batch.values, batch.hidden)  # type: ignore[operator]  # it was asked for
+    tiles, scales = np.broadcast_to(values, gaps.shape), np.broadcast_to(scale, gaps.shape[:2])
+    batch = make_batch(tiles, usable, hidden, scales, filled=True)
+    reference = _rms(batch.filled - batch.values, batch.hidden)  # type: ignore[operator]  # made with `filled=True`
     if not reference.any(1).all():
         return None
     # The ratio of a flat band is undefined.

@@ -48,10 +48,11 @@ def ship(options: argparse.Namespace) -> list[str]:
     from landsat_fill.training.run_folder import RunFolder
 
     record = read_run(options.run)
-    best = load_network(RunFolder(options.run).best)
-    name = options.name or best.name
-    scores = None if options.scores is None else read_scores(options.scores, best.name, options.label)
-    network = _halved(best.network) if options.half else best.network
+    network, best = load_network(RunFolder(options.run).best)
+    name = options.name or best.network
+    scores = None if options.scores is None else read_scores(options.scores, best.network, options.label)
+    if options.half:
+        network = _halved(network)
     facts = {
         **best.facts,
         **facts_of(record),

@@ -238,7 +238,7 @@ def test_several_processes_write_the_same_files(make, spawn, tmp_path, opened):
     folders = {}
     for jobs in ("1", "2"):
         folders[jobs] = tmp_path / f"jobs{jobs}"
-        ended = spawn(tmp_path / "scenes", "-o", folders[jobs], "--jobs", jobs)
+        ended = spawn(tmp_path / "scenes", "-o", folders[jobs], "-m", "tension-spline", "--jobs", jobs)
         assert ended.code == 0, ended.said
         assert "3 filled" in ended.out
     assert tree(folders["1"]) == tree(folders["2"])

@@ -10,7 +10,7 @@ import pytest
 
 from landsat_fill.cli import console
 from landsat_fill.cli.console import TrainingScreen, progress_bar
-from landsat_fill.training.progress import Standing
+from landsat_fill.training.checkpoints import Progress
 
 
 class Terminal(io.StringIO):
@@ -45,7 +45,7 @@ def test_on_a_terminal_there_is_a_bar_and_notes_above_it(standing_in, monkeypatc
     monkeypatch.setattr(console, "LOG_INTERVAL_S", 0.0)
     with progress_bar(quiet=False) as show:
         screen = TrainingScreen(lambda: False, show, quiet=False)
-        screen.stepped(Standing(5, 0.5, 1.0, 0.25, None, 1.0))
+        screen.stepped(Progress(step=5, share=0.5, minutes=1.0, loss=0.25))
         screen.noted("a note")
     assert "a note\n" in seen.getvalue()
     assert "50 %" in seen.getvalue()
@@ -56,6 +56,6 @@ def test_quiet_shows_nothing(standing_in, kind):
     seen = standing_in(kind())
     with progress_bar(quiet=True) as show:
         screen = TrainingScreen(lambda: False, show, quiet=True)
-        screen.stepped(Standing(5, 0.5, 1.0, 0.25, None, 1.0))
+        screen.stepped(Progress(step=5, share=0.5, minutes=1.0, loss=0.25))
         screen.noted("a note")
     assert seen.getvalue() == ""

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from landsat_fill.cli.app import app
+from landsat_fill.cli.console import stops_asked
 from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.dataset_manifest import read_manifest
 
@@ -72,7 +73,7 @@ def test_from_scenes_to_a_filled_scene(tmp_path: Path, clean_scenes: list[str], 
         (["-o", "RUN", "--resume", "--config", "x.toml"], 2, "both"),
     ],
 )
-def test_errors_say_what_to_do(
+def test_errors_have_a_hint(
     arguments: list[str], code: int, said: str, tmp_path: Path, clean_scenes: list[str]
 ) -> None:
     words = {"DATA": clean_scenes[0], "RUN": str(tmp_path / "run")}
@@ -97,18 +98,24 @@ def test_data_that_leave_nothing_to_train_or_score_on_are_explained(tmp_path: Pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "1"), (signal.SIGTERM, "0")])
-def test_an_interrupt_keeps_what_was_learned(
-    number: signal.Signals, workers: str, tmp_path: Path, clean_scenes: list[str]
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_either_signal_asks_training_to_stop(number: signal.Signals) -> None:
+    with stops_asked() as is_asked:
+        assert not is_asked()
+        signal.raise_signal(number)
+        assert is_asked()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+def test_an_interrupt_keeps_what_was_learned(tmp_path: Path, clean_scenes: list[str]) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "landsat_fill", "train", "unet", clean_scenes[0], "-o", str(run)]
-    command += ["--validation", clean_scenes[1], "--minutes", "10", *SMALL, "--workers", workers]
+    command += ["--validation", clean_scenes[1], "--minutes", "10", *SMALL, "--workers", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
     while not (run / "last.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, number)  # as terminals and schedulers do: to the workers, too
+    os.killpg(process.pid, signal.SIGINT)  # terminals and schedulers signal the workers as well
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "--resume" in said

@@ -8,19 +8,10 @@ import numpy as np
 import pytest
 from making import write_geotiff
 
-from landsat_fill.cluster import (
-    Archive,
-    ManifestLine,
-    RoundFacts,
-    Slurm,
-    State,
-    busy_targets,
-    manifest_text,
-    scene_states,
-    slurm,
-)
-from landsat_fill.cluster.archive import Array
-from landsat_fill.cluster.slurm import QueuedTask, SlurmError
+from landsat_fill.cluster import slurm
+from landsat_fill.cluster.archive import Archive, Array, ManifestLine, RoundFacts, manifest_text
+from landsat_fill.cluster.slurm import QueuedTask, Slurm, SlurmError
+from landsat_fill.cluster.status import State, busy_targets, scene_states
 from landsat_fill.errors import InputError, OutputError
 from landsat_fill.io import Claim
 

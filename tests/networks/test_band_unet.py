@@ -55,7 +55,7 @@ def assert_same(one: Prediction, other: Prediction) -> None:
 
 
 @pytest.mark.parametrize("bands", [1, 6])
-def test_filling_says_what_training_heard(network, bands) -> None:
+def test_filling_and_training_predict_the_same(network, bands) -> None:
     """Where no gradient is wanted, bands go through one by one, and the largest maps are written over."""
     signal, observed = tiles(bands)
     before = signal.clone()
@@ -68,7 +68,7 @@ def test_filling_says_what_training_heard(network, bands) -> None:
     "wanted",
     [Window(36, 40, 24, 32), Window(0, 0, 4, 4), Window(37, 41, 21, 9), Window(88, 92, 8, 4), Window(0, 0, 96, 96)],
 )
-def test_a_part_is_answered_as_in_the_whole(network, wanted: Window) -> None:
+def test_a_part_is_predicted_as_in_the_whole_tile(network, wanted: Window) -> None:
     deep = BandUNet(replace(SMALL, trunk_blocks=2)).eval()
     deep.load_state_dict(network.state_dict(), strict=False)
     nn.init.normal_(deep.trunk[1].second.weight, 0, 0.1)
@@ -83,7 +83,7 @@ def test_a_part_is_answered_as_in_the_whole(network, wanted: Window) -> None:
     assert (found.std >= 0.01).all()
 
 
-def test_less_is_worked_where_less_is_wanted(network) -> None:
+def test_only_the_needed_part_is_computed(network) -> None:
     signal, observed = tiles(height=96, width=96)
     sizes: list[torch.Size] = []
     network.exit.register_forward_hook(lambda _module, _given, said: sizes.append(said.shape[2:]))
@@ -111,7 +111,7 @@ def test_bands_in_another_order_give_the_same_in_that_order(network) -> None:
     assert_same(found, Prediction(expected.mean[:, order], expected.std[:, order]))
 
 
-def test_bands_that_come_twice_tell_nothing_new(network) -> None:
+def test_repeated_bands_change_nothing(network) -> None:
     signal, observed = tiles(3)
     twice = predict(network, torch.cat([signal, signal], 1), torch.cat([observed, observed], 1))
     once = predict(network, signal, observed)
@@ -119,7 +119,7 @@ def test_bands_that_come_twice_tell_nothing_new(network) -> None:
         assert_same(Prediction(twice.mean[:, half], twice.std[:, half]), once)
 
 
-def test_one_band_tells_of_another(network) -> None:
+def test_one_band_influences_another(network) -> None:
     signal, observed = tiles()
     changed = signal.clone()
     changed[:, 1] += 1
@@ -127,7 +127,7 @@ def test_one_band_tells_of_another(network) -> None:
     assert (before.mean[:, 0] - after.mean[:, 0]).abs().max() > 1e-3
 
 
-def test_what_was_observed_is_told(network) -> None:
+def test_the_prediction_depends_on_which_pixels_are_observed(network) -> None:
     signal, observed = tiles()
     before, after = predict(network, signal, observed), predict(network, signal, torch.ones_like(observed))
     assert (before.mean - after.mean).abs().max() > 1e-3
@@ -153,7 +153,7 @@ def test_a_signal_beyond_all_bounds_is_shown_as_the_largest(network) -> None:
     assert torch.equal(beyond.mean[elsewhere], largest.mean[elsewhere])
 
 
-def test_every_parameter_learns_from_the_start(untrained) -> None:
+def test_every_parameter_changes_in_the_first_steps(untrained) -> None:
     before = {name: value.clone() for name, value in untrained.named_parameters()}
     untrained.train()
     optimiser = torch.optim.SGD(untrained.parameters(), lr=0.1)
@@ -195,7 +195,7 @@ def test_training_lowers_the_error_on_what_is_hidden(untrained) -> None:
         BandUNetSettings(band_channels=4, channels=4, entrance_blocks=2, trunk_blocks=2, exit_blocks=3),
     ],
 )
-def test_a_pixel_reaches_as_far_as_it_says_and_no_farther(settings) -> None:
+def test_a_pixel_influences_predictions_up_to_the_declared_reach(settings) -> None:
     network = BandUNet(settings)
     for parameter in network.parameters():
         nn.init.uniform_(parameter, 0.01, 0.1)  # of one sign, so that no way through is cancelled or cut
@@ -223,7 +223,7 @@ def test_a_shifted_scene_gives_a_shifted_prediction(network) -> None:
     torch.testing.assert_close(at(shift_px)[..., inner, inner], at(0)[..., shifted, shifted])
 
 
-def test_a_tile_is_the_same_in_any_company(network) -> None:
+def test_a_tile_does_not_depend_on_the_other_tiles(network) -> None:
     signal, observed = tiles(count=3)
     together = predict(network, signal, observed)
     alone = predict(network, signal[1:2], observed[1:2])
@@ -302,6 +302,6 @@ def test_every_setting_changes_the_network() -> None:
         assert (reach_px > before[0]) == name.endswith("_blocks"), name
 
 
-def test_by_default_it_has_as_many_parameters_as_it_says() -> None:
+def test_the_default_network_has_the_documented_number_of_parameters() -> None:
     network = BandUNet(BandUNetSettings())
     assert round(sum(parameter.numel() for parameter in network.parameters()) / 1e6, 1) == 0.7

@@ -39,7 +39,7 @@ def test_a_sigmoid_keeps_the_output_between_0_and_1():
     assert 0 <= image.min() <= image.max() <= 1
 
 
-def test_the_smallest_image_can_be_worked():
+def test_the_smallest_image_can_be_processed():
     settings = built([1]).settings
     side = 2 * settings.size_multiple_px  # batch statistics need more than one number at the coarsest scale
     assert torch.isfinite(built([1])(torch.rand(1, 3, side, side))).all()

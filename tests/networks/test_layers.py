@@ -62,5 +62,5 @@ def test_coarse_pixels_reach_from_their_far_corner() -> None:
     assert reach_px([enlarged, strided(3)], 2) == 2
 
 
-def test_the_talks_network_sees_91_px() -> None:
+def test_the_receptive_field_of_the_default_network_is_91_px() -> None:
     assert 2 * ConvCNP(ConvCNPSettings(channels=2)).reach_px + 1 == 91

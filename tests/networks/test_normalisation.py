@@ -48,7 +48,7 @@ def test_the_mean_follows_gain_and_offset_and_the_spread_the_size_of_the_gain(ga
     torch.testing.assert_close(scaled_spread, abs(gain) * spread)
 
 
-def test_bands_and_tiles_do_not_know_of_each_other() -> None:
+def test_bands_and_tiles_are_independent() -> None:
     image, observed = striped(64, 64, bands=3)
     two = torch.cat([image, 5 * image]), torch.cat([observed, observed.flip(2)])
     mean, spread = local_statistics(*two)

@@ -84,19 +84,17 @@ def test_a_network_of_the_least_settings_predicts(name: str) -> None:
 
 def test_what_is_saved_comes_back(saved) -> None:
     network, path = saved
-    weights = load_network(path)
+    loaded, file = load_network(path)
     signal, observed = torch.randn(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
     with torch.no_grad():
-        torch.testing.assert_close(
-            weights.network(signal, observed).mean, network(signal, observed).mean, rtol=0, atol=0
-        )
-    assert weights.name == "unet"
-    assert weights.facts == {"trained_on": "three places", "std_factor": "1.25"}
-    assert weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert not weights.network.training
+        torch.testing.assert_close(loaded(signal, observed).mean, network(signal, observed).mean, rtol=0, atol=0)
+    assert file.network == "unet"
+    assert file.facts == {"trained_on": "three places", "std_factor": "1.25"}
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert not loaded.training
 
 
-def test_the_file_tells_what_it_is_without_torch(saved) -> None:
+def test_the_metadata_is_read_without_torch(saved) -> None:
     network, path = saved
     file = read_weights_file(path)
     assert (file.network, file.name) == ("unet", "mine")
@@ -108,7 +106,7 @@ def test_the_file_tells_what_it_is_without_torch(saved) -> None:
 
 
 @pytest.mark.parametrize("factor", ["", "one", "0", "-1.2", "nan", "inf"])
-def test_a_factor_that_can_not_be_meant_is_refused(saved, factor) -> None:
+def test_an_invalid_standard_deviation_factor_is_refused(saved, factor) -> None:
     network, path = saved
     save_network(path, network, {"std_factor": factor})
     with pytest.raises(InputError, match=f"its std_factor is {factor!r}"):
@@ -136,7 +134,7 @@ def test_weights_of_half_precision_are_converted(saved, tmp_path) -> None:
     path = tmp_path / "half.safetensors"
     save_network(path, build_network("unet", SMALL).half())
     assert path.stat().st_size < 0.6 * sum(4 * p.numel() for p in network.parameters())
-    assert all(p.dtype == torch.float32 for p in load_network(path).network.parameters())
+    assert all(p.dtype == torch.float32 for p in load_network(path)[0].parameters())
 
 
 def test_nothing_is_left_of_a_file_that_could_not_be_written(saved, tmp_path) -> None:
@@ -151,7 +149,7 @@ def test_a_changed_file_is_refused(saved) -> None:
     _, path = saved
     content = bytearray(path.read_bytes())
     sha256 = hashlib.sha256(content).hexdigest()
-    assert load_network(path, expected_sha256=sha256).sha256 == sha256
+    assert load_network(path, expected_sha256=sha256)[1].sha256 == sha256
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"to have the sha256 {sha256}, but it has"):
@@ -231,7 +229,7 @@ def test_what_is_loaded_is_what_was_verified(saved, monkeypatch) -> None:
     reads = []
     read_bytes = type(path).read_bytes
     monkeypatch.setattr(type(path), "read_bytes", lambda own: reads.append(own) or read_bytes(own))
-    assert load_network(path).sha256 == hashlib.sha256(read_bytes(path)).hexdigest()
+    assert load_network(path)[1].sha256 == hashlib.sha256(read_bytes(path)).hexdigest()
     assert reads == [path]
 
 
@@ -259,7 +257,7 @@ def test_damaged_shipped_weights_are_refused(tiny_folder, tmp_path, monkeypatch,
     assert "unet" in shipped_names()
 
 
-def test_without_torch_the_error_says_what_to_do(saved, monkeypatch) -> None:
+def test_without_torch_the_error_has_a_hint(saved, monkeypatch) -> None:
     import sys
 
     from landsat_fill.errors import MissingPackageError

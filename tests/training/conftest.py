@@ -1,4 +1,4 @@
-"""Two small clean scenes far apart, settings of a run that takes seconds, and a listener that remembers."""
+"""Settings of a run that takes seconds, a listener that records its calls, and a small batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from landsat_fill.training.settings import TrainingSettings, changed, recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from landsat_fill.training.progress import Standing
+    from landsat_fill.training.checkpoints import Progress
 
 
 TINY = {
@@ -68,31 +68,31 @@ def settings_for(clean_scenes: list[str]) -> Callable[..., TrainingSettings]:
 
 
 @dataclass
-class Ears:
-    """Remembers what it heard, and asks to stop after a step."""
+class Recorder:
+    """Records the progress of a run, and may request a stop after a step."""
 
     stop_after: int | None = None
     steps: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def stepped(self, standing: Standing) -> None:
-        self.steps.append(standing.step)
+    def stepped(self, progress: Progress) -> None:
+        self.steps.append(progress.step)
 
-    def validated(self, standing: Standing) -> None:
-        assert standing.score is not None
-        self.scores.append(standing.score)
+    def validated(self, progress: Progress) -> None:
+        assert progress.validated == progress.step
+        self.scores.append(progress.error)
 
     def noted(self, text: str) -> None:
         self.notes.append(text)
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         return self.stop_after is not None and bool(self.steps) and self.steps[-1] >= self.stop_after
 
 
 @pytest.fixture
-def ears() -> type[Ears]:
-    return Ears
+def recorder() -> type[Recorder]:
+    return Recorder
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_every_pixel_of_a_scene_is_in_a_patch():
     assert grid_starts(63, 64, 64) == []
 
 
-def test_what_was_not_observed_is_kept_as_bits(write, tmp_path):
+def test_unobserved_pixels_are_stored_as_bits(write, tmp_path):
     missing = np.zeros((3, 130, 130), bool)
     missing[1, 10:20, 40:50] = True
     made = write(shape=missing.shape, dtype="int16", missing=missing, nodata=-999)
@@ -133,13 +133,13 @@ def test_a_fold_that_leaves_nothing_is_explained(write, tmp_path):
         with pytest.raises(UsageError, match=r"to train on outside fold 0, .* but all lie in it") as caught:
             open_samples(source, size_px=64, fold=0)
         assert "--validation" in (caught.value.hint or "")
-    with pytest.raises(UsageError, match="to score on in fold 4, but it is empty") as caught:
+    with pytest.raises(UsageError, match="for validation in fold 4, but it is empty") as caught:
         open_samples(scenes, size_px=64, fold=4, training=False)
-    assert "some in 0" in (caught.value.hint or "")
+    assert "has scenes (0)" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("name", ["000_a.npy", "000_a.observed.npy", "000_slc_off.npy"])
-def test_an_array_that_is_not_what_the_manifest_says_is_refused(write, slc_off, tmp_path, name):
+def test_an_array_that_differs_from_the_manifest_is_refused(write, slc_off, tmp_path, name):
     missing = np.zeros((3, 130, 130), bool)
     missing[1, 10:20, 40:50] = True
     made = write("a", shape=missing.shape, missing=missing, nodata=0)
@@ -177,7 +177,7 @@ def test_a_bad_scene_leaves_no_trace_and_stops_nothing(write, tmp_path):
         [cut_off.scene, good.scene, small.scene], [no_stripes.scene], tmp_path / "data", SMALL
     )
     assert [facts.name for facts in manifest.scenes] == ["good"]
-    said = {failure.scene: failure.error for failure in failures}
+    said = dict(failures)
     assert set(said) == {"cut_off", "small", "no_stripes"}
     assert "at least 64 × 64 pixels, but small has 40 × 40" in said["small"].message
     assert "--size" in (said["small"].hint or "")

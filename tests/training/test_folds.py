@@ -21,7 +21,7 @@ from landsat_fill.training.folds import Place, balanced_folds, near_groups, plac
         ("town", "town"),
     ],
 )
-def test_names_tell_places(name, stem):
+def test_a_place_is_read_from_the_name(name, stem):
     assert place_stem(name) == stem
 
 

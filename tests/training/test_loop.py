@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import subprocess
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from landsat_fill.networks.weights import load_network
-from landsat_fill.training.checkpoints import WeightAverage
+from landsat_fill.networks.weights import read_weights_file
+from landsat_fill.training.checkpoints import update_average
 from landsat_fill.training.loop import learning_rate, share_done
 from landsat_fill.training.settings import BudgetSettings, OptimiserSettings
 
@@ -48,21 +49,20 @@ def test_the_average_follows_faster_at_first() -> None:
     network = torch.nn.Linear(1, 1)
     with torch.no_grad():
         network.weight.fill_(0.0)
-        average = WeightAverage(network, 0.9)
+        average = copy.deepcopy(network)
         network.weight.fill_(1.0)
-    average.follow(network, 0)
-    assert average.network.weight.item() == pytest.approx(0.9)  # memory 1 / 10
-    average.follow(network, 1000)
-    assert average.network.weight.item() == pytest.approx(0.91)  # memory 0.9
-    assert not average.network.weight.requires_grad
+    update_average(average, network, 0.9, 0)
+    assert average.weight.item() == pytest.approx(0.9)  # memory 1 / 10
+    update_average(average, network, 0.9, 1000)
+    assert average.weight.item() == pytest.approx(0.91)  # memory 0.9
 
 
 def test_the_average_takes_counts_as_they_are() -> None:
     network = torch.nn.BatchNorm2d(2)
-    average = WeightAverage(network, 0.99)
+    average = copy.deepcopy(network)
     network(torch.randn(2, 2, 4, 4))
-    average.follow(network, 0)
-    assert average.network.num_batches_tracked.item() == 1
+    update_average(average, network, 0.99, 0)
+    assert average.num_batches_tracked.item() == 1
 
 
 def free_port() -> int:
@@ -87,5 +87,5 @@ def test_two_processes_make_one_run(tmp_path: Path, clean_scenes: list[str]) -> 
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the budget is used") == 1
-    assert load_network(run / "best.safetensors").name == "unet"
+    assert read_weights_file(run / "best.safetensors").network == "unet"
     assert (run / "log.csv").read_text().count("\n") == 3

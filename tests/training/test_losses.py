@@ -12,7 +12,7 @@ from landsat_fill.errors import UsageError
 from landsat_fill.networks.network import Prediction
 from landsat_fill.training import losses
 from landsat_fill.training.losses import fair_crps, patterns
-from landsat_fill.training.objective import Objective, given_of
+from landsat_fill.training.objective import Objective, normalise_batch
 from landsat_fill.training.settings import ObjectiveSettings
 
 
@@ -164,10 +164,10 @@ def test_samples_that_differ_as_the_truth_does_score_best(spread: float) -> None
     assert fair_crps(right, truth).mean() < fair_crps(spread * right, truth).mean() - 0.005
 
 
-def test_draws_that_are_noise_score_worse_than_draws_that_hang_together(batch) -> None:
+def test_noisy_draws_score_worse_than_coherent_draws(batch) -> None:
     """The pixels alone don't tell them apart."""
     plain = batch._replace(filled=None)
-    target = given_of(plain).target
+    target = normalise_batch(plain).target
     objective = Objective(ObjectiveSettings(kind="draws", std_weight=0.0), 0, torch.float32)
     generator = torch.Generator().manual_seed(0)
 
@@ -186,9 +186,9 @@ def test_draws_that_are_noise_score_worse_than_draws_that_hang_together(batch) -
         assert together[name] < sprinkled[name] - 0.2
 
 
-def test_what_the_samples_leave_is_in_the_deviation_and_bends_no_sample(batch) -> None:
+def test_the_standard_deviation_learns_the_remaining_error_without_a_gradient_for_the_samples(batch) -> None:
     plain = batch._replace(filled=None)
-    target = given_of(plain).target
+    target = normalise_batch(plain).target
     mean = (target + torch.randn(4, *target.shape)).requires_grad_()
     std = torch.full_like(mean, 0.5, requires_grad=True)
     objective = Objective(ObjectiveSettings(kind="draws", std_weight=1.0), 0, torch.float32)

@@ -13,7 +13,7 @@ from landsat_fill.methods import Context, method_class
 from landsat_fill.networks.network import Prediction
 from landsat_fill.scene import Gaps
 from landsat_fill.training.batches import make_batch
-from landsat_fill.training.objective import Objective, given_of
+from landsat_fill.training.objective import Objective, normalise_batch
 from landsat_fill.training.settings import ObjectiveSettings
 
 if TYPE_CHECKING:
@@ -33,30 +33,30 @@ def objective_of(kind: str, **settings: float) -> Objective:
 
 def test_hidden_pixels_never_reach_the_signal(batch: Batch) -> None:
     spoilt = batch._replace(values=batch.values.where(~batch.hidden, 1e4), filled=None)
-    mine, its = given_of(batch._replace(filled=None)), given_of(spoilt)
+    mine, its = normalise_batch(batch._replace(filled=None)), normalise_batch(spoilt)
     for one, other in zip(mine.normalised, its.normalised, strict=True):
         assert torch.equal(one, other)
     assert not torch.equal(mine.target, its.target)
-    assert bool((mine.signal[~batch.usable] == 0).all())
+    assert bool((mine.normalised.signal[~batch.usable] == 0).all())
 
 
 def test_a_classical_fill_is_the_signal_everywhere(batch: Batch) -> None:
-    given = given_of(batch)
-    assert torch.allclose(given.normalised.restored(given.signal), batch.filled, atol=1e-3)  # type: ignore[arg-type]
+    given = normalise_batch(batch)
+    assert torch.allclose(given.normalised.restored(given.normalised.signal), batch.filled, atol=1e-3)  # type: ignore[arg-type]
 
 
 def test_gain_and_offset_of_a_band_cancel_out(batch: Batch) -> None:
-    once = given_of(batch._replace(filled=None))
-    scaled = given_of(batch._replace(values=batch.values * 250, filled=None))
-    assert torch.allclose(once.signal, scaled.signal, atol=1e-4)
+    once = normalise_batch(batch._replace(filled=None))
+    scaled = normalise_batch(batch._replace(values=batch.values * 250, filled=None))
+    assert torch.allclose(once.normalised.signal, scaled.normalised.signal, atol=1e-4)
     assert torch.allclose(once.target, scaled.target, atol=1e-4)
 
 
-def test_a_flat_band_teaches_nothing(batch: Batch) -> None:
+def test_a_flat_band_does_not_count(batch: Batch) -> None:
     values = batch.values.clone()
     values[:, 0] = 0.0
-    given = given_of(batch._replace(values=values, filled=None))
-    assert not given.signal[:, 0].any()
+    given = normalise_batch(batch._replace(values=values, filled=None))
+    assert not given.normalised.signal[:, 0].any()
     assert not (given.shown[:, 0].any() or given.hidden[:, 0].any())
     assert bool(given.hidden[:, 1].any())
 
@@ -82,7 +82,7 @@ def test_training_and_filling_normalise_alike(name: str, tiny_models: Path) -> N
         method = Listening(precision="float32")
         method.fill(image[one], Gaps(~usable[one], usable[one]), Context())
     batch = make_batch(values, usable, ~usable, np.ones((2, 3)), filled=name == "band-unet")
-    trained = given_of(batch).normalised
+    trained = normalise_batch(batch).normalised
     assert torch.equal(trained.signal, torch.cat(given[::2]))
     assert torch.equal(trained.observed, torch.cat(given[1::2]))
 
@@ -91,7 +91,7 @@ def test_training_and_filling_normalise_alike(name: str, tiny_models: Path) -> N
 @pytest.mark.parametrize("ms_ssim", [0.0, 0.5])
 def test_each_loss_is_lower_at_the_truth(kind: str, ms_ssim: float, batch: Batch) -> None:
     batch = batch._replace(filled=None)
-    target = given_of(batch).target
+    target = normalise_batch(batch).target
 
     def answering(mean: Tensor) -> Prediction:
         return Prediction(mean, torch.ones_like(mean))
@@ -114,7 +114,7 @@ def test_a_residual_weighs_places_of_any_contrast_alike(batch: Batch) -> None:
 
 def test_a_gain_of_steps_deepens_a_residual(batch: Batch) -> None:
     """A fill that follows the truth beyond what interpolation knows is asked to go on in that direction."""
-    target = given_of(batch).target
+    target = normalise_batch(batch).target
     mean = target.clone().requires_grad_()
     for weight, gain, moves in ((0.0, 1.6, False), (1.0, 1.0, False), (1.0, 1.6, True)):
         objective = objective_of("residual", std_weight=0.0, step_weight=weight, step_gain=gain)
@@ -138,7 +138,7 @@ def test_the_deviation_of_a_residual_does_not_bend_the_mean(batch: Batch) -> Non
     assert torch.equal(slope(0.0), slope(1.0))
 
 
-def test_what_was_never_observed_has_no_say(batch: Batch) -> None:
+def test_pixels_never_observed_have_no_gradient(batch: Batch) -> None:
     never = ~(batch.usable | batch.hidden)
     assert bool(never.any())
     mean = torch.zeros_like(batch.values, requires_grad=True)
@@ -176,7 +176,7 @@ def test_the_distance_of_a_latent_model_is_that_of_a_sample_on_average(samples: 
 
 def test_at_full_variance_power_the_mean_learns_as_by_squared_errors(batch: Batch) -> None:
     """And at none it learns less, the less sure it is."""
-    given = given_of(batch._replace(filled=None))
+    given = normalise_batch(batch._replace(filled=None))
     generator = torch.Generator().manual_seed(1)
     std = torch.rand(given.target.shape, generator=generator) + 0.1
 
@@ -201,7 +201,7 @@ def test_at_full_variance_power_the_mean_learns_as_by_squared_errors(batch: Batc
 def test_the_samples_of_a_latent_model_share_their_weights(batch: Batch) -> None:
     """Else the mixture of whole tiles would favour samples that are unsure."""
     plain = batch._replace(filled=None)
-    target = given_of(plain).target
+    target = normalise_batch(plain).target
     std = torch.linspace(0.5, 2.0, 3)[:, None, None, None, None].expand(3, *target.shape)
     objective = objective_of("likelihood", variance_power=1.0)
     loss = objective(lambda *_: Prediction(torch.zeros_like(std), std), plain, CPU).total

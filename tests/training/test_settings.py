@@ -56,7 +56,7 @@ def test_a_recipe_survives_toml(network: str) -> None:
         ({"optimiser": {"average": 1.5}}, "0 to 1", None),
     ],
 )
-def test_values_that_cannot_be_meant(tables: dict[str, Any], said: str, hint: str | None) -> None:
+def test_invalid_values_are_refused(tables: dict[str, Any], said: str, hint: str | None) -> None:
     with pytest.raises(UsageError) as caught:
         changed(TrainingSettings(), tables, "run.toml")
     assert said in caught.value.message

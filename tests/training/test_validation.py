@@ -84,7 +84,7 @@ def test_a_set_is_the_same_each_time(settings_for: Callable[..., TrainingSetting
 
 
 @pytest.mark.parametrize("usable", [False, True], ids=["nothing observed", "all bands flat"])
-def test_scenes_with_nothing_to_show_are_an_error(usable: bool) -> None:
+def test_scenes_without_usable_samples_are_an_error(usable: bool) -> None:
     class Blank:
         def sample(self, _generator: np.random.Generator, _bands: int | None) -> Sample:
             shape = (2, 40, 40)
