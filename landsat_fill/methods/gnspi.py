@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from landsat_fill.methods.kernels.residual_kriging import krige_residuals
-from landsat_fill.methods.land_classes import Stack, class_map, draw, k_means, nearest_centres, stack_references
+from landsat_fill.methods.land_classes import (
+    Stack,
+    bands_that_lose_the_same,
+    class_map,
+    draw,
+    k_means,
+    nearest_centres,
+    stack_references,
+)
 from landsat_fill.methods.method import Context, MethodInfo, in_threads
 from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.schema import option
@@ -119,6 +127,11 @@ class ReferenceFit(NamedTuple):
     nuggets: NDArray[np.float64]
     ranges_px: NDArray[np.float64]
 
+    @property
+    def can_fill(self) -> NDArray[np.bool_]:
+        """Whether each band of the image has a regression."""
+        return np.asarray(np.isfinite(self.slopes).any(axis=1))
+
 
 @dataclass(frozen=True)
 class FittedGnspi:
@@ -171,72 +184,61 @@ class FittedGnspi:
         missing, usable = gaps.missing[0], gaps.usable[0]
         mean[missing] = std[missing] = np.nan
         part = wanted[0] if wanted else Window(0, 0, *mean.shape[1:])
-        pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))
-        left = np.zeros(missing.shape, bool)
+        left = np.zeros_like(missing)
         left[:, *part.slices] = missing[:, *part.slices]
-        limits = np.array([fit.limit for fit in self.fits])
+        pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))
         for number, fit in enumerate(self.fits):
-            if not len(fit.centres):
+            valid = stack.valid[0, ..., number]
+            there = left & valid & fit.can_fill[:, None, None]
+            if not there.any():
                 continue
-            ready = (stack.channels[number] >= 0) & np.isfinite(fit.slopes[:, 0])
-            there = left & stack.valid[0, ..., number]
-            groups = _bands_that_lose_the_same(ready & there.any(axis=(1, 2)), there, usable)
-            if not groups:
-                continue
-            classes = class_map(stack.values[0][..., stack.channels_of(number)], stack.valid[0, ..., number], fit.centres)
-            covariances = _covariances(fit.ranges_px)
-            for bands in groups:
+            classes = class_map(stack.values[0][..., stack.channels_of(number)], valid, fit.centres)
+            for bands in bands_that_lose_the_same(there, usable):
                 targets = np.argwhere(there[bands[0]])
-                of = np.array(bands)
-
-                def fill(start: int) -> None:
-                    some = targets[start : start + TARGETS_AT_ONCE]
-                    found, variance = np.empty((2, len(some), len(of)))
-                    krige_residuals(
-                        pixels,
-                        usable[of[0]],
-                        stack.values[0],
-                        stack.valid[0],
-                        classes,
-                        some,
-                        _window(),
-                        stack.starts,
-                        limits,
-                        of,
-                        stack.channels[number, of],
-                        fit.slopes[of],
-                        fit.intercepts[of],
-                        fit.sills[of],
-                        fit.nuggets[of],
-                        covariances[of],
-                        self.gnspi.similar_pixels,
-                        found,
-                        variance,
-                    )
+                chunks = [targets[start : start + TARGETS_AT_ONCE] for start in range(0, len(targets), TARGETS_AT_ONCE)]
+                work = partial(self._krige, pixels, usable[bands[0]], stack, number, classes, np.array(bands))
+                for some, (found, error) in zip(chunks, in_threads(work, chunks, context.threads), strict=True):
                     rows, cols = some.T
-                    own = classes[rows, cols]
-                    alone = np.isnan(variance)
-                    variance = np.where(alone, fit.sills[of][:, own].T, variance)
-                    mean[of[:, None], rows, cols] = found.T
-                    std[of[:, None], rows, cols] = np.sqrt(variance.T)
+                    mean[np.array(bands)[:, None], rows, cols] = found.T
+                    std[np.array(bands)[:, None], rows, cols] = error.T
+            left &= ~there
 
-                in_threads(fill, range(0, len(targets), TARGETS_AT_ONCE), context.threads)
-            left[ready] &= ~stack.valid[0, ..., number]
-
-
-def _bands_that_lose_the_same(
-    bands: NDArray[np.bool_], missing: NDArray[np.bool_], usable: NDArray[np.bool_]
-) -> list[list[int]]:
-    """Return some bands, grouped by equal planes of missing and usable pixels."""
-    groups: list[list[int]] = []
-    for band in np.flatnonzero(bands).tolist():
-        for group in groups:
-            if np.array_equal(missing[band], missing[group[0]]) and np.array_equal(usable[band], usable[group[0]]):
-                group.append(band)
-                break
-        else:
-            groups.append([band])
-    return groups
+    def _krige(
+        self,
+        pixels: NDArray[np.floating],
+        usable: NDArray[np.bool_],
+        stack: Stack,
+        number: int,
+        classes: NDArray[np.int8],
+        bands: NDArray[np.int64],
+        targets: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and standard deviation of target pixels, `(target, band)`; see `krige_residuals`."""
+        fit = self.fits[number]
+        mean, variance = np.empty((2, len(targets), len(bands)))
+        krige_residuals(
+            pixels,
+            usable,
+            stack.values[0],
+            stack.valid[0],
+            classes,
+            targets,
+            _window(),
+            stack.starts,
+            np.array([one.limit for one in self.fits]),
+            bands,
+            stack.channels[number, bands],
+            fit.slopes[bands],
+            fit.intercepts[bands],
+            fit.sills[bands],
+            fit.nuggets[bands],
+            _covariances(fit.ranges_px[bands]),
+            self.gnspi.similar_pixels,
+            mean,
+            variance,
+        )
+        own = classes[targets[:, 0], targets[:, 1]]
+        return mean, np.sqrt(np.where(np.isnan(variance), fit.sills[bands][:, own].T, variance))
 
 
 @cache
@@ -250,7 +252,7 @@ def _window() -> NDArray[np.int64]:
 def _covariances(ranges_px: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return covariances as a share of the sill, `(band, class, squared distance)`."""
     distances = np.sqrt(np.arange(2 * (2 * WINDOW_PX) ** 2 + 1))
-    return np.exp(-3 * distances / ranges_px[..., None])
+    return np.asarray(np.exp(-3 * distances / ranges_px[..., None]), np.float64)
 
 
 def _fit_reference(
@@ -315,19 +317,21 @@ def _residual_variogram(
         places: Window, row and column of each, `(pixel, 3)`.
         variance: Sill of a class with too few pixels for a variogram.
     """
+    from scipy.spatial.distance import pdist
+
     if len(residual) < VARIOGRAM_PIXELS:
         return variance, 0.0, DEFAULT_RANGE_PX
     some = draw(len(residual), VARIOGRAM_PIXELS, np.random.default_rng(0))
-    one, other = np.triu_indices(len(some), 1)
-    away = (places[some][one] - places[some][other]).astype(np.float64)
-    distance = np.where(away[:, 0] == 0, np.hypot(away[:, 1], away[:, 2]), np.inf)
-    near = distance < BIN_PX * BINS
-    of = (distance[near] / BIN_PX).astype(np.int64)
-    squares = 0.5 * (residual[some][one[near]] - residual[some][other[near]]) ** 2
+    longest = BIN_PX * BINS
+    distance = pdist(places[some] * np.array([longest, 1, 1]))
+    near = distance < longest
+    distance = distance[near]
+    squares = pdist(residual[some, None], "sqeuclidean")[near]
+    of = (distance / BIN_PX).astype(np.int64)
     pairs = np.bincount(of, minlength=BINS)
     known = np.flatnonzero(pairs)
-    gamma = np.bincount(of, squares, BINS)[known] / pairs[known]
-    distances = np.bincount(of, distance[near], BINS)[known] / pairs[known]
+    gamma = np.bincount(of, 0.5 * squares, BINS)[known] / pairs[known]
+    distances = np.bincount(of, distance, BINS)[known] / pairs[known]
     if not len(known) or not (gamma > 0).all():
         return variance, 0.0, DEFAULT_RANGE_PX
     return _fit_exponential(distances, gamma, pairs[known])
@@ -348,7 +352,10 @@ def _fit_exponential(
         return root * (nugget + partial * (1 - np.exp(-3 * distances / range_px)) - shares)
 
     found = least_squares(
-        misfit, (1.0, 0.01, DEFAULT_RANGE_PX), bounds=((0, 0, RANGES_PX[0]), (np.inf, np.inf, RANGES_PX[1])), x_scale=(1, 1, DEFAULT_RANGE_PX)
+        misfit,
+        (1.0, 0.01, DEFAULT_RANGE_PX),
+        bounds=((0, 0, RANGES_PX[0]), (np.inf, np.inf, RANGES_PX[1])),
+        x_scale=(1, 1, DEFAULT_RANGE_PX),
     )
     partial, nugget, range_px = (float(value) for value in found.x)
     return (partial + nugget) * top, nugget * top, range_px

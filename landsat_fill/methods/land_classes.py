@@ -60,13 +60,31 @@ def stack_references(references: Sequence[Reference], shape: tuple[int, ...], ti
             planes.append(reference.values[tiles, match])
         starts[number + 1] = len(planes)
         if matched:
-            usable = reference.usable[tiles, [match for _, match in matched]] 
+            usable = reference.usable[tiles, [match for _, match in matched]]
             valid[..., number] = usable.all(axis=1)
     values = np.zeros((count, height, width, len(planes)), np.float32)
     for channel, plane in enumerate(planes):
         number = int(np.searchsorted(starts, channel, side="right")) - 1
         np.copyto(values[..., channel], plane, where=valid[..., number])
     return Stack(values, valid, starts, channels)
+
+
+def bands_that_lose_the_same(missing: NDArray[np.bool_], usable: NDArray[np.bool_]) -> list[list[int]]:
+    """Return the bands with missing pixels, grouped by equal planes of missing and usable pixels.
+
+    Args:
+        missing: `(band, row, col)`.
+        usable: Of the same shape.
+    """
+    groups: list[list[int]] = []
+    for band in np.flatnonzero(missing.any(axis=(1, 2))).tolist():
+        for group in groups:
+            if np.array_equal(missing[band], missing[group[0]]) and np.array_equal(usable[band], usable[group[0]]):
+                group.append(band)
+                break
+        else:
+            groups.append([band])
+    return groups
 
 
 KMEANS_PIXELS = 20_000
