@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 RADIUS_PX = 50
-"""Farthest similar pixel, from the window of 101 pixels in the authors' experiments."""
+"""Farthest similar pixel: the window of 101 pixels in the authors' experiment, like the 8 classes."""
 
 SAMPLED_PIXELS = 2**18
 """Largest number of pixels of a scene that the regressions are fitted to."""
@@ -47,7 +47,9 @@ class Clear:
     All references together are divided into classes by k-means. A linear regression for each class and band
     predicts the image from that band on all dates. To the prediction, the residuals of similar pixels are
     added: of the nearest usable pixels of the class, those that differ least on the other dates, where
-    differences count by the size of the regression's coefficients. They are weighted by both distances.
+    differences count by the size of the regression's coefficients. Their weights fall with the difference and
+    with the squared distance. The authors scale distances to 1 to 2, which hardly favours the near side of a
+    gap unless residuals spread from its border inwards, as in their slower form.
 
     The authors fill gaps in the references by interpolation in time. Here each pixel uses the references
     that are usable there, with classes and regressions of its own for each combination of references. A
@@ -67,7 +69,7 @@ class Clear:
         needs_references=True,
     )
 
-    classes: int = option(12, "number of land classes in the references", low=1, high=100)
+    classes: int = option(8, "number of land classes in the references", low=1, high=100)
     nearest_pixels: int = option(60, "usable pixels of the class that are compared for each fill", low=1, high=500)
     similar_pixels: int = option(20, "number of them that are used, the most similar ones", low=1, high=500)
 
@@ -126,6 +128,7 @@ class Fit(NamedTuple):
         together: All channels of these references.
         channels: The channels that match each band of the image, `(band, date)`; -1 for none.
         centres: `(class, channel)`, in the channels of `together`.
+        importance: How much a difference in a channel counts: the size of its slope, `(class, channel)`.
         slopes: `(band, class, date)`.
         intercepts: `(band, class)`; NaN for a band that can't be filled.
     """
@@ -134,6 +137,7 @@ class Fit(NamedTuple):
     together: NDArray[np.int64]
     channels: NDArray[np.int64]
     centres: NDArray[np.float64]
+    importance: NDArray[np.float64]
     slopes: NDArray[np.float64]
     intercepts: NDArray[np.float64]
 
@@ -229,6 +233,8 @@ class FittedClear:
             fit.channels[bands],
             fit.slopes[bands],
             fit.intercepts[bands],
+            fit.together,
+            fit.importance,
             self.clear.nearest_pixels,
             self.clear.similar_pixels,
             mean,
@@ -285,7 +291,10 @@ class FittedClear:
                 # A class without a common pixel takes the regression of the most similar class.
                 inside = of == there[apart[own, there].argmin()]
                 slopes[band, own, matched], intercepts[band, own] = _plane(dates_seen[inside], target[inside])
-        return Fit(references, together, np.ascontiguousarray(channels), centres, slopes, intercepts)
+        importance = np.zeros(centres.shape)
+        for band, date in np.argwhere(channels >= 0):
+            importance[:, together == channels[band, date]] += np.abs(slopes[band, :, date, None])
+        return Fit(references, together, np.ascontiguousarray(channels), centres, importance, slopes, intercepts)
 
 
 def _plane(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

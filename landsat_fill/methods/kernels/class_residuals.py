@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +24,8 @@ def compensate_residuals(
     channels: NDArray[np.int64],
     slopes: NDArray[np.float64],
     intercepts: NDArray[np.float64],
+    together: NDArray[np.int64],
+    importance: NDArray[np.float64],
     most_near: int,
     most: int,
     mean: NDArray[np.floating],
@@ -42,6 +43,8 @@ def compensate_residuals(
         channels: The channels that match each of them, `(band, date)`; -1 for none.
         slopes: Of the regression, `(band, class, date)`; 0 where there is no channel.
         intercepts: `(band, class)`.
+        together: Channels that are compared.
+        importance: Factors of their differences, `(class, channel)`.
         most_near: Largest number of pixels of the class to compare.
         most: Largest number of similar pixels among them.
         mean: Output, `(target, band)`.
@@ -49,7 +52,7 @@ def compensate_residuals(
     height, width = usable.shape
     dates = channels.shape[1]
     near = np.empty((most_near, 2), np.int64)
-    away = np.empty(most_near, np.float64)
+    away = np.empty(most_near, np.float64)  # squared
     unlike = np.empty(most_near, np.float64)
     order = np.empty(most_near, np.int64)
     for target in range(len(targets)):
@@ -61,11 +64,28 @@ def compensate_residuals(
             r, c = row + down, col + right
             if 0 <= r < height and 0 <= c < width and usable[r, c] and classes[r, c] == own:
                 near[count] = r, c
-                away[count] = math.sqrt(down * down + right * right)
+                away[count] = down * down + right * right
                 count += 1
                 if count == most_near:
                     break
         chosen = min(count, most)
+        for one in range(count):
+            r, c = near[one]
+            total = 0.0
+            for number in range(len(together)):
+                channel = together[number]
+                difference = np.float64(values[r, c, channel]) - values[row, col, channel]
+                total += importance[own, number] * abs(difference)
+            unlike[one] = total
+            order[one] = one
+        # The most similar pixels come first; of equally similar ones the nearest.
+        for first in range(chosen):
+            least = first
+            for one in range(first + 1, count):
+                a, b = order[one], order[least]
+                if unlike[a] < unlike[b] or (unlike[a] == unlike[b] and a < b):
+                    least = one
+            order[first], order[least] = order[least], order[first]
         for place in range(len(bands)):
             band = bands[place]
             predicted = intercepts[place, own]
@@ -75,36 +95,12 @@ def compensate_residuals(
             mean[target, place] = predicted
             if count == 0:
                 continue
-            for one in range(count):
-                r, c = near[one]
-                total = 0.0
-                for date in range(dates):
-                    channel = channels[place, date]
-                    if channel >= 0:
-                        difference = np.float64(values[r, c, channel]) - values[row, col, channel]
-                        total += abs(difference * slopes[place, own, date])
-                unlike[one] = total
-                order[one] = one
-            # The most similar pixels come first; of equally similar ones the nearest.
-            for first in range(chosen):
-                least = first
-                for one in range(first + 1, count):
-                    a, b = order[one], order[least]
-                    if unlike[a] < unlike[b] or (unlike[a] == unlike[b] and a < b):
-                        least = one
-                order[first], order[least] = order[least], order[first]
-            nearest, farthest = np.inf, 0.0
-            for first in range(chosen):
-                nearest = min(nearest, away[order[first]])
-                farthest = max(farthest, away[order[first]])
             alike, apart = unlike[order[0]], unlike[order[chosen - 1]]
             weights, weighted = 0.0, 0.0
             for first in range(chosen):
                 one = order[first]
-                # Both distances are scaled to 1 for the least and 2 for the largest.
-                scaled = 1.0
-                if farthest > nearest:
-                    scaled += (away[one] - nearest) / (farthest - nearest)
+                # The difference counts 1 for the most similar pixel and 2 for the least similar one.
+                scaled = away[one]
                 if apart > alike:
                     scaled *= 1.0 + (unlike[one] - alike) / (apart - alike)
                 r, c = near[one]
