@@ -141,6 +141,11 @@ class Fit(NamedTuple):
     slopes: NDArray[np.float64]
     intercepts: NDArray[np.float64]
 
+    @property
+    def can_fill(self) -> NDArray[np.bool_]:
+        """Whether each band of the image has a regression."""
+        return np.asarray(np.isfinite(self.intercepts).any(axis=1))
+
 
 @dataclass(frozen=True)
 class FittedClear:
@@ -197,7 +202,7 @@ class FittedClear:
         left[:, *part.slices] = missing[:, *part.slices]
         pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))
         for fit, where in self._fits_of(stack.valid[0], left.any(axis=0)):
-            there = left & where & np.isfinite(fit.intercepts).any(axis=1)[:, None, None]
+            there = left & where & fit.can_fill[:, None, None]
             if not there.any():
                 continue
             valid = stack.valid[0][..., list(fit.references)].all(axis=-1)

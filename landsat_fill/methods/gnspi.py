@@ -41,6 +41,9 @@ DEFAULT_RANGE_PX = 40.0
 RANGES_PX = (0.1, 10.0 * BIN_PX * BINS)
 """Limits of a fitted range: pixels without correlation, and ten times the longest distance measured."""
 
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""A regression with relative errors up to this is exact."""
+
 BANDS_OF_THE_PROGRAM = 3
 """The authors' program divides the squared spectral distance by this number, whatever the number of bands."""
 
@@ -59,6 +62,7 @@ class Gnspi:
 
     Where no pixel of the window is similar, the fill is the mean of the regression and the nearest pixel of
     the class, and the standard deviation is that of the class's residuals. The authors' program gives 0 there.
+    An exact regression is taken as it is.
     A class with fewer than two common pixels takes the regression of all classes; the program takes slope 1.
 
     Several references: each pixel is filled from the first one that is usable there. The other ones narrow
@@ -294,6 +298,9 @@ def _fit_reference(
             residual = target - (intercepts[band, own] + slopes[band, own] * reference)
             model = _residual_variogram(residual[inside], at[inside], float(residual[some].var()))
             sills[band, own], nuggets[band, own], ranges_px[band, own] = model
+            sizes = np.abs(target[some]).max() + abs(slopes[band, own]) * np.abs(reference[some]).max()
+            if np.abs(residual[some]).max() <= ROUNDING * sizes:
+                sills[band, own] = nuggets[band, own] = 0.0
     return ReferenceFit(centres, limit, slopes, intercepts, sills, nuggets, ranges_px)
 
 
@@ -343,13 +350,13 @@ def _fit_exponential(
     """Return total sill, nugget and range that fit semivariances best, with weights pairs / gamma²."""
     from scipy.optimize import least_squares
 
-    top = gamma.max()
+    top = float(gamma.max())
     shares = gamma / top
     root = np.sqrt(pairs) / shares
 
     def misfit(model: NDArray[np.float64]) -> NDArray[np.float64]:
         partial, nugget, range_px = model
-        return root * (nugget + partial * (1 - np.exp(-3 * distances / range_px)) - shares)
+        return np.asarray(root * (nugget + partial * (1 - np.exp(-3 * distances / range_px)) - shares))
 
     found = least_squares(
         misfit,

@@ -111,8 +111,9 @@ def krige_residuals(
             band, channel = bands[place], channels[place]
             slope, intercept = slopes[place, own], intercepts[place, own]
             predicted = intercept + slope * values[row, col, channel]
+            sill, nugget = sills[place, own], nuggets[place, own]
             if count == 0:
-                if tied:
+                if tied and sill > 0:
                     total = 0.0
                     for one in range(tied):
                         total += image[ties[one, 0], ties[one, 1], band]
@@ -120,7 +121,6 @@ def krige_residuals(
                 mean[target, place] = predicted
                 variance[target, place] = np.nan
                 continue
-            sill, nugget = sills[place, own], nuggets[place, own]
             weighted, spread = 0.0, 0.0
             if sill <= 0:
                 for one in range(count):
