@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import date
@@ -169,7 +169,8 @@ class Reference:
     """Another acquisition of the place, on the pixel grid of the image that it helps to fill. It is never filled.
 
     Attributes:
-        values: `(tile, band, row, col)`, float32, in the reference's own numbers; 0 where not usable.
+        values: `(tile, band, row, col)`, in the reference's own numbers, undefined where not usable; float32 for a
+            method.
         usable: Of the same shape: the pixels that a fill may rely on (observed, clear, and not filled by this tool).
         matches: For each band of the image, the index of the reference band that sees the same part of the
             spectrum, or None. The reference may have further bands.
@@ -177,7 +178,7 @@ class Reference:
         name: Name for messages and tags.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[Any]
     usable: NDArray[np.bool_]
     matches: tuple[int | None, ...]
     date: date | None = None

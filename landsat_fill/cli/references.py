@@ -14,7 +14,7 @@ from landsat_fill.errors import EXIT_FAILED, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from landsat_fill.pipeline.references import Suitability
+    from landsat_fill.pipeline.reference_scenes import Suitability
 
 LIMITS = "Limits"
 
@@ -53,7 +53,7 @@ def references(
     from landsat_fill.io import one_input, write_bytes_atomically
     from landsat_fill.methods import create_method
     from landsat_fill.pipeline.fill_scene import reference_facts
-    from landsat_fill.pipeline.references import index_of
+    from landsat_fill.pipeline.reference_scenes import index_of
     from landsat_fill.pipeline.request import FillRequest, ReferenceRequest
     from landsat_fill.pipeline.resources import usable_cores
 

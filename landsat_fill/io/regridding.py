@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from landsat_fill.scene import Window
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from affine import Affine
     from numpy.typing import NDArray
 
     from landsat_fill.scene import Grid
@@ -121,14 +122,12 @@ class Regridding:
         row, col = (np.rint(shares[0] @ at @ shares[1].T * STEPS_A_PIXEL) / STEPS_A_PIXEL for at in knots)
         return row, col
 
-    def _projected(
-        self, rows: NDArray[np.number], cols: NDArray[np.number]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _projected(self, rows: NDArray[Any], cols: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return row and column in the source of pixels of the target, of the shape of `rows`."""
         import rasterio.warp
 
         down, right = self.shift_px
-        x, y = self.target.transform @ (cols.ravel() + 0.5 + right, rows.ravel() + 0.5 + down)
+        x, y = _applied(self.target.transform, cols.ravel() + 0.5 + right, rows.ravel() + 0.5 + down)
         if self.source.crs != self.target.crs:
             if self.source.crs is None or self.target.crs is None:
                 raise InputError(
@@ -136,8 +135,15 @@ class Regridding:
                     hint="Assign it with gdal_edit, or bring the reference onto the scene's grid.",
                 )
             x, y = map(np.asarray, rasterio.warp.transform(self.target.crs, self.source.crs, x, y))
-        col, row = ~self.source.transform @ (x, y)
+        col, row = _applied(~self.source.transform, x, y)
         return (row - 0.5).reshape(rows.shape), (col - 0.5).reshape(rows.shape)
+
+
+def _applied(
+    transform: Affine, x: NDArray[np.floating], y: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return places moved by an affine transform."""
+    return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
 
 
 def _between(knots: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -181,9 +187,11 @@ def _resampled(
     share = usable.astype(np.float32)
     known = np.where(usable, values, 0).astype(np.float32)
     if side_px > 1:
-        known, share = cv2.blur(known, (side_px, side_px)), cv2.blur(share, (side_px, side_px))
-        share = (share >= ALL_USABLE).astype(np.float32)
-    fourfold = cv2.erode(share, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        known = np.asarray(cv2.blur(known, (side_px, side_px)), np.float32)
+        share = (cv2.blur(share, (side_px, side_px)) >= ALL_USABLE).astype(np.float32)
+    fourfold = np.asarray(
+        cv2.erode(share, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0), np.float32
+    )
 
     def resampled(plane: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
         return np.asarray(cv2.remap(plane, *at, kernel, borderMode=cv2.BORDER_CONSTANT, borderValue=0), np.float32)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from landsat_fill.methods.kernels.class_residuals import compensate_residuals
+from landsat_fill.methods.kernels.date_loops import compensate_residuals
 from landsat_fill.methods.land_classes import (
     Stack,
     bands_that_lose_the_same,
@@ -85,7 +85,7 @@ class Clear:
             stack = stack_references(context.references, image.shape, one)
             own = Gaps(gaps.missing[one], gaps.usable[one])
             fitted = FittedClear(self, _sample(image[one], own.usable, stack))
-            fitted.fill_tile(mean[tile], image[tile], own, stack, context, context.wanted[one])
+            fitted.fill_tile(mean[tile], image[tile], own, stack, context, context.place(tile).wanted)
         return Filled(mean)
 
 
@@ -173,7 +173,7 @@ class FittedClear:
             one = slice(tile, tile + 1)
             stack = stack_references(context.references, image.shape, one)
             own = Gaps(gaps.missing[one], gaps.usable[one])
-            self.fill_tile(mean[tile], image[tile], own, stack, context, context.wanted[one])
+            self.fill_tile(mean[tile], image[tile], own, stack, context, context.place(tile).wanted)
         return Filled(mean)
 
     def fill_tile(
@@ -183,7 +183,7 @@ class FittedClear:
         gaps: Gaps,
         stack: Stack,
         context: Context,
-        wanted: tuple[Window, ...],
+        wanted: Window | None,
     ) -> None:
         """Fill a tile in place.
 
@@ -193,11 +193,11 @@ class FittedClear:
             gaps: `(1, band, row, col)`.
             stack: The references, of one tile.
             context: As in `fill`.
-            wanted: The part to fill, or empty for the whole tile.
+            wanted: The part to fill, or None for the whole tile.
         """
         missing, usable = gaps.missing[0], gaps.usable[0]
         mean[missing] = np.nan
-        part = wanted[0] if wanted else Window(0, 0, *mean.shape[1:])
+        part = wanted or Window(0, 0, *mean.shape[1:])
         left = np.zeros_like(missing)
         left[:, *part.slices] = missing[:, *part.slices]
         pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))

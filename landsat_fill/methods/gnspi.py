@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from landsat_fill.methods.kernels.residual_kriging import krige_residuals
+from landsat_fill.methods.kernels.date_loops import krige_residuals
 from landsat_fill.methods.land_classes import (
     Stack,
     bands_that_lose_the_same,
@@ -106,7 +106,7 @@ class Gnspi:
                 for number in range(len(context.references))
             ]
             fitted = FittedGnspi(self, tuple(fits))
-            fitted.fill_tile(mean[tile], std[tile], image[tile], own, stack, context, context.wanted[one])
+            fitted.fill_tile(mean[tile], std[tile], image[tile], own, stack, context, context.place(tile).wanted)
         return Filled(mean, std)
 
 
@@ -161,7 +161,7 @@ class FittedGnspi:
             one = slice(tile, tile + 1)
             stack = stack_references(context.references, image.shape, one)
             own = Gaps(gaps.missing[one], gaps.usable[one])
-            self.fill_tile(mean[tile], std[tile], image[tile], own, stack, context, context.wanted[one])
+            self.fill_tile(mean[tile], std[tile], image[tile], own, stack, context, context.place(tile).wanted)
         return Filled(mean, std)
 
     def fill_tile(
@@ -172,7 +172,7 @@ class FittedGnspi:
         gaps: Gaps,
         stack: Stack,
         context: Context,
-        wanted: tuple[Window, ...],
+        wanted: Window | None,
     ) -> None:
         """Fill a tile in place.
 
@@ -183,11 +183,11 @@ class FittedGnspi:
             gaps: `(1, band, row, col)`.
             stack: The references, of one tile.
             context: As in `fill`.
-            wanted: The part to fill, or empty for the whole tile.
+            wanted: The part to fill, or None for the whole tile.
         """
         missing, usable = gaps.missing[0], gaps.usable[0]
         mean[missing] = std[missing] = np.nan
-        part = wanted[0] if wanted else Window(0, 0, *mean.shape[1:])
+        part = wanted or Window(0, 0, *mean.shape[1:])
         left = np.zeros_like(missing)
         left[:, *part.slices] = missing[:, *part.slices]
         pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from landsat_fill.methods.method import Context, MethodInfo
-from landsat_fill.methods.references import asked_for, fill_in_order
+from landsat_fill.methods.reference_order import asked_for, fill_in_order
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 

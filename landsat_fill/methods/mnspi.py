@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from landsat_fill.methods.method import Context, MethodInfo, in_threads
-from landsat_fill.methods.references import MatchedTile, asked_for, matched_tile
+from landsat_fill.methods.reference_order import MatchedTile, asked_for, matched_tile
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from landsat_fill.methods.band_unet import BandUNetMethod
+from landsat_fill.methods.land_classes import k_means, nearest_centres
 from landsat_fill.methods.method import MethodInfo, in_threads
 from landsat_fill.methods.splines import first_fill
 from landsat_fill.scene import Filled, Gaps
@@ -68,10 +69,11 @@ class Node(NamedTuple):
         centres: Centres of the classes in standard deviations, `(class, band)`; a reference's classes use its bands.
         coefficients: `(pattern, class, image band, band + 1)`.
         fitted: Whether there is a regression for each pattern of usable references, `(pattern,)`.
+        leading: Number of the reference with the largest coefficients in a pattern, from 1, `(pattern,)`.
         level: Mean of each image band, 0 where unknown.
         spread: Standard deviation of each image band, 1 where unknown.
-        lowest: Smallest value of each image band.
-        highest: Largest value of each image band.
+        lowest: Smallest value of each image band, 0 where unknown.
+        highest: Largest value of each image band, 0 where unknown.
         products: Sums of products of the candidates' gains over the single image, `(image band, 4, 4)`; the last
             row is the gain that would be perfect.
     """
@@ -80,6 +82,7 @@ class Node(NamedTuple):
     centres: NDArray[np.float64]
     coefficients: NDArray[np.float64]
     fitted: Flags
+    leading: NDArray[np.uint8]
     level: NDArray[np.float64]
     spread: NDArray[np.float64]
     lowest: NDArray[np.float64]
@@ -215,15 +218,16 @@ class MultiDate:
                 sample = features[own, places].astype(np.float64)
                 scales[own] = np.maximum(sample.std(axis=1), 1e-9)
                 shifts[own] = sample.mean(axis=1)
-                centres[:, own] = _class_centres((sample / scales[own, None]).T, self.classes)
+                found = k_means((sample / scales[own, None]).T.astype(np.float32), self.classes)
+                centres[:, own] = np.concatenate([found, np.full((self.classes - len(found), found.shape[1]), np.inf)])
         coefficients = np.zeros((kinds, self.classes, bands, total + 1))
-        fitted = np.zeros(kinds, np.bool_)
+        fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
         own_bands = [slice(first[number], first[number + 1]) for number in range(len(first) - 1)]
         alone = {1 << number for number in range(len(first) - 1)}
         for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
             members = [number for number in range(len(first) - 1) if pattern >> number & 1]
             on = np.concatenate([np.arange(total)[own_bands[number]] for number in members])
-            leading = own_bands[members[0]]
+            first_of_all = own_bands[members[0]]
             full = (patterns & pattern).reshape(-1) == pattern
             for band in range(bands):
                 places = _thinned(known[band][full[known[band]]])
@@ -231,22 +235,27 @@ class MultiDate:
                     continue
                 design = np.ones((places.size, on.size + 1))
                 design[:, :-1] = ((features[on[:, None], places] - shifts[on, None]) / scales[on, None]).T
-                classes = _nearest(features[leading, places].T / scales[leading], centres[:, leading])
+                classes = nearest_centres(
+                    features[first_of_all, places].T / scales[first_of_all], centres[:, first_of_all]
+                )
                 slopes = _class_slopes(design, image[band].reshape(-1)[places], classes, self.classes)
                 raw = slopes[:, :-1] / scales[on]
                 coefficients[pattern, :, band, on] = raw.T
                 coefficients[pattern, :, band, -1] = slopes[:, -1] - raw @ shifts[on]
                 fitted[pattern] = True
-        sample = [image[band].reshape(-1)[known[band]] for band in range(bands)]
+            strength = (np.abs(coefficients[pattern, :, :, :-1]) * scales).sum(axis=(0, 1))
+            leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))
+        seen = [image[band].reshape(-1)[known[band]] for band in range(bands)]
         return Node(
             scales,
             centres,
             coefficients,
             fitted,
-            level=np.array([values.mean() if values.size else 0.0 for values in sample]),
-            spread=np.array([max(values.std(), 1e-9) if values.size else 1.0 for values in sample]),
-            lowest=np.array([values.min() if values.size else -np.inf for values in sample]),
-            highest=np.array([values.max() if values.size else np.inf for values in sample]),
+            leading,
+            level=np.array([values.mean() if values.size else 0.0 for values in seen]),
+            spread=np.array([max(values.std(), 1e-9) if values.size else 1.0 for values in seen]),
+            lowest=np.array([values.min() if values.size else 0.0 for values in seen]),
+            highest=np.array([values.max() if values.size else 0.0 for values in seen]),
             products=np.zeros((bands, CANDIDATES + 1, CANDIDATES + 1)),
         )
 
@@ -281,6 +290,7 @@ class MultiDate:
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with regressions of its own; see `FillMethod.fill`."""
         mean, std = np.full(image.shape, np.nan, image.dtype), np.zeros(image.shape, np.float32)
+        sources = np.zeros(image.shape, np.uint8)
         for tile in range(len(image)):
             one = slice(tile, tile + 1)
             own = Gaps(gaps.missing[one], gaps.usable[one])
@@ -289,7 +299,8 @@ class MultiDate:
             fitted = self.fitted({(0, 0): self.measure(image[one], own, here)}, (1, 1))
             filled = fitted.fill(image[one], own, here)
             mean[tile], std[tile] = filled.mean[0], 0 if filled.std is None else filled.std[0]
-        return Filled(mean, std)
+            sources[tile] = 0 if filled.sources is None else filled.sources[0]
+        return Filled(mean, std, sources=sources)
 
 
 @dataclass(frozen=True)
@@ -312,21 +323,23 @@ class FittedMultiDate:
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, NaN where no reference is usable; see `FillMethod.fill`."""
         mean, std = np.full(image.shape, np.nan, image.dtype), np.zeros(image.shape, np.float32)
+        sources = np.zeros(image.shape, np.uint8)
         if self.survey is None:
-            return Filled(mean, std)
+            return Filled(mean, std, sources=sources)
         for tile in range(len(image)):
             one, place = slice(tile, tile + 1), context.place(tile)
             stack = stacked(context.references, tile)
-            expected, known = expectation(
+            expected, known, of_tile = expectation(
                 image[tile], gaps.usable[tile], stack, self.survey, place.corner, context.threads
             )
+            sources[tile] = of_tile
             rest = np.where(gaps.usable[one] & known, image[one] - expected, 0).astype(image.dtype)
             own = Gaps(gaps.missing[one] & known, gaps.usable[one] & known)
             filled = self.method.network.fill(rest, own, context.for_tiles((place,)))
             mean[tile] = np.where(known, filled.mean[0] + expected, np.nan)
             if filled.std is not None:
                 std[tile] = filled.std[0]
-        return Filled(mean, std)
+        return Filled(mean, std, sources=sources)
 
 
 def _cut(references: tuple[Reference, ...], tiles: slice) -> tuple[Reference, ...]:
@@ -335,8 +348,11 @@ def _cut(references: tuple[Reference, ...], tiles: slice) -> tuple[Reference, ..
 
 def expectation(
     image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int], threads: int
-) -> tuple[NDArray[np.floating], Flags]:
-    """Return what the references let expect, `(band, row, col)`, and where they do, `(row, col)`."""
+) -> tuple[NDArray[np.floating], Flags, NDArray[np.uint8]]:
+    """Return the weighted prediction of the references, `(band, row, col)`, and where there is one, `(row, col)`.
+
+    The third value is the number of the reference that weighs most, 0 where references weigh less than half.
+    """
     shape = image.shape[1:]
     candidates, known = predictions(image, usable, stack, survey, place, threads)
     weights = _spread_out(survey.weights, place, shape)  # (band, candidate, row, col)
@@ -344,7 +360,15 @@ def expectation(
     expected = np.where(known, level, 0)
     for number, candidate in enumerate(candidates):
         expected += np.where(known, weights[:, number] * (candidate - level), 0)
-    return expected.astype(image.dtype), known
+    rows, cols = (
+        np.minimum((start + np.arange(size)) // LATTICE_PX, count - 1)
+        for start, size, count in zip(place, shape, survey.stand_ins.shape[:2], strict=True)
+    )
+    here = np.ix_(rows, cols)
+    used = np.take_along_axis(survey.stand_ins[here], stack.patterns[..., None].astype(np.intp), axis=2)
+    leading = np.take_along_axis(survey.nodes.leading[here], used.astype(np.intp), axis=2)[..., 0]
+    sources = np.where(weights.sum(axis=1) > 0.5, leading, 0).astype(np.uint8)
+    return expected.astype(image.dtype), known, sources
 
 
 def predictions(
@@ -363,7 +387,7 @@ def predictions(
     from landsat_fill.methods.kernels.date_loops import fit_around, predict_by_class
 
     nodes = survey.nodes
-    by_class = np.empty(image.shape, np.float32)
+    by_class = np.empty(image.shape)
     predict_by_class(
         stack.values,
         stack.patterns,
@@ -377,7 +401,7 @@ def predictions(
         by_class,
     )
     shape = image.shape[1:]
-    known = np.isfinite(by_class).all(axis=0)
+    known: Flags = np.all(np.isfinite(by_class), axis=0)
     spread = _spread_out(nodes.spread, place, shape)
     low, high = _spread_out(nodes.lowest, place, shape), _spread_out(nodes.highest, place, shape)
     by_class = np.clip(np.where(known, by_class, 0), low, high)
@@ -389,11 +413,11 @@ def predictions(
         corrected = np.zeros((1, *shape))
         one = slice(band, band + 1)
         fit_around(features[one], residuals[one], fitted[band], known, RADIUS_PX, 1.0, LEAST_PIXELS, corrected)
-        return corrected[0]
+        return np.asarray(corrected[0])
 
     local = np.stack(in_threads(on_the_band, range(len(image)), threads))
     jointly = np.zeros(image.shape)
-    fit_around(features, residuals, fitted.all(axis=0), known, RADIUS_PX, PENALTY, LEAST_PIXELS, jointly)
+    fit_around(features, residuals, np.asarray(fitted.all(axis=0)), known, RADIUS_PX, PENALTY, LEAST_PIXELS, jointly)
     return (
         by_class,
         np.clip(by_class + spread * local, low, high),
@@ -401,49 +425,25 @@ def predictions(
     ), known
 
 
-def _rounded(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.clip(np.rint(values / STEP) * STEP, -LARGEST, LARGEST)
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.clip(np.rint(values / STEP) * STEP, -LARGEST, LARGEST))
 
 
 def _surface(values: NDArray[np.floating], usable: Flags) -> NDArray[np.floating]:
     """Return each band with a smooth surface through its usable pixels."""
     kept = np.where(usable, values, 0).astype(np.float32)
-    return first_fill(kept[None], usable[None])[0]
+    return np.asarray(first_fill(kept[None], usable[None])[0])
 
 
 def _stripes(shape: tuple[int, ...], place: tuple[int, int]) -> Flags:
     """Return the pixels to hide: stripes that fall to the left, across the gaps of Landsat 7."""
     rows = place[0] + np.arange(shape[0])[:, None]
     cols = place[1] + np.arange(shape[1])[None]
-    return (5 * rows + cols) // 5 % HIDDEN_PERIOD_PX < HIDDEN_WIDTH_PX
+    return np.asarray((5 * rows + cols) // 5 % HIDDEN_PERIOD_PX < HIDDEN_WIDTH_PX)
 
 
 def _thinned(places: NDArray[np.intp]) -> NDArray[np.intp]:
     return places[:: max(1, -(-places.size // SAMPLE))]
-
-
-def _nearest(points: NDArray[np.floating], centres: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the number of the centre nearest to each point."""
-    squares = np.einsum("kb,kb->k", centres, centres) - 2 * points @ centres.T
-    return np.argmin(squares, axis=1)
-
-
-def _class_centres(points: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
-    """Return the centres of k-means, started from points far apart."""
-    points = points[:: max(1, len(points) // 4096)]
-    centres = points[[0] * classes].copy()
-    least = np.full(len(points), np.inf)
-    centres[0] = points.mean(axis=0)
-    for number in range(1, classes):
-        least = np.minimum(least, ((points - centres[number - 1]) ** 2).sum(axis=1))
-        order = np.argsort(least)
-        centres[number] = points[order[int(0.98 * (len(order) - 1))]]
-    for _ in range(20):
-        nearest = _nearest(points, centres)
-        for number in range(classes):
-            if (nearest == number).any():
-                centres[number] = points[nearest == number].mean(axis=0)
-    return centres
 
 
 def _class_slopes(
@@ -454,7 +454,7 @@ def _class_slopes(
     def fit(design: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
         gram = design.T @ design
         gram[np.diag_indices(len(gram) - 1)] += 1e-6 * len(values)
-        return np.linalg.solve(gram, design.T @ values)
+        return np.asarray(np.linalg.solve(gram, design.T @ values), np.float64)
 
     overall = fit(design, values)
     slopes = np.tile(overall, (count, 1))
@@ -465,7 +465,7 @@ def _class_slopes(
     return slopes
 
 
-def _spread_out(numbers: NDArray[np.float64], place: tuple[int, int], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _spread_out(numbers: NDArray[np.float64], place: tuple[int, int], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return numbers of the nodes, `(row, col, …)`, interpolated to the pixels of a tile, `(…, row, col)`."""
     sides = []
     for start, size, count in zip(place, shape, numbers.shape[:2], strict=True):
@@ -477,7 +477,7 @@ def _spread_out(numbers: NDArray[np.float64], place: tuple[int, int], shape: tup
         sides.append(share)
     flat = numbers.reshape(*numbers.shape[:2], -1)
     full = np.einsum("ri,cj,ijk->krc", *sides, flat, optimize=True)
-    return full.reshape(*numbers.shape[2:], *shape).astype(np.float32)
+    return np.asarray(full, np.float64).reshape(*numbers.shape[2:], *shape)
 
 
 def _survey_of(nodes: Mapping[tuple[int, int], Node], shape: tuple[int, int]) -> Survey:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from landsat_fill.methods.kernels.date_loops import seasonal_coefficients
 from landsat_fill.methods.kernels.pixel_loops import nearest_usable
-from landsat_fill.methods.kernels.seasonal_regression import seasonal_coefficients
 from landsat_fill.methods.land_classes import draw
 from landsat_fill.methods.method import Context, MethodInfo, in_threads
 from landsat_fill.methods.neighbourhoods import disc
@@ -85,7 +85,7 @@ class TimeSeries:
             tile, band = place
             series = _Series(context.references, band, slice(tile, tile + 1))
             weights = self._place_in_season(image[tile : tile + 1, band], gaps.usable[tile : tile + 1, band], series)
-            _fill_band(mean[place], gaps, place, context.wanted, series, weights, self.dates)
+            _fill_band(mean[place], gaps, place, context.place(place[0]).wanted, series, weights, self.dates)
 
         in_threads(fill, np.ndindex(*image.shape[:2]), context.threads)
         return Filled(mean)
@@ -139,7 +139,15 @@ class FittedTimeSeries:
         def fill(place: tuple[int, int]) -> None:
             tile, band = place
             series = _Series(context.references, band, slice(tile, tile + 1))
-            _fill_band(mean[place], gaps, place, context.wanted, series, self.weights[band], self.time_series.dates)
+            _fill_band(
+                mean[place],
+                gaps,
+                place,
+                context.place(place[0]).wanted,
+                series,
+                self.weights[band],
+                self.time_series.dates,
+            )
 
         in_threads(fill, np.ndindex(*image.shape[:2]), context.threads)
         return Filled(mean)
@@ -185,7 +193,7 @@ def _fill_band(
     band: NDArray[np.floating],
     gaps: Gaps,
     place: tuple[int, int],
-    wanted: tuple[Window, ...],
+    wanted: Window | None,
     series: _Series,
     weights: NDArray[np.float64],
     dates: int,
@@ -196,7 +204,7 @@ def _fill_band(
         band: `(row, col)`; its missing pixels are written to.
         gaps: `(tile, band, row, col)`.
         place: Tile and band.
-        wanted: The part of each tile to fill, or empty for the whole tiles.
+        wanted: The part of the tile to fill, or None for the whole tile.
         series: The band in the references, of one tile.
         weights: As in `FittedTimeSeries`.
         dates: Least number of dates at a pixel.
@@ -205,7 +213,7 @@ def _fill_band(
     band[missing] = np.nan
     if np.isnan(weights).any():
         return
-    part = wanted[place[0]] if wanted else Window(0, 0, *band.shape)
+    part = wanted or Window(0, 0, *band.shape)
     enough = series.enough(dates)[0]
     targets = np.argwhere((missing & enough)[part.slices]) + np.array([part.row, part.col])
     offsets = disc(RADIUS_PX)

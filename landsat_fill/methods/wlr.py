@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from landsat_fill.methods.method import Context, MethodInfo, fill_each_band
-from landsat_fill.methods.references import fill_in_order
+from landsat_fill.methods.reference_order import fill_in_order
 from landsat_fill.methods.splines import plate
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landsat_fill.io.output_names import FillCode
 from landsat_fill.io.reader import float_nodata_tolerance, is_float_nodata
 from landsat_fill.methods import Context, create_method
 from landsat_fill.scene import Filled, Gaps
@@ -25,36 +25,6 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.gap_finder import BlockGaps
     from landsat_fill.pipeline.strips import Block
     from landsat_fill.scene import SceneBand, Window
-
-
-class FillCode(IntEnum):
-    """Codes of the fill layer. A layer for all bands holds the highest code of a pixel's bands."""
-
-    OUTSIDE = 0
-    OBSERVED = 1
-    LEFT = 2
-    REPLACED = 3
-    FILLED = 4
-    FROM_REFERENCE = 5
-
-
-MEANINGS: dict[FillCode, str] = {
-    FillCode.OUTSIDE: "outside the footprint",
-    FillCode.OBSERVED: "observed",
-    FillCode.LEFT: "missing, left unfilled",
-    FillCode.REPLACED: "observed, replaced on request",
-    FillCode.FILLED: "missing, filled",
-    FillCode.FROM_REFERENCE: "missing, filled mainly from references",
-}
-
-COLOURS: dict[FillCode, tuple[int, int, int, int]] = {
-    FillCode.OUTSIDE: (0, 0, 0, 0),
-    FillCode.OBSERVED: (222, 222, 222, 255),
-    FillCode.LEFT: (215, 48, 39, 255),
-    FillCode.REPLACED: (253, 174, 97, 255),
-    FillCode.FILLED: (33, 102, 172, 255),
-    FillCode.FROM_REFERENCE: (27, 120, 55, 255),
-}
 
 
 def fill_codes(

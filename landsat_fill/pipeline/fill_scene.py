@@ -39,7 +39,8 @@ from landsat_fill.pipeline.outcome import Outcome, Status, Tally, explained, fil
 from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.plan import Action, with_action
 from landsat_fill.pipeline.provenance import report_row
-from landsat_fill.pipeline.references import OpenReference, Suitability, choose_references, find_references
+from landsat_fill.pipeline.reference_choice import choose_references
+from landsat_fill.pipeline.reference_scenes import OpenReference, Suitability, find_references
 from landsat_fill.pipeline.request import Flag
 from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_freed_memory
 from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows

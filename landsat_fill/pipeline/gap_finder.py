@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.methods.kriging import BandFit, Kriging
-    from landsat_fill.pipeline.references import OpenReference
+    from landsat_fill.pipeline.reference_scenes import OpenReference
     from landsat_fill.pipeline.survey import Survey
     from landsat_fill.scene import Scene
 

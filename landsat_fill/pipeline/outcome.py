@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from landsat_fill.pipeline.references import Suitability
+    from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.pipeline.survey import Survey
     from landsat_fill.scene import Scene

@@ -14,8 +14,7 @@ from landsat_fill.errors import cannot_write
 from landsat_fill.io import Opacity, RasterProfile, Rasters, RasterWriter, write_bytes_atomically
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
-from landsat_fill.io.output_names import FILL, PREVIEW, STD, is_ours, realization_ending
-from landsat_fill.pipeline.compose import COLOURS, MEANINGS, FillCode
+from landsat_fill.io.output_names import COLOURS, FILL, MEANINGS, PREVIEW, STD, FillCode, is_ours, realization_ending
 from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
 from landsat_fill.pipeline.provenance import REALIZATION_TAG, provenance_tags, reference_tags, request_facts
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.io.atomic import Transaction
     from landsat_fill.pipeline.plan import Job
-    from landsat_fill.pipeline.references import Suitability
+    from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.scene import Scene, Window
 

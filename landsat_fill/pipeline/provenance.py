@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.io import Input
     from landsat_fill.pipeline.outcome import Outcome
-    from landsat_fill.pipeline.references import Suitability
+    from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest, OutputRequest, ReferenceRequest
 
 

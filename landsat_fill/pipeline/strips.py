@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.io import SceneReader
-    from landsat_fill.pipeline.references import OpenReference
+    from landsat_fill.pipeline.reference_scenes import OpenReference
     from landsat_fill.scene import Reference, Scene
 
 
