@@ -32,8 +32,15 @@ LATTICE_PX = 256
 MARGIN_PX = 64
 """The window of a node reaches this far beyond its cell, so that the windows of neighbours overlap."""
 
-RADIUS_PX = 15
-"""Half a side of the windows of the local regressions: 31 pixels, as Scaramuzza et al. 2004 use at most."""
+BLOCK_PX, REACH_BLOCKS = 4, 3
+"""A local regression belongs to a block of this side and is fitted to the square of blocks up to this many away: 28
+pixels, about as many as the 31 that Scaramuzza et al. 2004 use at most."""
+
+RADIUS_PX = BLOCK_PX * (REACH_BLOCKS + 2)
+"""Largest distance at which a pixel influences a local regression."""
+
+JUDGED_PX = 192
+"""Side of the part of a node's window in which predictions are judged."""
 
 PENALTY = 30.0
 """Ridge penalty of the local regression on all bands, in squared standard deviations: as much as 30 pixels weigh."""
@@ -193,13 +200,16 @@ class MultiDate:
         if not context.references:
             return None
         stack = stacked(context.references, 0)
-        place = context.place(0).corner
+        row, col = context.place(0).corner
         usable = gaps.usable[0] & (stack.patterns > 0)
-        hidden = usable & _stripes(usable.shape[1:], place)
+        hidden = usable & _stripes(usable.shape[1:], (row, col))
         node = self._fitted(image[0], usable & ~hidden, stack)
-        if node is None or not hidden.any():
+        if node is None:
             return node
-        return node._replace(products=self._judged(image[0], gaps.usable[0] & ~hidden, hidden, stack, node))
+        part = np.s_[..., *_middle(*usable.shape[1:])]
+        stack = Stack(stack.values[part], stack.patterns[part], stack.first_bands)
+        known = gaps.usable[0][part] & ~hidden[part]
+        return node._replace(products=self._judged(image[0][part], known, hidden[part], stack, node))
 
     def _fitted(self, image: NDArray[np.floating], usable: Flags, stack: Stack) -> Node | None:
         """Return the classes and regressions of a node."""
@@ -218,7 +228,7 @@ class MultiDate:
                 sample = features[own, places].astype(np.float64)
                 scales[own] = np.maximum(sample.std(axis=1), 1e-9)
                 shifts[own] = sample.mean(axis=1)
-                found = k_means((sample / scales[own, None]).T.astype(np.float32), self.classes)
+                found = k_means((sample[:, ::4] / scales[own, None]).T.astype(np.float32), self.classes)
                 centres[:, own] = np.concatenate([found, np.full((self.classes - len(found), found.shape[1]), np.inf)])
         coefficients = np.zeros((kinds, self.classes, bands, total + 1))
         fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
@@ -408,16 +418,39 @@ def predictions(
     features = _rounded((by_class - _spread_out(nodes.level, place, shape)) / spread)
     residuals = _rounded(np.where(usable & known, image - by_class, 0) / spread)
     fitted = usable & known
+    first = np.array(place) % BLOCK_PX
 
     def on_the_band(band: int) -> NDArray[np.float64]:
         corrected = np.zeros((1, *shape))
         one = slice(band, band + 1)
-        fit_around(features[one], residuals[one], fitted[band], known, RADIUS_PX, 1.0, LEAST_PIXELS, corrected)
+        fit_around(
+            features[one],
+            residuals[one],
+            fitted[band],
+            known,
+            first,
+            BLOCK_PX,
+            REACH_BLOCKS,
+            1.0,
+            LEAST_PIXELS,
+            corrected,
+        )
         return np.asarray(corrected[0])
 
     local = np.stack(in_threads(on_the_band, range(len(image)), threads))
     jointly = np.zeros(image.shape)
-    fit_around(features, residuals, np.asarray(fitted.all(axis=0)), known, RADIUS_PX, PENALTY, LEAST_PIXELS, jointly)
+    fit_around(
+        features,
+        residuals,
+        np.asarray(fitted.all(axis=0)),
+        known,
+        first,
+        BLOCK_PX,
+        REACH_BLOCKS,
+        PENALTY,
+        LEAST_PIXELS,
+        jointly,
+    )
     return (
         by_class,
         np.clip(by_class + spread * local, low, high),
@@ -440,6 +473,12 @@ def _stripes(shape: tuple[int, ...], place: tuple[int, int]) -> Flags:
     rows = place[0] + np.arange(shape[0])[:, None]
     cols = place[1] + np.arange(shape[1])[None]
     return np.asarray((5 * rows + cols) // 5 % HIDDEN_PERIOD_PX < HIDDEN_WIDTH_PX)
+
+
+def _middle(height: int, width: int) -> tuple[slice, slice]:
+    """Return the middle of a window, of a side of `JUDGED_PX` at most."""
+    top, left = max(0, (height - JUDGED_PX) // 2), max(0, (width - JUDGED_PX) // 2)
+    return slice(top, top + JUDGED_PX), slice(left, left + JUDGED_PX)
 
 
 def _thinned(places: NDArray[np.intp]) -> NDArray[np.intp]:
