@@ -2,16 +2,18 @@
 
     python tests/benchmarks/bench_references.py PAIRS.json --methods multi-date,clear,gnspi,nspi,wlr,llhm,band-unet
 
-PAIRS.json names, for each pair, the target and its references: `{"a day": ["target.tif", "reference.tif"], …}`, with paths
-relative to the file. All images of a pair have the same grid and bands. The error of a method is the RMSE on hidden pixels
-divided by that of `inverse-distance` on the same pixels, the mean over bands and over stripes of 4, 8 and 14 pixels. What
-a method leaves is filled by `band-unet`. `--bad` scores `multi-date` with useless references instead, relative to `band-unet`.
+PAIRS.json names, for each pair, the target and its references: `{"a day": ["target.tif", "reference.tif"], …}`, with
+paths relative to the file. All images of a pair have the same grid and bands. The error of a method is the RMSE on
+hidden pixels divided by that of `inverse-distance` on the same pixels: the mean over bands and over stripes of 4, 8 and
+14 pixels. What a method leaves is filled by `band-unet`. With `--bad`, `multi-date` gets useless references instead,
+and its error is relative to that of `band-unet`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -121,8 +123,8 @@ def main() -> None:
     pairs = json.loads(options.pairs.read_text())
     methods = options.methods.split(",")
     if not options.bad:
-        print("|", " | ".join(["pair", *methods, "90 % of multi-date"]), "|")
-        print("|", " | ".join(["-"] * (len(methods) + 2)), "|")
+        sys.stdout.write(table_row(["pair", *methods, "90 % of multi-date"]))
+        sys.stdout.write(table_row(["-"] * (len(methods) + 2)))
     for name, files in pairs.items():
         found = cases([options.pairs.parent / file for file in files])
         if options.bad:
@@ -137,7 +139,13 @@ def main() -> None:
                 if method == "multi-date" and std is not None:
                     held.append(coverage(case, filled, std))
             cells.append(f"{np.mean(relative):.3f}")
-        print("|", " | ".join([name, *cells, f"{np.mean(held):.3f}" if held else ""]), "|", flush=True)
+        sys.stdout.write(table_row([name, *cells, f"{np.mean(held):.3f}" if held else ""]))
+        sys.stdout.flush()
+
+
+def table_row(cells: list[str]) -> str:
+    """Return a row of a Markdown table."""
+    return f"| {' | '.join(cells)} |\n"
 
 
 def print_bad(name: str, found: list[Case]) -> None:
@@ -151,7 +159,8 @@ def print_bad(name: str, found: list[Case]) -> None:
             rows.setdefault(kind, []).append(((errors(case, filled) / alone).mean(), held))
     for kind, scores in rows.items():
         error, held = np.mean(scores, axis=0)
-        print(f"{name:24s} {kind:24s} {error:.4f}  90 %: {held:.3f}", flush=True)
+        sys.stdout.write(table_row([name, kind, f"{error:.4f}", f"{held:.3f}"]))
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
