@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from landsat_fill.methods.band_unet import BandUNetMethod
 from landsat_fill.methods.land_classes import k_means, nearest_centres
 from landsat_fill.methods.method import MethodInfo, in_threads
+from landsat_fill.methods.registry import BEST_METHOD, create_method
 from landsat_fill.methods.splines import first_fill
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option, require_allowed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landsat_fill.methods.method import Context
+    from landsat_fill.methods.method import Context, FillMethod
     from landsat_fill.scene import Reference
 
     Cube = NDArray[np.float32]
@@ -57,6 +57,9 @@ LARGEST = 64.0
 SAMPLE = 16_384
 """Most pixels of a node that regressions are fitted to."""
 
+CLASS_SAMPLE = 4096
+"""Pixels of a node, or a few more, that the classes are found in."""
+
 HIDDEN_PERIOD_PX, HIDDEN_WIDTH_PX = 40, 8
 """Stripes of observed pixels that are hidden to judge predictions: a fifth of all, as far from the rest as in a gap."""
 
@@ -73,7 +76,7 @@ class Node(NamedTuple):
 
     Attributes:
         scales: Standard deviation of each reference band, `(band,)`.
-        centres: Centres of the classes in standard deviations, `(class, band)`; a reference's classes use its bands.
+        centres: Centres of the classes in standard deviations, `(class, band)`; infinite for a class that isn't there.
         coefficients: `(pattern, class, image band, band + 1)`.
         fitted: Whether there is a regression for each pattern of usable references, `(pattern,)`.
         leading: Number of the reference with the largest coefficients in a pattern, from 1, `(pattern,)`.
@@ -185,9 +188,9 @@ class MultiDate:
         object.__setattr__(self, "info", own)
 
     @cached_property
-    def network(self) -> BandUNetMethod:
+    def network(self) -> FillMethod:
         """The method that fills what the regressions leave."""
-        return BandUNetMethod(weights=self.weights)
+        return create_method(BEST_METHOD, {"weights": self.weights})
 
     def measure(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Node | None:
         """Return what the window of one node shows, or None if no reference has a pixel in common with the image.
@@ -219,25 +222,27 @@ class MultiDate:
         known = [np.flatnonzero(usable[band] & (patterns > 0)) for band in range(bands)]
         if not any(places.size > total + 1 for places in known):
             return None
+        own_bands = [slice(first[number], first[number + 1]) for number in range(len(first) - 1)]
         scales, shifts = np.ones(total), np.zeros(total)
-        centres = np.zeros((self.classes, total))
-        for number in range(len(first) - 1):
-            own = slice(first[number], first[number + 1])
+        seen = np.flatnonzero(patterns)[:: max(1, np.count_nonzero(patterns) // CLASS_SAMPLE)]
+        sample = np.zeros((seen.size, total), np.float32)
+        for number, own in enumerate(own_bands):
             places = _thinned(np.flatnonzero((patterns >> number) & 1))
             if places.size:
-                sample = features[own, places].astype(np.float64)
-                scales[own] = np.maximum(sample.std(axis=1), 1e-9)
-                shifts[own] = sample.mean(axis=1)
-                found = k_means((sample[:, ::4] / scales[own, None]).T.astype(np.float32), self.classes)
-                centres[:, own] = np.concatenate([found, np.full((self.classes - len(found), found.shape[1]), np.inf)])
+                values = features[own, places].astype(np.float64)
+                scales[own], shifts[own] = np.maximum(values.std(axis=1), 1e-9), values.mean(axis=1)
+                usable_there = (patterns.reshape(-1)[seen] >> number) & 1 > 0
+                sample[usable_there, own] = (features[own][:, seen[usable_there]].T - shifts[own]) / scales[own]
+        # Where a reference isn't usable, the sample has its mean.
+        found = k_means(sample, self.classes)
+        centres = np.full((self.classes, total), np.inf)
+        centres[: len(found)] = found + shifts / scales
         coefficients = np.zeros((kinds, self.classes, bands, total + 1))
         fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
-        own_bands = [slice(first[number], first[number + 1]) for number in range(len(first) - 1)]
         alone = {1 << number for number in range(len(first) - 1)}
         for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
             members = [number for number in range(len(first) - 1) if pattern >> number & 1]
             on = np.concatenate([np.arange(total)[own_bands[number]] for number in members])
-            first_of_all = own_bands[members[0]]
             full = (patterns & pattern).reshape(-1) == pattern
             for band in range(bands):
                 places = _thinned(known[band][full[known[band]]])
@@ -245,9 +250,7 @@ class MultiDate:
                     continue
                 design = np.ones((places.size, on.size + 1))
                 design[:, :-1] = ((features[on[:, None], places] - shifts[on, None]) / scales[on, None]).T
-                classes = nearest_centres(
-                    features[first_of_all, places].T / scales[first_of_all], centres[:, first_of_all]
-                )
+                classes = nearest_centres(features[on[:, None], places].T / scales[on], centres[:, on])
                 slopes = _class_slopes(design, image[band].reshape(-1)[places], classes, self.classes)
                 raw = slopes[:, :-1] / scales[on]
                 coefficients[pattern, :, band, on] = raw.T
@@ -255,17 +258,17 @@ class MultiDate:
                 fitted[pattern] = True
             strength = (np.abs(coefficients[pattern, :, :, :-1]) * scales).sum(axis=(0, 1))
             leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))
-        seen = [image[band].reshape(-1)[known[band]] for band in range(bands)]
+        observed = [image[band].reshape(-1)[known[band]] for band in range(bands)]
         return Node(
             scales,
             centres,
             coefficients,
             fitted,
             leading,
-            level=np.array([values.mean() if values.size else 0.0 for values in seen]),
-            spread=np.array([max(values.std(), 1e-9) if values.size else 1.0 for values in seen]),
-            lowest=np.array([values.min() if values.size else 0.0 for values in seen]),
-            highest=np.array([values.max() if values.size else 0.0 for values in seen]),
+            level=np.array([values.mean() if values.size else 0.0 for values in observed]),
+            spread=np.array([max(values.std(), 1e-9) if values.size else 1.0 for values in observed]),
+            lowest=np.array([values.min() if values.size else 0.0 for values in observed]),
+            highest=np.array([values.max() if values.size else 0.0 for values in observed]),
             products=np.zeros((bands, CANDIDATES + 1, CANDIDATES + 1)),
         )
 

@@ -39,7 +39,7 @@ def predict_by_class(
         stand_ins: For each node and pattern the pattern whose regression is used, 0 for none,
             `(row, col, pattern)`.
         scales: What a reference band is divided by before distances are measured, `(row, col, band)`.
-        centres: Centres of the classes in divided bands, `(row, col, class, band)`; those of reference d use its bands.
+        centres: Centres of the classes in divided bands, `(row, col, class, band)`.
         first_bands: First band of each reference, and the number of all bands.
         coefficients: `(row, col, pattern, class, predicted band, band + 1)`; the last is the constant.
         predicted: `(predicted band, row, col)`; written to, NaN where no node has a regression.
@@ -65,15 +65,14 @@ def predict_by_class(
                 used = stand_ins[i, j, pattern]
                 if used == 0 or share <= 0.0:
                     continue
-                reference = 0
-                while reference < references - 1 and not (used >> reference) & 1:
-                    reference += 1
                 nearest, least = 0, np.inf
                 for number in range(classes):
                     distance = 0.0
-                    for band in range(first_bands[reference], first_bands[reference + 1]):
-                        apart = values[band, row, col] / scales[i, j, band] - centres[i, j, number, band]
-                        distance += apart * apart
+                    for reference in range(references):
+                        if (used >> reference) & 1:
+                            for band in range(first_bands[reference], first_bands[reference + 1]):
+                                apart = values[band, row, col] / scales[i, j, band] - centres[i, j, number, band]
+                                distance += apart * apart
                     if distance < least:
                         nearest, least = number, distance
                 weight += share
