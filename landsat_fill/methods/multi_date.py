@@ -57,6 +57,9 @@ LARGEST = 64.0
 SAMPLE = 16_384
 """Most pixels of a node that regressions are fitted to."""
 
+SHRINKAGE = 0.01
+"""Ridge penalty of the regressions by class, as a share of the variance of a band."""
+
 CLASS_SAMPLE = 4096
 """Pixels of a node, or a few more, that the classes are found in."""
 
@@ -495,7 +498,7 @@ def _class_slopes(
 
     def fit(design: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
         gram = design.T @ design
-        gram[np.diag_indices(len(gram) - 1)] += 1e-6 * len(values)
+        gram[np.diag_indices(len(gram) - 1)] += SHRINKAGE * len(values)
         return np.asarray(np.linalg.solve(gram, design.T @ values), np.float64)
 
     overall = fit(design, values)
