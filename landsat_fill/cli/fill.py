@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from landsat_fill.pipeline.plan import Plan, Shard
-    from landsat_fill.pipeline.request import FillRequest, OutputRequest, ReferenceRequest
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 REFERENCES = "Other dates"
 GAPS = "Gaps"
@@ -74,7 +74,8 @@ class FillOptions:
             to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
         name: Name of each output; {name} stands for the name of the input.
         stack: Write one GeoTIFF per grid of a product, not a folder of bands.
-        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band) or none.
+        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band), source (one layer
+            that names the reference of the largest weight) or none.
         uncertainty: Write the standard deviation (…_std.tif). Default: if the method has one.
         realizations: Write N realizations (…_draw1.tif and so on), if the method gives realizations.
         preview: Write a picture of the scene before and after (….png).
@@ -169,25 +170,29 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     """
     from landsat_fill.gaps.holes import Holes
     from landsat_fill.methods import DEFAULT_METHOD, create_method
-    from landsat_fill.methods.registry import REFERENCE_METHOD
     from landsat_fill.pipeline.request import (
         FillLayer,
         FillRequest,
         OutputRequest,
         member,
         quality_flags,
+        reference_request,
         require_realizations,
         require_references,
         wants_std,
     )
     from landsat_fill.pipeline.resources import usable_cores
 
-    references = reference_request(options)
-    name = options.method
-    if name == DEFAULT_METHOD and references is not None:
-        name = REFERENCE_METHOD
-    method = create_method(name, pairs("-O", options.option))
-    require_references(method.info, references)
+    references = reference_request(
+        options.reference or (),
+        options.references or (),
+        within_days=options.within,
+        same_season=options.same_season,
+        most=options.max_references,
+        align=options.align,
+    )
+    method = create_method(options.method, pairs("-O", options.option), with_references=references is not None)
+    require_references("--reference or --references", method.info, given=references is not None)
     request = FillRequest(
         method=method,
         holes=member("--holes", options.holes, Holes),
@@ -217,31 +222,6 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     )
     require_realizations("--realizations", options.realizations, method.info)
     return request, outputs
-
-
-def reference_request(options: FillOptions) -> ReferenceRequest | None:
-    """Return the request for references, or None without any.
-
-    Raises:
-        UsageError: If limits of references are given without any.
-    """
-    from landsat_fill.pipeline.request import ReferenceRequest
-
-    if not options.reference and not options.references:
-        if options.within is not None or options.same_season:
-            raise UsageError(
-                "expected --within and --same-season together with references, but got none",
-                hint="Add --references FOLDER.",
-            )
-        return None
-    return ReferenceRequest(
-        named=tuple(options.reference or ()),
-        archives=tuple(options.references or ()),
-        within_days=options.within,
-        same_season=options.same_season,
-        most=options.max_references,
-        align=options.align,
-    )
 
 
 def memory_bytes(text: str | None) -> int | None:
