@@ -233,7 +233,9 @@ def fill_array(
         Another date, here one that is darker throughout:
 
         >>> earlier = 0.8 * landsat_fill.open_scene("sample_data/clean.tif").values
-        >>> filled = landsat_fill.fill_array(scene.values, scene.missing, references=[earlier], method="llhm")
+        >>> filled = landsat_fill.fill_array(
+        ...     scene.values, scene.missing, usable=scene.observed, references=[earlier], method="llhm"
+        ... )
         >>> sorted({int(number) for number in filled.sources[scene.missing]})
         [0, 1]
     """

@@ -14,14 +14,20 @@ from landsat_fill.cli.options import (
     INPUT,
     METHOD,
     OUTPUT,
+    Align,
     Bands,
     Debug,
     DryRun,
     Json,
+    MaxReferences,
     Nodata,
     Overwrite,
     Quiet,
+    ReferenceFolders,
+    ReferenceScenes,
+    SameSeason,
     Verbose,
+    Within,
     arg,
     band_list,
     command,
@@ -36,7 +42,6 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.plan import Plan, Shard
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
-REFERENCES = "Other dates"
 GAPS = "Gaps"
 BATCH = "Batch"
 
@@ -52,14 +57,6 @@ class FillOptions:
         option: An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.
         device: auto, cpu, cuda or cuda:1. auto uses a GPU if the method and this machine support it.
         seed: Seed of methods that use random numbers.
-        reference: Another acquisition of the place that helps to fill: a GeoTIFF or product on any grid, of any of the
-            sensors. It must be usable.
-        references: A folder, list or glob in which references are looked for; those that serve a scene best are used.
-            `landsat-fill references` shows which, and why.
-        within: Largest number of days between a scene and a reference.
-        same_season: Use only references whose day of the year lies within 45 days of the scene's.
-        max_references: Largest number of references of a scene.
-        align: Correct references that lie a quarter of a pixel or more off.
         holes: What to fill inside the footprint: narrow (holes no wider than the largest gap), every (all holes) or
             stripes (SLC-off stripes only).
         largest_gap: Width of the largest hole to fill; wider parts stay as they are. Default: one scan period
@@ -94,12 +91,12 @@ class FillOptions:
     option: Annotated[list[str] | None, opt("-O, --option NAME=VALUE", METHOD)] = None
     device: Annotated[str, opt("--device NAME", METHOD)] = "auto"
     seed: Annotated[int, opt("--seed N", METHOD, min=0)] = 0
-    reference: Annotated[list[str] | None, opt("--reference SCENE", REFERENCES)] = None
-    references: Annotated[list[str] | None, opt("--references FOLDER", REFERENCES)] = None
-    within: Annotated[int | None, opt("--within DAYS", REFERENCES, min=0)] = None
-    same_season: Annotated[bool, opt("--same-season", REFERENCES)] = False
-    max_references: Annotated[int, opt("--max-references N", REFERENCES, min=1, max=8)] = 4
-    align: Annotated[bool, opt("--align/--no-align", REFERENCES, show_default=False)] = True
+    reference: ReferenceScenes = None
+    references: ReferenceFolders = None
+    within: Within = None
+    same_season: SameSeason = False
+    max_references: MaxReferences = 4
+    align: Align = True
     holes: Annotated[str, opt("--holes KIND", GAPS)] = "narrow"
     largest_gap: Annotated[int | None, opt("--largest-gap PIXELS", GAPS, min=1)] = None
     distrust: Annotated[str | None, opt("--distrust FLAGS", GAPS)] = None
