@@ -283,6 +283,7 @@ def fill_file(
     same_season: bool = False,
     max_references: int = 4,
     align: bool = True,
+    refresh: bool = False,
     bands: Iterable[str | int] | None = None,
     nodata: float | None = None,
     holes: str = "narrow",
@@ -319,6 +320,7 @@ def fill_file(
         same_season: Use only references whose day of the year lies within 45 days of the scene's.
         max_references: Largest number of references, 1 to 8.
         align: Correct references that lie a quarter of a pixel or more off.
+        refresh: Fill again if a folder of references has grown since.
         bands: Names or numbers of the bands to fill; all if not given.
         nodata: The stored number for "no observation", if the file doesn't define it.
         holes: Which missing pixels to fill: `narrow` (no wider than the largest gap), `every` or `stripes`.
@@ -388,6 +390,7 @@ def fill_file(
         uncertainty=wants_std(uncertainty, chosen.info),
         preview=preview,
         overwrite=overwrite,
+        refresh=refresh,
         cog=cog,
         creation_options=creation_options or {},
         report=None if report is None else Path(report),

@@ -14,6 +14,7 @@ from landsat_fill.cli.options import (
     INPUT,
     METHOD,
     OUTPUT,
+    REFERENCES,
     Align,
     Bands,
     Debug,
@@ -57,6 +58,7 @@ class FillOptions:
         option: An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.
         device: auto, cpu, cuda or cuda:1. auto uses a GPU if the method and this machine support it.
         seed: Seed of methods that use random numbers.
+        refresh: Fill scenes again whose folder of references has grown since.
         holes: What to fill inside the footprint: narrow (holes no wider than the largest gap), every (all holes) or
             stripes (SLC-off stripes only).
         largest_gap: Width of the largest hole to fill; wider parts stay as they are. Default: one scan period
@@ -97,6 +99,7 @@ class FillOptions:
     same_season: SameSeason = False
     max_references: MaxReferences = 4
     align: Align = True
+    refresh: Annotated[bool, opt("--refresh", REFERENCES)] = False
     holes: Annotated[str, opt("--holes KIND", GAPS)] = "narrow"
     largest_gap: Annotated[int | None, opt("--largest-gap PIXELS", GAPS, min=1)] = None
     distrust: Annotated[str | None, opt("--distrust FLAGS", GAPS)] = None
@@ -212,6 +215,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         uncertainty=wants_std(options.uncertainty, method.info),
         preview=options.preview,
         overwrite=options.overwrite,
+        refresh=options.refresh,
         cog=options.cog,
         creation_options=pairs("--co", options.creation_option),
         report=report,

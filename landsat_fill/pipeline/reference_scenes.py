@@ -240,26 +240,45 @@ def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenR
 
 def _inputs(request: ReferenceRequest, scene: Scene) -> Iterator[tuple[Input, bool]]:
     """Yield each input that may be a reference once, and whether the user named it."""
-    seen: set[str] = set()
-    folders = [source for source in request.archives if not source.endswith(SUFFIX)]
-    indexed = [
+    seen: set[tuple[str, str | None]] = set()
+    folders, indexed = _listed(request)
+    nearby = [
         one.source
-        for source in request.archives
-        if source.endswith(SUFFIX)
-        for one in read_index(Path(source))
+        for one in indexed
         if may_overlap(one.bounds, degree_bounds(scene.grid))
         and _problem_of_day(day_of(scene), one.day, request) is None
     ]
-    for arguments, is_named in ((request.named, True), (folders, False), (indexed, False)):
+    # One call for each named input, because among several find_inputs leaves out what landsat-fill wrote.
+    for arguments, is_named in (*(([name], True) for name in request.named), (folders, False), (nearby, False)):
         if not arguments:
             continue
-        inputs, bad = find_inputs(list(arguments))
-        if is_named and bad:
-            raise bad[0][1]
+        inputs, bad = find_inputs(arguments)
+        for argument, error in bad:
+            if is_named or argument in folders:
+                raise error
         for given in inputs:
-            if str(given.source) not in seen:
-                seen.add(str(given.source))
+            if (str(given.source), given.product) not in seen:
+                seen.add((str(given.source), given.product))
                 yield given, is_named
+
+
+def _listed(request: ReferenceRequest) -> tuple[list[str], list[IndexedScene]]:
+    """Return the folders and lists of a request, and the acquisitions of its indexes."""
+    indexes = [source for source in request.archives if source.endswith(SUFFIX)]
+    folders = [source for source in request.archives if source not in indexes]
+    return folders, [one for source in indexes for one in read_index(Path(source))]
+
+
+def candidate_names(request: ReferenceRequest) -> list[str]:
+    """Return the names of all acquisitions in the folders, lists and indexes of a request, sorted.
+
+    Raises:
+        InputError: If an index can't be read.
+    """
+    folders, indexed = _listed(request)
+    found = find_inputs(folders)[0] if folders else []
+    names = {one.product or Path(str(one.source)).name for one in found}
+    return sorted(names | {Path(one.source).name for one in indexed})
 
 
 def _problem_of_day(ours: date | None, theirs: date | None, request: ReferenceRequest) -> str | None:

@@ -111,6 +111,7 @@ class OutputRequest:
         uncertainty: Write the standard deviation beside each output.
         preview: Write a PNG of before and after beside each output.
         overwrite: Replace existing outputs.
+        refresh: Replace outputs made before their folders of references grew.
         done_since_ns: Outputs since this time aren't replaced, so that a stopped run with `overwrite` can
             continue; None replaces all.
         cog: Write cloud-optimised GeoTIFFs.
@@ -126,6 +127,7 @@ class OutputRequest:
     uncertainty: bool = False
     preview: bool = False
     overwrite: bool = False
+    refresh: bool = False
     cog: bool = False
     creation_options: Mapping[str, str] = field(default_factory=dict)
     report: Path | None = None
