@@ -193,6 +193,8 @@ class MultiDate:
         if not context.references:
             return None
         stack = stacked(context.references, 0)
+        if not stack.values.size:
+            return None
         place = context.place(0).corner
         usable = gaps.usable[0] & (stack.patterns > 0)
         hidden = usable & _stripes(usable.shape[1:], place)
