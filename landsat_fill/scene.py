@@ -104,6 +104,11 @@ class Grid:
         unit_m: float = self.crs.linear_units_factor[1]
         return float((self.transform.b**2 + self.transform.e**2) ** 0.5 * unit_m)
 
+    def cropped(self, window: Window) -> Grid:
+        """Return the grid of a window."""
+        moved = self.transform @ self.transform.translation(window.col, window.row)
+        return Grid(window.height, window.width, moved, self.crs)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

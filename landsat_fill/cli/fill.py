@@ -14,14 +14,21 @@ from landsat_fill.cli.options import (
     INPUT,
     METHOD,
     OUTPUT,
+    REFERENCES,
+    Align,
     Bands,
     Debug,
     DryRun,
     Json,
+    MaxReferences,
     Nodata,
     Overwrite,
     Quiet,
+    ReferenceFolders,
+    ReferenceScenes,
+    SameSeason,
     Verbose,
+    Within,
     arg,
     band_list,
     command,
@@ -34,9 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from landsat_fill.pipeline.plan import Plan, Shard
-    from landsat_fill.pipeline.request import FillRequest, OutputRequest, ReferenceRequest
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
-REFERENCES = "Other dates"
 GAPS = "Gaps"
 BATCH = "Batch"
 
@@ -52,14 +58,7 @@ class FillOptions:
         option: An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.
         device: auto, cpu, cuda or cuda:1. auto uses a GPU if the method and this machine support it.
         seed: Seed of methods that use random numbers.
-        reference: Another acquisition of the place that helps to fill: a GeoTIFF or product on any grid, of any of the
-            sensors. It must be usable.
-        references: A folder, list or glob in which references are looked for; those that serve a scene best are used.
-            `landsat-fill references` shows which, and why.
-        within: Largest number of days between a scene and a reference.
-        same_season: Use only references whose day of the year lies within 45 days of the scene's.
-        max_references: Largest number of references of a scene.
-        align: Correct references that lie a quarter of a pixel or more off.
+        refresh: Fill scenes again whose folder of references has grown since.
         holes: What to fill inside the footprint: narrow (holes no wider than the largest gap), every (all holes) or
             stripes (SLC-off stripes only).
         largest_gap: Width of the largest hole to fill; wider parts stay as they are. Default: one scan period
@@ -74,7 +73,8 @@ class FillOptions:
             to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
         name: Name of each output; {name} stands for the name of the input.
         stack: Write one GeoTIFF per grid of a product, not a folder of bands.
-        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band) or none.
+        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band), source (one layer
+            that names the reference of the largest weight) or none.
         uncertainty: Write the standard deviation (…_std.tif). Default: if the method has one.
         realizations: Write N realizations (…_draw1.tif and so on), if the method gives realizations.
         preview: Write a picture of the scene before and after (….png).
@@ -93,12 +93,13 @@ class FillOptions:
     option: Annotated[list[str] | None, opt("-O, --option NAME=VALUE", METHOD)] = None
     device: Annotated[str, opt("--device NAME", METHOD)] = "auto"
     seed: Annotated[int, opt("--seed N", METHOD, min=0)] = 0
-    reference: Annotated[list[str] | None, opt("--reference SCENE", REFERENCES)] = None
-    references: Annotated[list[str] | None, opt("--references FOLDER", REFERENCES)] = None
-    within: Annotated[int | None, opt("--within DAYS", REFERENCES, min=0)] = None
-    same_season: Annotated[bool, opt("--same-season", REFERENCES)] = False
-    max_references: Annotated[int, opt("--max-references N", REFERENCES, min=1, max=8)] = 4
-    align: Annotated[bool, opt("--align/--no-align", REFERENCES, show_default=False)] = True
+    reference: ReferenceScenes = None
+    references: ReferenceFolders = None
+    within: Within = None
+    same_season: SameSeason = False
+    max_references: MaxReferences = 4
+    align: Align = True
+    refresh: Annotated[bool, opt("--refresh", REFERENCES)] = False
     holes: Annotated[str, opt("--holes KIND", GAPS)] = "narrow"
     largest_gap: Annotated[int | None, opt("--largest-gap PIXELS", GAPS, min=1)] = None
     distrust: Annotated[str | None, opt("--distrust FLAGS", GAPS)] = None
@@ -169,25 +170,29 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     """
     from landsat_fill.gaps.holes import Holes
     from landsat_fill.methods import DEFAULT_METHOD, create_method
-    from landsat_fill.methods.registry import REFERENCE_METHOD
     from landsat_fill.pipeline.request import (
         FillLayer,
         FillRequest,
         OutputRequest,
         member,
         quality_flags,
+        reference_request,
         require_realizations,
         require_references,
         wants_std,
     )
     from landsat_fill.pipeline.resources import usable_cores
 
-    references = reference_request(options)
-    name = options.method
-    if name == DEFAULT_METHOD and references is not None:
-        name = REFERENCE_METHOD
-    method = create_method(name, pairs("-O", options.option))
-    require_references(method.info, references)
+    references = reference_request(
+        options.reference or (),
+        options.references or (),
+        within_days=options.within,
+        same_season=options.same_season,
+        most=options.max_references,
+        align=options.align,
+    )
+    method = create_method(options.method, pairs("-O", options.option), with_references=references is not None)
+    require_references("--reference or --references", method.info, given=references is not None)
     request = FillRequest(
         method=method,
         holes=member("--holes", options.holes, Holes),
@@ -210,6 +215,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         uncertainty=wants_std(options.uncertainty, method.info),
         preview=options.preview,
         overwrite=options.overwrite,
+        refresh=options.refresh,
         cog=options.cog,
         creation_options=pairs("--co", options.creation_option),
         report=report,
@@ -217,31 +223,6 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     )
     require_realizations("--realizations", options.realizations, method.info)
     return request, outputs
-
-
-def reference_request(options: FillOptions) -> ReferenceRequest | None:
-    """Return the request for references, or None without any.
-
-    Raises:
-        UsageError: If limits of references are given without any.
-    """
-    from landsat_fill.pipeline.request import ReferenceRequest
-
-    if not options.reference and not options.references:
-        if options.within is not None or options.same_season:
-            raise UsageError(
-                "expected --within and --same-season together with references, but got none",
-                hint="Add --references FOLDER.",
-            )
-        return None
-    return ReferenceRequest(
-        named=tuple(options.reference or ()),
-        archives=tuple(options.references or ()),
-        within_days=options.within,
-        same_season=options.same_season,
-        most=options.max_references,
-        align=options.align,
-    )
 
 
 def memory_bytes(text: str | None) -> int | None:

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landsat_fill.cli.options import INPUT, OUTPUT, Debug, Json, arg, command, opt
+from landsat_fill.cli.options import INPUT, OUTPUT, Debug, Json, MaxReferences, SameSeason, Within, arg, command, opt
 from landsat_fill.errors import EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from landsat_fill.pipeline.reference_scenes import Suitability
-
-LIMITS = "Limits"
 
 EPILOG = """\
 Examples:
@@ -29,9 +27,9 @@ landsat-fill scene.tif --references archive.json         fill with it
 @command
 def references(
     inputs: Annotated[list[str], arg("SCENE ARCHIVE…")],
-    within: Annotated[int | None, opt("--within DAYS", LIMITS, min=0)] = None,
-    same_season: Annotated[bool, opt("--same-season", LIMITS)] = False,
-    max_references: Annotated[int, opt("--max-references N", LIMITS, min=1, max=8)] = 4,
+    within: Within = None,
+    same_season: SameSeason = False,
+    max_references: MaxReferences = 4,
     index: Annotated[bool, opt("--index", INPUT)] = False,
     output: Annotated[Path | None, opt("-o, --output FILE", OUTPUT)] = None,
     as_json: Json = False,
@@ -44,9 +42,6 @@ def references(
 
     Args:
         inputs: A scene, and folders, lists, globs or indexes with other acquisitions; with --index folders only.
-        within: Largest number of days between the scene and a reference.
-        same_season: Only references whose day of the year lies within 45 days of the scene's.
-        max_references: Largest number of references to use.
         index: Write an index of the folders (STAC items) to -o; `--references FILE.json` then reads no header again.
         output: The index to write.
     """

@@ -189,6 +189,8 @@ def _resampled(
     if side_px > 1:
         known = np.asarray(cv2.blur(known, (side_px, side_px)), np.float32)
         share = (cv2.blur(share, (side_px, side_px)) >= ALL_USABLE).astype(np.float32)
+        if side_px % 2 == 0:  # OpenCV's means of an even number of pixels lie half a pixel before their middle
+            at = at[0] + np.float32(0.5), at[1] + np.float32(0.5)
     fourfold = np.asarray(
         cv2.erode(share, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0), np.float32
     )

@@ -206,9 +206,10 @@ class MultiDate:
         if not context.references:
             return None
         stack = stacked(context.references, 0)
-        row, col = context.place(0).corner
+        if not stack.values.size:
+            return None
         usable = gaps.usable[0] & (stack.patterns > 0)
-        hidden = usable & _stripes(usable.shape[1:], (row, col))
+        hidden = usable & _stripes(usable.shape[1:], context.place(0).corner)
         node = self._fitted(image[0], usable & ~hidden, stack)
         if node is None:
             return node

@@ -111,19 +111,22 @@ def method_class(name: str) -> type[FillMethod]:
     raise not_one_of("the name of a method", name, classes, "`landsat-fill methods` lists them: {}.")
 
 
-def create_method(method: str | FillMethod, options: Mapping[str, object] | None = None) -> FillMethod:
+def create_method(
+    method: str | FillMethod, options: Mapping[str, object] | None = None, *, with_references: bool = False
+) -> FillMethod:
     """Return a method with the given options; other options keep their defaults.
 
     Args:
         method: A method's name, or `auto`; or a method object, which is returned as it is.
         options: Values by field name; text is converted to the field's type.
+        with_references: Whether references are given, so that `auto` is the best method that uses them.
 
     Raises:
         UsageError: If the method or an option doesn't exist, a value isn't allowed, or options are given
             together with a method object.
     """
     if isinstance(method, str):
-        cls = method_class(method)
+        cls = method_class(REFERENCE_METHOD if with_references and method == DEFAULT_METHOD else method)
         owner = f"an option of {cls.info.name}"
         return cls(**parsed(cls, options or {}, owner, called="{flag}", from_text=True))
     if isinstance(method, type) or not (isinstance(method, FillMethod) and is_dataclass(method)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,15 +12,14 @@ from landsat_fill.methods import Context
 from landsat_fill.pipeline.lattice import View, prepared
 from landsat_fill.pipeline.resources import usable_cores
 from landsat_fill.pipeline.tiles import cut_reference, fill_tiles, fill_with_references
-from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.scene import Filled, Gaps, Reference, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from landsat_fill.methods import FillMethod
-    from landsat_fill.scene import Reference
 
 
 def fill_array(
@@ -82,26 +82,64 @@ def fill_array(
     return Filled(mean, std, realizations, filled.sources)
 
 
-def as_image(image: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def as_image(image: Any, name: str = "image") -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return the numbers of an image, and which of them are finite and unmasked."""
-    values = _converted("image", image)
+    values = _converted(name, image)
     if values.dtype.kind not in "uif":
         raise UsageError(
-            f"expected image to hold integers or floats, but got {values.dtype}",
+            f"expected {name} to hold integers or floats, but got {values.dtype}",
             hint="Give numbers; missing pixels may hold NaN or any number.",
         )
     if values.ndim not in (2, 3) or not values.size:
         raise UsageError(
-            f"expected image to have the shape (band, row, col) or (row, col), but got {values.shape}",
+            f"expected {name} to have the shape (band, row, col) or (row, col), but got {values.shape}",
             hint="Put bands first: np.moveaxis(image, -1, 0).",
         )
     dims = getattr(image, "dims", ())
     if {"x", "y"} <= set(dims) and tuple(dims[-2:]) != ("y", "x"):
         raise UsageError(
-            f"expected image to end with the dimensions ('y', 'x'), but got {tuple(dims)}",
+            f"expected {name} to end with the dimensions ('y', 'x'), but got {tuple(dims)}",
             hint="Transpose it: image.transpose(..., 'y', 'x').",
         )
     return values, np.isfinite(values) & ~np.ma.getmaskarray(image if np.ma.isMA(image) else values)
+
+
+def as_references(references: Iterable[Any], shape: tuple[int, ...]) -> tuple[Reference, ...]:
+    """Return arrays of an image's shape as references; NaN, infinite and masked pixels of each aren't usable.
+
+    Bands are matched by their order. A DataArray with a scalar coordinate `time` has a date.
+
+    Raises:
+        UsageError: If one of them isn't an array of numbers, or has another shape.
+    """
+    cube = (1, *shape) if len(shape) == 3 else (1, 1, *shape)
+    found = []
+    for number, one in enumerate(references, 1):
+        name = f"reference {number}"
+        values, usable = as_image(one, name)
+        if values.shape != shape:
+            raise UsageError(
+                f"expected {name} to have the image's shape {shape}, but got {values.shape}",
+                hint="Give each reference on the image's grid, with the same bands in the same order.",
+            )
+        found.append(
+            Reference(
+                np.where(usable, values, 0).reshape(cube),
+                usable.reshape(cube),
+                tuple(range(cube[1])),
+                _day_of(one),
+                name,
+            )
+        )
+    return tuple(found)
+
+
+def _day_of(image: Any) -> date | None:
+    """Return the day of a DataArray with a scalar coordinate `time`, otherwise None."""
+    time = image.coords.get("time") if _is_data_array(image) else None
+    if time is None or time.ndim or time.dtype.kind != "M" or np.isnat(time.values):
+        return None
+    return date.fromisoformat(str(time.values.astype("datetime64[D]")))
 
 
 def as_flags(name: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -162,6 +162,7 @@ class Backdrop:
             return filled
         mean, std = filled.mean.copy(), None if filled.std is None else filled.std.copy()
         realizations = None if filled.realizations is None else filled.realizations.copy()
+        sources = None if filled.sources is None else filled.sources.copy()
         near, far = (share * self.period_px for share in BLENDED_PX)
         for band, wide in enumerate(found.wide[:, *inner]):
             if not wide.any():
@@ -173,6 +174,8 @@ class Backdrop:
             share[~np.isfinite(mean[band][wide])] = 1
             backdrop = self._at(self.mean[band], block.strip)[wide]
             mean[band][wide] = _weighted(mean[band][wide], backdrop, share)
+            if sources is not None:
+                sources[band][wide] = np.where(share < 0.5, sources[band][wide], 0)
             if realizations is not None:
                 for one in realizations:
                     one[band][wide] = _weighted(one[band][wide], backdrop, share)
@@ -181,7 +184,7 @@ class Backdrop:
                 variance = self.inner_variance[band] + np.interp(distance, self.lags_px, self.variances[band])
                 own = np.nan_to_num(std[band][wide]) ** 2
                 std[band][wide] = np.sqrt(_weighted(own, variance, share))
-        return Filled(mean, std, realizations)
+        return Filled(mean, std, realizations, sources)
 
     def _at(self, cells: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
         """Return cells, interpolated at the pixels of a window."""

@@ -40,7 +40,7 @@ from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, 
 from landsat_fill.pipeline.plan import Action, with_action
 from landsat_fill.pipeline.provenance import report_row
 from landsat_fill.pipeline.reference_choice import choose_references
-from landsat_fill.pipeline.reference_scenes import OpenReference, Suitability, find_references
+from landsat_fill.pipeline.reference_scenes import OpenReference, Suitability, candidate_names, find_references
 from landsat_fill.pipeline.request import Flag
 from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_freed_memory
 from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows
@@ -113,7 +113,8 @@ def run_job(
     began = time.perf_counter()
     keep_large_blocks_apart()
     with Transaction(job.target) as transaction, Rasters() as rasters:
-        job = with_action(job, outputs, request)  # another run may have filled it since the plan was made
+        seen = [] if request.references is None else candidate_names(request.references)
+        job = with_action(job, outputs, request, lambda: seen)  # another run may have filled it since the plan was made
         if job.action is Action.REFUSE:
             raise job.refusal()
         if job.action is Action.SKIP:
@@ -146,7 +147,7 @@ def run_job(
             references=tuple(row for one in results for row in one.candidates),
         )
         row = report_row(outcome, request)
-        written.finish(row)
+        written.finish(row, seen)
     shelf.clear()  # only after success: after an error the next run continues with its content
     return replace(outcome, row=row)
 

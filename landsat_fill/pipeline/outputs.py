@@ -312,8 +312,12 @@ class JobOutputs:
             tuple(one.label for one in references),
         )
 
-    def finish(self, row: Mapping[str, object]) -> None:
-        """Write a product's documents, and hand the transaction the facts of the mark, with the report's row.
+    def finish(self, row: Mapping[str, object], candidates: Sequence[str] = ()) -> None:
+        """Write a product's documents, and hand the transaction the facts of the mark.
+
+        Args:
+            row: The row of the report.
+            candidates: Names of the acquisitions in the folders of references.
 
         Raises:
             OutputError: If a file of another program has appeared in the way, or a write fails.
@@ -340,7 +344,13 @@ class JobOutputs:
             layers.update(self._before.facts["layers"])
             if self._outputs.fill_layer is FillLayer.NONE:
                 facts["fill layer"] = self._before.facts["request"].get("fill layer")
-        transaction.facts = {"request": facts, "scenes": self._suffixes, "layers": sorted(layers), "row": row}
+        transaction.facts = {
+            "request": facts,
+            "scenes": self._suffixes,
+            "layers": sorted(layers),
+            "row": row,
+            "candidates": list(candidates),
+        }
 
     def _replace(self, new: set[str]) -> None:
         """Let the transaction remove an earlier run's files, and keep other files in the folder of a product."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landsat_fill.io.output_names import VERSION_TAG
-from landsat_fill.pipeline.request import FillLayer
+from landsat_fill.pipeline.request import FillLayer, ReferenceRequest
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from landsat_fill.io import Input
     from landsat_fill.pipeline.outcome import Outcome
     from landsat_fill.pipeline.reference_scenes import Suitability
-    from landsat_fill.pipeline.request import FillRequest, OutputRequest, ReferenceRequest
+    from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"
@@ -84,7 +84,7 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
         "options": {name: value for name, value in method_options_of(request).items() if name != "weights"},
         "weights": request.method.info.weights,
         "seed": request.seed,
-        "references": None if request.references is None else _reference_facts(request.references),
+        **_reference_facts(request.references),
         "stack": outputs.stack,
         "fill layer": outputs.fill_layer.value,
         "cloud optimised": outputs.cog,
@@ -92,8 +92,27 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
     }
 
 
-def _reference_facts(request: ReferenceRequest) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(request).items()}
+REFERENCE_LIMITS = frozenset(
+    {
+        "largest number of days to a reference",
+        "references of the same season",
+        "largest number of references",
+        "references aligned",
+    }
+)
+
+
+def _reference_facts(request: ReferenceRequest | None) -> dict[str, Any]:
+    """Return the facts on references: folders by their names, because archives move."""
+    given = request or ReferenceRequest()
+    return {
+        "references": [Path(source).name for source in given.named],
+        "folders of references": [Path(source).name for source in given.archives],
+        "largest number of days to a reference": given.within_days,
+        "references of the same season": given.same_season,
+        "largest number of references": given.most,
+        "references aligned": given.align,
+    }
 
 
 def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -106,6 +125,8 @@ def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         ignored.add("bytes of the source")
     if FillLayer.NONE.value in (made.get("fill layer"), new["fill layer"]):
         ignored.add("fill layer")
+    if not all(facts.get("references") or facts.get("folders of references") for facts in (made, new)):
+        ignored |= REFERENCE_LIMITS
     found = []
     for name, wanted in new.items():
         old = made.get(name)

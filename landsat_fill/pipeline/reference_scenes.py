@@ -164,13 +164,11 @@ def match_bands(bands: Sequence[SceneBand], others: Sequence[SceneBand]) -> tupl
     Bands are matched by what they are, across the sensors. Where neither side says what its bands are, equal
     numbers of bands are matched by order, with a warning.
     """
-    colours = [_colour(band) for band in others]
-    matches = tuple(
-        colours.index(_colour(band)) if _colour(band) in colours and _colour(band) else None for band in bands
-    )
+    ours, theirs = _colours(bands), _colours(others)
+    matches = tuple(theirs.index(colour) if colour is not None and colour in theirs else None for colour in ours)
     if any(match is not None for match in matches):
         return matches, None
-    known = any(_colour(band) for band in bands) and any(colours)
+    known = any(ours) and any(theirs)
     if not known and len(bands) == len(others):
         return tuple(
             range(len(bands))
@@ -180,6 +178,11 @@ def match_bands(bands: Sequence[SceneBand], others: Sequence[SceneBand]) -> tupl
 
 _SENTINEL = {"b02": "blue", "b03": "green", "b04": "red", "b08": "nir", "b8a": "nir", "b11": "swir1", "b12": "swir2"}
 """Bands of Sentinel-2 that Landsat has, too. Source: ESA, Sentinel-2 MSI user guide, spatial resolution."""
+
+_HLS_LANDSAT = {
+    "b02": "blue", "b03": "green", "b04": "red", "b05": "nir", "b06": "swir1", "b07": "swir2", "b10": "thermal",
+}  # fmt: skip
+"""Bands of the Landsat half of HLS, which are numbered as OLI's. Source: NASA, HLS Product User Guide v2.0."""
 
 _SYNONYMS = {
     "near infrared": "nir",
@@ -196,13 +199,23 @@ _SYNONYMS = {
 _COLOURS = frozenset({"blue", "green", "red", "nir", "swir1", "swir2", "pan", "thermal"})
 
 
-def _colour(band: SceneBand) -> str | None:
-    """Return the part of the spectrum a band sees, or None if unknown."""
-    if band.band is not None:
-        return "thermal" if band.band.role is BandRole.THERMAL else band.band.colour
-    name = band.name.strip().lower()
-    name = _SYNONYMS.get(name, name)
-    return name if name in _COLOURS else _SENTINEL.get(name)
+def _colours(bands: Sequence[SceneBand]) -> list[str | None]:
+    """Return the part of the spectrum that each band sees, or None if unknown.
+
+    B05 to B07 lie at the red edge in Sentinel-2, and in the infrared in HLS's Landsat half, which has B06 and B07 but
+    none of the near-infrared bands of Sentinel-2.
+    """
+    names = [band.name.strip().lower() for band in bands]
+    is_landsat = {"b06", "b07"} <= set(names) and not {"b08", "b8a"} & set(names)
+    numbered = _HLS_LANDSAT if is_landsat else _SENTINEL
+
+    def colour(band: SceneBand, name: str) -> str | None:
+        if band.band is not None:
+            return "thermal" if band.band.role is BandRole.THERMAL else band.band.colour
+        name = _SYNONYMS.get(name, name)
+        return name if name in _COLOURS else numbered.get(name)
+
+    return [colour(*pair) for pair in zip(bands, names, strict=True)]
 
 
 def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenReference], list[Suitability]]:
@@ -240,26 +253,45 @@ def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenR
 
 def _inputs(request: ReferenceRequest, scene: Scene) -> Iterator[tuple[Input, bool]]:
     """Yield each input that may be a reference once, and whether the user named it."""
-    seen: set[str] = set()
-    folders = [source for source in request.archives if not source.endswith(SUFFIX)]
-    indexed = [
+    seen: set[tuple[str, str | None]] = set()
+    folders, indexed = _listed(request)
+    nearby = [
         one.source
-        for source in request.archives
-        if source.endswith(SUFFIX)
-        for one in read_index(Path(source))
+        for one in indexed
         if may_overlap(one.bounds, degree_bounds(scene.grid))
         and _problem_of_day(day_of(scene), one.day, request) is None
     ]
-    for arguments, is_named in ((request.named, True), (folders, False), (indexed, False)):
+    # One call for each named input, because among several find_inputs leaves out what landsat-fill wrote.
+    for arguments, is_named in (*(([name], True) for name in request.named), (folders, False), (nearby, False)):
         if not arguments:
             continue
-        inputs, bad = find_inputs(list(arguments))
-        if is_named and bad:
-            raise bad[0][1]
+        inputs, bad = find_inputs(arguments)
+        for argument, error in bad:
+            if is_named or argument in folders:
+                raise error
         for given in inputs:
-            if str(given.source) not in seen:
-                seen.add(str(given.source))
+            if (str(given.source), given.product) not in seen:
+                seen.add((str(given.source), given.product))
                 yield given, is_named
+
+
+def _listed(request: ReferenceRequest) -> tuple[list[str], list[IndexedScene]]:
+    """Return the folders and lists of a request, and the acquisitions of its indexes."""
+    indexes = [source for source in request.archives if source.endswith(SUFFIX)]
+    folders = [source for source in request.archives if source not in indexes]
+    return folders, [one for source in indexes for one in read_index(Path(source))]
+
+
+def candidate_names(request: ReferenceRequest) -> list[str]:
+    """Return the names of all acquisitions in the folders, lists and indexes of a request, sorted.
+
+    Raises:
+        InputError: If an index can't be read.
+    """
+    folders, indexed = _listed(request)
+    found = find_inputs(folders)[0] if folders else []
+    names = {one.product or Path(str(one.source)).name for one in found}
+    return sorted(names | {Path(one.source).name for one in indexed})
 
 
 def _problem_of_day(ours: date | None, theirs: date | None, request: ReferenceRequest) -> str | None:
