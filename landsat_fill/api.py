@@ -19,7 +19,7 @@ from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
 from landsat_fill.io import SceneReader, find_inputs, one_input, open_input
 from landsat_fill.methods import DEFAULT_METHOD, Context, FillMethod, MethodInfo, create_method, method_classes
-from landsat_fill.pipeline.arrays import as_booleans, as_flags, as_image, like, stacked_like
+from landsat_fill.pipeline.arrays import as_booleans, as_flags, as_image, as_references, like, stacked_like
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
 from landsat_fill.pipeline.batch import Reports
 from landsat_fill.pipeline.fill_scene import run_job
@@ -31,7 +31,9 @@ from landsat_fill.pipeline.request import (
     OutputRequest,
     member,
     quality_flags,
+    reference_request,
     require_realizations,
+    require_references,
     wants_std,
 )
 from landsat_fill.pipeline.resources import choose_device, usable_cores
@@ -174,6 +176,7 @@ def fill_array(
     missing: Any,
     *,
     usable: Any = None,
+    references: Iterable[Any] = (),
     method: str | FillMethod = "auto",
     options: Mapping[str, object] | None = None,
     realizations: int = 0,
@@ -191,7 +194,12 @@ def fill_array(
             for all bands.
         usable: Pixels that a fill may use, of the same shapes; all finite pixels that aren't missing, if not
             given.
-        method: Name of a method, or a method object. `list_methods` lists them; `auto` is the best one.
+        references: Other acquisitions of the place, best first: arrays of the image's shape, with the same bands
+            in the same order, in any unit. Mask or set to NaN what isn't to be used: their gaps, clouds and
+            shadows. A DataArray with a scalar coordinate `time` has a date, which `time-series` needs.
+        method: Name of a method, or a method object. `list_methods` lists them; `auto` is the best one, which is
+            `multi-date` with references. What a method leaves unfilled where no reference helps is filled
+            from the image alone.
         options: Options of a named method.
         realizations: Number of realizations (plausible fills) to return, for a method that gives them.
         seed: Seed of the methods that use random numbers.
@@ -202,10 +210,13 @@ def fill_array(
     Returns:
         `mean`, of the image's shape, float32 or float64: observed pixels unchanged, filled pixels in the same
         unit, NaN in a band without usable pixels. `std`, the standard deviation in the same unit, 0 at
-        observed pixels, or None. `realizations`, along a leading axis, or None.
+        observed pixels, or None. `realizations`, along a leading axis, or None. With references also `sources`,
+        of the image's shape: the number of the reference, from 1, that weighs most at a filled pixel, and 0
+        where the image itself does.
 
     Raises:
-        UsageError: If an array or its shape isn't valid, or the method or an option doesn't exist.
+        UsageError: If an array or its shape isn't valid, the method or an option doesn't exist, or the method
+            needs references and gets none, or can't use those it gets.
         LandsatFillError: If the method's weights or the device can't be used.
 
     Source: `landsat_fill.list_methods()` has the source of each method, `landsat-fill cite` prints it as
@@ -218,6 +229,15 @@ def fill_array(
         ((6, 512, 512), 'float32', None)
         >>> bool((filled.mean[scene.observed] == scene.values[scene.observed]).all())
         True
+
+        Another date, here one that is darker throughout:
+
+        >>> earlier = 0.8 * landsat_fill.open_scene("sample_data/clean.tif").values
+        >>> filled = landsat_fill.fill_array(
+        ...     scene.values, scene.missing, usable=scene.observed, references=[earlier], method="llhm"
+        ... )
+        >>> sorted({int(number) for number in filled.sources[scene.missing]})
+        [0, 1]
     """
     values, finite = as_image(image)
     shape = values.shape
@@ -225,7 +245,9 @@ def fill_array(
     trusted = finite & ~lost
     if usable is not None:
         trusted &= as_flags("usable", usable, shape)
-    chosen = create_method(method, options)
+    others = as_references(references, shape)
+    chosen = create_method(method, options, with_references=bool(others))
+    require_references("references", chosen.info, given=bool(others))
     require_realizations("realizations", realizations, chosen.info)
     context = Context(
         threads=threads or usable_cores(),
@@ -236,11 +258,13 @@ def fill_array(
     )
     cube = values if values.ndim == 3 else values[None]
     gaps = Gaps(lost.reshape(cube.shape), trusted.reshape(cube.shape))
-    filled = fill_cube(cube, gaps, chosen, context=context)
+    fallback = create_method(DEFAULT_METHOD) if others else None
+    filled = fill_cube(cube, gaps, chosen, context=context, references=others, fallback=fallback)
     return Filled(
         like(image, filled.mean.reshape(shape)),
         None if filled.std is None else like(image, filled.std.reshape(shape)),
         None if filled.realizations is None else stacked_like(image, filled.realizations.reshape(-1, *shape)),
+        None if filled.sources is None else like(image, filled.sources.reshape(shape)),
     )
 
 
@@ -253,6 +277,13 @@ def fill_file(
     device: str = "auto",
     seed: int = 0,
     threads: int | None = None,
+    reference: str | Path | Iterable[str | Path] = (),
+    references: str | Path | Iterable[str | Path] = (),
+    within: int | None = None,
+    same_season: bool = False,
+    max_references: int = 4,
+    align: bool = True,
+    refresh: bool = False,
     bands: Iterable[str | int] | None = None,
     nodata: float | None = None,
     holes: str = "narrow",
@@ -281,6 +312,15 @@ def fill_file(
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         seed: Seed of the methods that use random numbers.
         threads: CPU threads; all cores that this process may use, if not given.
+        reference: Another acquisition of the place, or several: GeoTIFFs or products on any grid, of any of the
+            sensors. Each must be usable.
+        references: A folder, list, glob or index, or several, in which references are looked for; those that
+            serve the scene best are used.
+        within: Largest number of days between the scene and a reference.
+        same_season: Use only references whose day of the year lies within 45 days of the scene's.
+        max_references: Largest number of references, 1 to 8.
+        align: Correct references that lie a quarter of a pixel or more off.
+        refresh: Fill again if a folder of references has grown since.
         bands: Names or numbers of the bands to fill; all if not given.
         nodata: The stored number for "no observation", if the file doesn't define it.
         holes: Which missing pixels to fill: `narrow` (no wider than the largest gap), `every` or `stripes`.
@@ -290,7 +330,8 @@ def fill_file(
         refill: Observed pixels to replace, with the same words.
         name: Template of the output's name if the target is a folder or not given.
         stack: Write a product as one GeoTIFF a grid instead of a folder of bands.
-        fill_layer: Layer of the filled pixels: one for the `scene`, one for each band (`bands`), or `none`.
+        fill_layer: Layer of the filled pixels: one for the `scene`, one for each band (`bands`), one that names the
+            reference of the largest weight (`source`), or `none`.
         uncertainty: Write the standard deviation; by default if the method has one.
         realizations: Number of realizations to write, for a method that gives them.
         preview: Write a picture of before and after.
@@ -315,7 +356,16 @@ def fill_file(
         >>> outcome.status.value, outcome.tally.left, [file.name for file in outcome.files]
         ('filled', 0, ['filled.tif', 'filled_fill.tif'])
     """
-    chosen = create_method(method, options)
+    others = reference_request(
+        _sources(reference),
+        _sources(references),
+        within_days=within,
+        same_season=same_season,
+        most=max_references,
+        align=align,
+    )
+    chosen = create_method(method, options, with_references=others is not None)
+    require_references("reference or references", chosen.info, given=others is not None)
     require_realizations("realizations", realizations, chosen.info)
     request = FillRequest(
         method=chosen,
@@ -329,6 +379,8 @@ def fill_file(
         threads=threads or usable_cores(),
         device=choose_device(device, chosen.info),
         is_choice=method != DEFAULT_METHOD,
+        references=others,
+        fallback=None if others is None else create_method(DEFAULT_METHOD),
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),
@@ -338,6 +390,7 @@ def fill_file(
         uncertainty=wants_std(uncertainty, chosen.info),
         preview=preview,
         overwrite=overwrite,
+        refresh=refresh,
         cog=cog,
         creation_options=creation_options or {},
         report=None if report is None else Path(report),
@@ -501,6 +554,10 @@ def _footprint(observed: NDArray[np.bool_], period_px: int) -> NDArray[np.bool_]
     survey = FootprintSurvey(bands, height, width, reach_for_period(period_px), usable_cores())
     survey.add(0, cube, 0, 0)
     return survey.finish().inside(Window(0, 0, height, width)).reshape(observed.shape)
+
+
+def _sources(given: str | Path | Iterable[str | Path]) -> tuple[str, ...]:
+    return (str(given),) if isinstance(given, str | Path) else tuple(str(one) for one in given)
 
 
 def _names(bands: Iterable[str | int] | None) -> tuple[str, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import date
@@ -104,6 +104,11 @@ class Grid:
         unit_m: float = self.crs.linear_units_factor[1]
         return float((self.transform.b**2 + self.transform.e**2) ** 0.5 * unit_m)
 
+    def cropped(self, window: Window) -> Grid:
+        """Return the grid of a window."""
+        moved = self.transform @ self.transform.translation(window.col, window.row)
+        return Grid(window.height, window.width, moved, self.crs)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -154,11 +159,35 @@ class Filled:
             found no valid pixels to fill from.
         std: Standard deviation of the same shape, never negative, or None if the method has none.
         realizations: Plausible fills along a leading axis, or None.
+        sources: Of the image's shape: the number of the reference, from 1, that weighs most at a missing pixel, or 0
+            where the image itself weighs at least half; None without references.
     """
 
     mean: NDArray[np.floating]
     std: NDArray[np.floating] | None = None
     realizations: NDArray[np.floating] | None = None
+    sources: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Another acquisition of the place, on the pixel grid of the image that it helps to fill. It is never filled.
+
+    Attributes:
+        values: `(tile, band, row, col)`, in the reference's own numbers, undefined where not usable; float32 for a
+            method.
+        usable: Of the same shape: the pixels that a fill may rely on (observed, clear, and not filled by this tool).
+        matches: For each band of the image, the index of the reference band that sees the same part of the
+            spectrum, or None. The reference may have further bands.
+        date: Day of acquisition, or None if unknown.
+        name: Name for messages and tags.
+    """
+
+    values: NDArray[Any]
+    usable: NDArray[np.bool_]
+    matches: tuple[int | None, ...]
+    date: date | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ class LazyCommand(QuotedCommand):
 COMMANDS = (
     LazyCommand("fill", "fill", "Fill scenes: GeoTIFFs, products, folders. The default.", cls=MethodFlags),
     LazyCommand("info", "tools", "Show what a scene is, and its gaps."),
+    LazyCommand("references", "references", "Show which other dates would help to fill a scene."),
     LazyCommand("mask", "tools", "Write where a scene has gaps."),
     LazyCommand("tile", "tools", "Cut a scene into patches."),
     LazyCommand("stitch", "tools", "Join patches to a scene again."),

@@ -263,7 +263,11 @@ def print_plan(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]], *, as
         console.print(plan_line(jobs, bad))
     for job in jobs:
         row = {"source": job.input.source, "target": str(job.target), "action": job.action.value}
-        console.print(json.dumps(row) if as_json else "{action:7} {source} → {target}".format(**row))
+        if as_json:
+            console.print(json.dumps(row | {"notes": list(job.notes)}))
+        else:
+            notes = f" ({'; '.join(job.notes)})" if job.notes else ""
+            console.print("{action:7} {source} → {target}".format(**row) + notes)
     for source, error in bad:
         row = {"source": source, "action": "fail", "error": error.message}
         console.print(json.dumps(row) if as_json else f"fail    {source}: {error.message}")

@@ -12,11 +12,17 @@ import typer
 from landsat_fill.cli.options import (
     METHOD,
     OUTPUT,
+    Align,
     Bands,
     Json,
+    MaxReferences,
     Nodata,
     Overwrite,
     Quiet,
+    ReferenceFolders,
+    ReferenceScenes,
+    SameSeason,
+    Within,
     arg,
     command,
     command_line,
@@ -67,7 +73,7 @@ OPTIONS_EXAMPLE = "-m inverse-distance:smoothing=0:max-distance-px=9"
 PROBE_PX = 64
 
 
-def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
+def methods_of(texts: Sequence[str], *, with_references: bool = False) -> tuple[list[FillMethod], dict[str, str]]:
     """Return the methods of comma-separated lists, and the methods that `all` leaves out, with the reasons.
 
     An item is `all`, `NAME` or `NAME:OPTION=VALUE:OPTION=VALUE`. A name may be repeated with other options.
@@ -85,7 +91,7 @@ def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
                     continue
                 try:
                     method = create_method(name)
-                    _try_out(method)
+                    _try_out(method, with_references=with_references)
                 except (InputError, MethodError, MissingPackageError) as error:
                     left_out[name] = error.message.splitlines()[0]
                 else:
@@ -97,26 +103,27 @@ def methods_of(texts: Sequence[str]) -> tuple[list[FillMethod], dict[str, str]]:
                     f"expected the name of a method, but got {name!r}",
                     hint=f"Options follow the method after colons: {OPTIONS_EXAMPLE}.",
                 )
-            chosen.append(create_method(name, pairs("-m", options)))
+            chosen.append(create_method(name, pairs("-m", options), with_references=with_references))
     return chosen, left_out
 
 
-def labels_of(text: str, methods: Sequence[FillMethod]) -> list[str]:
+def labels_of(text: str, methods: Sequence[FillMethod], *, with_references: bool = False) -> list[str]:
     """Return the labels of the compared methods that a comma-separated list names, in its order.
 
     An item is the name of a method, with or without options. Without options it stands for all rows of the
     method.
     """
     from landsat_fill.evaluation import method_label
-    from landsat_fill.methods.registry import BEST_METHOD, DEFAULT_METHOD
+    from landsat_fill.methods.registry import BEST_METHOD, DEFAULT_METHOD, REFERENCE_METHOD
 
     labels: list[str] = []
     for item in named(text):
         if NEXT_OPTION.search(item):
-            wanted = methods_of([item])[0]
+            wanted = methods_of([item], with_references=with_references)[0]
             found = [method_label(method) for method in methods if method in wanted]
         else:
-            name = BEST_METHOD if item == DEFAULT_METHOD else item
+            best = REFERENCE_METHOD if with_references else BEST_METHOD
+            name = best if item == DEFAULT_METHOD else item
             found = [method_label(method) for method in methods if method.info.name == name]
         if not found:
             raise UsageError(
@@ -127,7 +134,7 @@ def labels_of(text: str, methods: Sequence[FillMethod]) -> list[str]:
     return list(dict.fromkeys(labels))
 
 
-def _try_out(method: FillMethod) -> None:
+def _try_out(method: FillMethod, *, with_references: bool) -> None:
     """Fill a few pixels, to find out whether a method can run here: its weights or a package may be missing."""
     import numpy as np
 
@@ -136,7 +143,9 @@ def _try_out(method: FillMethod) -> None:
     from landsat_fill.scene import Gaps
 
     if method.info.needs_references:
-        raise MethodError("expected a method for one scene, but got one that needs other acquisitions")
+        if not with_references:
+            raise MethodError("it fills from other dates; --reference and --references give some")
+        return
     missing = np.zeros((1, PROBE_PX, PROBE_PX), dtype=bool)
     missing[:, PROBE_PX // 2 : PROBE_PX // 2 + 4] = True
     ramp = np.arange(missing.size, dtype=np.float32).reshape(missing.shape)
@@ -152,6 +161,7 @@ landsat-fill evaluate clean/ -m auto,harmonic --figure scores.png
 landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors
 landsat-fill evaluate clean.tif -m kriging,convlnp:samples=8 --markdown t.md
 landsat-fill evaluate clean.tif --preset paper-bands -m deep-image-prior
+landsat-fill evaluate clean.tif --reference earlier.tif -m auto,llhm,band-unet
 landsat-fill evaluate new/*.tif --group seen='train/*.tif'   two groups
 """
 
@@ -164,6 +174,12 @@ def evaluate(
     methods: Annotated[list[str] | None, opt("-m, --methods LIST", METHOD)] = None,
     device: Annotated[str, opt("--device NAME", METHOD)] = "auto",
     threads: Annotated[int | None, opt("--threads N", METHOD, min=1)] = None,
+    reference: ReferenceScenes = None,
+    references: ReferenceFolders = None,
+    within: Within = None,
+    same_season: SameSeason = False,
+    max_references: MaxReferences = 4,
+    align: Align = True,
     width: Annotated[str | None, opt("--width LIST", STRIPES)] = None,
     missing: Annotated[str | None, opt("--missing LIST", STRIPES)] = None,
     gaps_from: Annotated[list[str] | None, opt("--gaps-from SCENE", STRIPES)] = None,
@@ -188,6 +204,9 @@ def evaluate(
     All methods fill the same pixels. The ratios refer to GDAL's fillnodata with three smoothing passes
     (inverse-distance), which is always scored. Figures need matplotlib, which the extra 'evaluate' installs.
 
+    With --reference or --references, methods that fill from other dates are compared, too. References are chosen for
+    each scene as `fill` does, from the pixels that aren't hidden.
+
     Args:
         clean: Scenes with observed pixels to hide.
         group: Scenes to score apart from the others, under a name. Give it again for more scenes or more groups.
@@ -200,8 +219,8 @@ def evaluate(
         missing: Percentages of the image to hide: 3,6,15,35,55.
         gaps_from: Use the gaps of a real SLC-off scene.
         seeds: How often each pattern is placed, each time at another position.
-        band_shift: Largest number of rows by which the stripes of two bands differ. Default: 1. With 0, all bands
-            lose the same pixels.
+        band_shift: Largest number of rows by which the stripes of two bands differ. Default: 1, and 0 with references.
+            With 0, all bands lose the same pixels.
         preset: An experiment of Petrovskaia et al. 2020, on crops of 12 km²: paper-bands (55 % hidden, all bands
             together and each alone) or paper-shares (3 to 55 % hidden). --markdown and --figure then write tables
             and figures like the paper's.
@@ -219,10 +238,21 @@ def evaluate(
     from landsat_fill.evaluation.figures import refuse_picture
     from landsat_fill.io.atomic import write_text_atomically
     from landsat_fill.methods import Context
+    from landsat_fill.pipeline.request import reference_request, require_references
     from landsat_fill.pipeline.resources import usable_cores
 
     arguments = _grouped(clean or [], group or [])
-    contenders, left_out = methods_of(methods or [ALL])
+    others = reference_request(
+        reference or (), references or (), within_days=within, same_season=same_season, most=max_references, align=align
+    )
+    contenders, left_out = methods_of(methods or [ALL], with_references=others is not None)
+    for method in contenders:
+        if method.info.needs_references:
+            require_references("--reference or --references", method.info, given=others is not None)
+    if others is not None and preset is not None:
+        raise UsageError("expected --preset without references, but got both", hint="Leave one of them out.")
+    if others is not None and band_shift is None:
+        band_shift = 0.0
     if preset is None:
         experiment = None
         patterns = patterns_of(width, missing, gaps_from or [], band_shift)
@@ -238,7 +268,8 @@ def evaluate(
             "expected --preset without --width, --missing, --gaps-from and --band-shift, but got one of them",
             hint="A preset decides these itself. Without --preset you choose the gaps.",
         )
-    pictured = labels_of(show, [evaluation.REFERENCE, *contenders]) if show is not None else None
+    compared = [evaluation.REFERENCE, *contenders]
+    pictured = labels_of(show, compared, with_references=others is not None) if show is not None else None
     noted: set[str] = set()
 
     def note(text: str) -> None:
@@ -270,6 +301,7 @@ def evaluate(
             seeds=range(seeds),
             context=Context(threads=threads or usable_cores(), notify=note),
             device=device,
+            references=others,
             sampling=sampling,
             example_pattern=patterns[-1] if experiment else None,
             on_progress=on_progress,

@@ -14,14 +14,21 @@ from landsat_fill.cli.options import (
     INPUT,
     METHOD,
     OUTPUT,
+    REFERENCES,
+    Align,
     Bands,
     Debug,
     DryRun,
     Json,
+    MaxReferences,
     Nodata,
     Overwrite,
     Quiet,
+    ReferenceFolders,
+    ReferenceScenes,
+    SameSeason,
     Verbose,
+    Within,
     arg,
     band_list,
     command,
@@ -51,6 +58,7 @@ class FillOptions:
         option: An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.
         device: auto, cpu, cuda or cuda:1. auto uses a GPU if the method and this machine support it.
         seed: Seed of methods that use random numbers.
+        refresh: Fill scenes again whose folder of references has grown since.
         holes: What to fill inside the footprint: narrow (holes no wider than the largest gap), every (all holes) or
             stripes (SLC-off stripes only).
         largest_gap: Width of the largest hole to fill; wider parts stay as they are. Default: one scan period
@@ -65,7 +73,8 @@ class FillOptions:
             to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
         name: Name of each output; {name} stands for the name of the input.
         stack: Write one GeoTIFF per grid of a product, not a folder of bands.
-        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band) or none.
+        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band), source (one layer
+            that names the reference of the largest weight) or none.
         uncertainty: Write the standard deviation (…_std.tif). Default: if the method has one.
         realizations: Write N realizations (…_draw1.tif and so on), if the method gives realizations.
         preview: Write a picture of the scene before and after (….png).
@@ -84,6 +93,13 @@ class FillOptions:
     option: Annotated[list[str] | None, opt("-O, --option NAME=VALUE", METHOD)] = None
     device: Annotated[str, opt("--device NAME", METHOD)] = "auto"
     seed: Annotated[int, opt("--seed N", METHOD, min=0)] = 0
+    reference: ReferenceScenes = None
+    references: ReferenceFolders = None
+    within: Within = None
+    same_season: SameSeason = False
+    max_references: MaxReferences = 4
+    align: Align = True
+    refresh: Annotated[bool, opt("--refresh", REFERENCES)] = False
     holes: Annotated[str, opt("--holes KIND", GAPS)] = "narrow"
     largest_gap: Annotated[int | None, opt("--largest-gap PIXELS", GAPS, min=1)] = None
     distrust: Annotated[str | None, opt("--distrust FLAGS", GAPS)] = None
@@ -160,12 +176,23 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         OutputRequest,
         member,
         quality_flags,
+        reference_request,
         require_realizations,
+        require_references,
         wants_std,
     )
     from landsat_fill.pipeline.resources import usable_cores
 
-    method = create_method(options.method, pairs("-O", options.option))
+    references = reference_request(
+        options.reference or (),
+        options.references or (),
+        within_days=options.within,
+        same_season=options.same_season,
+        most=options.max_references,
+        align=options.align,
+    )
+    method = create_method(options.method, pairs("-O", options.option), with_references=references is not None)
+    require_references("--reference or --references", method.info, given=references is not None)
     request = FillRequest(
         method=method,
         holes=member("--holes", options.holes, Holes),
@@ -177,6 +204,8 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         seed=options.seed,
         threads=max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
+        references=references,
+        fallback=None if references is None else create_method(DEFAULT_METHOD),
     )
     outputs = OutputRequest(
         target=options.output,
@@ -186,6 +215,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         uncertainty=wants_std(options.uncertainty, method.info),
         preview=options.preview,
         overwrite=options.overwrite,
+        refresh=options.refresh,
         cog=options.cog,
         creation_options=pairs("--co", options.creation_option),
         report=report,
@@ -219,6 +249,8 @@ landsat-fill scene.tif -m inverse-distance --smoothing 0    a method's option
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
 landsat-fill scene.tif -m convlnp --realizations 4          four realizations
 landsat-fill scene.tif --distrust cloud,shadow      no gap filled from clouds
+landsat-fill scene.tif --reference earlier.tif      filled from another date
+landsat-fill scenes/ --references scenes/           each scene from the others
 Exit codes:
 0 all filled, already done or without gaps · {EXIT_FAILED} a scene failed · {EXIT_USAGE} usage error
 {EXIT_STOPPED} stopped by SIGUSR1 with scenes left · {EXIT_INTERRUPTED} interrupted · {EXIT_TERMINATED} terminated

@@ -57,6 +57,7 @@ def arg(metavar: str, text: str | None = None) -> Any:
 
 INPUT = "Input"
 METHOD = "Method"
+REFERENCES = "Other dates"
 OUTPUT = "Output"
 TERMINAL = "Terminal"
 
@@ -213,6 +214,43 @@ Quiet = Annotated[bool, opt("-q, --quiet", TERMINAL, "Print errors only.")]
 Verbose = Annotated[bool, opt("-v, --verbose", TERMINAL, "Print the details of each scene.")]
 Json = Annotated[bool, opt("--json", TERMINAL, "Print machine-readable JSON instead of text.")]
 DryRun = Annotated[bool, opt("-n, --dry-run", TERMINAL)]
+ReferenceScenes = Annotated[
+    list[str] | None,
+    opt(
+        "--reference SCENE",
+        REFERENCES,
+        "Another acquisition of the place that helps to fill: a GeoTIFF or product on any grid, of any of the sensors. "
+        "It must be usable.",
+    ),
+]
+ReferenceFolders = Annotated[
+    list[str] | None,
+    opt(
+        "--references FOLDER",
+        REFERENCES,
+        "A folder, list, glob or index in which references are looked for; those that serve a scene best are used. "
+        "`landsat-fill references` shows which, and why.",
+    ),
+]
+Within = Annotated[
+    int | None, opt("--within DAYS", REFERENCES, "Largest number of days between a scene and a reference.", min=0)
+]
+SameSeason = Annotated[
+    bool,
+    opt("--same-season", REFERENCES, "Use only references whose day of the year lies within 45 days of the scene's."),
+]
+MaxReferences = Annotated[
+    int, opt("--max-references N", REFERENCES, "Largest number of references of a scene.", min=1, max=8)
+]
+Align = Annotated[
+    bool,
+    opt(
+        "--align/--no-align",
+        REFERENCES,
+        "Correct references that lie a quarter of a pixel or more off.",
+        show_default=False,
+    ),
+]
 Overwrite = Annotated[bool, opt("--overwrite", OUTPUT, "Replace existing outputs.")]
 Nodata = Annotated[
     float | None,

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import LandsatFillError, UsageError
+from landsat_fill.errors import InputError, LandsatFillError, UsageError
 from landsat_fill.evaluation.results import ALL_BANDS, Failure, Results, crop_example, record_table
 from landsat_fill.evaluation.scoring import score_bands, score_together
 from landsat_fill.evaluation.trials import Sampling, hide, read_images
-from landsat_fill.methods import Context
+from landsat_fill.methods import DEFAULT_METHOD, Context, create_method
 from landsat_fill.methods.interpolation import InverseDistance
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.compose import compose
+from landsat_fill.pipeline.reference_choice import choose_references
+from landsat_fill.pipeline.reference_scenes import find_references
 from landsat_fill.pipeline.resources import AUTO, choose_device, usable_cores
-from landsat_fill.scene import Filled, Gaps
+from landsat_fill.scene import Filled, Gaps, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from landsat_fill.evaluation.scoring import Scores
     from landsat_fill.evaluation.trials import ObservedImage, Pattern, Trial
     from landsat_fill.methods import FillMethod, MethodInfo
-    from landsat_fill.scene import Scene
+    from landsat_fill.pipeline.reference_scenes import OpenReference
+    from landsat_fill.pipeline.request import ReferenceRequest
+    from landsat_fill.scene import Reference, Scene
 
     OnProgress = Callable[[float, str], None]
 
@@ -79,6 +83,7 @@ def evaluate(
     seeds: Sequence[int] = (0,),
     context: Context | None = None,
     device: str = "cpu",
+    references: ReferenceRequest | None = None,
     sampling: Sampling | None = None,
     example_pattern: Pattern | None = None,
     on_progress: OnProgress | None = None,
@@ -96,6 +101,8 @@ def evaluate(
         seeds: Each seed places every pattern once.
         context: Threads; all cores if not given.
         device: `auto`, `cpu`, `cuda` or `cuda:1`. Methods that can't run there use the CPU.
+        references: Which other acquisitions the methods that need some are given. They are chosen for each trial, as
+            for a fill, from what isn't hidden.
         sampling: How much of a large scene to read.
         example_pattern: The pattern of the crop in the figure; the middle one if not given.
         on_progress: Called with the share done, 0 to 1, and the current scene, pattern and method.
@@ -124,14 +131,20 @@ def evaluate(
             bands=tuple(band.band for band in image.scene.bands),
             pixel_size_m=image.scene.grid.pixel_size_m,
         )
+        try:
+            found = [] if references is None else find_references(image.scene, references)[0]
+        except LandsatFillError as error:
+            failures.append(Failure(image.name, "", None, "", error))
+            continue
         for pattern, seed, trial in _trials(image, patterns, seeds, failures, known.notify):
             fills: dict[str, Filled] = {}
+            dates = _Dates(image, trial, found, references, known.notify)
             for method, label, runs_on in zip(contenders, labels, devices, strict=True):
                 if on_progress is not None:
                     on_progress(min(done / steps, 1.0), f"{image.name} · {pattern.label} · {label}")
                 done += 1
                 try:
-                    filled, seconds = _fill(image, trial, method, replace(known, device=runs_on, seed=seed))
+                    filled, seconds = _fill(image, trial, method, replace(known, device=runs_on, seed=seed), dates)
                 except Exception as error:  # a failing method must not stop the others
                     failures.append(Failure(image.name, pattern.label, seed, label, error))
                     continue
@@ -234,10 +247,68 @@ def _trials(
             yield pattern, seed, trial
 
 
-def _fill(image: ObservedImage, trial: Trial, method: FillMethod, context: Context) -> tuple[Filled, float]:
-    """Return the values to store at the hidden pixels, NaN for none, and the seconds of the fill."""
+@dataclass(slots=True)
+class _Dates:
+    """The references of a trial.
+
+    Attributes:
+        image: The image.
+        trial: The trial.
+        found: The candidates.
+        request: The limits, or None without references.
+        notify: Called with a sentence for the user.
+    """
+
+    image: ObservedImage
+    trial: Trial
+    found: Sequence[OpenReference]
+    request: ReferenceRequest | None
+    notify: Callable[[str], None]
+    _chosen: dict[bool, tuple[Reference, ...]] = field(default_factory=dict)
+
+    def read(self, info: MethodInfo) -> tuple[Reference, ...]:
+        """Return the references that a fill of the trial would use, on the image's grid; none for other methods.
+
+        Raises:
+            InputError: If the method needs references, but none serves.
+        """
+        if not info.needs_references or self.request is None:
+            return ()
+        every = info.takes_every_reference
+        if every not in self._chosen:
+            self._chosen[every] = self._choose(self.request, every=every)
+        return self._chosen[every]
+
+    def _choose(self, request: ReferenceRequest, *, every: bool) -> tuple[Reference, ...]:
+        def target(window: Window) -> tuple[NDArray[np.generic], Gaps]:
+            part = (slice(None), *window.slices)
+            return self.trial.image[part], Gaps(self.trial.gaps.missing[part], self.trial.gaps.usable[part])
+
+        chosen, _ = choose_references(self.image.scene, target, self.found, request, every=every)
+        if not chosen:
+            raise InputError(
+                f"expected a reference that serves {self.image.name}, but found none",
+                hint="`landsat-fill references` shows what each is worth.",
+            )
+        self.notify(f"{self.image.name}: references: {', '.join(one.facts.label for one in chosen)}")
+        grid, references = self.image.scene.grid, []
+        for one in chosen:
+            with one:
+                references.append(one.read(Window(0, 0, grid.height, grid.width)))
+        return tuple(references)
+
+
+def _fill(
+    image: ObservedImage, trial: Trial, method: FillMethod, context: Context, dates: _Dates
+) -> tuple[Filled, float]:
+    """Return the values to store at the hidden pixels, NaN for none, and the seconds of the fill.
+
+    The default method fills what a method with references leaves.
+    """
+    references = dates.read(method.info)
+    fallback = create_method(DEFAULT_METHOD) if references else None
     start = time.perf_counter()
-    filled = fill_array(trial.image, trial.gaps, method, context=context)
+    filled = fill_array(trial.image, trial.gaps, method, context=context, references=references, fallback=fallback)
     seconds = time.perf_counter() - start
     stored, done = compose(image.values, trial.hidden, filled, image.scene.bands)
     mean = np.where(done, stored.astype(trial.truth.dtype), np.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -59,7 +59,7 @@ class ObservedImage:
 
     Attributes:
         name: Name of the scene, with the corner of a window.
-        scene: The scene.
+        scene: The scene; its grid is that of the window.
         values: `(band, row, col)` in stored numbers.
         observed: True where a value is an observation.
         scales: The factor from each band's stored numbers to its physical unit, 1 if the file has none.
@@ -105,7 +105,7 @@ def read_images(scene: Scene, sampling: Sampling) -> Iterator[ObservedImage]:
                 continue
             found += 1
             name = f"{scene.name}@{window.row},{window.col}"
-            yield ObservedImage(name, scene, values, observed, scales)
+            yield ObservedImage(name, replace(scene, grid=scene.grid.cropped(window)), values, observed, scales)
             if found == sampling.windows:
                 return
     if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import IntEnum
 from pathlib import Path
 
 from landsat_fill.io.gdal import gdal_errors
@@ -50,3 +51,33 @@ def is_ours(path: Path) -> bool:
             return VERSION_TAG in dataset.tags()
     except gdal_errors():
         return False
+
+
+class FillCode(IntEnum):
+    """Codes of the fill layer. A layer for all bands holds the highest code of a pixel's bands."""
+
+    OUTSIDE = 0
+    OBSERVED = 1
+    LEFT = 2
+    REPLACED = 3
+    FILLED = 4
+    FROM_REFERENCE = 5
+
+
+MEANINGS: dict[FillCode, str] = {
+    FillCode.OUTSIDE: "outside the footprint",
+    FillCode.OBSERVED: "observed",
+    FillCode.LEFT: "missing, left unfilled",
+    FillCode.REPLACED: "observed, replaced on request",
+    FillCode.FILLED: "missing, filled",
+    FillCode.FROM_REFERENCE: "missing, filled mainly from references",
+}
+
+COLOURS: dict[FillCode, tuple[int, int, int, int]] = {
+    FillCode.OUTSIDE: (0, 0, 0, 0),
+    FillCode.OBSERVED: (222, 222, 222, 255),
+    FillCode.LEFT: (215, 48, 39, 255),
+    FillCode.REPLACED: (253, 174, 97, 255),
+    FillCode.FILLED: (33, 102, 172, 255),
+    FillCode.FROM_REFERENCE: (27, 120, 55, 255),
+}

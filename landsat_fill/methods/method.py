@@ -14,11 +14,11 @@ import numpy as np
 from landsat_fill.scene import Filled, Gaps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from landsat_fill.scene import Band, Window
+    from landsat_fill.scene import Band, Reference, Window
 
     Image = NDArray[np.floating]
     Flags = NDArray[np.bool_]
@@ -40,6 +40,7 @@ class MethodInfo:
         tile_px: Side of a tile without its halo.
         gives_std: Whether the method returns a standard deviation.
         needs_references: Whether the method needs other acquisitions of the place.
+        takes_every_reference: Whether it takes all that serve, instead of the best few.
         devices: The kinds of device the method runs on.
         align_px: The rows and columns where tiles begin are multiples of this, so that the result doesn't
             depend on how a scene is cut.
@@ -56,6 +57,7 @@ class MethodInfo:
     tile_px: int = 512
     gives_std: bool = False
     needs_references: bool = False
+    takes_every_reference: bool = False
     devices: tuple[str, ...] = ("cpu",)
     align_px: int = 1
     gives_realizations: bool = False
@@ -119,6 +121,7 @@ class Context:
         shelf: Storage for intermediate results, or None.
         progress: Called with the share of these tiles that is done, 0 to 1, and a short status.
         tiles: The place of each tile of the batch; empty if unknown.
+        references: Other acquisitions of the place, best first, each with the tiles of the batch.
     """
 
     bands: tuple[Band | None, ...] = ()
@@ -131,6 +134,7 @@ class Context:
     shelf: Shelf | None = None
     progress: Callable[[float, str], None] = lambda _share, _text: None
     tiles: tuple[TilePlace, ...] = ()
+    references: tuple[Reference, ...] = ()
 
     def for_tiles(
         self,
@@ -138,9 +142,16 @@ class Context:
         *,
         threads: int | None = None,
         progress: Callable[[float, str], None] | None = None,
+        references: tuple[Reference, ...] = (),
     ) -> Context:
         """Return the context of a batch of tiles, with the same threads and progress if not given."""
-        return replace(self, tiles=tiles, threads=threads or self.threads, progress=progress or self.progress)
+        return replace(
+            self,
+            tiles=tiles,
+            threads=threads or self.threads,
+            progress=progress or self.progress,
+            references=references,
+        )
 
     def place(self, tile: int) -> TilePlace:
         """Return the place of a tile of the batch: the corner of the scene, if unknown."""
@@ -169,7 +180,8 @@ class FillMethod(Protocol):
         Returns:
             A mean of the image's shape, a standard deviation if `info.gives_std`, and
             `context.realizations` realizations if `info.gives_realizations`. Every missing pixel is finite if
-            its band has a usable pixel in the tile, and NaN otherwise.
+            its band has a usable pixel in the tile, and NaN otherwise. A method with `info.needs_references`
+            may leave any missing pixel NaN; the single-image default then fills it.
         """
         ...
 
@@ -187,6 +199,28 @@ class Prepares(Protocol):
             image: Windows spread over the scene, `(window, band, row, col)`; otherwise as in `fill`.
             gaps: Cubes of the same shape.
             context: As in `fill`, without the positions of the windows.
+        """
+        ...
+
+
+@runtime_checkable
+class MeasuresNodes(Protocol):
+    """A method that first measures a scene at the nodes of a lattice, one for each square of `lattice_px`."""
+
+    lattice_px: ClassVar[int]
+    margin_px: ClassVar[int]
+    """The window of a node is its square with this margin, as far as the scene reaches."""
+
+    def measure(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> object | None:
+        """Return what the window of one node shows, or None if that is nothing; as `fill`, with one tile."""
+        ...
+
+    def fitted(self, nodes: Mapping[tuple[int, int], Any], shape: tuple[int, int]) -> FillMethod:
+        """Return the method for the scene.
+
+        Args:
+            nodes: What `measure` returned, by row and column of the node; squares far from any gap are left out.
+            shape: Rows and columns of the lattice.
         """
         ...
 

@@ -34,6 +34,9 @@ PANCHROMATIC_METHOD = "tension-spline"
 BEST_METHOD = "band-unet"
 """The method behind `auto`: the most accurate one on places it was not trained on."""
 
+REFERENCE_METHOD = "multi-date"
+"""The method behind `auto` where references are given."""
+
 PLUGINS = "landsat_fill.methods"
 """The group of entry points by which other packages add methods."""
 
@@ -108,19 +111,22 @@ def method_class(name: str) -> type[FillMethod]:
     raise not_one_of("the name of a method", name, classes, "`landsat-fill methods` lists them: {}.")
 
 
-def create_method(method: str | FillMethod, options: Mapping[str, object] | None = None) -> FillMethod:
+def create_method(
+    method: str | FillMethod, options: Mapping[str, object] | None = None, *, with_references: bool = False
+) -> FillMethod:
     """Return a method with the given options; other options keep their defaults.
 
     Args:
         method: A method's name, or `auto`; or a method object, which is returned as it is.
         options: Values by field name; text is converted to the field's type.
+        with_references: Whether references are given, so that `auto` is the best method that uses them.
 
     Raises:
         UsageError: If the method or an option doesn't exist, a value isn't allowed, or options are given
             together with a method object.
     """
     if isinstance(method, str):
-        cls = method_class(method)
+        cls = method_class(REFERENCE_METHOD if with_references and method == DEFAULT_METHOD else method)
         owner = f"an option of {cls.info.name}"
         return cls(**parsed(cls, options or {}, owner, called="{flag}", from_text=True))
     if isinstance(method, type) or not (isinstance(method, FillMethod) and is_dataclass(method)):
@@ -240,6 +246,10 @@ def _select_bands(
         context,
         bands=tuple(context.bands[band] for band in bands) if context.bands else (),
         realizations=context.realizations if method.info.gives_realizations else 0,
+        references=tuple(
+            replace(reference, matches=tuple(reference.matches[band] for band in bands))
+            for reference in context.references
+        ),
         device=context.device if context.device.partition(":")[0] in method.info.devices else "cpu",
     )
     return image[where], Gaps(gaps.missing[where], gaps.usable[where]), own

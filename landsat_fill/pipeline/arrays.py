@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context
-from landsat_fill.pipeline.gap_finder import prepared_for_array
+from landsat_fill.pipeline.lattice import View, prepared
 from landsat_fill.pipeline.resources import usable_cores
-from landsat_fill.pipeline.tiles import fill_tiles
-from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.pipeline.tiles import cut_reference, fill_tiles, fill_with_references
+from landsat_fill.scene import Filled, Gaps, Reference, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from numpy.typing import NDArray
 
     from landsat_fill.methods import FillMethod
 
 
-def fill_array(image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, context: Context | None = None) -> Filled:
+def fill_array(
+    image: NDArray[np.generic],
+    gaps: Gaps,
+    method: FillMethod,
+    *,
+    context: Context | None = None,
+    references: Sequence[Reference] = (),
+    fallback: FillMethod | None = None,
+) -> Filled:
     """Return the image with its missing pixels filled, and a standard deviation if the method has one.
 
     Args:
@@ -28,6 +39,8 @@ def fill_array(image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, co
         method: A method, from `create_method`.
         context: Bands, pixel size, threads, device, seed and number of realizations. By default, bands and
             pixel size are unknown, all cores and the CPU are used, and there are no realizations.
+        references: Other acquisitions, one tile of the image's shape each, for a method that needs them.
+        fallback: The method that fills what a method with references leaves; without one, it stays NaN.
 
     Returns:
         Float arrays of the image's shape: observed pixels unchanged, filled pixels in the same unit, and NaN
@@ -51,34 +64,82 @@ def fill_array(image: NDArray[np.generic], gaps: Gaps, method: FillMethod, *, co
         )
     context = context or Context(threads=usable_cores())
     _, height, width = image.shape
-    method = prepared_for_array(method, image, gaps, context)
-    filled = fill_tiles(image, gaps, Window(0, 0, height, width), method, context)
+
+    def read(window: Window) -> View:
+        part = (slice(None), *window.slices)
+        others = tuple(cut_reference(reference, [window]) for reference in references)
+        return View(image[part], Gaps(gaps.missing[part], gaps.usable[part]), others)
+
+    whole = Window(0, 0, height, width)
+    method = prepared(method, (height, width), read, context)
+    if fallback is None:
+        filled = fill_tiles(image, gaps, whole, method, context, references=references)
+    else:
+        filled = fill_with_references(image, gaps, whole, method, fallback, context, references)
     mean = np.where(gaps.missing, filled.mean, image)
     std = None if filled.std is None else np.where(gaps.missing, filled.std, np.float32(0))
     realizations = None if filled.realizations is None else np.where(gaps.missing, filled.realizations, image)
-    return Filled(mean, std, realizations)
+    return Filled(mean, std, realizations, filled.sources)
 
 
-def as_image(image: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def as_image(image: Any, name: str = "image") -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return the numbers of an image, and which of them are finite and unmasked."""
-    values = _converted("image", image)
+    values = _converted(name, image)
     if values.dtype.kind not in "uif":
         raise UsageError(
-            f"expected image to hold integers or floats, but got {values.dtype}",
+            f"expected {name} to hold integers or floats, but got {values.dtype}",
             hint="Give numbers; missing pixels may hold NaN or any number.",
         )
     if values.ndim not in (2, 3) or not values.size:
         raise UsageError(
-            f"expected image to have the shape (band, row, col) or (row, col), but got {values.shape}",
+            f"expected {name} to have the shape (band, row, col) or (row, col), but got {values.shape}",
             hint="Put bands first: np.moveaxis(image, -1, 0).",
         )
     dims = getattr(image, "dims", ())
     if {"x", "y"} <= set(dims) and tuple(dims[-2:]) != ("y", "x"):
         raise UsageError(
-            f"expected image to end with the dimensions ('y', 'x'), but got {tuple(dims)}",
+            f"expected {name} to end with the dimensions ('y', 'x'), but got {tuple(dims)}",
             hint="Transpose it: image.transpose(..., 'y', 'x').",
         )
     return values, np.isfinite(values) & ~np.ma.getmaskarray(image if np.ma.isMA(image) else values)
+
+
+def as_references(references: Iterable[Any], shape: tuple[int, ...]) -> tuple[Reference, ...]:
+    """Return arrays of an image's shape as references; NaN, infinite and masked pixels of each aren't usable.
+
+    Bands are matched by their order. A DataArray with a scalar coordinate `time` has a date.
+
+    Raises:
+        UsageError: If one of them isn't an array of numbers, or has another shape.
+    """
+    cube = (1, *shape) if len(shape) == 3 else (1, 1, *shape)
+    found = []
+    for number, one in enumerate(references, 1):
+        name = f"reference {number}"
+        values, usable = as_image(one, name)
+        if values.shape != shape:
+            raise UsageError(
+                f"expected {name} to have the image's shape {shape}, but got {values.shape}",
+                hint="Give each reference on the image's grid, with the same bands in the same order.",
+            )
+        found.append(
+            Reference(
+                np.where(usable, values, 0).reshape(cube),
+                usable.reshape(cube),
+                tuple(range(cube[1])),
+                _day_of(one),
+                name,
+            )
+        )
+    return tuple(found)
+
+
+def _day_of(image: Any) -> date | None:
+    """Return the day of a DataArray with a scalar coordinate `time`, otherwise None."""
+    time = image.coords.get("time") if _is_data_array(image) else None
+    if time is None or time.ndim or time.dtype.kind != "M" or np.isnat(time.values):
+        return None
+    return date.fromisoformat(str(time.values.astype("datetime64[D]")))
 
 
 def as_flags(name: str, given: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:

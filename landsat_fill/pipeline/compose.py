@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landsat_fill.io.output_names import FillCode
 from landsat_fill.io.reader import float_nodata_tolerance, is_float_nodata
 from landsat_fill.methods import Context, create_method
 from landsat_fill.scene import Filled, Gaps
@@ -27,39 +27,30 @@ if TYPE_CHECKING:
     from landsat_fill.scene import SceneBand, Window
 
 
-class FillCode(IntEnum):
-    """Codes of the fill layer. A layer for all bands holds the highest code of a pixel's bands."""
+def fill_codes(
+    observed: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    done: NDArray[np.bool_],
+    sources: NDArray[np.uint8] | None = None,
+    *,
+    by_reference: bool = False,
+) -> NDArray[np.uint8]:
+    """Return the codes from the observed pixels, those inside the footprint and the filled ones.
 
-    OUTSIDE = 0
-    OBSERVED = 1
-    LEFT = 2
-    REPLACED = 3
-    FILLED = 4
-
-
-MEANINGS: dict[FillCode, str] = {
-    FillCode.OUTSIDE: "outside the footprint",
-    FillCode.OBSERVED: "observed",
-    FillCode.LEFT: "missing, left unfilled",
-    FillCode.REPLACED: "observed, replaced on request",
-    FillCode.FILLED: "missing, filled",
-}
-
-COLOURS: dict[FillCode, tuple[int, int, int, int]] = {
-    FillCode.OUTSIDE: (0, 0, 0, 0),
-    FillCode.OBSERVED: (222, 222, 222, 255),
-    FillCode.LEFT: (215, 48, 39, 255),
-    FillCode.REPLACED: (253, 174, 97, 255),
-    FillCode.FILLED: (33, 102, 172, 255),
-}
-
-
-def fill_codes(observed: NDArray[np.bool_], inside: NDArray[np.bool_], done: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the codes from the observed pixels, those inside the footprint and the filled ones."""
+    Args:
+        observed: Observed pixels, `(band, row, col)`.
+        inside: Pixels inside the footprint.
+        done: Filled pixels.
+        sources: Number of the reference that weighs most at a filled pixel, from 1; 0 for the image itself.
+        by_reference: Whether each reference has a code of its own: 5 for the first one, 6 for the second, and so on.
+    """
     codes = np.full(observed.shape, FillCode.OUTSIDE, np.uint8)
     codes[inside & ~observed] = FillCode.LEFT
     codes[observed] = FillCode.OBSERVED
     codes[done] = FillCode.FILLED
+    if sources is not None:
+        referred = done & (sources > 0)
+        codes[referred] = FillCode.FILLED + sources[referred] if by_reference else FillCode.FROM_REFERENCE
     codes[done & observed] = FillCode.REPLACED
     return codes
 
@@ -171,6 +162,7 @@ class Backdrop:
             return filled
         mean, std = filled.mean.copy(), None if filled.std is None else filled.std.copy()
         realizations = None if filled.realizations is None else filled.realizations.copy()
+        sources = None if filled.sources is None else filled.sources.copy()
         near, far = (share * self.period_px for share in BLENDED_PX)
         for band, wide in enumerate(found.wide[:, *inner]):
             if not wide.any():
@@ -182,6 +174,8 @@ class Backdrop:
             share[~np.isfinite(mean[band][wide])] = 1
             backdrop = self._at(self.mean[band], block.strip)[wide]
             mean[band][wide] = _weighted(mean[band][wide], backdrop, share)
+            if sources is not None:
+                sources[band][wide] = np.where(share < 0.5, sources[band][wide], 0)
             if realizations is not None:
                 for one in realizations:
                     one[band][wide] = _weighted(one[band][wide], backdrop, share)
@@ -190,7 +184,7 @@ class Backdrop:
                 variance = self.inner_variance[band] + np.interp(distance, self.lags_px, self.variances[band])
                 own = np.nan_to_num(std[band][wide]) ** 2
                 std[band][wide] = np.sqrt(_weighted(own, variance, share))
-        return Filled(mean, std, realizations)
+        return Filled(mean, std, realizations, sources)
 
     def _at(self, cells: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
         """Return cells, interpolated at the pixels of a window."""

@@ -23,7 +23,9 @@ from __future__ import annotations
 import time
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,31 +33,39 @@ import numpy as np
 from landsat_fill.io import Rasters, SceneReader, TakenError, Transaction, open_input
 from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, make_backdrop, rounded_std
-from landsat_fill.pipeline.gap_finder import GapFinder, prepared_for_scene, without_unavailable_flags
+from landsat_fill.pipeline.gap_finder import GapFinder, without_unavailable_flags
+from landsat_fill.pipeline.lattice import prepared
 from landsat_fill.pipeline.outcome import Outcome, Status, Tally, explained, fill_notes, survey_notes
 from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.plan import Action, with_action
 from landsat_fill.pipeline.provenance import report_row
+from landsat_fill.pipeline.reference_choice import choose_references
+from landsat_fill.pipeline.reference_scenes import OpenReference, Suitability, candidate_names, find_references
 from landsat_fill.pipeline.request import Flag
 from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_freed_memory
 from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
-from landsat_fill.pipeline.tiles import fill_tiles
+from landsat_fill.pipeline.tiles import fill_tiles, fill_with_references
 from landsat_fill.scene import Filled, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
+    from landsat_fill.io import Input
     from landsat_fill.methods import FillMethod
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.scene import Scene
+    from landsat_fill.scene import Gaps, Scene
 
 
 SURVEY_SHARE = 0.2
 """Share of a scene's time that the survey takes, for the progress bar."""
 
 STD_SAMPLES_PER_STRIP = 4096
+
+DAYS_A_YEAR = 366
 
 
 def attempt(
@@ -103,7 +113,8 @@ def run_job(
     began = time.perf_counter()
     keep_large_blocks_apart()
     with Transaction(job.target) as transaction, Rasters() as rasters:
-        job = with_action(job, outputs, request)  # another run may have filled it since the plan was made
+        seen = [] if request.references is None else candidate_names(request.references)
+        job = with_action(job, outputs, request, lambda: seen)  # another run may have filled it since the plan was made
         if job.action is Action.REFUSE:
             raise job.refusal()
         if job.action is Action.SKIP:
@@ -119,8 +130,8 @@ def run_job(
                 on_progress((number + share) / len(scenes), text)
 
             available, unavailable = without_unavailable_flags(request, scene, scenes)
-            with SceneReader(scene, rasters) as reader, written.open(number) as files:
-                results.append(_fill_scene(scene, reader, files, available, show, shelf))
+            with SceneReader(scene, rasters) as reader:
+                results.append(_fill_scene(scene, reader, written, number, available, show, shelf))
             results[-1].notes += unavailable
         tally = sum((one.tally for one in results), Tally())
         samples = np.concatenate([part for one in results for part in one.std_samples] or [np.empty(0)])
@@ -133,9 +144,10 @@ def run_job(
             median_std=float(np.median(samples)) if samples.size else None,
             notes=(*notes, *written.notes),
             files=written.files,
+            references=tuple(row for one in results for row in one.candidates),
         )
         row = report_row(outcome, request)
-        written.finish(row)
+        written.finish(row, seen)
     shelf.clear()  # only after success: after an error the next run continues with its content
     return replace(outcome, row=row)
 
@@ -150,6 +162,8 @@ class _SceneResult:
         notes: Notes for the user.
         wide_px: Number of pixels filled in holes wider than any SLC-off gap.
         kept_px: Number of observed pixels named by --refill that were kept.
+        references: The references used.
+        candidates: All references that were looked at.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -157,26 +171,31 @@ class _SceneResult:
     notes: tuple[str, ...] = ()
     wide_px: int = 0
     kept_px: int = 0
+    references: tuple[Suitability, ...] = ()
+    candidates: tuple[Suitability, ...] = ()
 
 
 def _fill_scene(
     scene: Scene,
     reader: SceneReader,
-    files: SceneOutputs,
+    outputs: JobOutputs,
+    number: int,
     request: FillRequest,
     on_progress: Callable[[float, str], None],
     shelf: FolderShelf,
 ) -> _SceneResult:
-    """Fill a scene strip by strip, and write it to its open outputs."""
+    """Fill a scene strip by strip, and write the outputs with its number in the job."""
     survey = survey_scene(
         reader, scene, threads=request.threads, on_progress=lambda share: on_progress(SURVEY_SHARE * share, "")
     )
-    method, choice_notes = suited_method(
-        request.method, scene.bands, is_choice=request.is_choice, empty=survey.empty_bands
+    single, choice_notes = suited_method(
+        request.fallback or request.method, scene.bands, is_choice=request.is_choice, empty=survey.empty_bands
     )
     result = _SceneResult()
     method_notes: list[str] = []
     finder = GapFinder(scene, reader, survey, request)
+    references = _references(scene, finder, request, result)
+    method = request.method if references else single
     height, width = scene.grid.height, scene.grid.width
     strip = Window(0, 0, 0, width)  # the strip that is being filled
 
@@ -189,23 +208,31 @@ def _fill_scene(
         threads=request.threads,
         device=request.device,
         seed=request.seed,
-        realizations=files.realizations,
+        realizations=outputs.realizations(number),
         notify=method_notes.append,
         shelf=shelf,
         progress=show,
     )
-    method = prepared_for_scene(method, scene, reader, finder, context)
+    stack = ExitStack()
+    for reference in references:
+        stack.enter_context(reference)
+    method, single = (
+        prepared(one, (height, width), partial(finder.view, references=references), context) for one in (method, single)
+    )
     backdrop = _backdrop(scene, reader, finder, survey.period_px) if finder.fills_wide_holes else None
     info = method.info
     halo_px = max(info.halo_px, finder.halo_px)
+    strip_px = strip_rows(scene, info.tile_px, info.align_px)
     with (
+        stack,
+        outputs.open(number, result.references) as files,
         ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
-        read_blocks(reader, height, width, strip_rows(scene, info.tile_px, info.align_px), halo_px) as blocks,
+        read_blocks(reader, height, width, strip_px, halo_px, references) as blocks,
     ):
         writing: Future[None] | None = None
         for block in blocks:
             strip = block.strip
-            filled = _fill_strip(scene, block, finder, method, context, backdrop, result, with_std=files.wants_std)
+            filled = _fill_strip(scene, block, finder, (method, single), context, backdrop, result, files)
             return_freed_memory()
             if writing is not None:
                 writing.result()
@@ -216,6 +243,7 @@ def _fill_scene(
             del filled  # so that its memory is free as soon as it is written
             show(1.0, "")
     result.notes = (
+        *result.notes,
         *survey_notes(
             scene, survey, can_mark_missing=reader.can_mark_missing, refills_faint=Flag.FAINT in request.refilled
         ),
@@ -224,6 +252,50 @@ def _fill_scene(
         *method_notes,
     )
     return result
+
+
+def _references(scene: Scene, finder: GapFinder, request: FillRequest, result: _SceneResult) -> list[OpenReference]:
+    """Return the references to use, best first, and add what is known of all to the result.
+
+    Codes are never interpolated, and the panchromatic band has a grid of its own; they are filled without references.
+    """
+    if request.references is None or any(band.holds_codes for band in scene.bands):
+        return []
+
+    def read(window: Window) -> tuple[NDArray[np.generic], Gaps]:
+        view = finder.view(window)
+        return view.values, view.gaps
+
+    found, refused = find_references(scene, request.references)
+    every = request.method.info.takes_every_reference
+    chosen, facts = choose_references(scene, read, found, request.references, every=every)
+    result.candidates = (*facts, *refused)
+    result.references = tuple(one.facts for one in chosen)
+    if not chosen:
+        reasons = "; ".join(dict.fromkeys(one.reason for one in result.candidates)) or "none was found"
+        result.notes += (f"no reference serves this scene ({reasons}): filled by a method for single images",)
+    else:
+        used = ", ".join(one.label for one in result.references)
+        result.notes += (f"filled with the help of {len(chosen)} of {len(result.candidates)} references: {used}",)
+        if any(abs(one.days or 0) > DAYS_A_YEAR for one in result.references):
+            result.notes += ("warning: a reference of another year may bring in land cover that the scene didn't have",)
+    result.notes += tuple(f"reference {one.label}: {note}" for one in result.references for note in one.notes)
+    return chosen
+
+
+def reference_facts(given: Input, request: FillRequest) -> tuple[Suitability, ...]:
+    """Return what is known of each reference of an input's first scene, those to use first.
+
+    Raises:
+        InputError: If the scene, or a reference that the user named, can't be used.
+    """
+    with Rasters() as rasters:
+        scene, *_ = open_input(given, nodata=request.nodata, bands=request.bands, rasters=rasters)
+        result = _SceneResult()
+        with SceneReader(scene, rasters) as reader:
+            survey = survey_scene(reader, scene, threads=request.threads, on_progress=lambda _share: None)
+            _references(scene, GapFinder(scene, reader, survey, request), request, result)
+    return result.candidates
 
 
 def _backdrop(scene: Scene, reader: SceneReader, finder: GapFinder, period_px: int) -> Backdrop:
@@ -239,17 +311,23 @@ def _fill_strip(
     scene: Scene,
     block: Block,
     finder: GapFinder,
-    method: FillMethod,
+    methods: tuple[FillMethod, FillMethod],
     context: Context,
     backdrop: Backdrop | None,
     result: _SceneResult,
-    *,
-    with_std: bool,
+    files: SceneOutputs,
 ) -> FilledStrip:
-    """Return a filled strip, and add its pixels to the result of the scene."""
+    """Return a filled strip, and add its pixels to the result of the scene.
+
+    With references, the second method fills what the first one leaves.
+    """
     found = finder.find(block)
     origin = (block.window.row, block.window.col)
-    filled = fill_tiles(block.values, found.gaps, block.inner, method, context, origin=origin)
+    image = block.values, found.gaps, block.inner
+    if block.references:
+        filled = fill_with_references(*image, *methods, context, block.references, origin=origin)
+    else:
+        filled = fill_tiles(*image, methods[0], context, origin=origin)
     if backdrop is not None:
         filled = backdrop.blended(filled, block, found)
     inner = block.inner.slices
@@ -275,8 +353,8 @@ def _fill_strip(
         stored=stored,
         observed=observed,
         values=values,
-        codes=fill_codes(observed, inside, done),
-        std=rounded_std(filled.std, done, observed) if with_std and filled.std is not None else None,
+        codes=fill_codes(observed, inside, done, filled.sources, by_reference=files.names_references),
+        std=rounded_std(filled.std, done, observed) if files.wants_std and filled.std is not None else None,
         done=done,
         realizations=tuple(compose(stored, missing, Filled(one), scene.bands)[0] for one in realizations),
     )

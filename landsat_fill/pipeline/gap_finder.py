@@ -1,11 +1,9 @@
-"""Finds the missing and the valid pixels of a scene, and prepares methods for it."""
+"""Finds the missing and the valid pixels of a scene."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
-
-import numpy as np
 
 from landsat_fill.errors import InputError
 from landsat_fill.gaps.holes import Holes, select, selection_halo_px, wide_cube
@@ -13,20 +11,20 @@ from landsat_fill.gaps.quality import flagged_pixels
 from landsat_fill.gaps.residual_stripes import faint_stripes_across, mixed_pixels
 from landsat_fill.io import SceneReader
 from landsat_fill.methods import Context
-from landsat_fill.methods.method import Prepares
+from landsat_fill.pipeline.lattice import View, prepared
 from landsat_fill.pipeline.request import FillRequest, Flag
 from landsat_fill.pipeline.strips import Block
 from landsat_fill.pipeline.survey import fill_value, survey_scene
-from landsat_fill.pipeline.tiles import float_type
 from landsat_fill.scene import Gaps, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from landsat_fill.methods import FillMethod
     from landsat_fill.methods.kriging import BandFit, Kriging
+    from landsat_fill.pipeline.reference_scenes import OpenReference
     from landsat_fill.pipeline.survey import Survey
     from landsat_fill.scene import Scene
 
@@ -103,6 +101,18 @@ class GapFinder:
             None if refilled is None else refilled & ~missing,
         )
 
+    def view(self, window: Window, references: Sequence[OpenReference] = ()) -> View:
+        """Return a window of the scene with its gaps and references. No other thread may use the reader."""
+        grid = self._scene.grid
+        outer = window.expanded(self.halo_px, grid.height, grid.width)
+        block = Block(window, outer, *self._reader.read(outer))
+        gaps, inner = self.find(block).gaps, window.within(outer).slices
+        return View(
+            block.values[:, *inner],
+            Gaps(gaps.missing[:, *inner], gaps.usable[:, *inner]),
+            tuple(reference.read(window) for reference in references),
+        )
+
     def _flagged(self, block: Block) -> dict[Flag, NDArray[np.bool_]]:
         """Return the flagged pixels of a block for each flag in the request."""
         if not self._flags:
@@ -161,68 +171,6 @@ def _require_flags(scene: Scene, flags: frozenset[Flag]) -> None:
         )
 
 
-WINDOW_PX = 256
-"""Side of a window: many times the range of pixels that a fill depends on."""
-
-WINDOWS_ACROSS = 4
-"""Number of windows in each direction of a scene: 16 windows hold a million pixels."""
-
-
-def preparation_windows(height: int, width: int) -> list[Window]:
-    """Return windows of equal size spread evenly over a grid, top to bottom; one for a small grid."""
-    return [
-        Window(row, col, min(WINDOW_PX, height), min(WINDOW_PX, width))
-        for row in _spread(height)
-        for col in _spread(width)
-    ]
-
-
-def prepared_for_array(method: FillMethod, image: NDArray[np.generic], gaps: Gaps, context: Context) -> FillMethod:
-    """Return the method, prepared for an image `(band, row, col)` in memory if it supports that."""
-    if not isinstance(method, Prepares):
-        return method
-    windows = preparation_windows(*image.shape[1:])
-    stacked = np.stack([image[:, *window.slices] for window in windows])
-    return method.prepare(
-        stacked.astype(float_type(image.dtype)),
-        Gaps(
-            np.stack([gaps.missing[:, *window.slices] for window in windows]),
-            np.stack([gaps.usable[:, *window.slices] for window in windows]),
-        ),
-        context,
-    )
-
-
-def prepared_for_scene(
-    method: FillMethod, scene: Scene, reader: SceneReader, finder: GapFinder, context: Context
-) -> FillMethod:
-    """Return the method, prepared for a scene if it supports that. No other thread may use the reader."""
-    if not isinstance(method, Prepares):
-        return method
-    height, width = scene.grid.height, scene.grid.width
-    images, missing, usable = [], [], []
-    held: Block | None = None
-    for window in preparation_windows(height, width):
-        # Windows in one row share a strip.
-        if held is None or held.strip.row != window.row:
-            strip = Window(window.row, 0, window.height, width)
-            outer = strip.expanded(finder.halo_px, height, width)
-            held = Block(strip, outer, *reader.read(outer))
-            found = finder.find(held)
-        inner = window.within(held.window).slices
-        images.append(held.values[:, *inner].astype(float_type(held.values.dtype)))
-        missing.append(found.gaps.missing[:, *inner])
-        usable.append(found.gaps.usable[:, *inner])
-    return method.prepare(np.stack(images), Gaps(np.stack(missing), np.stack(usable)), context)
-
-
-def _spread(size_px: int) -> list[int]:
-    """Return the starts of windows along a side."""
-    last = max(size_px - WINDOW_PX, 0)
-    count = min(WINDOWS_ACROSS, -(-size_px // WINDOW_PX))
-    return sorted({int(start) for start in np.linspace(0, last, count).round()})
-
-
 def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[BandFit, ...]:
     """Return the fitted variogram of each band of a scene.
 
@@ -237,6 +185,6 @@ def scene_variograms(scene: Scene, kriging: Kriging, threads: int) -> tuple[Band
                 hint="Check that the file is complete, or leave the band out with --bands.",
             )
         finder = GapFinder(scene, reader, survey, FillRequest(method=kriging, threads=threads))
-        fitted = prepared_for_scene(kriging, scene, reader, finder, Context(threads=threads))
+        fitted = prepared(kriging, (scene.grid.height, scene.grid.width), finder.view, Context(threads=threads))
     found: tuple[BandFit, ...] = fitted.bands  # type: ignore[attr-defined]
     return found

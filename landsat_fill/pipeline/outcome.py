@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.pipeline.survey import Survey
     from landsat_fill.scene import Scene
@@ -83,6 +84,7 @@ class Outcome:
         hint: What to do about the error, or None.
         trace: The traceback of the error, or None.
         row: Its row of the report, or None if not written yet.
+        references: What is known of each reference that was looked at.
     """
 
     name: str
@@ -99,10 +101,12 @@ class Outcome:
     hint: str | None = None
     trace: str | None = None
     row: Mapping[str, object] | None = None
+    references: tuple[Suitability, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """Return the outcome as plain values for JSON, without the trace."""
-        row = asdict(replace(self, row=None))
+        row = asdict(replace(self, row=None, references=()))
+        row["references"] = [one.as_dict() for one in self.references]
         del row["trace"], row["row"]
         row.update(
             target=str(self.target),

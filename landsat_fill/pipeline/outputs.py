@@ -14,11 +14,10 @@ from landsat_fill.errors import cannot_write
 from landsat_fill.io import Opacity, RasterProfile, Rasters, RasterWriter, write_bytes_atomically
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
-from landsat_fill.io.output_names import FILL, PREVIEW, STD, is_ours, realization_ending
-from landsat_fill.pipeline.compose import COLOURS, MEANINGS
+from landsat_fill.io.output_names import COLOURS, FILL, MEANINGS, PREVIEW, STD, FillCode, is_ours, realization_ending
 from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
-from landsat_fill.pipeline.provenance import REALIZATION_TAG, provenance_tags, request_facts
+from landsat_fill.pipeline.provenance import REALIZATION_TAG, provenance_tags, reference_tags, request_facts
 from landsat_fill.pipeline.request import FillLayer, OutputRequest
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from landsat_fill.io.atomic import Transaction
     from landsat_fill.pipeline.plan import Job
+    from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.scene import Scene, Window
 
@@ -118,6 +118,7 @@ class SceneOutputs:
         outputs: OutputRequest,
         tags: Mapping[str, str],
         places: Mapping[str, Path],
+        references: Sequence[str] = (),
     ) -> None:
         """Prepare, without opening a file.
 
@@ -126,7 +127,7 @@ class SceneOutputs:
         """
         self._scene, self._rasters, self._outputs = scene, rasters, outputs
         self._tags, self._stem, self._places = tags, stem, places
-        self._profile = files[0].profile
+        self._profile, self._references = files[0].profile, references
         self._files = [file for file in files if file.name in places]
         self._stack = ExitStack()
         self._writers: list[RasterWriter] = []
@@ -137,6 +138,11 @@ class SceneOutputs:
     def wants_std(self) -> bool:
         """Whether the standard deviation is written."""
         return self._stem + STD in self._places
+
+    @property
+    def names_references(self) -> bool:
+        """Whether the fill layer has a code for each reference."""
+        return self._outputs.fill_layer is FillLayer.SOURCE
 
     @property
     def realizations(self) -> int:
@@ -179,7 +185,7 @@ class SceneOutputs:
             writer.write(values[file.realization][bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
         if FILL in self._layers:
             codes = strip.codes
-            if self._outputs.fill_layer is FillLayer.SCENE:
+            if self._outputs.fill_layer is not FillLayer.BANDS:
                 codes = codes.max(axis=0, keepdims=True)
             self._layers[FILL].write(codes, strip.window)
         if STD in self._layers and strip.std is not None:
@@ -199,10 +205,17 @@ class SceneOutputs:
 
     def _fill_profile(self, names: Sequence[str]) -> RasterProfile:
         meanings = {f"CODE_{code.value}": text for code, text in MEANINGS.items()}
+        if not self._references:
+            del meanings[f"CODE_{FillCode.FROM_REFERENCE.value}"]
+        elif self._outputs.fill_layer is FillLayer.SOURCE:
+            for number, name in enumerate(self._references, FillCode.FROM_REFERENCE.value):
+                meanings[f"CODE_{number}"] = f"missing, filled mainly from {name}"
         if self._outputs.fill_layer is FillLayer.BANDS:
             described = [f"{name} fill" for name in names]
             return self._profile.layer("uint8", nodata=0, descriptions=described, tags=meanings)
         colours = {code.value: colour for code, colour in COLOURS.items()}
+        if not self._references:
+            del colours[FillCode.FROM_REFERENCE.value]
         return self._profile.layer("uint8", nodata=0, descriptions=["fill"], colour_table=colours, tags=meanings)
 
 
@@ -279,20 +292,32 @@ class JobOutputs:
             notes[f"added {', '.join(sorted(self._places))}; the rest was there already"] = None
         return tuple(notes)
 
-    def open(self, number: int) -> SceneOutputs:
-        """Return the outputs of a scene of the job, counted from 0, for a `with` statement."""
+    def realizations(self, number: int) -> int:
+        """Return how many realizations of a scene are needed."""
+        return self.open(number).realizations
+
+    def open(self, number: int, references: Sequence[Suitability] = ()) -> SceneOutputs:
+        """Return the outputs of a scene of the job, counted from 0, for a `with` statement.
+
+        The tags and the fill layer name the references.
+        """
         return SceneOutputs(
             self._scenes[number],
             self._rasters,
             self._files[number],
             self._job.stem + self._suffixes[number],
             self._outputs,
-            self._tags,
+            {**self._tags, **reference_tags(references)},
             self._places,
+            tuple(one.label for one in references),
         )
 
-    def finish(self, row: Mapping[str, object]) -> None:
-        """Write a product's documents, and hand the transaction the facts of the mark, with the report's row.
+    def finish(self, row: Mapping[str, object], candidates: Sequence[str] = ()) -> None:
+        """Write a product's documents, and hand the transaction the facts of the mark.
+
+        Args:
+            row: The row of the report.
+            candidates: Names of the acquisitions in the folders of references.
 
         Raises:
             OutputError: If a file of another program has appeared in the way, or a write fails.
@@ -319,7 +344,13 @@ class JobOutputs:
             layers.update(self._before.facts["layers"])
             if self._outputs.fill_layer is FillLayer.NONE:
                 facts["fill layer"] = self._before.facts["request"].get("fill layer")
-        transaction.facts = {"request": facts, "scenes": self._suffixes, "layers": sorted(layers), "row": row}
+        transaction.facts = {
+            "request": facts,
+            "scenes": self._suffixes,
+            "layers": sorted(layers),
+            "row": row,
+            "candidates": list(candidates),
+        }
 
     def _replace(self, new: set[str]) -> None:
         """Let the transaction remove an earlier run's files, and keep other files in the folder of a product."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,7 @@ from landsat_fill.io.output_names import is_ours, output_stem
 from landsat_fill.pipeline.provenance import differences, request_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from landsat_fill.pipeline.outcome import Outcome, Status
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
@@ -173,11 +174,34 @@ def plan_jobs(
 
 def with_actions(jobs: Iterable[Job], outputs: OutputRequest, request: FillRequest | None = None) -> list[Job]:
     """Return the jobs with their actions, given the current state of the targets."""
-    return [with_action(job, outputs, request) for job in jobs]
+    seen = _candidates_of(request)
+    return [with_action(job, outputs, request, seen) for job in jobs]
 
 
-def with_action(job: Job, outputs: OutputRequest, request: FillRequest | None = None) -> Job:
-    """Return the job with its action, given the current state of its target."""
+def _candidates_of(request: FillRequest | None) -> Callable[[], Collection[str]]:
+    """Return a function that returns the names of the acquisitions in the request's folders of references."""
+
+    @cache
+    def listed() -> Collection[str]:
+        if request is None or request.references is None:
+            return ()
+        from landsat_fill.pipeline.reference_scenes import candidate_names
+
+        return candidate_names(request.references)
+
+    return listed
+
+
+def with_action(
+    job: Job,
+    outputs: OutputRequest,
+    request: FillRequest | None = None,
+    candidates: Callable[[], Collection[str]] | None = None,
+) -> Job:
+    """Return the job with its action, given the current state of its target.
+
+    `candidates` returns the names of the acquisitions in the request's folders of references.
+    """
     settle(job.target)
     mark = read_mark(job.target)
     if mark is None:
@@ -200,7 +224,16 @@ def with_action(job: Job, outputs: OutputRequest, request: FillRequest | None = 
         return replace(job, action=Action.FILL)
     if other:
         return replace(job, action=Action.REFUSE, reason="; ".join(other))
-    return replace(job, action=Action.ADD if missing_layers(job, outputs, mark) else Action.SKIP)
+    action = Action.ADD if missing_layers(job, outputs, mark) else Action.SKIP
+    new = set((candidates or _candidates_of(request))()).difference(mark.facts.get("candidates", ()))
+    if not new:
+        return replace(job, action=action)
+    if outputs.refresh:
+        return replace(job, action=Action.FILL)
+    note = f"{len(new)} new reference{'s' * (len(new) != 1)} since; --refresh fills again"
+    if action is Action.ADD:
+        return replace(job, action=Action.REFUSE, reason=f"added files wouldn't match it: {note}")
+    return replace(job, action=action, notes=(note,))
 
 
 def is_done(target: Path, since_ns: int | None = None) -> bool:

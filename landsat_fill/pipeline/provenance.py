@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landsat_fill.io.output_names import VERSION_TAG
-from landsat_fill.pipeline.request import FillLayer
+from landsat_fill.pipeline.request import FillLayer, ReferenceRequest
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from landsat_fill.io import Input
     from landsat_fill.pipeline.outcome import Outcome
+    from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
 
 
@@ -43,6 +44,12 @@ def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
     if request.method.info.weights is not None:
         tags["LANDSAT_FILL_WEIGHTS"] = request.method.info.weights
     return tags
+
+
+def reference_tags(references: Sequence[Suitability]) -> dict[str, str]:
+    """Return the tag that names the references of an output, if there are any."""
+    rows = [one.as_dict() for one in references]
+    return {"LANDSAT_FILL_REFERENCES": json.dumps(rows)} if rows else {}
 
 
 def method_options_of(request: FillRequest) -> dict[str, object]:
@@ -77,10 +84,34 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
         "options": {name: value for name, value in method_options_of(request).items() if name != "weights"},
         "weights": request.method.info.weights,
         "seed": request.seed,
+        **_reference_facts(request.references),
         "stack": outputs.stack,
         "fill layer": outputs.fill_layer.value,
         "cloud optimised": outputs.cog,
         "creation options": dict(outputs.creation_options),
+    }
+
+
+REFERENCE_LIMITS = frozenset(
+    {
+        "largest number of days to a reference",
+        "references of the same season",
+        "largest number of references",
+        "references aligned",
+    }
+)
+
+
+def _reference_facts(request: ReferenceRequest | None) -> dict[str, Any]:
+    """Return the facts on references: folders by their names, because archives move."""
+    given = request or ReferenceRequest()
+    return {
+        "references": [Path(source).name for source in given.named],
+        "folders of references": [Path(source).name for source in given.archives],
+        "largest number of days to a reference": given.within_days,
+        "references of the same season": given.same_season,
+        "largest number of references": given.most,
+        "references aligned": given.align,
     }
 
 
@@ -94,6 +125,8 @@ def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         ignored.add("bytes of the source")
     if FillLayer.NONE.value in (made.get("fill layer"), new["fill layer"]):
         ignored.add("fill layer")
+    if not all(facts.get("references") or facts.get("folders of references") for facts in (made, new)):
+        ignored |= REFERENCE_LIMITS
     found = []
     for name, wanted in new.items():
         old = made.get(name)

@@ -31,11 +31,37 @@ class Flag(Enum):
 
 
 class FillLayer(Enum):
-    """Form of the fill layer: one band for the scene, one for each band, or none."""
+    """Form of the fill layer: one band for the scene, one for each band, one that names each reference, or none."""
 
     SCENE = "scene"
     BANDS = "bands"
+    SOURCE = "source"
     NONE = "none"
+
+
+MOST_REFERENCES = 8
+"""The most references that a method is given, except one that takes all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRequest:
+    """Which other acquisitions may help to fill a scene.
+
+    Attributes:
+        named: Files, folders of a product or archives, each of which must be usable.
+        archives: Folders, lists and indexes in which references are looked for.
+        within_days: Largest number of days between scene and reference; None for any.
+        same_season: Whether the days of the year must lie within one season.
+        most: Largest number of references of a scene.
+        align: Whether shifts above a quarter of a pixel are corrected.
+    """
+
+    named: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
+    within_days: int | None = None
+    same_season: bool = False
+    most: int = 4
+    align: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +80,8 @@ class FillRequest:
         threads: Number of threads for a scene.
         device: `cpu`, or the accelerator of the method.
         is_choice: Whether the user named the method, rather than `auto`.
+        references: Which other acquisitions may help, or None.
+        fallback: The method that fills what a method with references leaves, or None without references.
     """
 
     method: FillMethod
@@ -67,6 +95,8 @@ class FillRequest:
     threads: int = 1
     device: str = "cpu"
     is_choice: bool = True
+    references: ReferenceRequest | None = None
+    fallback: FillMethod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +111,7 @@ class OutputRequest:
         uncertainty: Write the standard deviation beside each output.
         preview: Write a PNG of before and after beside each output.
         overwrite: Replace existing outputs.
+        refresh: Replace outputs made before their folders of references grew.
         done_since_ns: Outputs since this time aren't replaced, so that a stopped run with `overwrite` can
             continue; None replaces all.
         cog: Write cloud-optimised GeoTIFFs.
@@ -96,6 +127,7 @@ class OutputRequest:
     uncertainty: bool = False
     preview: bool = False
     overwrite: bool = False
+    refresh: bool = False
     cog: bool = False
     creation_options: Mapping[str, str] = field(default_factory=dict)
     report: Path | None = None
@@ -159,3 +191,46 @@ def wants_std(requested: bool | None, info: MethodInfo) -> bool:
             hint="Run `landsat-fill methods` to see which do.",
         )
     return info.gives_std if requested is None else requested
+
+
+def reference_request(
+    named: Iterable[str], archives: Iterable[str], *, within_days: int | None, same_season: bool, most: int, align: bool
+) -> ReferenceRequest | None:
+    """Return the request for references, or None without any; see `ReferenceRequest`.
+
+    Raises:
+        UsageError: If limits are given without references, or a limit isn't allowed.
+    """
+    named, archives = tuple(named), tuple(archives)
+    if not named and not archives:
+        if within_days is not None or same_season:
+            raise UsageError(
+                "expected limits of days and season only together with references, but got no reference",
+                hint="Give a folder of references, or leave the limits out.",
+            )
+        return None
+    if not 1 <= most <= MOST_REFERENCES:
+        raise UsageError(f"expected 1 to {MOST_REFERENCES} as the largest number of references, but got {most}")
+    if within_days is not None and within_days < 0:
+        raise UsageError(f"expected a number of days >= 0 between scene and reference, but got {within_days}")
+    return ReferenceRequest(named, archives, within_days, same_season, most, align)
+
+
+def require_references(setting: str, info: MethodInfo, *, given: bool) -> None:
+    """Raise UsageError if a method needs references and gets none, or can't use those it gets.
+
+    `setting` is what gives references.
+    """
+    if info.needs_references and not given:
+        raise UsageError(
+            f"expected references for {info.name}, which fills from other dates, but got none",
+            hint=f"Give them with {setting}.",
+        )
+    if given and not info.needs_references:
+        from landsat_fill.methods import method_classes
+
+        able = ", ".join(name for name, cls in method_classes().items() if cls.info.needs_references)
+        raise UsageError(
+            f"expected a method that uses references, but {info.name} doesn't",
+            hint=f"Leave the method out, or choose one of {able}.",
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,13 @@ import numpy as np
 from landsat_fill.scene import Window, strip_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from landsat_fill.io import SceneReader
-    from landsat_fill.scene import Scene
+    from landsat_fill.pipeline.reference_scenes import OpenReference
+    from landsat_fill.scene import Reference, Scene
 
 
 STRIP_VALUES = 32_000_000
@@ -36,12 +38,14 @@ class Block:
         window: The strip with its halo rows.
         values: Stored numbers of the window, `(band, row, col)`.
         observed: Observed pixels of the window.
+        references: Other acquisitions, one tile of the window each.
     """
 
     strip: Window
     window: Window
     values: NDArray[np.generic]
     observed: NDArray[np.bool_]
+    references: tuple[Reference, ...] = ()
 
     @property
     def inner(self) -> Window:
@@ -60,38 +64,49 @@ def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
 
 
 @contextmanager
-def read_blocks(reader: SceneReader, height: int, width: int, strip_px: int, halo_px: int) -> Iterator[Iterator[Block]]:
+def read_blocks(
+    reader: SceneReader, height: int, width: int, strip_px: int, halo_px: int, references: Sequence[OpenReference] = ()
+) -> Iterator[Iterator[Block]]:
     """Yield the blocks of a scene from top to bottom, read one ahead in a thread.
 
     After the `with` statement the thread has ended, so that the reader can be closed.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
-        yield _blocks(pool, reader, height, width, strip_px, halo_px)
+        yield _blocks(pool, partial(_read, reader, references, height, width, halo_px), height, width, strip_px)
 
 
 def _blocks(
-    pool: ThreadPoolExecutor, reader: SceneReader, height: int, width: int, strip_px: int, halo_px: int
+    pool: ThreadPoolExecutor, read: Callable[[Block | None, Window], Block], height: int, width: int, strip_px: int
 ) -> Iterator[Block]:
     """Yield the blocks, while the pool reads the next one."""
     strips = strip_windows(height, width, strip_px)
     if len(strips) == 1:  # no other work could run at the same time
-        yield _read(reader, None, strips[0], height, width, halo_px)
+        yield read(None, strips[0])
         return
     previous: Block | None = None
-    next_block = pool.submit(_read, reader, None, strips[0], height, width, halo_px)
+    next_block = pool.submit(read, None, strips[0])
     for next_strip in [*strips[1:], None]:
         previous = next_block.result()
         if next_strip is not None:
-            next_block = pool.submit(_read, reader, previous, next_strip, height, width, halo_px)
+            next_block = pool.submit(read, previous, next_strip)
         yield previous
 
 
-def _read(reader: SceneReader, previous: Block | None, strip: Window, height: int, width: int, halo_px: int) -> Block:
+def _read(
+    reader: SceneReader,
+    references: Sequence[OpenReference],
+    height: int,
+    width: int,
+    halo_px: int,
+    previous: Block | None,
+    strip: Window,
+) -> Block:
     """Return the strip's block, with shared rows taken from the previous block."""
     outer = strip.expanded(halo_px, height, width)
     window = Window(outer.row, 0, outer.height, width)
+    others = tuple(reference.read(window) for reference in references)
     if previous is None:
-        return Block(strip, window, *reader.read(window))
+        return Block(strip, window, *reader.read(window), others)
     end, previous_end = window.row + window.height, previous.window.row + previous.window.height
     shared = slice(window.row - previous.window.row, None)
     values, observed = previous.values[:, shared], previous.observed[:, shared]
@@ -99,4 +114,4 @@ def _read(reader: SceneReader, previous: Block | None, strip: Window, height: in
         new_values, new_observed = reader.read(Window(previous_end, 0, end - previous_end, width))
         values = np.concatenate([values, new_values], axis=1)
         observed = np.concatenate([observed, new_observed], axis=1)
-    return Block(strip, window, values, observed)
+    return Block(strip, window, values, observed, others)

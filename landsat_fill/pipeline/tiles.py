@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.methods import Context, FillMethod
+    from landsat_fill.scene import Reference
 
     Progress = Callable[[float, str], None]
     FillBatch = Callable[[Sequence[Window], Progress], None]
@@ -38,6 +40,7 @@ def fill_tiles(
     context: Context,
     *,
     origin: tuple[int, int] = (0, 0),
+    references: Sequence[Reference] = (),
 ) -> Filled:
     """Return the fill of `area`: the method's values at missing pixels, NaN at all others.
 
@@ -49,6 +52,7 @@ def fill_tiles(
         context: The method's context, without tiles.
         origin: Row and column of the image's corner in the scene. Places and random generators of the tiles
             depend on it, so that results don't depend on the strips of a scene.
+        references: Other acquisitions, one tile of the image's shape each.
 
     Raises:
         LackOfMemoryError: If even a tile of `SMALLEST_TILE_PX` doesn't fit into the device's memory.
@@ -59,6 +63,7 @@ def fill_tiles(
     mean = np.full(shape, np.nan, dtype=dtype)
     std = np.full(shape, np.nan, dtype=np.float32) if method.info.gives_std else None
     several = np.full((context.realizations, *shape), np.nan, dtype=dtype) if context.realizations else None
+    sources = np.zeros(shape, np.uint8) if references else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
     parallel = method.info.tile_a_thread and context.device == "cpu"
@@ -100,13 +105,19 @@ def fill_tiles(
             )
             for tile, outer in zip(batch, haloed, strict=True)
         )
-        filled = method.fill(tiles, tile_gaps, context.for_tiles(places, threads=threads, progress=progress))
+        cut = tuple(cut_reference(reference, haloed) for reference in references)
+        filled = method.fill(
+            tiles, tile_gaps, context.for_tiles(places, threads=threads, progress=progress, references=cut)
+        )
         for number, (tile, outer) in enumerate(zip(batch, haloed, strict=True)):
             inner, target = tile.within(outer).slices, tile.within(area).slices
             missing = gaps.missing[:, *tile.slices]
             mean[:, *target][missing] = filled.mean[number][:, *inner][missing]
             if std is not None and filled.std is not None:
                 std[:, *target][missing] = filled.std[number][:, *inner][missing]
+            if sources is not None:
+                of_tile = _first_usable(cut, number) if filled.sources is None else filled.sources[number]
+                sources[:, *target][missing] = of_tile[:, *inner][missing]
             if several is not None and filled.realizations is not None:
                 several[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
 
@@ -117,7 +128,56 @@ def fill_tiles(
             [[tile] for tile in touched] if parallel else _batches(touched, method.info.halo_px, height, width, bands)
         )
         _in_turn(batches, fill_batch, len(touched), context.progress)
-    return Filled(mean, std, several)
+    return Filled(mean, std, several, sources)
+
+
+def cut_reference(reference: Reference, windows: Sequence[Window]) -> Reference:
+    """Return windows of a reference of one tile, as float32 tiles."""
+    return replace(
+        reference,
+        values=np.stack([reference.values[0][:, *window.slices] for window in windows]).astype(np.float32),
+        usable=np.stack([reference.usable[0][:, *window.slices] for window in windows]),
+    )
+
+
+def _first_usable(references: Sequence[Reference], tile: int) -> NDArray[np.uint8]:
+    """Return the number of the first reference that is usable at each pixel, from 1, `(band, row, col)`; 0 for none."""
+    planes = []
+    for band in range(len(references[0].matches)):
+        plane = np.zeros(references[0].usable.shape[2:], np.uint8)
+        for number in range(len(references), 0, -1):
+            match = references[number - 1].matches[band]
+            if match is not None:
+                plane[references[number - 1].usable[tile, match]] = number
+        planes.append(plane)
+    return np.stack(planes)
+
+
+def fill_with_references(
+    image: NDArray[np.generic],
+    gaps: Gaps,
+    area: Window,
+    method: FillMethod,
+    fallback: FillMethod,
+    context: Context,
+    references: Sequence[Reference],
+    *,
+    origin: tuple[int, int] = (0, 0),
+) -> Filled:
+    """Return the fill of `area` by a method with references; the fallback fills what it leaves. See `fill_tiles`."""
+    filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references)
+    left = np.zeros_like(gaps.missing)
+    left[:, *area.slices] = gaps.missing[:, *area.slices] & np.isnan(filled.mean)
+    if not left.any():
+        return filled
+    rest = fill_tiles(image, Gaps(left, gaps.usable), area, fallback, context, origin=origin)
+    inner = left[:, *area.slices]
+    np.copyto(filled.mean, rest.mean, where=inner)
+    if filled.std is not None:
+        np.copyto(filled.std, np.nan if rest.std is None else rest.std, where=inner)
+    if filled.sources is not None:
+        filled.sources[inner] = 0
+    return filled
 
 
 def _in_turn(batches: Iterable[Sequence[Window]], fill_batch: FillBatch, tiles: int, progress: Progress) -> None:

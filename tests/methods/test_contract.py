@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import pytest
 
-from landsat_fill.methods import Context, FillMethod, TilePlace, create_method, method_classes
+from landsat_fill.methods import Context, FillMethod, MethodInfo, TilePlace, create_method, method_classes
 from landsat_fill.methods.learned import LearnedMethod
 from landsat_fill.methods.method import Prepares
-from landsat_fill.scene import Filled, Gaps
+from landsat_fill.scene import Filled, Gaps, Reference
 
 pytestmark = pytest.mark.usefixtures("tiny_models")
 
@@ -32,7 +32,40 @@ def is_learned(name: str) -> bool:
 
 def made(name: str) -> FillMethod:
     """The method as it comes, or lighter; but for the precision: bfloat16 rounds more than is tested here."""
-    return create_method(name, {"precision": "float32"} if is_learned(name) else LIGHTER.get(name))
+    method = create_method(name, {"precision": "float32"} if is_learned(name) else LIGHTER.get(name))
+    return WithReference(method, method.info) if method.info.needs_references else method
+
+
+@dataclass(frozen=True)
+class WithReference:
+    """A method that needs references, with one, and with another method for what it leaves, as in the pipeline.
+
+    The reference is the image itself, darker and with its gaps filled.
+    """
+
+    method: FillMethod
+    info: MethodInfo  # type: ignore[misc]
+
+    def prepare(self, image: np.ndarray, gaps: Gaps, context: Context) -> FillMethod:
+        if not isinstance(self.method, Prepares):
+            return self
+        return WithReference(self.method.prepare(image, gaps, self.shown(image, gaps, context)), self.info)
+
+    def fill(self, image: np.ndarray, gaps: Gaps, context: Context) -> Filled:
+        filled = self.method.fill(image, gaps, self.shown(image, gaps, context))
+        left = gaps.missing & np.isnan(filled.mean)
+        rest = create_method("harmonic").fill(image, gaps, context)
+        return replace(filled, mean=np.where(left, rest.mean, filled.mean))
+
+    @staticmethod
+    def shown(image: np.ndarray, gaps: Gaps, context: Context) -> Context:
+        unseen = Gaps(~gaps.usable, gaps.usable)
+        values = create_method("nearest").fill(image, unseen, context).mean
+        usable = np.isfinite(values)
+        reference = Reference(
+            np.where(usable, 0.75 * values, 0).astype(np.float32), usable, tuple(range(image.shape[1]))
+        )
+        return replace(context, references=(reference,))
 
 
 def landscape(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
@@ -229,3 +262,71 @@ def assert_same(one: Filled, other: Filled, gaps: Gaps) -> None:
     assert (one.realizations is None) == (other.realizations is None)
     if one.realizations is not None and other.realizations is not None:
         np.testing.assert_array_equal(one.realizations[:, gaps.missing], other.realizations[:, gaps.missing])
+
+
+WITH_REFERENCES = [name for name in METHODS if method_classes()[name].info.needs_references]
+FILLS_ALONE = {"wlr"}
+"""Methods that fill from the image itself what no reference shows."""
+
+
+REGRESSIONS = {"clear", "gnspi", "multi-date"}
+"""Methods that predict means of classes where a reference has no contrast."""
+
+
+def useless(kind: str, image: np.ndarray) -> tuple[Reference, ...]:
+    """No reference, or one that says nothing."""
+    values = landscape(image.shape, 1, 255)
+    seen, matches = np.ones(image.shape, bool), tuple(range(image.shape[1]))
+    return {
+        "none": (),
+        "unusable": (Reference(np.zeros_like(values), ~seen, matches),),
+        "constant": (Reference(np.full_like(values, 0.1), seen, matches),),
+        "no band": (Reference(values, seen, (None,) * len(matches)),),
+    }[kind]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["none", "unusable", "constant", "no band"])
+@pytest.mark.parametrize("name", WITH_REFERENCES)
+def test_without_a_useful_reference_pixels_stay_unfilled(name: str, kind: str) -> None:
+    image, gaps = small_case(name)
+    filled = create_method(name).fill(image, gaps, replace(context(2), references=useless(kind, image))).mean
+    if name in FILLS_ALONE:
+        assert np.isfinite(filled[gaps.missing]).all()
+    elif kind == "constant" and name in REGRESSIONS:
+        at_missing = filled[gaps.missing]
+        assert np.nanmin(at_missing) >= np.nanmin(image)
+        assert np.nanmax(at_missing) <= np.nanmax(image)
+    else:
+        assert np.isnan(filled[gaps.missing]).all()
+
+
+@pytest.mark.parametrize("name", WITH_REFERENCES)
+def test_a_useless_reference_changes_nothing(name: str) -> None:
+    image, gaps = small_case(name)
+    good = Reference(0.75 * landscape(image.shape, 1, 255), gaps.usable | gaps.missing, (0, None, 2))
+    method = create_method(name)
+    alone = method.fill(image, gaps, replace(context(2), references=(good,)))
+    for kind in ("unusable", "no band", *(() if name in REGRESSIONS else ("constant",))):
+        several = (*useless(kind, image), good)
+        assert_same(alone, method.fill(image, gaps, replace(context(2), references=several)), gaps)
+
+
+@pytest.mark.parametrize("name", WITH_REFERENCES)
+def test_values_outside_usable_of_a_reference_never_influence_the_result(name: str) -> None:
+    image, gaps = small_case(name)
+    values = 0.75 * landscape(image.shape, 1, 255)
+    usable = np.random.default_rng(3).random(image.shape) > 0.2
+    found = [
+        create_method(name).fill(
+            image,
+            gaps,
+            replace(context(2), references=(Reference(np.where(usable, values, other), usable, (0, 1, 2)),)),
+        )
+        for other in np.float32([0, np.nan, 1e30])
+    ]
+    assert np.isfinite(found[0].mean[gaps.missing & usable]).mean() > 0.5
+    if name not in FILLS_ALONE:
+        assert np.isnan(found[0].mean[gaps.missing & ~usable]).all()
+    assert_same(found[0], found[1], gaps)
+    assert_same(found[0], found[2], gaps)

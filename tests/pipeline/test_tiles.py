@@ -244,7 +244,10 @@ def test_a_tile_that_fails_ends_those_beside_it():
     assert len(begun) < 10  # of a hundred
 
 
-@pytest.mark.parametrize("name", sorted(name for name, cls in method_classes().items() if not cls.info.slow))
+ALONE = [name for name, cls in method_classes().items() if not cls.info.slow and not cls.info.needs_references]
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_threads_change_nothing(name, tiny_models):
     image, gaps = scene(2, 3, 60, 50)
     method = create_method(name)

@@ -1,0 +1,106 @@
+"""`landsat-fill references`: which other acquisitions would help to fill a scene, and an index of an archive."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from landsat_fill.cli.options import INPUT, OUTPUT, Debug, Json, MaxReferences, SameSeason, Within, arg, command, opt
+from landsat_fill.errors import EXIT_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from landsat_fill.pipeline.reference_scenes import Suitability
+
+EPILOG = """\
+Examples:
+landsat-fill references scene.tif archive/               what fill would use, best first
+landsat-fill references --index archive/ -o archive.json   an index, once
+landsat-fill scene.tif --references archive.json         fill with it
+"""
+
+
+@command
+def references(
+    inputs: Annotated[list[str], arg("SCENE ARCHIVE…")],
+    within: Within = None,
+    same_season: SameSeason = False,
+    max_references: MaxReferences = 4,
+    index: Annotated[bool, opt("--index", INPUT)] = False,
+    output: Annotated[Path | None, opt("-o, --output FILE", OUTPUT)] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show which acquisitions of an archive would help to fill a scene, and why; or index an archive.
+
+    For each: days apart, the clear share of its pixels, the share of the gaps it covers, its shift in pixels, and how
+    well it agrees with the scene (squared correlation).
+
+    Args:
+        inputs: A scene, and folders, lists, globs or indexes with other acquisitions; with --index folders only.
+        index: Write an index of the folders (STAC items) to -o; `--references FILE.json` then reads no header again.
+        output: The index to write.
+    """
+    from landsat_fill.io import one_input, write_bytes_atomically
+    from landsat_fill.methods import create_method
+    from landsat_fill.pipeline.fill_scene import reference_facts
+    from landsat_fill.pipeline.reference_scenes import index_of
+    from landsat_fill.pipeline.request import FillRequest, ReferenceRequest
+    from landsat_fill.pipeline.resources import usable_cores
+
+    if index != (output is not None):
+        raise UsageError(
+            "expected --index and -o FILE.json together, but got one of them",
+            hint="`landsat-fill references --index ARCHIVE -o archive.json` writes an index.",
+        )
+    if index and output is not None:
+        text, problems = index_of(inputs)
+        write_bytes_atomically(output, text.encode())
+        for line in problems:
+            typer.echo(line, err=True)
+        typer.echo(f"{output}: {len(json.loads(text)['features'])} acquisitions")
+        if problems:
+            raise typer.Exit(EXIT_FAILED)
+        return
+    if len(inputs) < 2:
+        raise UsageError("expected a scene and at least one archive, but got one argument", hint="Add a folder.")
+    request = FillRequest(
+        method=create_method("multi-date"),
+        threads=usable_cores(),
+        references=ReferenceRequest(
+            archives=tuple(inputs[1:]), within_days=within, same_season=same_season, most=max_references
+        ),
+    )
+    rows = reference_facts(one_input(inputs[0]), request)
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row.as_dict()))
+    else:
+        _print_rows(rows)
+
+
+def _print_rows(rows: Sequence[Suitability]) -> None:
+    """Print one row for each reference, those to use first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "reference", "days", "clear", "covers", "shift", "agrees", "why"):
+        table.add_column(heading, justify="left" if heading in ("", "reference", "why") else "right")
+    for row in rows:
+        shift = "" if row.shift_px is None else f"{row.shift_px[0]:+.2f} {row.shift_px[1]:+.2f}"
+        table.add_row(
+            "use" if row.used else "",
+            row.label,
+            "" if row.days is None else f"{row.days:+d}",
+            f"{row.clear:.0%}" if row.clear else "",
+            f"{row.covers:.0%}" if row.covers else "",
+            shift,
+            "" if row.agreement is None else f"{row.agreement:.2f}",
+            "; ".join((row.reason, *row.notes)),
+        )
+    Console(highlight=False, markup=False, soft_wrap=True).print(table)

@@ -1,0 +1,164 @@
+"""Regressions on other dates with a network for the rest: when references are trusted, and when not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from making import landscape, stripes
+
+from landsat_fill.methods import Context, create_method
+from landsat_fill.methods.multi_date import MultiDate, stacked
+from landsat_fill.pipeline.arrays import fill_array
+from landsat_fill.pipeline.lattice import View, prepared
+from landsat_fill.pipeline.tiles import cut_reference, fill_with_references
+from landsat_fill.scene import Gaps, Reference, Window
+
+SHAPE = (3, 160, 180)
+TRUTH = landscape(SHAPE, "float32") * 250
+MISSING = stripes(SHAPE, 8, apart_px=0)
+GAPS = Gaps(MISSING, ~MISSING)
+IMAGE = np.where(MISSING, np.nan, TRUTH)
+
+
+def reference(values: np.ndarray, usable: np.ndarray | None = None, matches=(0, 1, 2)) -> Reference:
+    there = np.ones(values.shape, bool) if usable is None else usable
+    return Reference(values[None].astype(np.float32), there[None], matches)
+
+
+def fill(*references: Reference, threads: int = 1, **options):
+    return fill_array(
+        IMAGE,
+        GAPS,
+        create_method("multi-date", options),
+        context=Context(threads=threads),
+        references=references,
+        fallback=create_method("auto"),
+    )
+
+
+def rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values[MISSING] ** 2)))
+
+
+ALONE = {}
+
+
+def alone() -> np.ndarray:
+    if not ALONE:
+        ALONE["mean"] = fill_array(IMAGE, GAPS, create_method("auto"), context=Context(threads=1)).mean
+    return ALONE["mean"]
+
+
+def test_a_perfect_linear_reference_is_used():
+    mixed = np.stack([0.5 * TRUTH[0] + TRUTH[1] + 9, TRUTH[1] - TRUTH[2], 300 - TRUTH[2]])
+    filled = fill(reference(mixed))
+    assert rms(filled.mean - TRUTH) < 0.05 * TRUTH.std()
+    assert (filled.sources[MISSING] == 1).all()
+    np.testing.assert_array_equal(filled.mean[~MISSING], TRUTH[~MISSING])
+    assert (filled.std[~MISSING] == 0).all()
+    assert (filled.std[MISSING] >= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["noise", "another place", "constant", "upside down"])
+def test_a_useless_reference_costs_nothing(kind):
+    values = {
+        "noise": np.random.default_rng(1).normal(100, 20, SHAPE),
+        "another place": np.roll(landscape(SHAPE, "float32", 5) * 250, 40, axis=2),
+        "constant": np.full(SHAPE, 7.0),
+        "upside down": TRUTH[:, ::-1],
+    }[kind]
+    filled = fill(reference(values))
+    assert rms(filled.mean - TRUTH) < 1.01 * rms(alone() - TRUTH)
+
+
+def test_without_a_usable_reference_the_fill_is_exactly_that_of_the_image():
+    unusable = reference(TRUTH, np.zeros(SHAPE, bool))
+    unmatched = reference(TRUTH, matches=(None, None, None))
+    for references in ((unusable,), (unmatched,), (unusable, unmatched)):
+        filled = fill(*references)
+        np.testing.assert_array_equal(filled.mean, alone())
+        assert not filled.sources.any()
+
+
+def test_a_useless_reference_beside_a_good_one_takes_nothing_away():
+    good, noise = reference(0.8 * TRUTH + 5), reference(np.random.default_rng(1).normal(100, 20, SHAPE))
+    both, one = fill(noise, good), fill(good)
+    assert rms(both.mean - TRUTH) < 1.1 * rms(one.mean - TRUTH) + 0.01 * TRUTH.std()
+    assert (both.sources[MISSING] == 2).mean() > 0.95
+
+
+def test_references_complement_each_other():
+    left = np.broadcast_to(np.arange(SHAPE[2]) < 100, SHAPE)
+    filled = fill(reference(0.8 * TRUTH + 5, left), reference(200 - 0.5 * TRUTH, ~left))
+    assert rms(filled.mean - TRUTH) < 0.05 * TRUTH.std()
+    assert (filled.sources[left & MISSING] == 1).all()
+    assert (filled.sources[~left & MISSING] == 2).all()
+
+
+def test_what_references_do_not_show_is_filled_from_the_image():
+    left = np.broadcast_to(np.arange(SHAPE[2]) < 90, SHAPE)
+    filled = fill(reference(0.8 * TRUTH, left))
+    assert np.isfinite(filled.mean[MISSING]).all()
+    assert np.isfinite(filled.std[MISSING]).all()
+    np.testing.assert_array_equal(filled.mean[~left & MISSING], alone()[~left & MISSING])
+    assert not filled.sources[~left & MISSING].any()
+
+
+def test_numbers_of_a_reference_do_not_matter():
+    usable = np.random.default_rng(2).random(SHAPE) > 0.1
+    one, other = (fill(reference(values, usable)) for values in (0.8 * TRUTH + 5, 40 * TRUTH + 7000))
+    assert rms(one.mean - other.mean) < 1e-2 * TRUTH.std()
+
+
+def test_threads_do_not_matter():
+    good = reference(0.8 * TRUTH + 5)
+    np.testing.assert_array_equal(fill(good).mean, fill(good, threads=4).mean)
+
+
+def test_tiles_and_strips_give_the_same_pixels():
+    shape = (2, 400, 330)
+    truth, missing = landscape(shape, "float32") * 250, stripes(shape, 8)
+    noisy = truth + np.random.default_rng(0).normal(0, 10, shape) * (np.arange(330) > 200)
+    others = (Reference(noisy[None].astype(np.float32), np.ones((1, *shape), bool), (0, 1)),)
+    image, gaps = np.where(missing, 0, truth), Gaps(missing, ~missing)
+
+    def read(window: Window) -> View:
+        part = (slice(None), *window.slices)
+        cut = tuple(cut_reference(one, [window]) for one in others)
+        return View(image[part], Gaps(missing[part], ~missing[part]), cut)
+
+    context, fallback = Context(threads=1), create_method("auto")
+    fitted = prepared(create_method("multi-date"), shape[1:], read, context)
+    whole = fill_with_references(image, gaps, Window(0, 0, *shape[1:]), fitted, fallback, context, others)
+    method = MultiDate()
+    object.__setattr__(method, "info", replace(method.info, tile_px=96))
+    small = replace(fitted, method=method)
+    halo_px = small.info.halo_px
+    found = []
+    for top in range(0, 400, 192):
+        strip = Window(top, 0, min(192, 400 - top), 330)
+        outer = strip.expanded(halo_px, *shape[1:])
+        part = (slice(None), *outer.slices)
+        cut = tuple(cut_reference(one, [outer]) for one in others)
+        own = Gaps(missing[part], ~missing[part])
+        origin = (outer.row, 0)
+        found.append(
+            fill_with_references(image[part], own, strip.within(outer), small, fallback, context, cut, origin=origin)
+        )
+    mean = np.concatenate([one.mean for one in found], axis=1)
+    np.testing.assert_allclose(mean[missing], whole.mean[missing], atol=1e-4 * truth.std())
+    sources = np.concatenate([one.sources for one in found], axis=1)
+    np.testing.assert_array_equal(sources, whole.sources)
+
+
+def test_a_stack_counts_a_reference_where_all_its_matched_bands_are_usable():
+    usable = np.ones(SHAPE, bool)
+    usable[1, :5] = False
+    two = (reference(TRUTH, usable, (0, None, 2)), reference(TRUTH, usable))
+    stack = stacked(two, 0)
+    assert stack.values.shape[0] == 5
+    assert set(np.unique(stack.patterns[:5])) == {1}
+    assert set(np.unique(stack.patterns[5:])) == {3}
+    assert not stack.values[2:, :5].any()
