@@ -57,6 +57,9 @@ LARGEST = 64.0
 SAMPLE = 16_384
 """Most pixels of a node that regressions are fitted to."""
 
+STD_FACTOR = 1.03
+"""Errors are this much larger than the network expects: 90 % intervals held 89 % on pairs of dates from training places."""
+
 SHRINKAGE = 0.01
 """Ridge penalty of the regressions by class, as a share of the variance of a band."""
 
@@ -355,7 +358,7 @@ class FittedMultiDate:
             filled = self.method.network.fill(rest, own, context.for_tiles((place,)))
             mean[tile] = np.where(known, filled.mean[0] + expected, np.nan)
             if filled.std is not None:
-                std[tile] = filled.std[0]
+                std[tile] = STD_FACTOR * filled.std[0]
         return Filled(mean, std, sources=sources)
 
 
