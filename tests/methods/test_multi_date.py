@@ -9,7 +9,8 @@ import pytest
 from making import landscape, stripes
 
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.multi_date import MultiDate, stacked
+from landsat_fill.methods.date_predictions import stacked
+from landsat_fill.methods.multi_date import MultiDate
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.lattice import View, prepared
 from landsat_fill.pipeline.tiles import cut_reference, fill_with_references

@@ -167,6 +167,89 @@ def fit_around(
 
 
 @compiled
+def average_alike(
+    values: NDArray[np.float32],
+    patterns: NDArray[np.uint8],
+    place: NDArray[np.int64],
+    spacing_px: int,
+    scales: NDArray[np.float64],
+    first_bands: NDArray[np.int64],
+    residuals: NDArray[np.float64],
+    known: Flags,
+    wanted: Flags,
+    radius_px: int,
+    step_px: int,
+    most: int,
+    averaged: NDArray[np.float64],
+) -> None:
+    """Write the mean residual of the pixels around each wanted pixel that look most alike in the references.
+
+    Args:
+        values: Reference bands `(band, row, col)`, 0 where not usable.
+        patterns: Bit d is set where reference d is usable, `(row, col)`.
+        place: Row and column of the array's corner in the scene.
+        spacing_px: Side of the square of a node.
+        scales: What a reference band is divided by before differences are measured, `(row, col, band)` of the nodes.
+        first_bands: First band of each reference, and the number of all bands.
+        residuals: `(band, row, col)`.
+        known: Pixels with residuals, `(row, col)`.
+        wanted: Pixels to write.
+        radius_px: Largest distance along rows and columns.
+        step_px: Every so many rows and columns are looked at.
+        most: Number of pixels in a mean.
+        averaged: `(band, row, col)`; written to at the wanted pixels, NaN without a known pixel around.
+    """
+    bands, height, width = residuals.shape
+    references = len(first_bands) - 1
+    rows, cols = scales.shape[:2]
+    score, found_row, found_col = np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
+    for row in range(height):
+        i = min((place[0] + row) // spacing_px, rows - 1)
+        for col in range(width):
+            if not wanted[row, col]:
+                continue
+            j = min((place[1] + col) // spacing_px, cols - 1)
+            count = 0
+            for down in range(-radius_px, radius_px + 1, step_px):
+                y = row + down
+                if y < 0 or y >= height:
+                    continue
+                for right in range(-radius_px, radius_px + 1, step_px):
+                    x = col + right
+                    if x < 0 or x >= width or not known[y, x]:
+                        continue
+                    both = patterns[row, col] & patterns[y, x]
+                    if both == 0:
+                        continue
+                    apart, used = 0.0, 0
+                    for reference in range(references):
+                        if (both >> reference) & 1:
+                            for band in range(first_bands[reference], first_bands[reference + 1]):
+                                difference = (values[band, y, x] - values[band, row, col]) / scales[i, j, band]
+                                apart += difference * difference
+                                used += 1
+                    unlike = (apart / used + 1e-4) * (1.0 + (down * down + right * right) / 100.0)
+                    if count < most:
+                        at = count
+                        count += 1
+                    elif unlike < score[most - 1]:
+                        at = most - 1
+                    else:
+                        continue
+                    while at > 0 and score[at - 1] > unlike:
+                        score[at], found_row[at], found_col[at] = score[at - 1], found_row[at - 1], found_col[at - 1]
+                        at -= 1
+                    score[at], found_row[at], found_col[at] = unlike, y, x
+            for band in range(bands):
+                total, weights = 0.0, 0.0
+                for number in range(count):
+                    weight = 1.0 / np.sqrt(score[number])
+                    total += weight * residuals[band, found_row[number], found_col[number]]
+                    weights += weight
+                averaged[band, row, col] = total / weights if count > 0 else np.nan
+
+
+@compiled
 def _summed_along(sums: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     """Return sums over `2·reach + 1` neighbours along the first axis."""
     summed = np.zeros(sums.shape)

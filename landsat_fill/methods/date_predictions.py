@@ -1,0 +1,501 @@
+"""Predictions from other dates: regressions at the nodes of a lattice, and how much each is worth there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from landsat_fill.methods.land_classes import k_means, nearest_centres
+from landsat_fill.methods.method import in_threads
+from landsat_fill.methods.splines import first_fill
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from landsat_fill.scene import Reference
+
+    Cube = NDArray[np.float32]
+    Flags = NDArray[np.bool_]
+
+LATTICE_PX = 256
+"""Distance of the nodes at which regressions are fitted and judged."""
+
+MARGIN_PX = 64
+"""The window of a node reaches this far beyond its cell, so that the windows of neighbours overlap."""
+
+BLOCK_PX, REACH_BLOCKS = 4, 3
+"""A local regression belongs to a block of this side and is fitted to the square of blocks up to this many away: 28
+pixels, about as many as the 31 that Scaramuzza et al. 2004 use at most."""
+
+RADIUS_PX = BLOCK_PX * (REACH_BLOCKS + 2)
+"""Largest distance at which a pixel influences a local regression."""
+
+JUDGED_PX = 192
+"""Side of the part of a node's window in which predictions are judged."""
+
+PENALTY = 30.0
+"""Ridge penalty of the local regression on all bands, in squared standard deviations: as much as 30 pixels weigh."""
+
+LEAST_PIXELS = 30
+"""Fewest pixels of a local regression."""
+
+STEP = 1 / 1024
+"""Local regressions round features and residuals to this share of a standard deviation, so that sums are exact."""
+
+LARGEST = 64.0
+"""They are clipped to this many standard deviations."""
+
+SAMPLE = 16_384
+"""Most pixels of a node that regressions are fitted to."""
+
+SHRINKAGE = 0.001
+"""Ridge penalty of the regressions by class, as a share of the variance of a band."""
+
+CLASS_SAMPLE = 4096
+"""Pixels of a node, or a few more, that the classes are found in."""
+
+HIDDEN_PERIOD_PX, HIDDEN_WIDTH_PX = 40, 8
+"""Stripes of observed pixels that are hidden to judge predictions: a fifth of all, as far from the rest as in a gap."""
+
+ALIKE_PIXELS, ALIKE_RADIUS_PX, ALIKE_STEP_PX = 20, 14, 2
+"""Pixels that look alike in the references: as many as Chen et al. 2011 take, among every second one around."""
+
+CANDIDATES = 3
+"""Predictions that are weighed: by class, by local regression on the band, by local regression on all bands."""
+
+
+LEAST_GAIN = 0.01
+"""Share of the squared error that predictions must save on hidden pixels; less may be chance, and counts as nothing."""
+
+
+class Node(NamedTuple):
+    """What is measured in the window of a node.
+
+    Attributes:
+        scales: Standard deviation of each reference band, `(band,)`.
+        centres: Centres of the classes in standard deviations, `(class, band)`; infinite for a class that isn't there.
+        coefficients: `(pattern, class, image band, band + 1)`.
+        fitted: Whether there is a regression for each pattern of usable references, `(pattern,)`.
+        leading: Number of the reference with the largest coefficients in a pattern, from 1, `(pattern,)`.
+        level: Mean of each image band, 0 where unknown.
+        spread: Standard deviation of each image band, 1 where unknown.
+        lowest: Smallest value of each image band, 0 where unknown.
+        highest: Largest value of each image band, 0 where unknown.
+        products: Sums of products of the candidates' gains over the single image, `(image band, 4, 4)`; the last
+            row is the gain that would be perfect.
+        alike: For the rest, of the pixels that look alike and a surface: sums of the squared gain, of its product with
+            the perfect gain, and of the squared perfect gain, `(image band, 3)`.
+    """
+
+    scales: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+    fitted: Flags
+    leading: NDArray[np.uint8]
+    level: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    products: NDArray[np.float64]
+    alike: NDArray[np.float64]
+
+
+class Survey(NamedTuple):
+    """The nodes of a scene as arrays, `(row, col, …)` each, with the weights of the candidates.
+
+    Attributes:
+        stand_ins: Pattern whose regression serves a pattern, `(row, col, pattern)`; 0 for none.
+        weights: Weight of each candidate, `(row, col, image band, candidate)`: not negative, at most 1 in sum.
+        alike: Share of the rest that is taken from pixels that look alike, `(row, col, image band)`.
+    """
+
+    nodes: Node
+    stand_ins: NDArray[np.uint8]
+    weights: NDArray[np.float64]
+    alike: NDArray[np.float64]
+
+
+class Stack(NamedTuple):
+    """The references of a tile as one cube.
+
+    Attributes:
+        values: `(band, row, col)`, 0 where not usable.
+        patterns: Bit d is set where all bands of reference d are usable, `(row, col)`.
+        first_bands: First band of each reference, and the number of all bands.
+    """
+
+    values: Cube
+    patterns: NDArray[np.uint8]
+    first_bands: NDArray[np.int64]
+
+
+def stacked(references: tuple[Reference, ...], tile: int) -> Stack:
+    """Return the matched bands of the references of a tile; a reference counts where all of them are usable."""
+    values, first, patterns = [], [0], None
+    for number, reference in enumerate(references):
+        used = sorted({band for band in reference.matches if band is not None})
+        usable = reference.usable[tile, used].all(axis=0) & bool(used)
+        values.append(np.where(usable, reference.values[tile, used], np.float32(0)))
+        first.append(first[-1] + len(used))
+        patterns = (0 if patterns is None else patterns) | usable.astype(np.uint8) << number
+    return Stack(np.concatenate(values), np.asarray(patterns, np.uint8), np.array(first))
+
+
+def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count: int) -> Node | None:
+    """Return the classes and regressions of a node."""
+    patterns, bands, first = stack.patterns, len(image), stack.first_bands
+    features = stack.values.reshape(len(stack.values), -1)
+    total, kinds = int(first[-1]), 1 << (len(first) - 1)
+    known = [np.flatnonzero(usable[band] & (patterns > 0)) for band in range(bands)]
+    if not any(places.size > total + 1 for places in known):
+        return None
+    own_bands = [slice(first[number], first[number + 1]) for number in range(len(first) - 1)]
+    scales, shifts = np.ones(total), np.zeros(total)
+    seen = np.flatnonzero(patterns)[:: max(1, np.count_nonzero(patterns) // CLASS_SAMPLE)]
+    sample = np.zeros((seen.size, total), np.float32)
+    for number, own in enumerate(own_bands):
+        places = thinned(np.flatnonzero((patterns >> number) & 1))
+        if places.size:
+            values = features[own, places].astype(np.float64)
+            scales[own], shifts[own] = np.maximum(values.std(axis=1), 1e-9), values.mean(axis=1)
+            usable_there = (patterns.reshape(-1)[seen] >> number) & 1 > 0
+            sample[usable_there, own] = (features[own][:, seen[usable_there]].T - shifts[own]) / scales[own]
+    # Where a reference isn't usable, the sample has its mean.
+    found = k_means(sample, count)
+    centres = np.full((count, total), np.inf)
+    centres[: len(found)] = found + shifts / scales
+    coefficients = np.zeros((kinds, count, bands, total + 1))
+    fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
+    alone = {1 << number for number in range(len(first) - 1)}
+    for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
+        members = [number for number in range(len(first) - 1) if pattern >> number & 1]
+        on = np.concatenate([np.arange(total)[own_bands[number]] for number in members])
+        full = (patterns & pattern).reshape(-1) == pattern
+        for band in range(bands):
+            places = thinned(known[band][full[known[band]]])
+            if places.size <= 2 * (on.size + 1):
+                continue
+            design = np.ones((places.size, on.size + 1))
+            design[:, :-1] = ((features[on[:, None], places] - shifts[on, None]) / scales[on, None]).T
+            classes = nearest_centres(features[on[:, None], places].T / scales[on], centres[:, on])
+            slopes = class_slopes(design, image[band].reshape(-1)[places], classes, count)
+            raw = slopes[:, :-1] / scales[on]
+            coefficients[pattern, :, band, on] = raw.T
+            coefficients[pattern, :, band, -1] = slopes[:, -1] - raw @ shifts[on]
+            fitted[pattern] = True
+        strength = (np.abs(coefficients[pattern, :, :, :-1]) * scales).sum(axis=(0, 1))
+        leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))
+    observed = [image[band].reshape(-1)[known[band]] for band in range(bands)]
+    return Node(
+        scales,
+        centres,
+        coefficients,
+        fitted,
+        leading,
+        level=np.array([values.mean() if values.size else 0.0 for values in observed]),
+        spread=np.array([max(values.std(), 1e-9) if values.size else 1.0 for values in observed]),
+        lowest=np.array([values.min() if values.size else 0.0 for values in observed]),
+        highest=np.array([values.max() if values.size else 0.0 for values in observed]),
+        products=np.zeros((bands, CANDIDATES + 1, CANDIDATES + 1)),
+        alike=np.zeros((bands, 3)),
+    )
+
+
+def judged_node(image: NDArray[np.floating], usable: Flags, hidden: Flags, stack: Stack, node: Node) -> Node:
+    """Return the node with the sums of products of gains on hidden pixels."""
+    survey = survey_of({(0, 0): node}, (1, 1))
+    alone = surface(image, usable)
+    candidates, known = predictions(image, usable, stack, survey, (0, 0), 1)
+    gains = np.empty((CANDIDATES + 1, *image.shape))
+    for number, candidate in enumerate(candidates):
+        rest = surface(np.where(known, image - candidate, 0), usable & known)
+        gains[number] = candidate + rest - alone
+    gains[CANDIDATES] = image - alone
+    products = np.zeros((len(image), CANDIDATES + 1, CANDIDATES + 1))
+    for band in range(len(image)):
+        judged = gains[:, band, hidden[band] & known] / node.spread[band]
+        products[band] = judged @ judged.T
+    survey = survey_of({(0, 0): node._replace(products=products)}, (1, 1))
+    rest = image - weighted(candidates, known, survey, (0, 0))
+    smooth = surface(np.where(known, rest, 0), usable & known)
+    gain = residuals_of_alike(rest, usable, hidden, known, stack, survey, (0, 0)) - smooth
+    alike = np.zeros((len(image), 3))
+    for band in range(len(image)):
+        judged = hidden[band] & known & np.isfinite(gain[band])
+        found, perfect = gain[band, judged] / node.spread[band], (rest - smooth)[band, judged] / node.spread[band]
+        alike[band] = found @ found, found @ perfect, perfect @ perfect
+    return node._replace(products=products, alike=alike)
+
+
+def expectation(
+    image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int], threads: int
+) -> tuple[NDArray[np.floating], Flags, NDArray[np.uint8]]:
+    """Return the weighted prediction of the references, `(band, row, col)`, and where there is one, `(row, col)`.
+
+    The third value is the number of the reference that weighs most, 0 where references weigh less than half.
+    """
+    shape = image.shape[1:]
+    candidates, known = predictions(image, usable, stack, survey, place, threads)
+    expected = weighted(candidates, known, survey, place)
+    rows, cols = (
+        np.minimum((start + np.arange(size)) // LATTICE_PX, count - 1)
+        for start, size, count in zip(place, shape, survey.stand_ins.shape[:2], strict=True)
+    )
+    here = np.ix_(rows, cols)
+    used = np.take_along_axis(survey.stand_ins[here], stack.patterns[..., None].astype(np.intp), axis=2)
+    leading = np.take_along_axis(survey.nodes.leading[here], used.astype(np.intp), axis=2)[..., 0]
+    sources = np.where(spread_out(survey.weights.sum(axis=-1), place, shape) > 0.5, leading, 0).astype(np.uint8)
+    return expected.astype(image.dtype), known, sources
+
+
+def weighted(
+    candidates: Sequence[NDArray[np.floating]], known: Flags, survey: Survey, place: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return the candidates' weighted sum around the level of the image, `(band, row, col)`; 0 where unknown."""
+    shape = known.shape
+    weights = spread_out(survey.weights, place, shape)  # (band, candidate, row, col)
+    level = spread_out(survey.nodes.level, place, shape)
+    expected = np.where(known, level, 0)
+    for number, candidate in enumerate(candidates):
+        expected += np.where(known, weights[:, number] * (candidate - level), 0)
+    return expected
+
+
+def residuals_of_alike(
+    rest: NDArray[np.floating],
+    usable: Flags,
+    wanted: Flags,
+    known: Flags,
+    stack: Stack,
+    survey: Survey,
+    place: tuple[int, int],
+) -> NDArray[np.float64]:
+    """Return the mean rest of the pixels that look most alike in the references, `(band, row, col)`.
+
+    Args:
+        rest: What the weighted prediction leaves, `(band, row, col)`.
+        usable: Pixels where it is known.
+        wanted: Pixels to estimate it at; the others are NaN.
+        known: Where there is a prediction, `(row, col)`.
+        stack: The references.
+        survey: The nodes.
+        place: Row and column of the tile in the scene.
+    """
+    from landsat_fill.methods.kernels.date_loops import average_alike
+
+    averaged = np.full(rest.shape, np.nan)
+    average_alike(
+        stack.values,
+        stack.patterns,
+        np.array(place),
+        LATTICE_PX,
+        survey.nodes.scales,
+        stack.first_bands,
+        rest.astype(np.float64),
+        np.asarray(usable.all(axis=0)) & known,
+        np.asarray(wanted.any(axis=0)) & known,
+        ALIKE_RADIUS_PX,
+        ALIKE_STEP_PX,
+        ALIKE_PIXELS,
+        averaged,
+    )
+    return averaged
+
+
+def predictions(
+    image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int], threads: int
+) -> tuple[tuple[NDArray[np.floating], ...], Flags]:
+    """Return the candidates' predictions, `(band, row, col)` each, and where there are any, `(row, col)`.
+
+    Args:
+        image: `(band, row, col)`.
+        usable: Pixels to fit to.
+        stack: The references.
+        survey: The nodes.
+        place: Row and column of the tile in the scene.
+        threads: Bands worked on at once.
+    """
+    from landsat_fill.methods.kernels.date_loops import fit_around, predict_by_class
+
+    nodes = survey.nodes
+    by_class = np.empty(image.shape)
+    predict_by_class(
+        stack.values,
+        stack.patterns,
+        np.array(place),
+        LATTICE_PX,
+        survey.stand_ins,
+        nodes.scales,
+        nodes.centres,
+        stack.first_bands,
+        nodes.coefficients,
+        by_class,
+    )
+    shape = image.shape[1:]
+    known: Flags = np.all(np.isfinite(by_class), axis=0)
+    spread = spread_out(nodes.spread, place, shape)
+    low, high = spread_out(nodes.lowest, place, shape), spread_out(nodes.highest, place, shape)
+    by_class = np.clip(np.where(known, by_class, 0), low, high)
+    features = _rounded((by_class - spread_out(nodes.level, place, shape)) / spread)
+    residuals = _rounded(np.where(usable & known, image - by_class, 0) / spread)
+    fitted = usable & known
+    first = np.array(place) % BLOCK_PX
+
+    def on_the_band(band: int) -> NDArray[np.float64]:
+        corrected = np.zeros((1, *shape))
+        one = slice(band, band + 1)
+        fit_around(
+            features[one],
+            residuals[one],
+            fitted[band],
+            known,
+            first,
+            BLOCK_PX,
+            REACH_BLOCKS,
+            1.0,
+            LEAST_PIXELS,
+            corrected,
+        )
+        return np.asarray(corrected[0])
+
+    local = np.stack(in_threads(on_the_band, range(len(image)), threads))
+    jointly = np.zeros(image.shape)
+    fit_around(
+        features,
+        residuals,
+        np.asarray(fitted.all(axis=0)),
+        known,
+        first,
+        BLOCK_PX,
+        REACH_BLOCKS,
+        PENALTY,
+        LEAST_PIXELS,
+        jointly,
+    )
+    return (
+        by_class,
+        np.clip(by_class + spread * local, low, high),
+        np.clip(by_class + spread * jointly, low, high),
+    ), known
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.clip(np.rint(values / STEP) * STEP, -LARGEST, LARGEST))
+
+
+def surface(values: NDArray[np.floating], usable: Flags) -> NDArray[np.floating]:
+    """Return each band with a smooth surface through its usable pixels."""
+    kept = np.where(usable, values, 0).astype(np.float32)
+    return np.asarray(first_fill(kept[None], usable[None])[0])
+
+
+def stripes(shape: tuple[int, ...], place: tuple[int, int]) -> Flags:
+    """Return the pixels to hide: stripes that fall to the left, across the gaps of Landsat 7."""
+    rows = place[0] + np.arange(shape[0])[:, None]
+    cols = place[1] + np.arange(shape[1])[None]
+    return np.asarray((5 * rows + cols) // 5 % HIDDEN_PERIOD_PX < HIDDEN_WIDTH_PX)
+
+
+def middle(height: int, width: int) -> tuple[slice, slice]:
+    """Return the middle of a window, of a side of `JUDGED_PX` at most."""
+    top, left = max(0, (height - JUDGED_PX) // 2), max(0, (width - JUDGED_PX) // 2)
+    return slice(top, top + JUDGED_PX), slice(left, left + JUDGED_PX)
+
+
+def thinned(places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return evenly spread places, at most `SAMPLE` of them."""
+    return places[:: max(1, -(-places.size // SAMPLE))]
+
+
+def class_slopes(
+    design: NDArray[np.float64], values: NDArray[np.floating], classes: NDArray[np.intp], count: int
+) -> NDArray[np.float64]:
+    """Return the coefficients of each class, `(class, coefficient)`; a small class shares those of all pixels."""
+
+    def fit(design: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
+        gram = design.T @ design
+        gram[np.diag_indices(len(gram) - 1)] += SHRINKAGE * len(values)
+        return np.asarray(np.linalg.solve(gram, design.T @ values), np.float64)
+
+    overall = fit(design, values)
+    slopes = np.tile(overall, (count, 1))
+    for number in range(count):
+        own = classes == number
+        if np.count_nonzero(own) > 20 * design.shape[1]:
+            slopes[number] = fit(design[own], values[own])
+    return slopes
+
+
+def spread_out(numbers: NDArray[np.float64], place: tuple[int, int], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return numbers of the nodes, `(row, col, …)`, interpolated to the pixels of a tile, `(…, row, col)`."""
+    sides = []
+    for start, size, count in zip(place, shape, numbers.shape[:2], strict=True):
+        at = np.clip((start + np.arange(size) + 0.5) / LATTICE_PX - 0.5, 0, count - 1)
+        before = np.minimum(at.astype(int), max(count - 2, 0))
+        share = np.zeros((size, count))
+        share[np.arange(size), before] = 1 - (at - before)
+        share[np.arange(size), np.minimum(before + 1, count - 1)] += at - before
+        sides.append(share)
+    flat = numbers.reshape(*numbers.shape[:2], -1)
+    full = np.einsum("ri,cj,ijk->krc", *sides, flat, optimize=True)
+    return np.asarray(full, np.float64).reshape(*numbers.shape[2:], *shape)
+
+
+def survey_of(nodes: Mapping[tuple[int, int], Node], shape: tuple[int, int]) -> Survey:
+    """Return the nodes as arrays with their weights. A place without a node takes the numbers of the nearest one."""
+    places = np.array(list(nodes))
+    found = list(nodes.values())
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    nearest = np.argmin(((grid - places) ** 2).sum(axis=-1), axis=1)
+    arrays = Node(
+        *(np.stack(numbers)[nearest].reshape(*shape, *numbers[0].shape) for numbers in zip(*found, strict=True))
+    )
+    there = np.zeros(shape, np.bool_)
+    there[tuple(places.T)] = True
+    kinds = arrays.fitted.shape[-1]
+    stand_ins = np.zeros((*shape, kinds), np.uint8)
+    for pattern in range(1, kinds):
+        for part in sorted(range(1, kinds), key=int.bit_count):  # the last one to fit has the most references
+            if part & pattern == part:
+                stand_ins[..., pattern] = np.where(arrays.fitted[..., part] & there, part, stand_ins[..., pattern])
+    products = np.where(there[..., None, None, None], arrays.products, 0)
+    alike = np.where(there[..., None, None], arrays.alike, 0)
+    return Survey(arrays, stand_ins, _weights(products), _shares(alike))
+
+
+def _weights(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights with the least squared error on hidden pixels of a node and, half as much, its neighbours."""
+    from scipy.optimize import nnls
+
+    pooled = _pooled(products)
+    weights = np.zeros((*pooled.shape[:3], CANDIDATES))
+    for place in np.ndindex(*pooled.shape[:3]):
+        gram, side = pooled[place][:CANDIDATES, :CANDIDATES], pooled[place][:CANDIDATES, CANDIDATES]
+        if not gram.any():
+            continue
+        root = np.linalg.cholesky(gram + 1e-9 * np.trace(gram) * np.eye(CANDIDATES))
+        found = nnls(root.T, np.linalg.solve(root, side))[0]
+        found /= max(1.0, found.sum())
+        gain = found @ (2 * side - gram @ found) / pooled[place][CANDIDATES, CANDIDATES]
+        weights[place] = found * max(0.0, 1 - LEAST_GAIN / max(gain, LEAST_GAIN))
+    return weights
+
+
+def _shares(alike: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the rest to take from pixels that look alike, by least squares on hidden pixels."""
+    pooled = _pooled(alike)
+    squares, products, perfect = (np.maximum(pooled[..., number], 1e-12) for number in range(3))
+    found = np.minimum(products / squares, 1.0)
+    gain = found * (2 * products - found * squares) / perfect
+    return np.asarray(found * np.maximum(0.0, 1 - LEAST_GAIN / np.maximum(gain, LEAST_GAIN)))
+
+
+def _pooled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return sums of nodes, `(row, col, …)`, with those of their neighbours, which count half or a quarter."""
+    from scipy.ndimage import convolve
+
+    near = np.array([[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]])
+    return np.asarray(convolve(sums, near.reshape(3, 3, *[1] * (sums.ndim - 2)), mode="constant"))
