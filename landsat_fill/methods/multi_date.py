@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from landsat_fill.methods.band_unet import BandUNetMethod
 from landsat_fill.methods.land_classes import k_means, nearest_centres
 from landsat_fill.methods.method import MethodInfo, in_threads
+from landsat_fill.methods.registry import BEST_METHOD, create_method
 from landsat_fill.methods.splines import first_fill
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option, require_allowed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landsat_fill.methods.method import Context
+    from landsat_fill.methods.method import Context, FillMethod
     from landsat_fill.scene import Reference
 
     Cube = NDArray[np.float32]
@@ -32,8 +32,15 @@ LATTICE_PX = 256
 MARGIN_PX = 64
 """The window of a node reaches this far beyond its cell, so that the windows of neighbours overlap."""
 
-RADIUS_PX = 15
-"""Half a side of the windows of the local regressions: 31 pixels, as Scaramuzza et al. 2004 use at most."""
+BLOCK_PX, REACH_BLOCKS = 4, 3
+"""A local regression belongs to a block of this side and is fitted to the square of blocks up to this many away: 28
+pixels, about as many as the 31 that Scaramuzza et al. 2004 use at most."""
+
+RADIUS_PX = BLOCK_PX * (REACH_BLOCKS + 2)
+"""Largest distance at which a pixel influences a local regression."""
+
+JUDGED_PX = 192
+"""Side of the part of a node's window in which predictions are judged."""
 
 PENALTY = 30.0
 """Ridge penalty of the local regression on all bands, in squared standard deviations: as much as 30 pixels weigh."""
@@ -49,6 +56,12 @@ LARGEST = 64.0
 
 SAMPLE = 16_384
 """Most pixels of a node that regressions are fitted to."""
+
+SHRINKAGE = 0.01
+"""Ridge penalty of the regressions by class, as a share of the variance of a band."""
+
+CLASS_SAMPLE = 4096
+"""Pixels of a node, or a few more, that the classes are found in."""
 
 HIDDEN_PERIOD_PX, HIDDEN_WIDTH_PX = 40, 8
 """Stripes of observed pixels that are hidden to judge predictions: a fifth of all, as far from the rest as in a gap."""
@@ -66,7 +79,7 @@ class Node(NamedTuple):
 
     Attributes:
         scales: Standard deviation of each reference band, `(band,)`.
-        centres: Centres of the classes in standard deviations, `(class, band)`; a reference's classes use its bands.
+        centres: Centres of the classes in standard deviations, `(class, band)`; infinite for a class that isn't there.
         coefficients: `(pattern, class, image band, band + 1)`.
         fitted: Whether there is a regression for each pattern of usable references, `(pattern,)`.
         leading: Number of the reference with the largest coefficients in a pattern, from 1, `(pattern,)`.
@@ -178,9 +191,9 @@ class MultiDate:
         object.__setattr__(self, "info", own)
 
     @cached_property
-    def network(self) -> BandUNetMethod:
+    def network(self) -> FillMethod:
         """The method that fills what the regressions leave."""
-        return BandUNetMethod(weights=self.weights)
+        return create_method(BEST_METHOD, {"weights": self.weights})
 
     def measure(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Node | None:
         """Return what the window of one node shows, or None if no reference has a pixel in common with the image.
@@ -195,13 +208,15 @@ class MultiDate:
         stack = stacked(context.references, 0)
         if not stack.values.size:
             return None
-        place = context.place(0).corner
         usable = gaps.usable[0] & (stack.patterns > 0)
-        hidden = usable & _stripes(usable.shape[1:], place)
+        hidden = usable & _stripes(usable.shape[1:], context.place(0).corner)
         node = self._fitted(image[0], usable & ~hidden, stack)
-        if node is None or not hidden.any():
+        if node is None:
             return node
-        return node._replace(products=self._judged(image[0], gaps.usable[0] & ~hidden, hidden, stack, node))
+        part = np.s_[..., *_middle(*usable.shape[1:])]
+        stack = Stack(stack.values[part], stack.patterns[part], stack.first_bands)
+        known = gaps.usable[0][part] & ~hidden[part]
+        return node._replace(products=self._judged(image[0][part], known, hidden[part], stack, node))
 
     def _fitted(self, image: NDArray[np.floating], usable: Flags, stack: Stack) -> Node | None:
         """Return the classes and regressions of a node."""
@@ -211,25 +226,27 @@ class MultiDate:
         known = [np.flatnonzero(usable[band] & (patterns > 0)) for band in range(bands)]
         if not any(places.size > total + 1 for places in known):
             return None
+        own_bands = [slice(first[number], first[number + 1]) for number in range(len(first) - 1)]
         scales, shifts = np.ones(total), np.zeros(total)
-        centres = np.zeros((self.classes, total))
-        for number in range(len(first) - 1):
-            own = slice(first[number], first[number + 1])
+        seen = np.flatnonzero(patterns)[:: max(1, np.count_nonzero(patterns) // CLASS_SAMPLE)]
+        sample = np.zeros((seen.size, total), np.float32)
+        for number, own in enumerate(own_bands):
             places = _thinned(np.flatnonzero((patterns >> number) & 1))
             if places.size:
-                sample = features[own, places].astype(np.float64)
-                scales[own] = np.maximum(sample.std(axis=1), 1e-9)
-                shifts[own] = sample.mean(axis=1)
-                found = k_means((sample / scales[own, None]).T.astype(np.float32), self.classes)
-                centres[:, own] = np.concatenate([found, np.full((self.classes - len(found), found.shape[1]), np.inf)])
+                values = features[own, places].astype(np.float64)
+                scales[own], shifts[own] = np.maximum(values.std(axis=1), 1e-9), values.mean(axis=1)
+                usable_there = (patterns.reshape(-1)[seen] >> number) & 1 > 0
+                sample[usable_there, own] = (features[own][:, seen[usable_there]].T - shifts[own]) / scales[own]
+        # Where a reference isn't usable, the sample has its mean.
+        found = k_means(sample, self.classes)
+        centres = np.full((self.classes, total), np.inf)
+        centres[: len(found)] = found + shifts / scales
         coefficients = np.zeros((kinds, self.classes, bands, total + 1))
         fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
-        own_bands = [slice(first[number], first[number + 1]) for number in range(len(first) - 1)]
         alone = {1 << number for number in range(len(first) - 1)}
         for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
             members = [number for number in range(len(first) - 1) if pattern >> number & 1]
             on = np.concatenate([np.arange(total)[own_bands[number]] for number in members])
-            first_of_all = own_bands[members[0]]
             full = (patterns & pattern).reshape(-1) == pattern
             for band in range(bands):
                 places = _thinned(known[band][full[known[band]]])
@@ -237,9 +254,7 @@ class MultiDate:
                     continue
                 design = np.ones((places.size, on.size + 1))
                 design[:, :-1] = ((features[on[:, None], places] - shifts[on, None]) / scales[on, None]).T
-                classes = nearest_centres(
-                    features[first_of_all, places].T / scales[first_of_all], centres[:, first_of_all]
-                )
+                classes = nearest_centres(features[on[:, None], places].T / scales[on], centres[:, on])
                 slopes = _class_slopes(design, image[band].reshape(-1)[places], classes, self.classes)
                 raw = slopes[:, :-1] / scales[on]
                 coefficients[pattern, :, band, on] = raw.T
@@ -247,17 +262,17 @@ class MultiDate:
                 fitted[pattern] = True
             strength = (np.abs(coefficients[pattern, :, :, :-1]) * scales).sum(axis=(0, 1))
             leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))
-        seen = [image[band].reshape(-1)[known[band]] for band in range(bands)]
+        observed = [image[band].reshape(-1)[known[band]] for band in range(bands)]
         return Node(
             scales,
             centres,
             coefficients,
             fitted,
             leading,
-            level=np.array([values.mean() if values.size else 0.0 for values in seen]),
-            spread=np.array([max(values.std(), 1e-9) if values.size else 1.0 for values in seen]),
-            lowest=np.array([values.min() if values.size else 0.0 for values in seen]),
-            highest=np.array([values.max() if values.size else 0.0 for values in seen]),
+            level=np.array([values.mean() if values.size else 0.0 for values in observed]),
+            spread=np.array([max(values.std(), 1e-9) if values.size else 1.0 for values in observed]),
+            lowest=np.array([values.min() if values.size else 0.0 for values in observed]),
+            highest=np.array([values.max() if values.size else 0.0 for values in observed]),
             products=np.zeros((bands, CANDIDATES + 1, CANDIDATES + 1)),
         )
 
@@ -410,16 +425,39 @@ def predictions(
     features = _rounded((by_class - _spread_out(nodes.level, place, shape)) / spread)
     residuals = _rounded(np.where(usable & known, image - by_class, 0) / spread)
     fitted = usable & known
+    first = np.array(place) % BLOCK_PX
 
     def on_the_band(band: int) -> NDArray[np.float64]:
         corrected = np.zeros((1, *shape))
         one = slice(band, band + 1)
-        fit_around(features[one], residuals[one], fitted[band], known, RADIUS_PX, 1.0, LEAST_PIXELS, corrected)
+        fit_around(
+            features[one],
+            residuals[one],
+            fitted[band],
+            known,
+            first,
+            BLOCK_PX,
+            REACH_BLOCKS,
+            1.0,
+            LEAST_PIXELS,
+            corrected,
+        )
         return np.asarray(corrected[0])
 
     local = np.stack(in_threads(on_the_band, range(len(image)), threads))
     jointly = np.zeros(image.shape)
-    fit_around(features, residuals, np.asarray(fitted.all(axis=0)), known, RADIUS_PX, PENALTY, LEAST_PIXELS, jointly)
+    fit_around(
+        features,
+        residuals,
+        np.asarray(fitted.all(axis=0)),
+        known,
+        first,
+        BLOCK_PX,
+        REACH_BLOCKS,
+        PENALTY,
+        LEAST_PIXELS,
+        jointly,
+    )
     return (
         by_class,
         np.clip(by_class + spread * local, low, high),
@@ -444,6 +482,12 @@ def _stripes(shape: tuple[int, ...], place: tuple[int, int]) -> Flags:
     return np.asarray((5 * rows + cols) // 5 % HIDDEN_PERIOD_PX < HIDDEN_WIDTH_PX)
 
 
+def _middle(height: int, width: int) -> tuple[slice, slice]:
+    """Return the middle of a window, of a side of `JUDGED_PX` at most."""
+    top, left = max(0, (height - JUDGED_PX) // 2), max(0, (width - JUDGED_PX) // 2)
+    return slice(top, top + JUDGED_PX), slice(left, left + JUDGED_PX)
+
+
 def _thinned(places: NDArray[np.intp]) -> NDArray[np.intp]:
     return places[:: max(1, -(-places.size // SAMPLE))]
 
@@ -455,7 +499,7 @@ def _class_slopes(
 
     def fit(design: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
         gram = design.T @ design
-        gram[np.diag_indices(len(gram) - 1)] += 1e-6 * len(values)
+        gram[np.diag_indices(len(gram) - 1)] += SHRINKAGE * len(values)
         return np.asarray(np.linalg.solve(gram, design.T @ values), np.float64)
 
     overall = fit(design, values)

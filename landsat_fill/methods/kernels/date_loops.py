@@ -39,7 +39,7 @@ def predict_by_class(
         stand_ins: For each node and pattern the pattern whose regression is used, 0 for none,
             `(row, col, pattern)`.
         scales: What a reference band is divided by before distances are measured, `(row, col, band)`.
-        centres: Centres of the classes in divided bands, `(row, col, class, band)`; those of reference d use its bands.
+        centres: Centres of the classes in divided bands, `(row, col, class, band)`.
         first_bands: First band of each reference, and the number of all bands.
         coefficients: `(row, col, pattern, class, predicted band, band + 1)`; the last is the constant.
         predicted: `(predicted band, row, col)`; written to, NaN where no node has a regression.
@@ -65,15 +65,14 @@ def predict_by_class(
                 used = stand_ins[i, j, pattern]
                 if used == 0 or share <= 0.0:
                     continue
-                reference = 0
-                while reference < references - 1 and not (used >> reference) & 1:
-                    reference += 1
                 nearest, least = 0, np.inf
                 for number in range(classes):
                     distance = 0.0
-                    for band in range(first_bands[reference], first_bands[reference + 1]):
-                        apart = values[band, row, col] / scales[i, j, band] - centres[i, j, number, band]
-                        distance += apart * apart
+                    for reference in range(references):
+                        if (used >> reference) & 1:
+                            for band in range(first_bands[reference], first_bands[reference + 1]):
+                                apart = values[band, row, col] / scales[i, j, band] - centres[i, j, number, band]
+                                distance += apart * apart
                     if distance < least:
                         nearest, least = number, distance
                 weight += share
@@ -92,81 +91,108 @@ def fit_around(
     residuals: NDArray[np.float64],
     known: Flags,
     wanted: Flags,
-    radius_px: int,
+    first: NDArray[np.int64],
+    block_px: int,
+    reach: int,
     penalty: float,
     least: int,
     corrected: NDArray[np.float64],
 ) -> None:
-    """Predict residuals by a ridge regression on all features in the square window around each wanted pixel.
+    """Predict residuals by a ridge regression on all features in the surroundings of each wanted pixel.
 
-    Features and residuals must be multiples of a power of two, small enough for sums of their products to be exact.
-    Then running sums have no rounding error, and no result depends on where an array begins.
+    The image is divided into blocks. Each block has a regression, fitted to the pixels of the blocks around it, and
+    a pixel gets the mean of the four nearest ones, weighted bilinearly. Features and residuals must be multiples of a
+    power of two, small enough for sums of their products to be exact. Then no result depends on where an array begins.
 
     Args:
         features: `(feature, row, col)`.
         residuals: `(band, row, col)`.
         known: Pixels to fit to, `(row, col)`.
         wanted: Pixels to predict.
-        radius_px: The window has a side of twice this, plus 1.
+        first: Row and column of the first pixel within its block.
+        block_px: Side of a block.
+        reach: A regression is fitted to the square of blocks up to this many away.
         penalty: Added to the features' sums of squares.
         least: Fewest known pixels of a fit.
         corrected: `(band, row, col)`: the prediction; written to at the wanted pixels with enough known ones.
     """
     count, height, width = features.shape
     bands = len(residuals)
-    sums = 1 + count + bands + count * (count + 1) // 2 + count * bands
-    columns = np.zeros((width, sums))
-    window = np.zeros(sums)
-    terms = np.empty(sums)
-    matrix = np.empty((count, count))
-    sides = np.empty((count, bands))
-    for row in range(-radius_px, height):
-        for sign in (1, -1):
-            line = row + radius_px if sign == 1 else row - radius_px - 1
-            if line < 0 or line >= height:
-                continue
-            for col in range(width):
-                if known[line, col]:
-                    _products(features, residuals, line, col, terms)
-                    for number in range(sums):
-                        columns[col, number] += sign * terms[number]
-        if row < 0:
-            continue
-        window[:] = 0.0
-        for col in range(min(radius_px, width)):
-            window += columns[col]
+    rows, cols = (first[0] + height - 1) // block_px + 1, (first[1] + width - 1) // block_px + 1
+    sums = np.zeros((rows, cols, 1 + count + bands + count * (count + 1) // 2 + count * bands))
+    for row in range(height):
         for col in range(width):
-            if col + radius_px < width:
-                window += columns[col + radius_px]
-            if col - radius_px - 1 >= 0:
-                window -= columns[col - radius_px - 1]
-            if not wanted[row, col] or window[0] < least:
+            if known[row, col]:
+                block = sums[(first[0] + row) // block_px, (first[1] + col) // block_px]
+                _add_products(features, residuals, row, col, block)
+    sums = _summed_along(_summed_along(sums, reach).transpose(1, 0, 2), reach).transpose(1, 0, 2)
+    lines = np.full((rows, cols, bands, count + 1), np.nan)
+    matrix, sides = np.empty((count, count)), np.empty((count, bands))
+    for row in range(rows):
+        for col in range(cols):
+            window = sums[row, col]
+            if window[0] < least:
                 continue
             _solve_window(window, penalty, matrix, sides)
             for band in range(bands):
-                value = window[1 + count + band] / window[0]
+                level = window[1 + count + band]
                 for feature in range(count):
-                    value += sides[feature, band] * (features[feature, row, col] - window[1 + feature] / window[0])
-                corrected[band, row, col] = value
+                    lines[row, col, band, feature] = sides[feature, band]
+                    level -= sides[feature, band] * window[1 + feature]
+                lines[row, col, band, count] = level / window[0]
+    for row in range(height):
+        down = (first[0] + row + 0.5) / block_px - 0.5
+        for col in range(width):
+            if not wanted[row, col]:
+                continue
+            right = (first[1] + col + 0.5) / block_px - 0.5
+            weight = 0.0
+            for band in range(bands):
+                corrected[band, row, col] = 0.0
+            for corner in range(4):
+                i, j = int(np.floor(down)) + corner // 2, int(np.floor(right)) + corner % 2
+                share = (1.0 - abs(down - i)) * (1.0 - abs(right - j))
+                i, j = min(max(i, 0), rows - 1), min(max(j, 0), cols - 1)
+                if sums[i, j, 0] < least or share <= 0.0:
+                    continue
+                weight += share
+                for band in range(bands):
+                    value = lines[i, j, band, count]
+                    for feature in range(count):
+                        value += lines[i, j, band, feature] * features[feature, row, col]
+                    corrected[band, row, col] += share * value
+            if weight > 0.0:
+                for band in range(bands):
+                    corrected[band, row, col] /= weight
 
 
 @compiled
-def _products(features: Cube, residuals: Cube, row: int, col: int, terms: NDArray[np.float64]) -> None:
-    """Write 1, the features, the residuals, and all products that a regression sums."""
+def _summed_along(sums: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Return sums over `2·reach + 1` neighbours along the first axis."""
+    summed = np.zeros(sums.shape)
+    for row in range(len(sums)):
+        for near in range(max(row - reach, 0), min(row + reach + 1, len(sums))):
+            summed[row] += sums[near]
+    return summed
+
+
+@compiled
+def _add_products(features: Cube, residuals: Cube, row: int, col: int, sums: NDArray[np.float64]) -> None:
+    """Add 1, the features, the residuals, and all products that a regression needs."""
     count, bands = len(features), len(residuals)
-    terms[0] = 1.0
+    sums[0] += 1.0
     at = 1 + count + bands
     for one in range(count):
         value = features[one, row, col]
-        terms[1 + one] = value
+        sums[1 + one] += value
         for other in range(one, count):
-            terms[at] = value * features[other, row, col]
+            sums[at] += value * features[other, row, col]
             at += 1
         for band in range(bands):
-            terms[at] = value * residuals[band, row, col]
+            sums[at] += value * residuals[band, row, col]
             at += 1
     for band in range(bands):
-        terms[1 + count + band] = residuals[band, row, col]
+        sums[1 + count + band] += residuals[band, row, col]
 
 
 @compiled
