@@ -11,10 +11,12 @@ import pytest
 import rasterio
 import torch
 import xarray
+from making import landscape, stripes, write_scene
 from typer.testing import CliRunner
 
 import landsat_fill
 from landsat_fill.cli.app import app
+from landsat_fill.errors import UsageError
 from landsat_fill.methods import create_method
 
 
@@ -235,3 +237,84 @@ def test_real_gaps_are_laid_over_an_image(samples):
     assert 0.1 < landsat_fill.simulate_gaps(SMALL, gaps=real.astype(np.uint8), seed=1).mean() < 0.9
     with pytest.raises(landsat_fill.LandsatFillError, match="but got both"):
         landsat_fill.simulate_gaps(SMALL, gaps=real, share=0.2)
+
+
+class TestReferences:
+    SHAPE = (3, 80, 100)
+    TRUTH = landscape(SHAPE, "uint8", 3)
+    LOST = stripes(SHAPE, apart_px=0)
+
+    def test_a_linear_change_is_undone(self):
+        earlier = 0.8 * self.TRUTH + 5
+        earlier[:, :, 60:] = np.nan
+        filled = landsat_fill.fill_array(self.TRUTH, self.LOST, references=[earlier], method="llhm")
+        shown = self.LOST & np.isfinite(earlier)
+        assert np.abs(filled.mean - self.TRUTH)[shown].mean() < 0.5
+        assert (filled.sources[shown] == 1).mean() > 0.9
+        assert not filled.sources[self.LOST & ~shown].any()
+        assert np.isfinite(filled.mean).all()
+
+    def test_masked_pixels_of_a_reference_are_not_used(self):
+        masked = np.ma.masked_array(self.TRUTH, self.TRUTH > 150)
+        filled = landsat_fill.fill_array(self.TRUTH, self.LOST, references=[masked], method="llhm")
+        assert not filled.sources[self.LOST & masked.mask].any()
+
+    @pytest.mark.usefixtures("tiny_models")
+    def test_auto_is_multi_date_with_references(self):
+        earlier = 0.8 * self.TRUTH + 5
+        auto, named = (
+            landsat_fill.fill_array(self.TRUTH, self.LOST, references=[earlier], method=method, threads=1)
+            for method in ("auto", "multi-date")
+        )
+        np.testing.assert_array_equal(auto.mean, named.mean)
+        assert auto.std is not None
+
+    def test_one_band_and_data_arrays(self):
+        image = xarray.DataArray(self.TRUTH[0], dims=("y", "x"))
+        earlier = xarray.DataArray(0.8 * self.TRUTH[0], dims=("y", "x"), coords={"time": np.datetime64("2004-08-18")})
+        filled = landsat_fill.fill_array(image, self.LOST[0], references=[earlier], method="llhm")
+        assert isinstance(filled.sources, xarray.DataArray)
+        assert filled.sources.shape == image.shape
+
+    def test_dates_of_data_arrays_make_a_time_series(self):
+        series = [
+            xarray.DataArray(
+                (0.7 + 0.02 * month) * self.TRUTH,
+                dims=("band", "y", "x"),
+                coords={"time": np.datetime64(f"2003-{month:02}-15")},
+            )
+            for month in range(1, 11)
+        ]
+        filled = landsat_fill.fill_array(self.TRUTH, self.LOST, references=series, method="time-series")
+        assert (filled.sources[self.LOST] == 1).all()
+
+    def test_errors(self):
+        for arguments, said in (
+            ({"method": "llhm"}, "expected references for llhm"),
+            ({"method": "harmonic", "references": [self.TRUTH]}, "expected a method that uses references"),
+            ({"references": [self.TRUTH[:2]]}, r"expected reference 1 to have the image's shape \(3, 80, 100\)"),
+            ({"references": [self.TRUTH, "text"]}, "expected reference 2 to"),
+        ):
+            with pytest.raises(UsageError, match=said):
+                landsat_fill.fill_array(self.TRUTH, self.LOST, **arguments)
+
+    def test_files(self, tmp_path):
+        scene = write_scene(tmp_path / "scene_20040819.tif", count=3).path
+        clean = write_scene(tmp_path / "refs" / "near_20040820.tif", count=3, gaps=False).path
+        outcome = landsat_fill.fill_file(scene, tmp_path / "a.tif", reference=clean, method="llhm")
+        assert [one.name for one in outcome.references if one.used] == ["near_20040820"]
+        arguments = {"references": tmp_path / "refs", "method": "llhm", "within": 10}
+        again = landsat_fill.fill_file(scene, tmp_path / "b.tif", **arguments)
+        with rasterio.open(tmp_path / "a.tif") as one, rasterio.open(tmp_path / "b.tif") as other:
+            np.testing.assert_array_equal(one.read(), other.read())
+        write_scene(tmp_path / "refs" / "new_20040821.tif", count=3, gaps=False)
+        skipped = landsat_fill.fill_file(scene, tmp_path / "b.tif", **arguments)
+        assert skipped.status.value == "skipped"
+        assert skipped.notes == ("1 new reference since; --refresh fills again",)
+        refreshed = landsat_fill.fill_file(scene, tmp_path / "b.tif", **arguments, refresh=True)
+        assert (again.status, refreshed.status) == (again.status, again.status)
+        assert len(refreshed.references) == 2
+        with pytest.raises(UsageError, match="limits of days and season"):
+            landsat_fill.fill_file(scene, tmp_path / "c.tif", within=3)
+        with pytest.raises(UsageError, match="1 to 8"):
+            landsat_fill.fill_file(scene, tmp_path / "c.tif", reference=clean, max_references=9)

@@ -63,6 +63,7 @@ class TimeSeries:
         "doi:10.1016/j.rse.2014.01.011",
         halo_px=RADIUS_PX,
         needs_references=True,
+        takes_every_reference=True,
     )
 
     dates: int = option(

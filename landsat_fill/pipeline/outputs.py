@@ -19,6 +19,7 @@ from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
 from landsat_fill.pipeline.provenance import REALIZATION_TAG, provenance_tags, reference_tags, request_facts
 from landsat_fill.pipeline.request import FillLayer, OutputRequest
+from landsat_fill.pipeline.tiles import MOST_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -208,7 +209,7 @@ class SceneOutputs:
         if not self._references:
             del meanings[f"CODE_{FillCode.FROM_REFERENCE.value}"]
         elif self._outputs.fill_layer is FillLayer.SOURCE:
-            for number, name in enumerate(self._references, FillCode.FROM_REFERENCE.value):
+            for number, name in enumerate(self._references[:MOST_SOURCES], FillCode.FROM_REFERENCE.value):
                 meanings[f"CODE_{number}"] = f"missing, filled mainly from {name}"
         if self._outputs.fill_layer is FillLayer.BANDS:
             described = [f"{name} fill" for name in names]

@@ -42,6 +42,10 @@ LEAST_SHIFT_PX = 0.25
 LEAST_COMMON = 200
 """Fewest pixels that scene and reference must share for agreement and shift to be measured."""
 
+LIKE_NUMBERS = 3.0
+"""Numbers that spread up to this many times as wide, or as narrow, as the scene's may be of the same kind: the limits
+of the gain in local linear histogram matching."""
+
 UNDECLARED_SHARE = 0.05
 """A number at an end of a reference's range that fills this share of it, unlike in the scene, is taken for missing."""
 
@@ -158,6 +162,10 @@ def _measured(
             views = [one.read(window) for window in windows]
         else:
             one = replace(one, facts=replace(one.facts, notes=(*one.facts.notes, said)))
+    scale = _relative_spread(targets, views, one.matches)
+    if scale is not None and not 1 / LIKE_NUMBERS <= scale <= LIKE_NUMBERS:
+        note = f"its numbers spread {scale:.3g} times as wide as the scene's: llhm, nspi and mnspi need like numbers"
+        one = replace(one, facts=replace(one.facts, notes=(*one.facts.notes, note)))
     usable = [
         np.logical_and.reduce([view.usable[0, match] for match in one.matches if match is not None]) for view in views
     ]
@@ -204,6 +212,15 @@ def _pairs(
             ours.append(stored[band][common])
             theirs.append(view.values[0, match][common])
     return np.concatenate(ours).astype(np.float64), np.concatenate(theirs).astype(np.float64)
+
+
+def _relative_spread(
+    targets: Sequence[Target], views: Sequence[Reference], matches: Sequence[int | None]
+) -> float | None:
+    """Return the standard deviation of a reference relative to the scene's: the median of the bands, or None."""
+    pairs = [_pairs(targets, views, matches, band) for band, match in enumerate(matches) if match is not None]
+    ratios = [theirs.std() / ours.std() for ours, theirs in pairs if ours.size >= LEAST_COMMON and ours.std() > 0]
+    return float(np.median(ratios)) if ratios else None
 
 
 def _squared_correlation(

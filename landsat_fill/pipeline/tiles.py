@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 BATCH_VALUES = 8_000_000
 """Largest number of values in a batch: 32 MB of float32, two tiles of 512 px with a wide halo."""
 
+MOST_SOURCES = 251
+"""References with a number of their own in the fill layer, whose codes are bytes; later ones share the last."""
+
 SMALLEST_TILE_PX = 64
 """Smallest side of tiles halved for lack of memory; below it, the halo needs most of the memory."""
 
@@ -148,7 +151,7 @@ def _first_usable(references: Sequence[Reference], tile: int) -> NDArray[np.uint
         for number in range(len(references), 0, -1):
             match = references[number - 1].matches[band]
             if match is not None:
-                plane[references[number - 1].usable[tile, match]] = number
+                plane[references[number - 1].usable[tile, match]] = min(number, MOST_SOURCES)
         planes.append(plane)
     return np.stack(planes)
 

@@ -6,7 +6,10 @@ import json
 import re
 import sys
 
+import numpy as np
 import pytest
+from making import landscape, write_geotiff
+from rasterio.transform import Affine
 
 from landsat_fill.cli.evaluate import EPILOG, OPTIONS_EXAMPLE, labels_of, methods_of
 from landsat_fill.errors import UsageError
@@ -186,3 +189,62 @@ def test_seeds_that_change_nothing_are_told(clean, make, run):
     ended = run("evaluate", clean(), "-m", "nearest", "--gaps-from", gaps, "--seeds", "2")
     assert ended.code == 0, ended.err
     assert "fit in only one place" in ended.err_in_a_line
+
+
+class TestReferences:
+    SHAPE = (3, 72, 80)
+
+    @pytest.fixture
+    def pair(self, tmp_path):
+        """Return a clean scene and a folder with a reference, darker and in 16 bits, of the next day."""
+        truth = landscape(self.SHAPE, "uint8")
+        target = write_geotiff(tmp_path / "target_20040819.tif", truth)
+        write_geotiff(tmp_path / "refs" / "next_20040820.tif", (0.8 * truth + 20).astype(np.uint16))
+        return target, tmp_path / "refs"
+
+    def test_methods_with_and_without_references_fill_the_same_pixels(self, pair, run, tmp_path):
+        target, folder = pair
+        for words in (("--reference", folder / "next_20040820.tif"), ("--references", folder)):
+            rows = tmp_path / f"{words[0]}.json"
+            ended = run("evaluate", target, *words, "-m", "llhm", "-m", "harmonic", "--width", "6", "--json-file", rows)
+            assert ended.code == 0, ended.said
+            assert "references: next_20040820 (2004-08-20)" in ended.said
+            records = [one for one in json.loads(rows.read_text())["records"] if one["band"] != "all"]
+            assert {one["method"] for one in records} == {"inverse-distance", "llhm", "harmonic"}
+            assert len({one["hidden"] for one in records}) == 1  # all bands lose the same pixels
+            ratios = {one["method"]: one["rmse_ratio"] for one in json.loads(rows.read_text())["summary"]}
+            assert ratios["llhm"] < 0.2 < ratios["harmonic"]
+
+    @pytest.mark.usefixtures("tiny_models")
+    def test_auto_uses_references(self, pair, run):
+        target, folder = pair
+        assert "multi-date" in run("evaluate", target, "--references", folder, "-m", "auto", "--width", "6").out
+
+    def test_errors(self, pair, run):
+        target, folder = pair
+        ended = run("evaluate", target, "-m", "llhm")
+        assert ended.code == 2
+        assert "expected references for llhm" in ended.err_in_a_line
+        ended = run("evaluate", target, "--references", folder, "-m", "llhm", "--preset", "paper-bands")
+        assert ended.code == 2
+        ended = run("evaluate", target, "--reference", target, "-m", "llhm", "--width", "6")
+        assert ended.code == 1
+        assert "it is the scene itself" in ended.err_in_a_line
+        (folder / "next_20040820.tif").unlink()
+        far = landscape(self.SHAPE, "uint8")
+        write_geotiff(folder / "far.tif", far, transform=Affine(30, 0, 700_000, 0, -30, 1_200_000))
+        ended = run("evaluate", target, "--references", folder, "-m", "llhm", "-m", "harmonic", "--width", "6")
+        assert ended.code == 1
+        assert "expected a reference that serves target_20040819" in ended.err_in_a_line
+        assert "harmonic" in ended.out
+
+    def test_windows_of_a_large_scene_get_the_references_of_their_place(self, pair, run, tmp_path):
+        target, folder = pair
+        rows = tmp_path / "rows.json"
+        ended = run(
+            "evaluate", target, "--references", folder, "-m", "llhm", "--width", "6",
+            "--window", "36", "--windows", "2", "--json-file", rows,
+        )  # fmt: skip
+        assert ended.code == 0, ended.said
+        ratios = {one["method"]: one["rmse_ratio"] for one in json.loads(rows.read_text())["summary"]}
+        assert ratios["llhm"] < 0.3

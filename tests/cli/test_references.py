@@ -237,3 +237,29 @@ class TestReferencesCommand:
     def test_errors(self, run, scene, archive):
         assert run("references", scene).code == 2
         assert run("references", "--index", archive).code == 2
+
+
+def test_a_time_series_takes_all_dates(run, scene, tmp_path):
+    days = [f"2003{month:02}15" for month in range(1, 11)]
+    for number, day in enumerate(days):
+        write(tmp_path / "dates" / f"a_{day}.tif", ((0.7 + 0.02 * number) * CLEAN).astype(np.uint8))
+    out = tmp_path / "out.tif"
+    ended = run(scene, "--references", tmp_path / "dates", "-m", "time-series", "-o", out)
+    assert ended.code == 0, ended.said
+    assert "10 of 10 references" in ended.said
+    codes = pixels(tmp_path / "out_fill.tif")[0]
+    assert (codes[GAPS[0]] == 5).all()
+    assert np.abs(pixels(out)[GAPS].astype(float) - CLEAN[GAPS]).mean() < 4
+
+
+def test_wide_holes_keep_the_codes_of_references(run, archive, tmp_path):
+    """With --holes every, a backdrop fills the inside of wide holes."""
+    pixels_there = np.where(GAPS, 0, CLEAN).astype(np.uint8)
+    pixels_there[:, 20:70, 30:90] = 0
+    hole = write(tmp_path / "hole_20040819.tif", pixels_there)
+    reference = archive / "near_20040820.tif"
+    ended = run(hole, "--reference", reference, "-m", "llhm", "--holes", "every", "-o", tmp_path / "out.tif")
+    assert ended.code == 0, ended.said
+    codes = pixels(tmp_path / "out_fill.tif")[0]
+    assert (codes == 5).any()
+    assert (codes[pixels_there[0] == 0] >= 4).all()

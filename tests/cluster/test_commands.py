@@ -52,6 +52,27 @@ def test_every_option_of_fill_may_be_given(run, archive, tmp_path):
     assert "#SBATCH --time=90" in text
 
 
+def test_references_are_handed_on(run, archive, tmp_path):
+    scenes = archive(2)
+    text = dry(
+        run, scenes, tmp_path / "out", "--reference", "earlier one.tif", "--references", scenes, "--within", 90,
+        "--same-season", "--max-references", 3, "--no-align", "--refresh", "-m", "llhm",
+    )  # fmt: skip
+    words = call_of_fill(text)
+    for word in (
+        "--reference 'earlier one.tif'", f"--references {scenes}", "--within 90", "--same-season",
+        "--max-references 3", "--no-align", "--refresh", "--method llhm",
+    ):  # fmt: skip
+        assert word in words
+    assert "#SBATCH --chdir=" in text  # so that relative paths of references hold in a task
+
+
+def test_methods_with_references_need_them_on_a_cluster_too(run, archive, tmp_path):
+    ended = run("cluster", "submit", archive(1), "-o", tmp_path / "out", "--dry-run", "-m", "llhm")
+    assert ended.code == 2
+    assert "expected references for llhm" in ended.err_in_a_line
+
+
 def test_a_refusal_is_handed_on(run, archive, tmp_path):
     text = dry(run, archive(1), tmp_path / "out", "-m", "kriging", "--no-uncertainty")
     assert "--no-uncertainty" in call_of_fill(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import cache
 
 import numpy as np
@@ -36,6 +37,17 @@ def made(name: str) -> FillMethod:
     return WithReference(method, method.info) if method.info.needs_references else method
 
 
+def dates(name: str, values: np.ndarray, usable: np.ndarray, matches: tuple[int | None, ...]) -> tuple[Reference, ...]:
+    """One reference, or ten over a year for a method that takes every one."""
+    if not method_classes()[name].info.takes_every_reference:
+        return (Reference(values, usable, matches),)
+    seasons = np.float32(1 + 0.2 * np.sin(2 * np.pi * np.arange(10) / 10))
+    return tuple(
+        Reference(season * values, usable, matches, date(2004, 1, 1) + timedelta(37 * number))
+        for number, season in enumerate(seasons)
+    )
+
+
 @dataclass(frozen=True)
 class WithReference:
     """A method that needs references, with one, and with another method for what it leaves, as in the pipeline.
@@ -57,15 +69,12 @@ class WithReference:
         rest = create_method("harmonic").fill(image, gaps, context)
         return replace(filled, mean=np.where(left, rest.mean, filled.mean))
 
-    @staticmethod
-    def shown(image: np.ndarray, gaps: Gaps, context: Context) -> Context:
+    def shown(self, image: np.ndarray, gaps: Gaps, context: Context) -> Context:
         unseen = Gaps(~gaps.usable, gaps.usable)
         values = create_method("nearest").fill(image, unseen, context).mean
         usable = np.isfinite(values)
-        reference = Reference(
-            np.where(usable, 0.75 * values, 0).astype(np.float32), usable, tuple(range(image.shape[1]))
-        )
-        return replace(context, references=(reference,))
+        darker = np.where(usable, 0.75 * values, 0).astype(np.float32)
+        return replace(context, references=dates(self.info.name, darker, usable, tuple(range(image.shape[1]))))
 
 
 def landscape(shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
@@ -232,8 +241,11 @@ def test_thin_and_tiny_tiles_are_filled(name: str, size: tuple[int, int], dtype:
     assert np.isfinite(filled[missing]).all()
 
 
-# Half of the latent values of convlnp are averages over the tile; the deep image prior is fitted to the tile.
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("convlnp", "deep-image-prior")])
+# Half of the latent values of convlnp are averages over the tile; the deep image prior is fitted to the tile, and so is
+# multi-date without the nodes of a scene (with them: `test_tiles_and_strips_give_the_same_pixels`).
+@pytest.mark.parametrize(
+    "name", [name for name in METHODS if name not in ("convlnp", "deep-image-prior", "multi-date")]
+)
 def test_inside_its_halo_a_tile_agrees_with_the_whole(name: str) -> None:
     halo_px = made(name).info.halo_px
     left = 40
@@ -304,11 +316,11 @@ def test_without_a_useful_reference_pixels_stay_unfilled(name: str, kind: str) -
 @pytest.mark.parametrize("name", WITH_REFERENCES)
 def test_a_useless_reference_changes_nothing(name: str) -> None:
     image, gaps = small_case(name)
-    good = Reference(0.75 * landscape(image.shape, 1, 255), gaps.usable | gaps.missing, (0, None, 2))
+    good = dates(name, 0.75 * landscape(image.shape, 1, 255), gaps.usable | gaps.missing, (0, None, 2))
     method = create_method(name)
-    alone = method.fill(image, gaps, replace(context(2), references=(good,)))
+    alone = method.fill(image, gaps, replace(context(2), references=good))
     for kind in ("unusable", "no band", *(() if name in REGRESSIONS else ("constant",))):
-        several = (*useless(kind, image), good)
+        several = (*useless(kind, image), *good)
         assert_same(alone, method.fill(image, gaps, replace(context(2), references=several)), gaps)
 
 
@@ -319,9 +331,7 @@ def test_values_outside_usable_of_a_reference_never_influence_the_result(name: s
     usable = np.random.default_rng(3).random(image.shape) > 0.2
     found = [
         create_method(name).fill(
-            image,
-            gaps,
-            replace(context(2), references=(Reference(np.where(usable, values, other), usable, (0, 1, 2)),)),
+            image, gaps, replace(context(2), references=dates(name, np.where(usable, values, other), usable, (0, 1, 2)))
         )
         for other in np.float32([0, np.nan, 1e30])
     ]
