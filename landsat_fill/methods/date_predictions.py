@@ -284,7 +284,7 @@ def residuals_of_alike(
         survey: The nodes.
         place: Row and column of the tile in the scene.
     """
-    from landsat_fill.methods.kernels.date_loops import average_alike
+    from landsat_fill.methods.kernels.node_loops import average_alike
 
     averaged = np.full(rest.shape, np.nan)
     average_alike(
@@ -318,7 +318,7 @@ def predictions(
         place: Row and column of the tile in the scene.
         threads: Bands worked on at once.
     """
-    from landsat_fill.methods.kernels.date_loops import fit_around, predict_by_class
+    from landsat_fill.methods.kernels.node_loops import fit_around, predict_by_class
 
     nodes = survey.nodes
     by_class = np.empty(image.shape)
