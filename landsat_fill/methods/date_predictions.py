@@ -33,7 +33,7 @@ pixels, about as many as the 31 that Scaramuzza et al. 2004 use at most."""
 RADIUS_PX = BLOCK_PX * (REACH_BLOCKS + 2)
 """Largest distance at which a pixel influences a local regression."""
 
-JUDGED_PX = 192
+JUDGED_PX = 160
 """Side of the part of a node's window in which predictions are judged."""
 
 PENALTY = 30.0
