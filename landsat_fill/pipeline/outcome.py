@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from landsat_fill.errors import LandsatFillError
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import SceneReader
+from landsat_fill.io.gdal import gdal_errors
 from landsat_fill.pipeline.resources import usable_cores
 from landsat_fill.pipeline.survey import Survey, survey_scene
 
@@ -283,7 +284,12 @@ def explained(error: Exception) -> tuple[str, str | None]:
         return error.message, error.hint
     if isinstance(error, MemoryError):
         return "expected more memory than there is", "Use fewer --jobs, or fewer bands with --bands."
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, gdal_errors()) and not getattr(error, "strerror", None):
+        return (
+            f"expected GDAL to read or write a file, but got an error: {error}",
+            "The file may be damaged: download or copy it again.",
+        )
+    if isinstance(error, OSError):
         where = f" with {error.filename}" if error.filename else ""
         return (
             f"expected a system call to succeed{where}, but got: {error.strerror}",
