@@ -139,6 +139,11 @@ def open_dataset(source: str) -> DatasetReader:
         with gdal_session(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = _opened(source)
+            if "JPEG" in dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION", ""):
+                # With several threads, GDAL 3.10 loses errors of libjpeg, and damaged blocks come as partly 0.
+                dataset.close()
+                with gdal_session(**options, GDAL_NUM_THREADS="1"):
+                    dataset = _opened(source)
     except gdal_errors(ValueError) as error:
         raise InputError(
             f"expected a raster that GDAL can read, but got {source}: {_reason(error, source)}",

@@ -504,20 +504,31 @@ def copy_cloud_optimized(source: Path, target: Path, profile: RasterProfile, ext
 
 @contextmanager
 def _option_complaints() -> Iterator[list[str]]:
-    """Yield a list to which GDAL's warnings about creation options are added; GDAL ignores unknown options."""
+    """Yield a list to which GDAL's warnings about creation options are added; GDAL ignores unknown options.
+
+    rasterio passes them on only by logging, which the user or another library may have disabled.
+    """
     complaints: list[str] = []
+    logger = logging.getLogger("rasterio._env")
+    level, was_disabled, below = logger.level, logger.disabled, logger.manager.disable
+    is_heard = not was_disabled and logger.isEnabledFor(logging.WARNING)
 
     def gather(record: logging.LogRecord) -> bool:
         text = record.getMessage()
         if "creation option" in text:
             complaints.append(text.partition(" in ")[2] or text)
-        return True
+        return is_heard
 
-    logger = logging.getLogger("rasterio._env")
     logger.addFilter(gather)
+    logger.disabled = False
+    logging.disable(logging.NOTSET)
+    logger.setLevel(logging.WARNING)
     try:
         yield complaints
     finally:
+        logger.setLevel(level)
+        logging.disable(below)
+        logger.disabled = was_disabled
         logger.removeFilter(gather)
 
 

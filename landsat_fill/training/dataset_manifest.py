@@ -142,9 +142,10 @@ class MappedArray:
         if self._array is None:
             try:
                 self._array = np.load(self._path, mmap_mode="r")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is damaged, or holds more than numbers"
                 raise InputError(
-                    f"expected an array in {self._path}, but got an error: {error}",
+                    f"expected an array in {self._path}, but got an error: {reason}",
                     hint="Make the dataset again with `landsat-fill dataset`.",
                 ) from error
         return self._array
@@ -162,10 +163,7 @@ class MappedArray:
 
 def stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
     """Return the array of a file, still closed, or raise InputError unless it has this shape."""
-    try:
-        found = MappedArray(path).shape
-    except EOFError:  # of an empty file
-        found = ()
+    found = MappedArray(path).shape
     if found != shape:
         raise InputError(
             f"expected an array of the shape {shape} in {path}, as {MANIFEST_NAME} says, but got {found}",

@@ -188,6 +188,29 @@ def datasets(folder: Path) -> list[Path]:
     return [folder / "d/manifest.json"]
 
 
+def checkpoint_parts() -> Any:
+    """Return the state of a run of a tiny network."""
+    import torch
+
+    from landsat_fill.networks.catalogue import build_network
+    from landsat_fill.training.checkpoints import Parts, Progress
+
+    network, average = (build_network("unet", {"channels": 8, "halvings": 1}) for _ in range(2))
+    return Parts(network, average, torch.optim.AdamW(network.parameters()), Progress())
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Write the checkpoint of a run."""
+    from landsat_fill.training.checkpoints import save_checkpoint
+
+    parts = checkpoint_parts()
+    for parameter in parts.network.parameters():
+        parameter.grad = parameter.detach() * 0.1
+    parts.optimiser.step()
+    save_checkpoint(folder / "last.pt", parts)
+    return [folder / "last.pt"]
+
+
 # ------------------------------------------------------------------------------------------- damaged files
 
 
@@ -284,6 +307,18 @@ def _samples(file: Path) -> None:
         open_samples(file.parent, size_px=16)
 
 
+def _resume(file: Path) -> None:
+    from landsat_fill.cli.options import errors_reported
+    from landsat_fill.training.checkpoints import load_checkpoint
+
+    parts = checkpoint_parts()
+    with errors_reported(debug=False):
+        load_checkpoint(file, parts)
+        for parameter in parts.network.parameters():
+            parameter.grad = parameter.detach() * 0.1
+        parts.optimiser.step()
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of file: how many are tried, valid ones, how one is damaged, and what reads it."""
@@ -301,6 +336,7 @@ KINDS = {
     "round": Kind(600, rounds, damaged_json, _cluster),
     "mark": Kind(200, marks, damaged_json, _again),
     "dataset": Kind(200, datasets, damaged_json, _samples),
+    "checkpoint": Kind(200, checkpoints, damaged_bytes, _resume),
 }
 
 # ------------------------------------------------------------------------------------------------- running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import random
 import struct
 import sys
 import tarfile
@@ -20,10 +21,11 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from landsat_fill.cli import app
-from landsat_fill.errors import cannot_write, printable
+from landsat_fill.errors import InputError, cannot_write, printable
 from landsat_fill.io import Rasters, find_inputs, open_input, reader
 from landsat_fill.io.archives import list_members
 from landsat_fill.io.gdal import open_dataset
+from landsat_fill.scene import Window
 
 PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
 
@@ -301,3 +303,39 @@ def test_colours_are_listed_once_for_all_bands(tmp_path, monkeypatch):
         assert rasters[str(path)].profile.count == 150
     assert asked.count("colorinterp") <= 2
     assert asked.count("read") < 30
+
+
+def test_a_damaged_jpeg_block_is_reported_as_with_one_thread(tmp_path):
+    """With several threads, GDAL hides some errors."""
+    pixels = landscape((3, 256, 256))
+    options = {"compress": "jpeg", "photometric": "ycbcr", "interleave": "pixel", "tiled": True}
+    path = write_geotiff(tmp_path / "jpeg.tif", pixels, blockxsize=64, blockysize=64, **options)
+    with rasterio.open(path) as dataset:
+        offset, size = (int(dataset.get_tag_item(f"BLOCK_{of}_1_1", "TIFF", bidx=1)) for of in ("OFFSET", "SIZE"))
+    content = path.read_bytes()
+    chance = random.Random(1)
+    outcomes = []
+    for _ in range(60):
+        damaged = bytearray(content)
+        for _ in range(chance.choice((1, 2, 5))):
+            damaged[offset + chance.choice((chance.randrange(size), chance.randrange(40)))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        found = []
+        for read in (read_with_one_thread, read_by_us):
+            try:
+                found.append(read(path).tobytes())
+            except (rasterio.errors.RasterioError, InputError):
+                found.append(None)
+        outcomes.append(found)
+    assert all(one == ours for one, ours in outcomes)
+    assert 0 < sum(one is None for one, _ in outcomes) < 60
+
+
+def read_with_one_thread(path):
+    with rasterio.Env(GDAL_NUM_THREADS="1"), rasterio.open(path) as dataset:
+        return dataset.read()
+
+
+def read_by_us(path):
+    with Rasters() as rasters:
+        return rasters[str(path)].read(Window(0, 0, 256, 256))
