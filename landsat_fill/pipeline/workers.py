@@ -12,6 +12,7 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
@@ -254,6 +255,8 @@ def _start_worker() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs,), daemon=True)
+    if hasattr(signal, "pthread_sigmask"):  # the tracker unblocks interrupts when it starts, so it starts first
+        resource_tracker.ensure_running()
     unblock_interrupts(False)
     try:
         process.start()
