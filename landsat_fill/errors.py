@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import unicodedata
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,19 @@ EXIT_STOPPED = 75
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 """128 plus the number of the signal, as in shells."""
+
+
+def printable(text: str) -> str:
+    """Return a text in one line, with control characters, line breaks and bytes that aren't UTF-8 escaped.
+
+    File names and what a message quotes from files can hold any of them, and so forge a line of a log.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or unicodedata.category(one) == "Zs" else ascii(one)[1:-1].replace(r"\udc", r"\x")
+        for one in text
+    )
 
 
 class LandsatFillError(Exception):
@@ -90,6 +104,10 @@ class MissingPackageError(LandsatFillError):
     """The request needs an optional package that isn't installed."""
 
 
+FULL_DISK_BYTES = 64 << 20
+"""Free space below which a failed write is put down to a full disk."""
+
+
 def cannot_write(target: Path, error: object) -> OutputError:
     """Return the error for a failed write, with a hint for the most likely cause.
 
@@ -100,12 +118,15 @@ def cannot_write(target: Path, error: object) -> OutputError:
     import shutil
 
     target = Path(*(part for part in target.parts if not (part[0] == "." and part.endswith(".partial"))))
-    number = getattr(error, "errno", None)
-    reason = os.strerror(number) if number else str(error) or "the write failed"
+    number = error.errno if isinstance(error, OSError) else None  # GDAL's errors have a number of another kind
     folder = next(parent for parent in target.absolute().parents if parent.exists())
+    is_full = shutil.disk_usage(folder).free < FULL_DISK_BYTES
+    if number is None and is_full:
+        number = errno.ENOSPC
+    reason = os.strerror(number) if number else str(error) or "the write failed"
     hint = "Check that the folder can be written to, and that the disk and your quota have room."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR):
         hint = "Choose a folder where you have write permission with --output."
-    elif shutil.disk_usage(folder).free < 64 << 20:
+    elif is_full:
         hint = f"The disk of {folder} is full: free some space, or choose another folder with --output."
     return OutputError(f"expected to write {target}, but got an error: {reason}", hint=hint)

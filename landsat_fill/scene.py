@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -98,11 +99,12 @@ class Grid:
 
     @property
     def pixel_size_m(self) -> float | None:
-        """Height of a pixel in metres, or None without a projected coordinate system."""
+        """Height of a pixel in metres, or None if it is 0, not finite, or the coordinates aren't projected."""
         if self.crs is None or not self.crs.is_projected:
             return None
         unit_m: float = self.crs.linear_units_factor[1]
-        return float((self.transform.b**2 + self.transform.e**2) ** 0.5 * unit_m)
+        size_m = float((self.transform.b * self.transform.b + self.transform.e * self.transform.e) ** 0.5 * unit_m)
+        return size_m if 0 < size_m < math.inf else None
 
     def cropped(self, window: Window) -> Grid:
         """Return the grid of a window."""

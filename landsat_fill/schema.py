@@ -7,15 +7,17 @@ of the setting. The command line, the help tables, `run.toml` and the checks all
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
-from types import MappingProxyType, NoneType, SimpleNamespace
+from pathlib import Path
+from types import MappingProxyType, NoneType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from landsat_fill.errors import UsageError, did_you_mean, not_one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Iterable
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
@@ -198,3 +200,40 @@ def require_allowed(settings: Any) -> None:
     kind: type = type(settings)
     for name, one in options_of(kind).items():
         one.parse(getattr(settings, name), one.flag)
+
+
+def from_json(kind: Any, value: Any, name: str = "its content") -> Any:
+    """Return a JSON value as a type: a dataclass, a tuple or mapping of one type, a plain type or one of several.
+
+    Args:
+        kind: The type, as in an annotation.
+        value: The value that `json.loads` returned.
+        name: The name of the value, for the error.
+
+    Raises:
+        ValueError: If the value has another type, or a field is missing or unknown.
+    """
+    origin, inner = get_origin(kind), get_args(kind)
+    if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        required = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+        if required <= value.keys() <= hints.keys():
+            return kind(**{key: from_json(hints[key], each, key) for key, each in value.items()})
+        wrong = sorted(required - value.keys()) or sorted(value.keys() - hints.keys())
+        raise ValueError(f"{wrong[0]} is {'missing' if required - value.keys() else 'unknown'} in {name}")
+    if origin is tuple and isinstance(value, list):
+        return tuple(from_json(inner[0], each, name) for each in value)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: from_json(inner[1], each, key) for key, each in value.items()}
+    for one in inner if origin is UnionType else (kind,):
+        number = one is float and type(value) is int
+        if number or (isinstance(one, type) and type(value) is one):
+            return value
+    raise ValueError(f"{name} is {value!r:.60}")
+
+
+def require_inside(files: Iterable[str]) -> None:
+    """Raise ValueError unless all paths lead into a folder: a file from elsewhere must not be followed out of it."""
+    for file in files:
+        if "\0" in file or Path(file).is_absolute() or ".." in Path(file).parts:
+            raise ValueError(f"{file!r} lies outside the folder")

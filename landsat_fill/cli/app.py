@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +16,11 @@ from typer.main import get_command
 
 from landsat_fill.cli.method_flags import MethodFlags
 from landsat_fill.cli.options import CommandGroup, QuotedCommand, add
-from landsat_fill.errors import EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
+from landsat_fill.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from typer import Context
 
 
@@ -110,6 +115,51 @@ COMMANDS = (
 """All commands, in the order in which they are used."""
 
 
+class _LastingStream:
+    """Standard output or error, whose texts go nowhere after a write has failed: a batch continues without its log."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.failure: OSError | None = None
+        with suppress(AttributeError):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        self._try(self._stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        self._try(self._stream.flush)
+
+    def _try(self, call: Callable[..., object], *given: str) -> None:
+        try:
+            call(*given)
+        except OSError as error:
+            self.failure = self.failure or error
+            with suppress(OSError):  # a stream without a file
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+@contextmanager
+def _lasting_output() -> Iterator[_LastingStream]:
+    """Let output be lost rather than the work of a command, and yield standard output."""
+    before = sys.stdout, sys.stderr
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:  # for streams that are closed
+        streams = [_LastingStream(one or nowhere) for one in before]
+        sys.stdout, sys.stderr = streams
+        try:
+            yield streams[0]
+        finally:
+            for one in streams:
+                one.flush()
+            sys.stdout, sys.stderr = before
+
+
 class FillByDefault(CommandGroup):
     """A group that runs `fill` if its first argument isn't the name of a command."""
 
@@ -129,22 +179,25 @@ class FillByDefault(CommandGroup):
 
     def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command, and print errors of the parser like all others."""
-        for stream in (sys.stdout, sys.stderr):
-            reconfigure = getattr(stream, "reconfigure", None)
-            if reconfigure is not None:
-                reconfigure(errors="replace")  # a terminal without UTF-8 must not stop a batch
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
-        try:
-            code = super().main(args, standalone_mode=False, **extra)
-        except PARSER_ERROR as error:
-            if type(error).__name__ == "NoArgsIsHelpError":
-                typer.echo(str(error))
-            else:
-                print_usage_error(error)
-            sys.exit(EXIT_USAGE)
-        except typer.Abort:
-            sys.exit(EXIT_INTERRUPTED)
+        with _lasting_output() as output:
+            try:
+                code = super().main(args, standalone_mode=False, **extra)
+            except PARSER_ERROR as error:
+                code = EXIT_USAGE
+                if type(error).__name__ == "NoArgsIsHelpError":
+                    typer.echo(str(error))
+                else:
+                    print_usage_error(error)
+            except typer.Abort:
+                code = EXIT_INTERRUPTED
+            output.flush()
+            if output.failure is not None and output.failure.errno != errno.EPIPE:  # not `| head`
+                from landsat_fill.cli.console import print_error
+
+                print_error(f"expected to write to standard output, but got: {output.failure.strerror}", None)
+                code = code or EXIT_FAILED
         sys.exit(code or 0)
 
 

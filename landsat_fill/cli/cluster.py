@@ -14,7 +14,7 @@ import typer
 from landsat_fill.cli.fill import FillOptions
 from landsat_fill.cli.method_flags import MethodFlags
 from landsat_fill.cli.options import CommandGroup, Json, Verbose, add, arg, command, command_line, opt
-from landsat_fill.errors import EXIT_FAILED
+from landsat_fill.errors import EXIT_FAILED, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -211,11 +211,11 @@ def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]
     for (state, reason), names in alike.items():
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         for text in names if verbose else [", ".join(names[:NAMED]) + more]:
-            yield f"{state.value:8} {text}" + (f": {reason}" if reason else "")
+            yield printable(f"{state.value:8} {text}" + (f": {reason}" if reason else ""))
     reasons = {one.reason for one in states if one.state is State.WAITING}
     waits = {reason for reason in reasons if not reason.startswith("its task")}
     if waits and not verbose:
-        yield f"waiting  for Slurm: {'; '.join(sorted(waits)[:3])}"
+        yield printable(f"waiting  for Slurm: {'; '.join(sorted(waits)[:3])}")
     if any("BeginTime" in reason for reason in waits):
         yield "         (Slurm starts a requeued task after two minutes at the earliest)"
 
@@ -384,7 +384,8 @@ def resubmit(
         typer.echo("nothing to submit: no scene is missing or failed")
         return
     last = archive.rounds[-1]
-    script = with_arguments(last.script.read_text(encoding="utf-8"))
+    script, merge_script = last.scripts
+    script = with_arguments(script)
     facts = RoundFacts(
         command=command_line(ctx),
         tasks=slurm.task_count(len(again)),
@@ -394,7 +395,7 @@ def resubmit(
         options={**last.facts.options, **slurm.directives()},
     )
     manifest = manifest_text(state.listed.line for state in again)
-    texts = (manifest, script, last.merge_script.read_text(encoding="utf-8"))
+    texts = (manifest, script, merge_script)
     hand_in(archive, facts, texts, len(again), merge=slurm.merge, dry_run=dry_run)
 
 

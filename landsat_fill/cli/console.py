@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from rich import progress as bars
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 
-from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED
+from landsat_fill.errors import EXIT_FAILED, EXIT_STOPPED, printable
 from landsat_fill.pipeline.batch import Reports, failed_input, run_jobs
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action
@@ -42,6 +42,11 @@ MARKS = {
     Status.FAILED: "[red]✘[/red]",
     Status.STOPPED: "[yellow]…[/yellow]",
 }
+
+
+def escape(text: str) -> str:
+    """Return a text in one line, without what Rich takes for markup or a terminal for commands."""
+    return escape_markup(printable(text))
 
 
 def print_error(message: str, hint: str | None) -> None:
@@ -188,7 +193,7 @@ class _LogFile:
 def print_stamped(text: str, stream: TextIO | None = None) -> None:
     """Print a line with the time, on standard error if no stream is given."""
     stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    print(f"{stamp}  {text}", file=stream or sys.stderr, flush=True)
+    print(f"{stamp}  {printable(text)}", file=stream or sys.stderr, flush=True)
 
 
 @contextmanager
@@ -212,8 +217,7 @@ def progress_bar(name: str = "", *, quiet: bool) -> Iterator[Callable[..., None]
     ) as bar:
 
         def show(share: float, text: str = name) -> None:
-            printable = "".join(c if c.isprintable() else "?" for c in text)
-            bar.set_postfix_str(printable, refresh=False)
+            bar.set_postfix_str(printable(text), refresh=False)
             bar.update(100 * share - bar.n)
 
         yield show
@@ -267,10 +271,10 @@ def print_plan(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]], *, as
             console.print(json.dumps(row | {"notes": list(job.notes)}))
         else:
             notes = f" ({'; '.join(job.notes)})" if job.notes else ""
-            console.print("{action:7} {source} → {target}".format(**row) + notes)
+            console.print(printable("{action:7} {source} → {target}".format(**row) + notes))
     for source, error in bad:
         row = {"source": source, "action": "fail", "error": error.message}
-        console.print(json.dumps(row) if as_json else f"fail    {source}: {error.message}")
+        console.print(json.dumps(row) if as_json else printable(f"fail    {source}: {error.message}"))
 
 
 def plan_line(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]]) -> str:
@@ -308,7 +312,7 @@ def run_batch(
         ended.append(outcome)
         screen.outcome(outcome)
         if verbosity.debug and outcome.trace:
-            sys.stderr.write(outcome.trace)
+            sys.stderr.writelines(f"{printable(line)}\n" for line in outcome.trace.split("\n"))
         reports.add(outcome)
 
     with screen, stopping_on_signals(grace_s, screen.say) as stop:

@@ -34,7 +34,7 @@ from landsat_fill.cli.options import (
     pairs,
     refuse_targets,
 )
-from landsat_fill.errors import EXIT_FAILED, InputError, MethodError, MissingPackageError, UsageError
+from landsat_fill.errors import EXIT_FAILED, InputError, MethodError, MissingPackageError, UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -274,7 +274,7 @@ def evaluate(
 
     def note(text: str) -> None:
         if text not in noted and not quiet:
-            typer.echo(text, err=True)
+            typer.echo(printable(text), err=True)
         noted.add(text)
 
     for name, reason in left_out.items():

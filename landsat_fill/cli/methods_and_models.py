@@ -154,7 +154,8 @@ def models(
 def _print_list(files: list[WeightsFile]) -> None:
     """Print a line of facts for each, and below it the training data and the scores."""
     from rich.console import Console
-    from rich.markup import escape
+
+    from landsat_fill.cli.console import escape
 
     console = Console(highlight=False, soft_wrap=True)
     if not files:
@@ -169,10 +170,10 @@ def _print_list(files: list[WeightsFile]) -> None:
             f"licence: {file.facts.get('licence', 'not said')}",
             f"sha256 {file.sha256[:12]}…",
         ]
-        console.print(f"[bold]{file.name:{width}}[/bold]  {escape(' · '.join(facts))}")
+        console.print(f"[bold]{escape(file.name):{width}}[/bold]  {escape(' · '.join(facts))}")
         for key, word in (("trained_on", "trained on"), ("scores", "scores")):
             if key in file.facts:
-                console.print(f"{'':{width}}  {word}: {file.facts[key]}", markup=False)
+                console.print(f"{'':{width}}  {word}: {escape(file.facts[key])}")
     console.print("\n`landsat-fill models NAME` shows the card of one; -m NETWORK --weights FILE runs your own.")
 
 

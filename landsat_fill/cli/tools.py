@@ -28,7 +28,7 @@ from landsat_fill.cli.options import (
     refuse_targets,
     share,
 )
-from landsat_fill.errors import EXIT_FAILED, UsageError
+from landsat_fill.errors import EXIT_FAILED, UsageError, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,18 +87,18 @@ def _print_scene(console: Console, description: Description, *, with_heading: bo
 
     scene, grid = description.scene, description.scene.grid
     if with_heading:
-        console.print(scene.name, style="bold")
+        console.print(printable(scene.name), style="bold")
         date = str(scene.acquired or "date unknown")
         console.print(f"  {scene.sensor or 'sensor unknown'} · {date} · {description.corrector}")
     pixel = f"{grid.pixel_size_m:g} m" if grid.pixel_size_m else "pixel size unknown"
-    crs = grid.crs.to_string() if grid.crs else "no CRS"
+    crs = printable(grid.crs.to_string()) if grid.crs else "no CRS"
     if len(crs) > 40:
         crs = crs[:37] + "…"
     console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}")
     table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
     for band, missing, outside in zip(scene.bands, description.missing_shares, description.outside_shares, strict=True):
         table.add_row(
-            band.name,
+            printable(band.name),
             band.band.colour if band.band else "",
             band.dtype,
             "none" if band.nodata is None else f"{band.nodata:g}",
@@ -118,7 +118,7 @@ def _print_scene(console: Console, description: Description, *, with_heading: bo
     if extra:
         console.print(f"  quality: {', '.join(extra)}")
     for note in description.notes:
-        console.print(f"  {note}" if note.startswith("warning:") else f"  note: {note}")
+        console.print(printable(f"  {note}" if note.startswith("warning:") else f"  note: {note}"))
 
 
 @command
@@ -146,7 +146,7 @@ def mask(
         target = output.with_name(f"{output.stem}{suffix}{output.suffix}")
         missing = write_gap_layer(part, target, any_band=any_band, overwrite=overwrite)
         if not quiet:
-            typer.echo(f"{target}  {100 * missing:.2f} % missing")
+            typer.echo(printable(f"{target}  {100 * missing:.2f} % missing"))
 
 
 @command
@@ -176,7 +176,7 @@ def tile(
         with progress_bar(part.name, quiet=quiet) as show:
             count = cut_scene(part, folder, size, overwrite=overwrite, on_progress=show)
         if not quiet:
-            typer.echo(f"{folder}  {count} patches of {size} px")
+            typer.echo(printable(f"{folder}  {count} patches of {size} px"))
 
 
 @command
@@ -194,7 +194,7 @@ def stitch(
     with progress_bar(output.name, quiet=quiet) as show:
         count = join_patches(patches, output, overwrite=overwrite, on_progress=show)
     if not quiet:
-        typer.echo(f"{output}  from {count} patches")
+        typer.echo(printable(f"{output}  from {count} patches"))
 
 
 STRIPES = "Stripes"
@@ -250,7 +250,7 @@ def simulate(
         missing_in = lay_stripes(shape, model, generator).missing_in
     lost_share = simulate_scene(scene, missing_in, output, nodata=nodata, overwrite=overwrite)
     if not quiet:
-        typer.echo(f"{output}  {100 * lost_share:.2f} % lost")
+        typer.echo(printable(f"{output}  {100 * lost_share:.2f} % lost"))
 
 
 SHOWN_PX = (1, 4, 16)
@@ -308,7 +308,7 @@ def variogram(
             for one in row["structures"]
         ]
         table.add_row(
-            row["band"],
+            printable(row["band"]),
             f"roughness² ({row['roughness']:.4g})" if row["roughness"] else "stored number²",
             f"{row['nugget']:.3g}",
             "\n".join(structures) or "–",

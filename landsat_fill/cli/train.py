@@ -22,7 +22,7 @@ from landsat_fill.cli.options import (
     open_all,
     opt,
 )
-from landsat_fill.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError
+from landsat_fill.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError, printable
 from landsat_fill.training import USUAL_STEPS, recipe_names
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _print(manifest: Manifest, folder: Path) -> None:
     facts = (
         f"{len(manifest.scenes)} scenes · {total} patches of {manifest.size_px} px · {gap_facts} · {megabytes:.1f} MB"
     )
-    console.print(f"{folder}  {facts}", soft_wrap=True)
+    console.print(printable(f"{folder}  {facts}"), soft_wrap=True)
 
 
 BUDGET = "Budget"

@@ -7,6 +7,8 @@ by tabs. Lines that begin with # are comments.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping  # noqa: TC003 (from_json reads the annotations)
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from landsat_fill.errors import InputError, OutputError, UsageError, cannot_write
 from landsat_fill.io import InputKind, find_inputs, write_text_atomically
 from landsat_fill.pipeline.plan import Job
+from landsat_fill.schema import from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 HEADER = """\
@@ -172,6 +175,21 @@ class Round:
         except OSError:
             return None
 
+    @property
+    def scripts(self) -> tuple[str, str]:
+        """The texts of the script and of the merging one.
+
+        Raises:
+            InputError: If one can't be read.
+        """
+        try:
+            return self.script.read_text(encoding="utf-8"), self.merge_script.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"expected sbatch scripts in {self.folder}, but got an error: {error}",
+                hint="Submit the scenes again with `landsat-fill cluster submit`.",
+            ) from error
+
     @cached_property
     def facts(self) -> RoundFacts:
         """The recorded facts of the round.
@@ -180,16 +198,21 @@ class Round:
             InputError: If it can't be read.
         """
         try:
-            return RoundFacts(**json.loads(self._facts.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            facts: RoundFacts = from_json(RoundFacts, json.loads(self._facts.read_text(encoding="utf-8")))
+            if facts.tasks < 1:
+                raise ValueError(f"tasks is {facts.tasks}")
+            return facts
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"expected {self._facts} to describe a round, but got: {error}") from error
 
     @cached_property
     def arrays(self) -> list[Array]:
         """The arrays that were submitted."""
         try:
-            return [Array(**row) for row in json.loads(self._jobs.read_text(encoding="utf-8"))["arrays"]]
-        except (OSError, ValueError, TypeError, KeyError):
+            rows = json.loads(self._jobs.read_text(encoding="utf-8"))["arrays"]
+            arrays = list(from_json(tuple[Array, ...], rows))
+            return arrays if all(re.fullmatch(r"\w[\w.;-]*", array.job, re.ASCII) for array in arrays) else []
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return []
 
     def note_jobs(self, arrays: list[Array], merge_job: str | None) -> None:

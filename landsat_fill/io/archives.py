@@ -28,7 +28,8 @@ ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _LONG_NAME_BYTES = 100
-_LARGEST_TEXT_BYTES = 4 * 2**20
+_LARGEST_TEXT_BYTES = 256 << 10
+"""Bytes read of an MTL file; they have up to 65,536, and an archive may hold hundreds."""
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
 """Errors of the standard library for a file that is truncated, encrypted or no archive."""
 

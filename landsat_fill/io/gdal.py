@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import re
 import shlex
+import sys
 import warnings
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +38,7 @@ def gdal_session(**options: str) -> Iterator[None]:
     """
     import rasterio
 
+    _lose_undecodable_messages()
     # The user's values of these options take precedence. GDAL reads the first one only once.
     os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_MB))
     # Otherwise GDAL leaves a `.properties` file beside every .tar.gz, even on closing outside a session.
@@ -54,6 +58,22 @@ def gdal_session(**options: str) -> Iterator[None]:
         yield
 
 
+@cache
+def _lose_undecodable_messages() -> None:
+    """Let messages of GDAL that aren't UTF-8 be lost: rasterio can't log them, and Python would print a traceback."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda seen: None if isinstance(seen.exc_value, UnicodeDecodeError) else before(seen)
+
+
+@cache
+def silence_libtiff() -> None:
+    """Stop libtiff from printing errors of writes on standard error: GDAL reports them, too."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text(encoding="utf-8", errors="replace").splitlines() if maps.exists() else []
+    for path in {line.split()[-1] for line in lines if "/libtiff" in line}:
+        ctypes.CDLL(path).TIFFSetErrorHandler(None)
+
+
 UNREADABLE_ARCHIVES = (".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar", ".lz4", ".tar.z")
 """Endings of archives that GDAL can't read in place."""
 
@@ -71,11 +91,14 @@ _NAMES_FORMAT = re.compile(r"[A-Za-z][A-Za-z0-9_]+:(?!//)")
 
 
 def gdal_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Return GDAL's exceptions, some of which aren't RasterioErrors, and others to catch with them."""
+    """Return GDAL's exceptions, some of which aren't RasterioErrors, and others to catch with them.
+
+    rasterio decodes all texts of a file as UTF-8.
+    """
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
-    return RasterioError, CPLE_BaseError, OSError, *others
+    return RasterioError, CPLE_BaseError, OSError, UnicodeDecodeError, *others
 
 
 def drivers_for(source: str) -> list[str] | None:
@@ -116,6 +139,11 @@ def open_dataset(source: str) -> DatasetReader:
         with gdal_session(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = _opened(source)
+            if "JPEG" in dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION", ""):
+                # With several threads, GDAL 3.10 loses errors of libjpeg, and damaged blocks come as partly 0.
+                dataset.close()
+                with gdal_session(**options, GDAL_NUM_THREADS="1"):
+                    dataset = _opened(source)
     except gdal_errors(ValueError) as error:
         raise InputError(
             f"expected a raster that GDAL can read, but got {source}: {_reason(error, source)}",
@@ -148,7 +176,13 @@ def _opened(source: str) -> DatasetReader:
 
 
 def _check_is_file(source: str) -> None:
-    """Raise InputError for a local path that is missing, a folder or an empty file."""
+    """Raise InputError for a local path that is missing, a folder, an empty file, or not UTF-8."""
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"expected a name in UTF-8, but got {source}", hint="Rename it: GDAL opens no other names."
+        ) from None
     if "://" in source or source.startswith("/vsi"):
         return
     path = Path(source)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import InputError
-from landsat_fill.io.gdal import gdal_session, is_local
+from landsat_fill.io.gdal import is_local
 from landsat_fill.io.pixel_meaning import codes_in, zeros_in
 from landsat_fill.io.profile_files import has_dataset_mask
 from landsat_fill.io.reader import opened
@@ -73,7 +73,7 @@ def open_geotiff(
     Raises:
         InputError: If the file can't be read, is cut off, or holds numbers that can't be filled.
     """
-    with opened(source, rasters) as raster, gdal_session():
+    with opened(source, rasters) as raster, raster.in_gdal("the header"):
         dataset = raster.dataset
         _refuse_cut_off(raster)
         indexes = _image_bands(raster)
@@ -176,7 +176,7 @@ def conversion_hint(dtype: str) -> str:
 def _scene_band(raster: StoredReader, index: int, nodata: float | None, landsat: bool, sensor: str | None) -> SceneBand:
     dataset = raster.dataset
     dtype = str(np.dtype(dataset.dtypes[index - 1]))
-    band = _sensor_band(dataset, index, sensor)
+    band = _sensor_band(raster, index, sensor)
     return SceneBand(
         dataset=raster.source,
         index=index,
@@ -249,20 +249,20 @@ def _tags_say_landsat(dataset: DatasetReader) -> bool:
     return any(_PLATFORM.search(tags.get(key, "")) for key in PLATFORM_TAGS)
 
 
-def _sensor_band(dataset: DatasetReader, index: int, sensor: str | None) -> Band | None:
+def _sensor_band(raster: StoredReader, index: int, sensor: str | None) -> Band | None:
     """Return the sensor's band that the description or the colour names, or None.
 
     Names like `B4` differ between sensors, so they count only if the sensor is known. Colours don't differ,
     so ETM+ stands for an unknown sensor.
     """
     table = {"LC": OLI, "LO": OLI, "LT": TM, "LM": ()}.get((sensor or "LE")[:2], ETM_PLUS)
-    described = (dataset.descriptions[index - 1] or "").strip()
+    described = (raster.dataset.descriptions[index - 1] or "").strip()
     for band in table:
         if described.lower() == band.colour:
             return band
         if sensor and re.fullmatch(rf"(SR_|ST_)?{band.name}", described, re.IGNORECASE):
             return band
-    colour = dataset.colorinterp[index - 1].name
+    colour = raster.colours[index - 1]
     return next((band for band in table if not described and band.colour == colour), None)
 
 

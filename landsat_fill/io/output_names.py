@@ -6,7 +6,8 @@ import re
 from enum import IntEnum
 from pathlib import Path
 
-from landsat_fill.io.gdal import gdal_errors
+from landsat_fill.errors import InputError
+from landsat_fill.io.gdal import gdal_errors, open_dataset
 from landsat_fill.io.tiff_structure import tiff_metadata
 
 FILLED, FILL, STD, PREVIEW = "_filled", "_fill.tif", "_std.tif", ".png"
@@ -44,12 +45,10 @@ def is_ours(path: Path) -> bool:
         return True
     if metadata is not None and not path.with_name(path.name + GDAL_SIDE_SUFFIX).exists():
         return False
-    import rasterio
-
     try:
-        with rasterio.open(path) as dataset:
+        with open_dataset(str(path)) as dataset:
             return VERSION_TAG in dataset.tags()
-    except gdal_errors():
+    except gdal_errors(InputError):
         return False
 
 

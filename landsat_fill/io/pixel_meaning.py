@@ -31,6 +31,8 @@ FEW_CODES = 8
 """A band with at most this many different numbers holds codes."""
 MOST_CODES = 256
 """A band with more different numbers is an image."""
+BANDS_AT_ONCE = 64
+"""Bands read in one call: for each call, rasterio looks at all bands of the file."""
 LEAST_PX_A_CODE = 50
 """Pixels needed for each different number, so that a small crop of an image isn't taken for codes."""
 LEAST_EQUAL = 0.5
@@ -45,17 +47,21 @@ an image, which is smooth, the ratio is smaller. Half of it suffices where the n
 def codes_in(raster: StoredReader, indexes: Sequence[int]) -> dict[int, str]:
     """Return the bands that hold classes or flags, each with the reason: `has a colour table`."""
     dataset = raster.dataset
-    found = {index: "has a colour table" for index in indexes if colour_table(dataset, index) is not None}
+    found: dict[int, str] = {}
     for index in indexes:
+        if colour_table(dataset, index, raster.colours[index - 1]) is not None:
+            found[index] = "has a colour table"
         if dataset.tags(index).get("LAYER_TYPE", "").lower() == "thematic":
             found.setdefault(index, "is called thematic")
     left = [index for index in indexes if index not in found]
     windows = _spread(dataset.height, dataset.width, SAMPLE_PX)
-    for index in left:
-        seen = [values for window in windows for values in _read(raster, [index], window)]
-        distinct = _distinct_codes(seen, dataset.nodatavals[index - 1])
-        if distinct:
-            found[index] = f"holds classes or flags ({distinct} different numbers)"
+    for first in range(0, len(left), BANDS_AT_ONCE):
+        some = left[first : first + BANDS_AT_ONCE]
+        read = [values for window in windows if (values := _read(raster, some, window))]
+        for place, index in enumerate(some):
+            distinct = _distinct_codes([values[place] for values in read], dataset.nodatavals[index - 1])
+            if distinct:
+                found[index] = f"holds classes or flags ({distinct} different numbers)"
     return found
 
 
@@ -224,6 +230,8 @@ def _read(raster: StoredReader, indexes: list[int], window: Window) -> list[NDAr
     """Return bands of a window, each in its own type, or nothing if the file is damaged."""
     try:
         with raster.reading(window) as where:
+            if len({raster.dataset.dtypes[index - 1] for index in indexes}) == 1:
+                return list(raster.dataset.read(indexes, window=where))
             return [raster.dataset.read(index, window=where) for index in indexes]
     except InputError:
         return []

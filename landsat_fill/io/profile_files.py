@@ -208,11 +208,14 @@ KNOWN_COMPRESSIONS = frozenset(
 """Lossless values of GDAL's COMPRESS. WEBP, JXL and LERC are lossless in one mode."""
 
 
-def profile_of(dataset: DatasetReader, alpha: int | None, blocks: TiffBlocks | None) -> RasterProfile:
+def profile_of(
+    dataset: DatasetReader, colours: Sequence[str], alpha: int | None, blocks: TiffBlocks | None
+) -> RasterProfile:
     """Return the profile of an open dataset as a GeoTIFF can store it. Call it in a GDAL session.
 
     Args:
         dataset: The dataset.
+        colours: The colour interpretation of each band.
         alpha: The result of `opacity_band`.
         blocks: Its blocks, if it is a local TIFF.
     """
@@ -221,7 +224,7 @@ def profile_of(dataset: DatasetReader, alpha: int | None, blocks: TiffBlocks | N
     dtype = str(np.result_type(*dataset.dtypes))
     if len(set(dataset.dtypes)) > 1:
         notes.append(f"bands of {', '.join(sorted(set(dataset.dtypes)))} are all stored as {dtype}")
-    bands = tuple(_band(dataset, index, notes) for index in dataset.indexes)
+    bands = tuple(_band(dataset, index, colour, notes) for index, colour in enumerate(colours, 1))
     compression, options, predictor = _compression(dataset, structure, dtype, notes)
     tiled, block_height, block_width = _blocks(dataset, dtype, notes)
     if dataset.driver not in TIFF_DRIVERS:
@@ -261,7 +264,7 @@ def profile_of(dataset: DatasetReader, alpha: int | None, blocks: TiffBlocks | N
         big=blocks is not None and blocks.big,
         sparse=blocks is not None and blocks.sparse,
         bits=int(bits) if bits and int(bits) < np.dtype(dtype).itemsize * 8 else None,
-        overviews=tuple(dataset.overviews(1)),
+        overviews=tuple(factor for factor in dataset.overviews(1) if factor > 1),  # a damaged file may say 0
         overview_resampling=_overview_resampling(dataset, structure),
         cloud_optimized=cloud_optimized,
         notes=tuple(dict.fromkeys(notes)),
@@ -276,9 +279,8 @@ def has_dataset_mask(dataset: DatasetReader) -> bool:
     return MaskFlags.per_dataset in flags and not {MaskFlags.alpha, MaskFlags.nodata} & set(flags)
 
 
-def _band(dataset: DatasetReader, index: int, notes: list[str]) -> BandProfile:
-    colour = dataset.colorinterp[index - 1].name
-    table = colour_table(dataset, index)
+def _band(dataset: DatasetReader, index: int, colour: str, notes: list[str]) -> BandProfile:
+    table = colour_table(dataset, index, colour)
     if colour == "palette" and table is None:  # a GeoTIFF needs a table for this
         colour = "gray" if index == 1 else "undefined"
     return BandProfile(
@@ -292,9 +294,9 @@ def _band(dataset: DatasetReader, index: int, notes: list[str]) -> BandProfile:
     )
 
 
-def colour_table(dataset: DatasetReader, index: int) -> ColourTable | None:
-    """Return the colour table of a band, or None. A band labelled palette may have none."""
-    if dataset.colorinterp[index - 1].name != "palette":
+def colour_table(dataset: DatasetReader, index: int, colour: str) -> ColourTable | None:
+    """Return the colour table of a band with this label, or None. A band labelled palette may have none."""
+    if colour != "palette":
         return None
     try:
         return dict(dataset.colormap(index))
@@ -405,6 +407,7 @@ def create_dataset(path: Path, profile: RasterProfile, options: Mapping[str, str
     """
     import rasterio
     from rasterio.control import GroundControlPoint
+    from rasterio.crs import CRS
     from rasterio.errors import NotGeoreferencedWarning, RasterBlockError
 
     gcps = [GroundControlPoint(row=p.row, col=p.col, x=p.x, y=p.y, z=p.z) for p in profile.gcps]
@@ -420,7 +423,7 @@ def create_dataset(path: Path, profile: RasterProfile, options: Mapping[str, str
                 count=profile.count,
                 dtype=profile.dtype,
                 nodata=profile.nodata,
-                crs=profile.gcp_crs if gcps else profile.crs,
+                crs=profile.gcp_crs or CRS() if gcps else profile.crs,
                 transform=profile.transform,
                 gcps=gcps or None,
                 rpcs=profile.rpcs,
@@ -501,20 +504,31 @@ def copy_cloud_optimized(source: Path, target: Path, profile: RasterProfile, ext
 
 @contextmanager
 def _option_complaints() -> Iterator[list[str]]:
-    """Yield a list to which GDAL's warnings about creation options are added; GDAL ignores unknown options."""
+    """Yield a list to which GDAL's warnings about creation options are added; GDAL ignores unknown options.
+
+    rasterio passes them on only by logging, which the user or another library may have disabled.
+    """
     complaints: list[str] = []
+    logger = logging.getLogger("rasterio._env")
+    level, was_disabled, below = logger.level, logger.disabled, logger.manager.disable
+    is_heard = not was_disabled and logger.isEnabledFor(logging.WARNING)
 
     def gather(record: logging.LogRecord) -> bool:
         text = record.getMessage()
         if "creation option" in text:
             complaints.append(text.partition(" in ")[2] or text)
-        return True
+        return is_heard
 
-    logger = logging.getLogger("rasterio._env")
     logger.addFilter(gather)
+    logger.disabled = False
+    logging.disable(logging.NOTSET)
+    logger.setLevel(logging.WARNING)
     try:
         yield complaints
     finally:
+        logger.setLevel(level)
+        logging.disable(below)
+        logger.disabled = was_disabled
         logger.removeFilter(gather)
 
 

@@ -260,8 +260,14 @@ class StoredReader(AbstractContextManager["StoredReader", None]):
     @cached_property
     def alpha(self) -> int | None:
         """The number of the opacity band, or None; raises InputError if that band can't be read."""
-        with self._in_gdal("the alpha band"):
+        with self.in_gdal("the alpha band"):
             return opacity_band(self.dataset)
+
+    @cached_property
+    def colours(self) -> tuple[str, ...]:
+        """The colour interpretation of each band, read once because rasterio looks at all bands for any."""
+        with self.in_gdal("the colours"):
+            return tuple(colour.name for colour in self.dataset.colorinterp)
 
     @cached_property
     def blocks(self) -> TiffBlocks | None:
@@ -271,19 +277,19 @@ class StoredReader(AbstractContextManager["StoredReader", None]):
     @cached_property
     def profile(self) -> RasterProfile:
         """The profile of the raster as a GeoTIFF can store it; raises InputError if it can't be read."""
-        with self._in_gdal("the metadata"):
-            return profile_of(self.dataset, self.alpha, self.blocks)
+        with self.in_gdal("the metadata"):
+            return profile_of(self.dataset, self.colours, self.alpha, self.blocks)
 
     @contextmanager
     def reading(self, window: Window) -> Iterator[object]:
         """Yield rasterio's window while no other thread reads; errors of GDAL become an InputError."""
         from rasterio.windows import Window as RasterioWindow
 
-        with self._in_gdal(f"rows {window.row} to {window.row + window.height - 1}"):
+        with self.in_gdal(f"rows {window.row} to {window.row + window.height - 1}"):
             yield RasterioWindow(window.col, window.row, window.width, window.height)
 
     @contextmanager
-    def _in_gdal(self, part: str) -> Iterator[None]:
+    def in_gdal(self, part: str) -> Iterator[None]:
         """Let one thread call GDAL. Its errors become an InputError that names the part being read."""
         try:
             with self._lock, gdal_session():

@@ -10,7 +10,7 @@ import numpy as np
 
 from landsat_fill.errors import OutputError, cannot_write
 from landsat_fill.io.atomic import Transaction, refuse_target
-from landsat_fill.io.gdal import gdal_session
+from landsat_fill.io.gdal import gdal_session, silence_libtiff
 from landsat_fill.io.profile_files import YES, build_overviews, copy_cloud_optimized, create_dataset, gtiff_options
 from landsat_fill.io.tiff_structure import tiff_blocks
 from landsat_fill.scene import Window
@@ -178,6 +178,7 @@ class RasterWriter:
         try:
             self._path.touch()  # unlike GDAL, this gives the reason if it fails
             with gdal_session(**WRITING_OPTIONS):
+                silence_libtiff()
                 self._dataset = create_dataset(self._path, self._profile, options)
             block_height = self._dataset.block_shapes[0][0]
             self._rows = BlockRows(self._profile.height, self._profile.width, block_height, self._store)

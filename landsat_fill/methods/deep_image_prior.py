@@ -95,14 +95,25 @@ class PriorRuns:
         name = self._name_of(fits) if shelf is not None else ""
         done = shelf.get(f"{name}.npy") if shelf is not None else None
         if done is not None:
-            self._report(number, len(fits), 1.0, float("nan"))
-            return list(np.load(io.BytesIO(done), allow_pickle=False).astype(np.float32))
-        work = FitsInProgress(
-            fits, self.settings, seed=self.context.seed, device=self.context.device, bfloat16=self.bfloat16
-        )
+            try:
+                best = np.load(io.BytesIO(done), allow_pickle=False).astype(np.float32)
+            except (OSError, ValueError, EOFError):
+                self._note_damage(f"{name}.npy")
+            else:
+                self._report(number, len(fits), 1.0, float("nan"))
+                return list(best)
+        begin = partial(
+            FitsInProgress, fits, self.settings, seed=self.context.seed, device=self.context.device,
+            bfloat16=self.bfloat16,
+        )  # fmt: skip
+        work = begin()
         state = shelf.get(f"{name}.state") if shelf is not None else None
         if state is not None:
-            work.resume(state)
+            try:
+                work.resume(state)
+            except Exception:  # torch raises errors of any kind for a damaged file
+                self._note_damage(f"{name}.state")
+                work = begin()
         work.run(
             report=lambda share, error: self._report(number, len(fits), share, error),
             keep=None if shelf is None else partial(shelf.put, f"{name}.state"),
@@ -115,6 +126,9 @@ class PriorRuns:
             shelf.drop(f"{name}.state")
         self._report(number, len(fits), 1.0, work.held_error)
         return list(best)
+
+    def _note_damage(self, name: str) -> None:
+        self.context.notify(f"{name}, kept by an earlier run, is damaged: its tiles are fitted again")
 
     def _report(self, number: int, count: int, share: float, error: float) -> None:
         """Report the share of all fits that is done, and the mean held-out error."""

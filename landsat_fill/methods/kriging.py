@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
+from landsat_fill.errors import MethodError
 from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared, in_threads
 from landsat_fill.methods.neighbourhoods import find_neighbourhoods, local_roughness, overall_roughness
 from landsat_fill.methods.variogram import ESTIMATORS, Semivariances, Variogram, estimate_semivariances, fit_variogram
@@ -86,6 +87,20 @@ SOURCE = (
     "Matheron 1963, Principles of geostatistics, doi:10.2113/gsecongeo.58.8.1246; Cressie and Hawkins 1980, "
     "Robust estimation of the variogram, doi:10.1007/BF01035243"
 )
+LARGEST = float(np.finfo(np.float32).max) / 4
+"""Differences of larger numbers may overflow the standard deviation, which is a float32."""
+
+
+def require_moderate(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> None:
+    """Raise MethodError for usable pixels beyond `LARGEST`."""
+    found = max(image.max(where=usable, initial=-np.inf), -image.min(where=usable, initial=np.inf))
+    if found > LARGEST:
+        raise MethodError(
+            f"expected numbers of at most {LARGEST:.3g} for kriging, but got {found:.3g}",
+            hint="Give the number of missing pixels with --nodata if it is one of them, or use another method.",
+        )
+
+
 HALO_PX = 32
 """Largest distance of a neighbour: from the middle of the widest SLC-off gap at 15 m past its border."""
 
@@ -121,7 +136,12 @@ class Kriging:
     )
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FittedKriging:
-        """Return the method fitted to the bands of a scene; see `Prepares`."""
+        """Return the method fitted to the bands of a scene; see `Prepares`.
+
+        Raises:
+            MethodError: If numbers are too large.
+        """
+        require_moderate(image, gaps.usable)
 
         def fit(band: int) -> BandFit:
             return self.fit(image[:, band], gaps.usable[:, band])
@@ -169,7 +189,8 @@ class FittedKriging:
         return self.kriging.info
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`."""
+        """Return the filled image; see `FillMethod.fill`. Raises MethodError as `Kriging.prepare` does."""
+        require_moderate(image, gaps.usable)
         mean, std = image.copy(), np.zeros(image.shape, np.float32)
 
         def fill(place: tuple[int, int]) -> None:

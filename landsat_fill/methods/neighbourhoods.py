@@ -35,7 +35,12 @@ class Neighbourhoods:
     found: NDArray[np.int32]
 
     def sums(self, values: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the weighted sum of each pixel's neighbours; the weights are `(kind, neighbour)`."""
+        """Return the weighted sum of each pixel's neighbours, kept within their range.
+
+        Some weights, `(kind, neighbour)`, are negative: beside a spike the sum alone may be many times the largest
+        observed value. Source: Deutsch 1996, Correcting for negative weights in ordinary kriging,
+        doi:10.1016/0098-3004(96)00005-2.
+        """
         from landsat_fill.methods.kernels.pixel_loops import weighted_sums
 
         return weighted_sums(values, self.targets, self.offsets, self.found, self.kind, weights)

@@ -16,6 +16,7 @@ from landsat_fill.io.atomic import read_mark
 from landsat_fill.pipeline.outcome import Outcome, Status
 from landsat_fill.pipeline.plan import Action, Job, filled_folder
 from landsat_fill.pipeline.provenance import report_row
+from landsat_fill.pipeline.resources import refuse_too_wide
 from landsat_fill.pipeline.workers import RETRY_S, JobQueue, TimeUpError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from landsat_fill.errors import InputError
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
     from landsat_fill.pipeline.workers import Stop, WorkerPool
+    from landsat_fill.scene import Scene
 
 
 REPORT_NAME = "report.jsonl"
@@ -64,6 +66,9 @@ def run_jobs(
     """
     from landsat_fill.pipeline.fill_scene import attempt
 
+    def check_width(scenes: Sequence[Scene]) -> None:
+        refuse_too_wide(scenes, request, outputs.realizations, resources.memory_bytes)
+
     for job in jobs:
         if job.action is Action.SKIP:
             on_outcome(job.outcome(Status.SKIPPED))
@@ -92,7 +97,7 @@ def run_jobs(
                 if current is None:
                     time.sleep(RETRY_S)
                     continue
-                outcome = attempt(current, request, outputs, partial(on_progress, current.input.name))
+                outcome = attempt(current, request, outputs, partial(on_progress, current.input.name), check_width)
                 if outcome is None:
                     queue.postpone(current)
                 else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from landsat_fill.errors import LandsatFillError
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import SceneReader
+from landsat_fill.io.gdal import gdal_errors
 from landsat_fill.pipeline.resources import usable_cores
 from landsat_fill.pipeline.survey import Survey, survey_scene
 
@@ -281,13 +282,23 @@ def describe(scene: Scene) -> Description:
         return Description(scene, survey, survey_notes(scene, survey, can_mark_missing=reader.can_mark_missing))
 
 
+LACK_OF_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread", "out of memory")
+"""What the system, Python and GDAL say where memory is short, as under `ulimit -v`, in lower case."""
+
+
 def explained(error: Exception) -> tuple[str, str | None]:
     """Return the message and the hint for an error."""
     if isinstance(error, LandsatFillError):
         return error.message, error.hint
-    if isinstance(error, MemoryError):
+    words = str(error).lower()
+    if isinstance(error, MemoryError) or any(one in words for one in LACK_OF_MEMORY):
         return "expected more memory than there is", "Use fewer --jobs, or fewer bands with --bands."
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, gdal_errors()) and not getattr(error, "strerror", None):
+        return (
+            f"expected GDAL to read or write a file, but got an error: {error}",
+            "The file may be damaged: download or copy it again.",
+        )
+    if isinstance(error, OSError):
         where = f" with {error.filename}" if error.filename else ""
         return (
             f"expected a system call to succeed{where}, but got: {error.strerror}",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError
 from landsat_fill.io import (
@@ -23,6 +23,7 @@ from landsat_fill.io.atomic import refuse_target
 from landsat_fill.pipeline.outputs import input_files, stacked_profile
 from landsat_fill.pipeline.strips import read_blocks
 from landsat_fill.scene import Window, strip_windows, tile_windows
+from landsat_fill.schema import from_json, require_inside
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:
@@ -36,8 +37,36 @@ MANIFEST_NAME = "patches.json"
 TEMPLATE_NAME = "scene.tif"
 """GeoTIFF with the scene's size and metadata but no pixels, in the folder of the patches."""
 
-_KEPT_ASIDE = ("masked", "overviews", "overview_resampling", "sparse", "cloud_optimized")
-"""Fields of a profile that a file without pixels can't store."""
+
+@dataclass(frozen=True, slots=True)
+class _KeptAside:
+    """Fields of a profile that a file without pixels can't store."""
+
+    masked: bool
+    overviews: tuple[int, ...]
+    overview_resampling: str
+    sparse: bool
+    cloud_optimized: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """A patch: its file, and its first row and column."""
+
+    file: str
+    row: int
+    col: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """The patches of a scene."""
+
+    landsat_fill: str  # the version
+    scene: str
+    size_px: int
+    profile: _KeptAside
+    patches: tuple[_Patch, ...]
 
 
 def cut_scene(
@@ -83,20 +112,15 @@ def cut_scene(
                         valid=None if opacity.valid is None else opacity.valid[inner],
                         alpha=None if opacity.alpha is None else opacity.alpha[inner],
                     )
-                entries.append({"file": name, "row": window.row, "col": window.col})
+                entries.append(_Patch(name, window.row, window.col))
             on_progress((block.strip.row + block.strip.height) / height)
         bare = replace(profile, overviews=(), sparse=True, cloud_optimized=False)
         refuse_target(folder / TEMPLATE_NAME, overwrite=overwrite, protected=protected)
         with RasterWriter(new.folder / TEMPLATE_NAME, bare, cog=False):
             pass
-        manifest = {
-            "landsat_fill": __version__,
-            "scene": scene.name,
-            "size_px": size_px,
-            "profile": {name: getattr(profile, name) for name in _KEPT_ASIDE},
-            "patches": entries,
-        }
-        text = json.dumps(manifest, indent=1) + "\n"
+        kept = _KeptAside(**{one.name: getattr(profile, one.name) for one in fields(_KeptAside)})
+        manifest = _Manifest(__version__, scene.name, size_px, kept, tuple(entries))
+        text = json.dumps(asdict(manifest), indent=1) + "\n"
         (new.folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
     return len(entries)
 
@@ -117,11 +141,9 @@ def join_patches(folder: Path, target: Path, *, overwrite: bool, on_progress: Ca
         OutputError: If the scene can't be written.
     """
     manifest = _read_manifest(folder)
-    kept = dict(manifest["profile"])
-    kept["overviews"] = tuple(kept["overviews"])
-    profile = replace(read_profile(folder / TEMPLATE_NAME), **kept)
-    files = {(entry["row"], entry["col"]): folder / entry["file"] for entry in manifest["patches"]}
-    size_px = manifest["size_px"]
+    profile = replace(read_profile(folder / TEMPLATE_NAME), **asdict(manifest.profile))
+    files = {(patch.row, patch.col): folder / patch.file for patch in manifest.patches}
+    size_px = manifest.size_px
     protected = [folder / TEMPLATE_NAME, *files.values()]
     with new_raster(target, profile, overwrite=overwrite, protected=protected) as writer:
         for strip in strip_windows(profile.height, profile.width, size_px):
@@ -152,14 +174,21 @@ def _join_one(writer: RasterWriter, profile: RasterProfile, file: Path | None, w
         writer.write(patch.read(full), window, valid=opacity.valid, alpha=opacity.alpha)
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path) -> _Manifest:
+    from rasterio.enums import Resampling
+
     path = folder / MANIFEST_NAME
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _ = (manifest["size_px"], manifest["profile"], [(e["row"], e["col"], e["file"]) for e in manifest["patches"]])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest: _Manifest = from_json(_Manifest, json.loads(path.read_text(encoding="utf-8")))
+        require_inside(patch.file for patch in manifest.patches)
+        if manifest.size_px < 1:
+            raise ValueError(f"size_px is {manifest.size_px}")
+        kept = manifest.profile
+        if kept.overview_resampling not in Resampling.__members__ or not all(1 < one < 2**31 for one in kept.overviews):
+            raise ValueError("overviews of no such kind")
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"expected a folder of patches with {MANIFEST_NAME}, but {folder} has none that can be read",
+            f"expected a folder of patches with {MANIFEST_NAME}, but {folder} has none that can be read: {error}",
             hint="Give the folder that `landsat-fill tile` wrote.",
         ) from error
     return manifest

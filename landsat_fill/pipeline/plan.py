@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -9,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from landsat_fill.errors import InputError, OutputError, UsageError
+from landsat_fill.errors import InputError, OutputError, UsageError, cannot_write
 from landsat_fill.io import Input, InputKind
-from landsat_fill.io.atomic import Mark, read_mark, settle, unreadable_mark
+from landsat_fill.io.atomic import Mark, read_mark, settle, staging_path, unreadable_mark
 from landsat_fill.io.output_names import is_ours, output_stem
 from landsat_fill.pipeline.provenance import differences, request_facts
 
@@ -85,6 +86,7 @@ class Job:
         is_folder: Whether the target is a folder.
         action: Fill, add missing layers, skip a finished output, or refuse to replace another one.
         reason: Why it is refused.
+        problem: The error for an output that can't be looked at, if it is refused for that.
         notes: Remarks for the user on a job that is skipped.
     """
 
@@ -93,6 +95,7 @@ class Job:
     is_folder: bool
     action: Action = Action.FILL
     reason: str = ""
+    problem: OutputError | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -121,7 +124,9 @@ class Job:
         return Outcome(self.input.name, self.input.source, self.target, status, **facts)
 
     def refusal(self) -> OutputError:
-        """Return the error for a job whose target already exists."""
+        """Return the error for a job that is refused."""
+        if self.problem is not None:
+            return self.problem
         if self.reason:
             return OutputError(
                 f"expected {self.target} to be filled as requested, but it already exists: {self.reason}",
@@ -175,7 +180,34 @@ def plan_jobs(
 def with_actions(jobs: Iterable[Job], outputs: OutputRequest, request: FillRequest | None = None) -> list[Job]:
     """Return the jobs with their actions, given the current state of the targets."""
     seen = _candidates_of(request)
-    return [with_action(job, outputs, request, seen) for job in jobs]
+    planned = []
+    for job in jobs:
+        try:
+            planned.append(with_action(job, outputs, request, seen))
+        except OutputError as error:
+            planned.append(replace(job, action=Action.REFUSE, problem=error))
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+            planned.append(replace(job, action=Action.REFUSE, problem=cannot_write(job.target, error)))
+    return planned
+
+
+LONGEST_NAME_BYTES = 255
+"""Longest name of a file. Source: NAME_MAX of Linux, limits.h; macOS and Windows allow as many characters."""
+
+
+def _check_names(job: Job, outputs: OutputRequest) -> None:
+    """Raise OutputError if a name isn't UTF-8 or too long, including that of the staging folder."""
+    for name in (staging_path(job.target).name, *job.layer_names(outputs)):
+        try:
+            size = len(name.rpartition("/")[2].encode())
+        except UnicodeEncodeError:
+            hint = "Rename the input, or give another -o or --name."
+            raise OutputError(f"expected output names in UTF-8, but got {name}", hint=hint) from None
+        if size > LONGEST_NAME_BYTES:
+            raise OutputError(
+                f"expected output names of at most {LONGEST_NAME_BYTES} bytes, but got {size} in {name}",
+                hint="Give a shorter one with --name or -o.",
+            )
 
 
 def _candidates_of(request: FillRequest | None) -> Callable[[], Collection[str]]:
@@ -201,7 +233,11 @@ def with_action(
     """Return the job with its action, given the current state of its target.
 
     `candidates` returns the names of the acquisitions in the request's folders of references.
+
+    Raises:
+        OutputError: If the names of its outputs are too long, or not UTF-8.
     """
+    _check_names(job, outputs)
     settle(job.target)
     mark = read_mark(job.target)
     if mark is None:
@@ -318,12 +354,17 @@ def filled_folder(root: Path) -> Path:
     return root.with_name(root.name + "_filled") if root.name else whole.with_name(whole.name + "_filled")
 
 
+def _real(path: Path) -> Path:
+    """Return a path without links; unlike `Path.resolve`, this doesn't raise for a link to itself."""
+    return Path(os.path.realpath(path))
+
+
 def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
     """Raise UsageError if two jobs write the same file, or one writes an input."""
     by_target: dict[Path, list[str]] = defaultdict(list)
     for job in jobs:
         for name in (job.target.name, *([] if job.is_folder else job.layer_names(outputs))):
-            by_target[job.target.with_name(name).resolve()].append(job.input.source)
+            by_target[_real(job.target.with_name(name))].append(job.input.source)
     for target, sources in by_target.items():
         if len(sources) > 1:
             raise UsageError(
@@ -332,7 +373,7 @@ def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
                 hint="Fill them in two calls with different -o, or give the folder that holds both.",
             )
     for job in jobs:
-        writers = by_target.get(Path(job.input.source).resolve())
+        writers = by_target.get(_real(Path(job.input.source)))
         if writers is not None:
             by = "its own output" if writers[0] == job.input.source else f"the outputs of {writers[0]}"
             raise UsageError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.errors import MethodError, UsageError
+from landsat_fill.errors import LackOfMemoryError, MethodError, UsageError
 from landsat_fill.networks.catalogue import import_torch
 from landsat_fill.pipeline.strips import strip_rows
 from landsat_fill.pipeline.tiles import float_type
@@ -68,8 +68,18 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: in
         realizations: Number of realizations to write.
     """
     info = request.method.info
-    most = 0
     widest_px = max((scene.grid.width for scene in scenes), default=0)
+    network = 0
+    if info.weights is not None:
+        tiles_per_strip = -(-widest_px // info.tile_px)
+        network = TORCH_BYTES + TILE_BYTES * min(request.threads, tiles_per_strip)
+    return PROCESS_BYTES + strip_bytes(scenes, request, realizations) + network
+
+
+def strip_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: int = 0) -> int:
+    """Return approximately how many bytes the strips of the scenes need; arguments as of `needed_bytes`."""
+    info = request.method.info
+    most = 0
     for scene in scenes:
         strip, height = strip_rows(scene, info.tile_px, info.align_px), scene.grid.height
         stored = [np.dtype(band.dtype) for band in scene.bands]
@@ -78,11 +88,22 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: in
         values = min(strip + 2 * info.halo_px, height) * (VALUE_BYTES + COPIES * size)
         realized = min(strip, height) * realizations * (filled + REALIZATION_COPIES * size)
         most = max(most, scene.grid.width * len(stored) * (values + realized))
-    network = 0
-    if info.weights is not None:
-        tiles_per_strip = -(-widest_px // info.tile_px)
-        network = TORCH_BYTES + TILE_BYTES * min(request.threads, tiles_per_strip)
-    return PROCESS_BYTES + most + network
+    return most
+
+
+def refuse_too_wide(scenes: Sequence[Scene], request: FillRequest, realizations: int, memory_bytes: int | None) -> None:
+    """Raise LackOfMemoryError if the strips of a scene alone need more than the memory of all scenes.
+
+    A damaged file may claim any width.
+    """
+    needed = strip_bytes(scenes, request, realizations)
+    if memory_bytes is not None and needed > memory_bytes:
+        grid = max((scene.grid for scene in scenes), key=lambda grid: grid.width)
+        raise LackOfMemoryError(
+            f"expected a scene whose strips fit in {memory_bytes >> 20:,} MiB of memory, but {grid.height:,} × "
+            f"{grid.width:,} pixels need {needed >> 20:,} MiB",
+            hint="Check that the file is what it should be; give more with --memory, or fewer bands with --bands.",
+        )
 
 
 def available_bytes(environment: Mapping[str, str] = os.environ, system: Path = Path("/")) -> int | None:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
@@ -147,8 +148,9 @@ INTERRUPTS = {signal.SIGINT, signal.SIGTERM}
 def work(connection: Connection) -> None:
     """Fill scenes in a worker process, one after another.
 
-    The parent sends the two requests and then job after job. The worker answers each job with the bytes it needs,
-    waits for any text as permission, and answers with the outcome, or with None if another run has the job.
+    The parent sends the two requests and the memory of all scenes, and then job after job. The worker answers each
+    job with the bytes it needs, waits for any text as permission, and answers with the outcome, or with None if
+    another run has the job.
 
     An interrupt stops a worker only while it works on a job, and only once: otherwise it would end with a
     traceback, or a second interrupt would stop the clean-up. The parent blocks interrupts while it starts workers,
@@ -163,11 +165,11 @@ def work(connection: Connection) -> None:
     import rasterio  # noqa: F401
 
     from landsat_fill.pipeline.fill_scene import attempt
-    from landsat_fill.pipeline.resources import needed_bytes
+    from landsat_fill.pipeline.resources import needed_bytes, refuse_too_wide
 
     unblock_interrupts(True)  # not earlier, so that no thread of the libraries receives them
     try:
-        request, outputs = connection.recv()
+        request, outputs, memory_bytes = connection.recv()
     except (EOFError, OSError):
         return
     # All processes together use as many threads as there are cores.
@@ -177,6 +179,7 @@ def work(connection: Connection) -> None:
     threading.Thread(target=_listen, args=(connection, inbox, hung_up), daemon=True).start()
 
     def wait_for_memory(scenes: Sequence[Scene]) -> None:
+        refuse_too_wide(scenes, request, outputs.realizations, memory_bytes)
         connection.send(needed_bytes(scenes, request, outputs.realizations))
         if inbox.get() is None:
             raise KeyboardInterrupt
@@ -252,6 +255,8 @@ def _start_worker() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs,), daemon=True)
+    if hasattr(signal, "pthread_sigmask"):  # the tracker unblocks interrupts when it starts, so it starts first
+        resource_tracker.ensure_running()
     unblock_interrupts(False)
     try:
         process.start()
@@ -303,7 +308,9 @@ class WorkerPool:
         All running scenes together use at most `memory_bytes` if given, but one always runs. At the end, or after
         an interrupt, all workers have cleaned up and ended.
         """
-        orders = [(replace(request, device=devices[slot % len(devices)]), outputs) for slot in range(processes)]
+        orders = [
+            (replace(request, device=devices[slot % len(devices)]), outputs, memory_bytes) for slot in range(processes)
+        ]
         outcomes: list[Outcome] = []
         try:
             while True:
@@ -330,7 +337,7 @@ class WorkerPool:
         """The jobs that are running, or were when the pool ended."""
         return [worker.job for worker in self._workers if worker.job is not None]
 
-    def _start_jobs(self, queue: JobQueue, orders: Sequence[tuple[FillRequest, OutputRequest]]) -> None:
+    def _start_jobs(self, queue: JobQueue, orders: Sequence[tuple[FillRequest, OutputRequest, int | None]]) -> None:
         """Give each idle worker a job, and start further workers while there are jobs and free slots."""
         for worker in [one for one in self._workers if one.job is None and not one.process.is_alive()]:
             self._remove(worker)

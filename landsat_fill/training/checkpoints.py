@@ -13,6 +13,7 @@ import torch
 from landsat_fill.errors import InputError
 from landsat_fill.io.atomic import write_bytes_atomically
 from landsat_fill.networks.weights import network_content
+from landsat_fill.schema import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,9 +49,6 @@ def update_average(average: Network, network: Network, memory: float, step: int)
 
 
 _FORMAT = "landsat-fill-checkpoint/2"
-
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, pickle.UnpicklingError)
-"""Errors of torch for a truncated or foreign file."""
 
 
 @dataclass(slots=True)
@@ -113,11 +111,23 @@ def load_checkpoint(path: Path, parts: Parts) -> None:
         parts.network.load_state_dict(state["network"])
         parts.average.load_state_dict(state["average"])
         parts.optimiser.load_state_dict(state["optimiser"])
-        for name, value in state["progress"].items():
+        _require_shapes(parts.optimiser)
+        progress: Progress = from_json(Progress, state["progress"])
+        for name, value in asdict(progress).items():
             setattr(parts.progress, name, value)
-    except _UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # torch raises errors of any kind for a damaged file
+        # torch advises to switch the safety off.
+        unsafe = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds more than numbers" if unsafe else str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             f"expected a checkpoint of this run in {path}, but got an error: {reason}",
-            hint="Start the run again with --overwrite: its checkpoint is missing or of another version.",
+            hint="Start the run again with --overwrite: its checkpoint is missing, damaged or of another version.",
         ) from error
+
+
+def _require_shapes(optimiser: Optimizer) -> None:
+    """Raise ValueError if the moments of a parameter have another shape than it."""
+    for parameter, moments in optimiser.state.items():
+        for name, moment in moments.items():
+            if not isinstance(moment, torch.Tensor) or moment.shape not in (parameter.shape, torch.Size([])):
+                raise ValueError(f"{name} of the optimiser has another shape")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landsat_fill.errors import InputError
+from landsat_fill.schema import from_json, require_inside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,15 +105,15 @@ def read_manifest(folder: Path) -> Manifest:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         form = facts.pop("format")
         if form == FORMAT:
-            scenes = tuple(
-                SceneFacts(**{**scene, "bands": tuple(BandFacts(**band) for band in scene["bands"])})
-                for scene in facts.pop("scenes")
-            )
-            gaps = tuple(GapFacts(**one) for one in facts.pop("gaps"))
-            return Manifest(**facts, scenes=scenes, gaps=gaps)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            manifest: Manifest = from_json(Manifest, facts)
+            files = [name for scene in manifest.scenes for name in (scene.values, scene.observed) if name]
+            require_inside([*files, *(one.file for one in manifest.gaps)])
+            if manifest.size_px < 1 or manifest.folds < 1 or not all(scene.bands for scene in manifest.scenes):
+                raise ValueError("it describes no patches")
+            return manifest
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"expected a dataset with {MANIFEST_NAME}, but {folder} has none that can be read",
+            f"expected a dataset with {MANIFEST_NAME}, but {folder} has none that can be read: {error}",
             hint="Give the folder that `landsat-fill dataset` wrote.",
         ) from error
     raise InputError(
@@ -141,9 +142,10 @@ class MappedArray:
         if self._array is None:
             try:
                 self._array = np.load(self._path, mmap_mode="r")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is damaged, or holds more than numbers"
                 raise InputError(
-                    f"expected an array in {self._path}, but got an error: {error}",
+                    f"expected an array in {self._path}, but got an error: {reason}",
                     hint="Make the dataset again with `landsat-fill dataset`.",
                 ) from error
         return self._array
@@ -161,10 +163,7 @@ class MappedArray:
 
 def stored_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
     """Return the array of a file, still closed, or raise InputError unless it has this shape."""
-    try:
-        found = MappedArray(path).shape
-    except EOFError:  # of an empty file
-        found = ()
+    found = MappedArray(path).shape
     if found != shape:
         raise InputError(
             f"expected an array of the shape {shape} in {path}, as {MANIFEST_NAME} says, but got {found}",

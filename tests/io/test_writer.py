@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -256,6 +257,21 @@ def test_wrong_creation_options_are_a_usage_error(options, tmp_path, capfd):
     assert next(iter(options)) in str(caught.value) or next(iter(options.values())) in str(caught.value)
     assert names(tmp_path) == []
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("disabled", ["logger", "level", "all"])
+def test_wrong_creation_options_are_refused_without_logging(disabled, tmp_path, monkeypatch):
+    logger = logging.getLogger("rasterio._env")
+    monkeypatch.setattr(logger, "disabled", disabled == "logger")
+    monkeypatch.setattr(logger, "level", logging.CRITICAL if disabled == "level" else logging.NOTSET)
+    logging.disable(logging.CRITICAL if disabled == "all" else logging.NOTSET)
+    try:
+        with pytest.raises(UsageError, match="creation options"):
+            write_whole(tmp_path / "out.tif", plain(), random_pixels(plain()), creation_options={"COMPRES": "LZW"})
+        assert logger.manager.disable == (logging.CRITICAL if disabled == "all" else logging.NOTSET)
+        assert logger.disabled == (disabled == "logger")
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def test_creation_options_come_through(tmp_path):

@@ -218,17 +218,19 @@ def weighted_sums(
     kind: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the weighted sum of the usable pixels around each target; see `Neighbourhoods`."""
+    """Return the weighted sum of the usable pixels around each target, within their range; see `Neighbourhoods`."""
     sums = np.zeros(len(targets), np.float64)
     for target in range(len(targets)):
         of = kind[target]
-        total = 0.0
+        total, low, high = 0.0, np.inf, -np.inf
         for place in range(found.shape[1]):
             number = found[of, place]
             if number < 0:
                 break
             row = targets[target, 0] + offsets[number, 0]
             col = targets[target, 1] + offsets[number, 1]
-            total += weights[of, place] * float(values[row, col])
-        sums[target] = total
+            value = float(values[row, col])
+            total += weights[of, place] * value
+            low, high = min(low, value), max(high, value)
+        sums[target] = min(max(total, low), high)
     return sums
