@@ -90,7 +90,7 @@ def _distinct_codes(seen: Sequence[NDArray[np.generic]], nodata: float | None) -
     steps = np.concatenate(differences)
     if not steps.size or np.mean(steps == 0) < LEAST_EQUAL:
         return 0
-    spacing = float(np.gcd.reduce(np.diff(numbers).astype(np.int64)))
+    spacing = float(np.median(np.diff(numbers)))  # reflectance made from 8-bit numbers uses few of 16 bits, evenly
     density = len(numbers) / ((numbers[-1] - numbers[0]) / spacing + 1)
     pixels = pixels[pixels != 0]
     random_steps = np.abs(pixels - np.random.default_rng(0).permutation(pixels))

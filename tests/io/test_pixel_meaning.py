@@ -160,8 +160,12 @@ def test_classes_and_flags_are_codes(tmp_path, codes):
         LAND / np.float32(255),
         np.full((SIDE, SIDE), 7, "uint8"),
         LAND[:12, :15],
+        # Reflectance of a lake, made from 8-bit numbers: it uses few of 16 bits, in two rows that lie 1 apart.
+        np.rint(np.rint(30 + 3 * np.sin(COLS / 31) + 2 * np.cos(ROWS / 23)) * 65.4 + (ROWS // 150 % 2) * 0.6).astype(
+            "int16"
+        ),
     ],
-    ids=["land", "clipped", "stretched", "enlarged", "clouds", "dark", "heights", "float", "flat", "crop"],
+    ids=["land", "clipped", "stretched", "enlarged", "clouds", "dark", "heights", "float", "flat", "crop", "lake"],
 )
 def test_images_are_no_codes(tmp_path, image):
     assert not opened(tmp_path, image, name="plain.tif").bands[0].holds_codes
