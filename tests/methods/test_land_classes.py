@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from landsat_fill.methods import Context, create_method
+from landsat_fill.methods import Context, TilePlace, create_method
 from landsat_fill.scene import Filled, Gaps, Reference, Window
 
 NAMES = ("gnspi", "clear", "time-series")
@@ -187,7 +187,7 @@ def test_threads_batches_and_tiles_give_the_same_pixels(name: str) -> None:
         cut = replace(
             context,
             references=tuple(replace(each, values=each.values[one], usable=each.usable[one]) for each in references),
-            wanted=(inner.within(outer),),
+            tiles=(TilePlace(wanted=inner.within(outer)),),
         )
         tile = prepared.fill(image[one], Gaps(gaps.missing[one], gaps.usable[one]), cut).mean
         wanted = gaps.missing[1][:, *inner.slices]

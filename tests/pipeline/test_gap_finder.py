@@ -10,7 +10,7 @@ import pytest
 
 from landsat_fill.methods import Context, MethodInfo
 from landsat_fill.pipeline.arrays import fill_array
-from landsat_fill.pipeline.gap_finder import preparation_windows
+from landsat_fill.pipeline.lattice import preparation_windows
 from landsat_fill.scene import Filled, Gaps
 
 
