@@ -46,6 +46,7 @@ class TestMethodLists:
         methods, _ = methods_of(["inverse-distance:smoothing=0", "inverse-distance:smoothing=1,inverse-distance"])
         assert len(set(methods)) == 3
 
+    @pytest.mark.slow
     def test_all_are_those_that_can_run_here(self):
         methods, left_out = methods_of(["all"])
         names = [method.info.name for method in methods]
@@ -215,6 +216,7 @@ class TestReferences:
             ratios = {one["method"]: one["rmse_ratio"] for one in json.loads(rows.read_text())["summary"]}
             assert ratios["llhm"] < 0.2 < ratios["harmonic"]
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("tiny_models")
     def test_auto_uses_references(self, pair, run):
         target, folder = pair

@@ -147,6 +147,7 @@ def test_errors(run, scene, archive, tmp_path, words, code, said):
     assert not (tmp_path / "out" / "o.tif").exists()
 
 
+@pytest.mark.slow
 def test_every_scene_of_a_folder_from_the_others(run, scene, archive, tmp_path):
     """SLC-off scenes help each other; in two processes or one, the pixels are the same."""
     folder = tmp_path / "scenes"
@@ -239,6 +240,7 @@ class TestReferencesCommand:
         assert run("references", "--index", archive).code == 2
 
 
+@pytest.mark.slow
 def test_a_time_series_takes_all_dates(run, scene, tmp_path):
     days = [f"2003{month:02}15" for month in range(1, 11)]
     for number, day in enumerate(days):

@@ -50,6 +50,7 @@ def test_a_batch_depends_on_seed_step_and_process_alone(settings_for: Callable[.
     assert not same(made(settings, rank=0, processes=2)[4], made(settings, rank=1, processes=2)[4])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
 def test_workers_keep_the_order(settings_for: Callable[..., TrainingSettings]) -> None:
     batches = made(settings_for())

@@ -72,6 +72,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch trains in one process only")
 @pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs a Unix there")
 def test_two_processes_make_one_run(tmp_path: Path, clean_scenes: list[str]) -> None:
