@@ -207,6 +207,7 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
 def judged_node(image: NDArray[np.floating], usable: Flags, hidden: Flags, stack: Stack, node: Node) -> Node:
     """Return the node with the sums of products of gains on hidden pixels."""
     survey = survey_of({(0, 0): node}, (1, 1))
+    image = np.where(usable | hidden, image, 0)
     found = predictions(image, usable, stack, survey, (0, 0), 1)
     known = found.known
     alone = np.eye(CANDIDATES)[:, None, None, :, None] * np.ones(len(image))  # the weights of one candidate each
