@@ -243,7 +243,8 @@ class Scene:
         sensor: `LE07`, `LT05`, `LC08`, …, or None.
         acquired: The day of acquisition, or None.
         slc_off: Whether the scan line corrector was off, or None if unknown.
-        documents: Content of text files of the scene (MTL), by name.
+        companions: The other files of its product (metadata, quality bands, angles): the path in `source`, by the
+            path in an output folder.
         notes: Remarks for the user on how it was opened, a sentence each.
     """
 
@@ -255,7 +256,7 @@ class Scene:
     sensor: str | None = None
     acquired: date | None = None
     slc_off: bool | None = None
-    documents: dict[str, str] = field(default_factory=dict)
+    companions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

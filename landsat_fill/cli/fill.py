@@ -73,6 +73,8 @@ class FillOptions:
             to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
         name: Name of each output; {name} stands for the name of the input.
         stack: Write one GeoTIFF per grid of a product, not a folder of bands.
+        bands_only: Leave out the other files of a product (MTL, quality bands, angles), which otherwise come along
+            unchanged.
         fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band), source (one layer
             that names the reference of the largest weight) or none.
         uncertainty: Write the standard deviation (…_std.tif). Default: if the method has one.
@@ -107,6 +109,7 @@ class FillOptions:
     output: Annotated[Path | None, opt("-o, --output PATH", OUTPUT)] = None
     name: Annotated[str, opt("--name TEMPLATE", OUTPUT)] = "{name}_filled"
     stack: Annotated[bool, opt("--stack", OUTPUT)] = False
+    bands_only: Annotated[bool, opt("--bands-only", OUTPUT)] = False
     fill_layer: Annotated[str, opt("--fill-layer KIND", OUTPUT)] = "scene"
     uncertainty: Annotated[bool | None, opt("--uncertainty/--no-uncertainty", OUTPUT, show_default=False)] = None
     realizations: Annotated[int, opt("--realizations N", OUTPUT, min=0)] = 0
@@ -211,6 +214,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         target=options.output,
         name=options.name,
         stack=options.stack,
+        bands_only=options.bands_only,
         fill_layer=member("--fill-layer", options.fill_layer, FillLayer),
         uncertainty=wants_std(options.uncertainty, method.info),
         preview=options.preview,

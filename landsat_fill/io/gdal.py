@@ -74,8 +74,8 @@ def silence_libtiff() -> None:
         ctypes.CDLL(path).TIFFSetErrorHandler(None)
 
 
-UNREADABLE_ARCHIVES = (".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar", ".lz4", ".tar.z")
-"""Endings of archives that GDAL can't read in place."""
+UNREADABLE_ARCHIVES = (".bz2", ".xz", ".zst", ".7z", ".rar", ".lz4", ".tar.z")
+"""Endings of archives and compressed files that can't be read."""
 
 PIXEL_FORMATS = (
     "GTiff", "COG", "LIBERTIFF", "HFA", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JPEG", "JPEGXL", "PNG",
@@ -202,7 +202,7 @@ def _hint(error: Exception, source: str) -> str:
     """Return the hint for a file that GDAL can't read."""
     name, text = Path(source).name.lower(), str(error)
     if name.endswith(UNREADABLE_ARCHIVES):
-        return "Unpack it first: archives are read in place if they are .tar, .tar.gz, .tgz or .zip."
+        return "Unpack it first: archives are read if they are .tar, .tar.gz, .tar.bz2, .tar.xz or .zip."
     if "data file" in text.lower() or name.endswith(".hdr"):
         return "Name the data file beside this header, often the same name without .hdr."
     if "permission denied" in text.lower():

@@ -26,11 +26,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landsat_fill.io import Rasters, SceneReader, TakenError, Transaction, open_input
+from landsat_fill.io.archives import forget_unpacked
 from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, make_backdrop, rounded_std
 from landsat_fill.pipeline.gap_finder import GapFinder, without_unavailable_flags
@@ -119,6 +121,7 @@ def run_job(
             raise job.refusal()
         if job.action is Action.SKIP:
             return job.outcome(Status.SKIPPED)
+        forget_unpacked(but=Path(job.input.source))
         scenes = open_input(job.input, nodata=request.nodata, bands=request.bands, rasters=rasters)
         wait_for_memory(scenes)
         results: list[_SceneResult] = []

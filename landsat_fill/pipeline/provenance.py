@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landsat_fill.io import InputKind
 from landsat_fill.io.output_names import VERSION_TAG
 from landsat_fill.pipeline.request import FillLayer, ReferenceRequest
 from landsat_fill.version import __version__
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"
+
+OTHER_FILES = "the product's other files"
+COPIED, LEFT_OUT = "copied", "left out"
+"""Whether they lie beside the filled bands; outputs of earlier versions don't say."""
 
 
 def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
@@ -72,7 +77,7 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
     """Return all facts that determine the content of an output, as JSON values by readable names."""
     source = Path(given.source)
     return {
-        "source": given.product or source.name,
+        "source": given.part or source.name,
         "bytes of the source": source.stat().st_size if source.is_file() else None,
         "bands": None if request.bands is None else sorted(request.bands),
         "nodata": None if request.nodata is None else str(request.nodata),
@@ -89,6 +94,9 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
         "fill layer": outputs.fill_layer.value,
         "cloud optimised": outputs.cog,
         "creation options": dict(outputs.creation_options),
+        OTHER_FILES: None
+        if given.kind is not InputKind.PRODUCT or outputs.stack
+        else (LEFT_OUT if outputs.bands_only else COPIED),
     }
 
 
@@ -125,6 +133,8 @@ def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         ignored.add("bytes of the source")
     if FillLayer.NONE.value in (made.get("fill layer"), new["fill layer"]):
         ignored.add("fill layer")
+    if made.get(OTHER_FILES) is None or new[OTHER_FILES] == LEFT_OUT:
+        ignored.add(OTHER_FILES)
     if not all(facts.get("references") or facts.get("folders of references") for facts in (made, new)):
         ignored |= REFERENCE_LIMITS
     found = []

@@ -164,6 +164,7 @@ def work(connection: Connection) -> None:
     import cv2  # noqa: F401
     import rasterio  # noqa: F401
 
+    from landsat_fill.io.archives import forget_unpacked
     from landsat_fill.pipeline.fill_scene import attempt
     from landsat_fill.pipeline.resources import needed_bytes, refuse_too_wide
 
@@ -194,6 +195,8 @@ def work(connection: Connection) -> None:
             connection.send(outcome)
     except (KeyboardInterrupt, BrokenPipeError):
         return
+    finally:
+        forget_unpacked()
 
 
 def handle_interrupts(handled: bool) -> None:
