@@ -237,13 +237,26 @@ class Round:
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield the rows of all tasks' reports, in order for each task, without broken lines."""
         for path in sorted((self.folder / "reports").glob("*.jsonl")):
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue  # the task was killed, or the disk was full
-                if isinstance(row, dict) and "target" in row:
-                    yield row
+            yield from report_rows(path)
+
+
+def report_rows(path: Path) -> Iterator[dict[str, object]]:
+    """Yield the rows of a report, without broken lines.
+
+    Raises:
+        InputError: If it can't be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise InputError(f"expected a report in {path}, but got: {error.strerror}", hint="Check the path.") from error
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # the run was killed, or the disk was full
+        if isinstance(row, dict) and "target" in row:
+            yield row
 
 
 def log_name(offset: int) -> str:
