@@ -208,6 +208,7 @@ class SceneBand:
         gap_mask: The USGS gap_mask file of this band (0 is missing), or None.
         file_name: The name of the band's file in its product, without the path in `dataset`.
         holds_codes: Whether its numbers are classes or flags, which can't be interpolated.
+        quantity: What its numbers are, such as `surface reflectance`, or None if nothing says so.
     """
 
     dataset: str
@@ -220,6 +221,7 @@ class SceneBand:
     gap_mask: str | None = None
     file_name: str | None = None
     holds_codes: bool = False
+    quantity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import json
 import os
 import re
 import stat
@@ -23,9 +24,11 @@ from landsat_fill.io.products import open_band_file, open_products, product_name
 from landsat_fill.io.usgs_names import (
     RASTER_SUFFIXES,
     FileKind,
+    Quantity,
     is_landsat_name,
     is_quality_name,
     read_name,
+    stated_quantity,
     without_gzip,
 )
 
@@ -462,8 +465,33 @@ def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
     return replace(scene, bands=tuple(band for band in scene.bands if band in chosen))
 
 
+LARGEST_ITEM_BYTES = 1 << 20
+
+
+def _stated_beside(path: Path) -> Quantity | None:
+    """Return the quantity that a STAC item beside a raster states, or None without one."""
+    for item in (path.with_suffix(".json"), path.with_name(f"{path.stem}_stac.json")):
+        try:
+            with item.open(encoding="utf-8") as file:
+                content = json.loads(file.read(LARGEST_ITEM_BYTES))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if not isinstance(content, dict) or "stac_version" not in content:
+            continue
+        properties = content.get("properties")
+        facts = {**content, **(properties if isinstance(properties, dict) else {})}
+        for name in ("landsat:correction", "processing:level", "collection", "id"):
+            if (stated := stated_quantity(str(facts.get(name, "")))) is not None:
+                return stated
+    return None
+
+
 def _with_facts(scene: Scene, source: str) -> Scene:
-    """Return the scene with the sensor and day in the file's name, unless the file has them itself."""
+    """Return the scene with what its name and the STAC item beside it say, unless the file says so itself."""
+    if is_local(source) and any(band.quantity is None for band in scene.bands):
+        stated = _stated_beside(Path(source))
+        bands = tuple(replace(one, quantity=one.quantity or (stated and stated.of(one.band))) for one in scene.bands)
+        scene = replace(scene, bands=bands)
     facts = read_name(source)
     if facts is None:
         return scene

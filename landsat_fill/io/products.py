@@ -17,7 +17,15 @@ from landsat_fill.io.geotiff import DTYPES, conversion_hint, value_range
 from landsat_fill.io.mtl import Mtl, parse_mtl, slc_was_off
 from landsat_fill.io.output_names import is_output_name
 from landsat_fill.io.reader import opened
-from landsat_fill.io.usgs_names import FileFacts, FileKind, Quantity, read_name, sensor_bands, without_gzip
+from landsat_fill.io.usgs_names import (
+    FileFacts,
+    FileKind,
+    Quantity,
+    read_name,
+    sensor_bands,
+    stated_quantity,
+    without_gzip,
+)
 from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand
 
 if TYPE_CHECKING:
@@ -258,8 +266,16 @@ def _scene_band(raster: _Raster, mtl: Mtl | None, nodata: float | None, gap_mask
         valid_range=valid_range,
         band=facts.band,
         gap_mask=gap_masks.get(facts.band),
+        quantity=_quantity(facts, mtl).of(facts.band),
         file_name=raster.file.name,
     )
+
+
+def _quantity(facts: FileFacts, mtl: Mtl | None) -> Quantity:
+    """Return the quantity that the band's name states, the product's identifier or the MTL file."""
+    if facts.quantity is not Quantity.DIGITAL_NUMBER:
+        return facts.quantity
+    return stated_quantity(facts.scene_id) or stated_quantity(mtl.level if mtl else None) or facts.quantity
 
 
 def _stored_numbers(

@@ -37,7 +37,16 @@ from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, make_backdrop, rounded_std
 from landsat_fill.pipeline.gap_finder import GapFinder, without_unavailable_flags
 from landsat_fill.pipeline.lattice import prepared
-from landsat_fill.pipeline.outcome import Outcome, Status, Tally, explained, fill_notes, survey_notes
+from landsat_fill.pipeline.outcome import (
+    Outcome,
+    Status,
+    Tally,
+    explained,
+    fill_notes,
+    level_notes,
+    quantities_of,
+    survey_notes,
+)
 from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.plan import Action, with_action
 from landsat_fill.pipeline.provenance import report_row
@@ -145,7 +154,8 @@ def run_job(
             seconds=time.perf_counter() - began,
             method=request.method.info.name,
             median_std=float(np.median(samples)) if samples.size else None,
-            notes=(*notes, *written.notes),
+            notes=(*notes, *(() if job.is_folder else level_notes(quantities_of(scenes))), *written.notes),
+            quantity=quantities_of(scenes),
             files=written.files,
             references=tuple(row for one in results for row in one.candidates),
         )

@@ -22,6 +22,7 @@ from landsat_fill.pipeline.provenance import (
     OTHER_FILES,
     REALIZATION_TAG,
     provenance_tags,
+    quantity_tags,
     reference_tags,
     request_facts,
 )
@@ -315,7 +316,7 @@ class JobOutputs:
             self._files[number],
             self._job.stem + self._suffixes[number],
             self._outputs,
-            {**self._tags, **reference_tags(references)},
+            {**self._tags, **reference_tags(references), **quantity_tags(self._scenes[number])},
             self._places,
             tuple(one.label for one in references),
         )

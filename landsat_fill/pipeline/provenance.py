@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from landsat_fill.io import InputKind
 from landsat_fill.io.output_names import VERSION_TAG
+from landsat_fill.pipeline.outcome import quantities_of
 from landsat_fill.pipeline.request import FillLayer, ReferenceRequest
 from landsat_fill.version import __version__
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.outcome import Outcome
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.scene import Scene
 
 
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"
@@ -55,6 +57,12 @@ def reference_tags(references: Sequence[Suitability]) -> dict[str, str]:
     """Return the tag that names the references of an output, if there are any."""
     rows = [one.as_dict() for one in references]
     return {"LANDSAT_FILL_REFERENCES": json.dumps(rows)} if rows else {}
+
+
+def quantity_tags(scene: Scene) -> dict[str, str]:
+    """Return the tag that says what the numbers of a scene are, if that is known."""
+    words = quantities_of([scene])
+    return {"LANDSAT_FILL_QUANTITY": "; ".join(words)} if words else {}
 
 
 def method_options_of(request: FillRequest) -> dict[str, object]:

@@ -257,3 +257,38 @@ def test_a_quality_band_is_not_filled(product, run, tmp_path):
     ended = run(product / f"{PRODUCT}_QA_PIXEL.TIF", "-o", tmp_path)
     assert ended.code == 1
     assert "Name the product's folder" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "quantity"),
+    [
+        (f"{PRODUCT}_B1.TIF", {}, ["digital number"]),
+        (f"{PRODUCT.replace('L1TP', 'L2SP')}_SR_B1.TIF", {"dtype": "uint16"}, ["surface reflectance"]),
+        (f"{PRODUCT.replace('L1TP', 'L2SP')}_ST_B6.TIF", {"dtype": "uint16"}, ["surface temperature"]),
+        ("LE70280312001161EDC00_toa_band1.tif", {"dtype": "int16", "nodata": -9999}, ["top-of-atmosphere reflectance"]),
+        ("LE70280312001161EDC00_toa_band6.tif", {"dtype": "int16", "nodata": -9999}, ["brightness temperature"]),
+        ("anything.tif", {}, []),
+        (f"{PRODUCT}_stack.tif", {"told_by": "nan", "dtype": "float32"}, []),
+        ("described.tif", {"describe": lambda file: setattr(file, "descriptions", ["SR_B4"])}, ["surface reflectance"]),
+        ("tagged.tif", {"describe": lambda file: file.update_tags(PROCESSING_LEVEL="L1TP")}, ["digital number"]),
+        ("item.tif", {}, ["surface reflectance"]),
+    ],
+)
+def test_what_the_numbers_are_is_reported_and_tagged(run, tmp_path, name, options, quantity):
+    write_scene(tmp_path / "in" / name, count=1, **options)
+    item = {"stac_version": "1.0.0", "properties": {"landsat:correction": "L2SP"}}
+    (tmp_path / "in" / "item.json").write_text(json.dumps(item))
+    assert run(tmp_path / "in", "-o", tmp_path / "out", "-m", "nearest").code == 0
+    (row,) = map(json.loads, (tmp_path / "out" / "report.jsonl").read_text().splitlines())
+    assert row["quantity"] == quantity
+    with rasterio.open(row["files"][0]) as dataset:
+        assert dataset.tags().get("LANDSAT_FILL_QUANTITY") == (quantity[0] if quantity else None)
+
+
+def test_levels_that_meet_in_a_stack_are_pointed_out(run, tmp_path):
+    folder = tmp_path / "LE70280312001161EDC00"
+    for ending in ("B1", "sr_band1"):
+        write_scene(folder / f"{folder.name}_{ending}.tif", count=1)
+    said = "different levels of processing: digital number, surface reflectance"
+    assert said in run(folder, "-o", tmp_path / "stack", "-m", "nearest", "--stack").out
+    assert said not in run(folder, "-o", tmp_path / "bands", "-m", "nearest").out
