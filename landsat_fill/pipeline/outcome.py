@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import LandsatFillError
+from landsat_fill.errors import LandsatFillError, is_lack_of_memory
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import SceneReader
 from landsat_fill.io.gdal import gdal_errors
@@ -298,16 +298,11 @@ def describe(scene: Scene) -> Description:
         return Description(scene, survey, survey_notes(scene, survey, can_mark_missing=reader.can_mark_missing))
 
 
-LACK_OF_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread", "out of memory")
-"""What the system, Python and GDAL say where memory is short, as under `ulimit -v`, in lower case."""
-
-
 def explained(error: Exception) -> tuple[str, str | None]:
     """Return the message and the hint for an error."""
     if isinstance(error, LandsatFillError):
         return error.message, error.hint
-    words = str(error).lower()
-    if isinstance(error, MemoryError) or any(one in words for one in LACK_OF_MEMORY):
+    if is_lack_of_memory(error):
         return "expected more memory than there is", "Use fewer --jobs, or fewer bands with --bands."
     if isinstance(error, gdal_errors()) and not getattr(error, "strerror", None):
         return (

@@ -370,6 +370,10 @@ def main() -> int:
             since = time.monotonic()
             run = started(command, log, folder)
             memory = run_until(run, out, share * good)
+            if run.poll() is not None:
+                raise SystemExit(
+                    f"expected a run to live until it is killed, but it ended with {run.returncode}: {log}"
+                )
             kill(run, whole_group=number == 1)
             note(f"killed at {share:.0%}", run, memory, since)
         used = sum(path.stat().st_blocks * 512 for path in out.rglob("*") if path.is_file()) / MIB
