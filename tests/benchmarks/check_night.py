@@ -252,7 +252,8 @@ def tree_mib(parent: int) -> float:
 
 def marks(out: Path) -> int:
     """Return the number of finished scenes."""
-    return sum(1 for _ in out.rglob("*.done"))
+    walked = os.walk(out)  # unlike rglob, it passes over folders that vanish while it runs
+    return sum(name.endswith(".done") for _, _, names in walked for name in names)
 
 
 def started(arguments: list[str], log: Path, folder: Path) -> subprocess.Popen[bytes]:
@@ -398,7 +399,7 @@ def main() -> int:
         if "Traceback" in log.read_text(errors="replace") or "This is a bug" in log.read_text(errors="replace"):
             found.append(f"{log} holds a traceback or a bug")
     finally:
-        subprocess.run(["umount", str(out)], check=True)
+        subprocess.run(["umount", "--lazy", str(out)], check=True)
     show(table, f"{good} good and {bad} bad inputs in {time.monotonic() - began:.0f} s: {len(found)} faults")
     show(*map(printable, found[:40]))
     if not found and given.folder is None:
