@@ -292,6 +292,7 @@ def fill_file(
     refill: Iterable[str] = (),
     name: str = "{name}_filled",
     stack: bool = False,
+    bands_only: bool = False,
     fill_layer: str = "scene",
     uncertainty: bool | None = None,
     realizations: int = 0,
@@ -330,6 +331,8 @@ def fill_file(
         refill: Observed pixels to replace, with the same words.
         name: Template of the output's name if the target is a folder or not given.
         stack: Write a product as one GeoTIFF a grid instead of a folder of bands.
+        bands_only: Leave out the other files of a product (MTL, quality bands, angles), which otherwise come along
+            unchanged.
         fill_layer: Layer of the filled pixels: one for the `scene`, one for each band (`bands`), one that names the
             reference of the largest weight (`source`), or `none`.
         uncertainty: Write the standard deviation; by default if the method has one.
@@ -386,6 +389,7 @@ def fill_file(
         target=None if target is None else Path(target),
         name=name,
         stack=stack,
+        bands_only=bands_only,
         fill_layer=member("fill_layer", fill_layer, FillLayer),
         uncertainty=wants_std(uncertainty, chosen.info),
         preview=preview,

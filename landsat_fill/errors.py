@@ -96,6 +96,19 @@ class LackOfMemoryError(MethodError):
     """A method needs more memory than there is; smaller tiles or batches may fit."""
 
 
+LACK_OF_MEMORY = (
+    "failed to map segment", "cannot allocate memory", "can't start new thread", "out of memory",
+    "could not find/load shared object",
+)  # fmt: skip
+"""What the system, Python, GDAL and numba say where memory is short, as under `ulimit -v`, in lower case."""
+
+
+def is_lack_of_memory(error: Exception) -> bool:
+    """Return whether an error says that memory is short."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or any(one in words for one in LACK_OF_MEMORY)
+
+
 class TerminatedError(KeyboardInterrupt):
     """The process received SIGTERM; it ends as cleanly as after Ctrl-C."""
 

@@ -208,6 +208,7 @@ class SceneBand:
         gap_mask: The USGS gap_mask file of this band (0 is missing), or None.
         file_name: The name of the band's file in its product, without the path in `dataset`.
         holds_codes: Whether its numbers are classes or flags, which can't be interpolated.
+        quantity: What its numbers are, such as `surface reflectance`, or None if nothing says so.
     """
 
     dataset: str
@@ -220,6 +221,7 @@ class SceneBand:
     gap_mask: str | None = None
     file_name: str | None = None
     holds_codes: bool = False
+    quantity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +245,8 @@ class Scene:
         sensor: `LE07`, `LT05`, `LC08`, …, or None.
         acquired: The day of acquisition, or None.
         slc_off: Whether the scan line corrector was off, or None if unknown.
-        documents: Content of text files of the scene (MTL), by name.
+        companions: The other files of its product (metadata, quality bands, angles): the path in `source`, by the
+            path in an output folder.
         notes: Remarks for the user on how it was opened, a sentence each.
     """
 
@@ -255,7 +258,7 @@ class Scene:
     sensor: str | None = None
     acquired: date | None = None
     slc_off: bool | None = None
-    documents: dict[str, str] = field(default_factory=dict)
+    companions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -154,7 +154,8 @@ def packed(folder: Path, archive: Path, prefix: str = "") -> Path:
             for name, file in files.items():
                 zipped.write(file, name)
     else:
-        with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as tar:
+        compression = archive.suffix[1:] if archive.suffix in (".gz", ".bz2", ".xz") else ""
+        with tarfile.open(archive, f"w:{compression}") as tar:
             for name, file in files.items():
                 tar.add(file, name)
     return archive

@@ -190,7 +190,7 @@ class FillByDefault(CommandGroup):
                     typer.echo(str(error))
                 else:
                     print_usage_error(error)
-            except typer.Abort:
+            except (typer.Abort, KeyboardInterrupt):  # a second Ctrl-C while the first one is handled
                 code = EXIT_INTERRUPTED
             output.flush()
             if output.failure is not None and output.failure.errno != errno.EPIPE:  # not `| head`

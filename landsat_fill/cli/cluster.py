@@ -339,13 +339,13 @@ def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = Fals
     """Print how many scenes are done, running, waiting, failed and missing, and why.
 
     The output files decide. squeue shows what waits; sacct, if available, shows how a task without a report ended.
-    The exit code is 1 if a scene failed or is missing.
+    The exit code is 1 if a scene failed or is missing. Without Slurm, as after `fill --shard`, only scenes that were
+    begun are known.
     """
     from landsat_fill.cluster.archive import Archive
-    from landsat_fill.cluster.slurm import Slurm
-    from landsat_fill.cluster.status import State, scene_states
+    from landsat_fill.cluster.status import State
 
-    states = scene_states(Archive(folder), Slurm())
+    states = _states(Archive(folder))
     if as_json:
         for one in states:
             line = one.listed.line
@@ -399,19 +399,30 @@ def resubmit(
     hand_in(archive, facts, texts, len(again), merge=slurm.merge, dry_run=dry_run)
 
 
+def _states(archive: Archive, reports: Sequence[Path] = ()) -> list[SceneState]:
+    """Return the status of each scene of a submitted archive, or of one that runs without Slurm have filled."""
+    from landsat_fill.cluster.slurm import Slurm
+    from landsat_fill.cluster.status import scene_states, shard_states
+
+    return scene_states(archive, Slurm()) if archive.has_rounds else shard_states(archive, reports)
+
+
 @command
-def merge(folder: ArchiveFolder) -> None:
+def merge(folder: ArchiveFolder, report: Annotated[list[Path] | None, opt("--report FILE")] = None) -> None:
     """Write report.jsonl, summary.json and items.json (a STAC item collection) of the whole archive.
 
-    The exit code is 1 if a scene isn't done.
+    FOLDER is that of `cluster submit`, or any that `fill` has filled, for example by several shells with --shard. The
+    exit code is 1 if a scene isn't done.
+
+    Args:
+        report: A report that a run without Slurm has written to another folder; may be repeated.
     """
     from landsat_fill.cluster.archive import Archive
     from landsat_fill.cluster.merging import merge
-    from landsat_fill.cluster.slurm import Slurm
-    from landsat_fill.cluster.status import State, scene_states
+    from landsat_fill.cluster.status import State
 
     archive = Archive(folder)
-    states = scene_states(archive, Slurm())
+    states = _states(archive, report or ())
     merge(archive, states)
     typer.echo("\n".join(state_lines(states, verbose=False)))
     typer.echo(f"report.jsonl, summary.json and items.json: {archive.folder}")

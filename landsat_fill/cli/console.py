@@ -266,7 +266,7 @@ def print_plan(jobs: Sequence[Job], bad: Sequence[tuple[str, InputError]], *, as
     if not as_json:
         console.print(plan_line(jobs, bad))
     for job in jobs:
-        row = {"source": job.input.source, "target": str(job.target), "action": job.action.value}
+        row = {"source": job.input.label, "target": str(job.target), "action": job.action.value}
         if as_json:
             console.print(json.dumps(row | {"notes": list(job.notes)}))
         else:

@@ -73,6 +73,8 @@ class FillOptions:
             to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
         name: Name of each output; {name} stands for the name of the input.
         stack: Write one GeoTIFF per grid of a product, not a folder of bands.
+        bands_only: Leave out the other files of a product (MTL, quality bands, angles), which otherwise come along
+            unchanged.
         fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band), source (one layer
             that names the reference of the largest weight) or none.
         uncertainty: Write the standard deviation (…_std.tif). Default: if the method has one.
@@ -81,6 +83,7 @@ class FillOptions:
         creation_option: GDAL creation option that replaces the input's.
         cog: Write cloud-optimised GeoTIFFs.
         jobs: Scenes filled at once, each in a process of its own. They take turns on the GPUs.
+        threads: CPU threads for each scene. Default: the cores that this process may use, divided by --jobs.
         memory: Memory for all --jobs together, for example 16G; scenes wait until there is enough. Default: 90 % of
             the free memory.
     """
@@ -107,6 +110,7 @@ class FillOptions:
     output: Annotated[Path | None, opt("-o, --output PATH", OUTPUT)] = None
     name: Annotated[str, opt("--name TEMPLATE", OUTPUT)] = "{name}_filled"
     stack: Annotated[bool, opt("--stack", OUTPUT)] = False
+    bands_only: Annotated[bool, opt("--bands-only", OUTPUT)] = False
     fill_layer: Annotated[str, opt("--fill-layer KIND", OUTPUT)] = "scene"
     uncertainty: Annotated[bool | None, opt("--uncertainty/--no-uncertainty", OUTPUT, show_default=False)] = None
     realizations: Annotated[int, opt("--realizations N", OUTPUT, min=0)] = 0
@@ -115,6 +119,7 @@ class FillOptions:
     cog: Annotated[bool, opt("--cog", OUTPUT)] = False
     overwrite: Overwrite = False
     jobs: Annotated[int, opt("-j, --jobs N", BATCH, min=1)] = 1
+    threads: Annotated[int | None, opt("--threads N", BATCH, min=1)] = None
     memory: Annotated[str | None, opt("--memory SIZE", BATCH)] = None
     quiet: Quiet = False
     verbose: Verbose = False
@@ -202,7 +207,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         nodata=options.nodata,
         bands=band_list(options.bands),
         seed=options.seed,
-        threads=max(1, usable_cores() // options.jobs),
+        threads=options.threads or max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
         references=references,
         fallback=None if references is None else create_method(DEFAULT_METHOD),
@@ -211,6 +216,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         target=options.output,
         name=options.name,
         stack=options.stack,
+        bands_only=options.bands_only,
         fill_layer=member("--fill-layer", options.fill_layer, FillLayer),
         uncertainty=wants_std(options.uncertainty, method.info),
         preview=options.preview,
@@ -283,6 +289,8 @@ def fill(
     from landsat_fill.pipeline.workers import WorkerPool
 
     inputs, lists = options.inputs or [], options.from_file or []
+    if options.threads is not None:
+        os.environ["GDAL_NUM_THREADS"] = str(options.threads)
     only_files = not lists and manifest is None and all(map(os.path.isfile, inputs))
     at_once = min(options.jobs, len(inputs)) if only_files else options.jobs
     with WorkerPool(at_once if at_once > 1 and not dry_run else 0) as pool:  # workers start while we plan

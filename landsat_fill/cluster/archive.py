@@ -1,7 +1,7 @@
 """An archive on a cluster: its list of scenes, a folder for each submission, and the folder of its outputs.
 
-A manifest has one scene per line: source, target and, in a folder of several products, the product; separated
-by tabs. Lines that begin with # are comments.
+A manifest has one scene per line: source, target and, in a folder or an archive of several scenes, the product
+or image; separated by tabs. Lines that begin with # are comments.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HEADER = """\
 
 @dataclass(frozen=True, slots=True)
 class ManifestLine:
-    """A scene of an archive: source, target, and the product in a folder of several."""
+    """A scene of an archive: source, target, and the product or image in a source of several."""
 
     source: str
     target: Path
@@ -49,7 +49,7 @@ def lines_of(jobs: Iterable[Job]) -> list[ManifestLine]:
         source = job.input.source
         if "://" not in source and not source.startswith("/vsi") and Path(source).exists():
             source = str(Path(source).absolute())
-        line = ManifestLine(source, job.target.absolute(), job.input.product)
+        line = ManifestLine(source, job.target.absolute(), job.input.part)
         if any(mark in text for mark in "\t\n\r" for text in (line.source, str(line.target))):
             raise UsageError(f"expected paths without tabs and line breaks, but got {line.source!r}")
         lines.append(line)
@@ -94,9 +94,9 @@ def jobs_of(lines: Sequence[ManifestLine], *, stack: bool) -> tuple[list[Job], l
     jobs, bad = [], []
     for line in lines:
         found, errors = find_inputs([line.source])
-        matching = [one for one in found if line.product in (None, one.product)]
+        matching = [one for one in found if line.product in (None, one.part)]
         if len(matching) != 1:
-            what = f"product {line.product}" if line.product else "one scene"
+            what = line.product or "one scene"
             error = InputError(f"expected {what} in {line.source}, but got {len(matching)}")
             bad.append((line, errors[0][1] if errors else error))
             continue
@@ -237,13 +237,26 @@ class Round:
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield the rows of all tasks' reports, in order for each task, without broken lines."""
         for path in sorted((self.folder / "reports").glob("*.jsonl")):
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue  # the task was killed, or the disk was full
-                if isinstance(row, dict) and "target" in row:
-                    yield row
+            yield from report_rows(path)
+
+
+def report_rows(path: Path) -> Iterator[dict[str, object]]:
+    """Yield the rows of a report, without broken lines.
+
+    Raises:
+        InputError: If it can't be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise InputError(f"expected a report in {path}, but got: {error.strerror}", hint="Check the path.") from error
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # the run was killed, or the disk was full
+        if isinstance(row, dict) and "target" in row:
+            yield row
 
 
 def log_name(offset: int) -> str:

@@ -1,19 +1,22 @@
-"""The status of each scene of an archive, from its output files and from Slurm."""
+"""The status of each scene of an archive, from its output files, its reports and from Slurm."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from landsat_fill.cluster.archive import Listed, ManifestLine, Round, report_rows
+from landsat_fill.errors import InputError
 from landsat_fill.io import claim_owner
-from landsat_fill.io.atomic import read_mark
+from landsat_fill.io.atomic import MARK_NAME, STAGING_SUFFIX, read_mark
 from landsat_fill.pipeline.plan import is_done
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from landsat_fill.cluster.archive import Archive, Listed, Round
+    from landsat_fill.cluster.archive import Archive
     from landsat_fill.cluster.slurm import QueuedTask, Slurm
 
 
@@ -82,6 +85,50 @@ def scene_states(archive: Archive, slurm: Slurm | None) -> list[SceneState]:
             reason = _silence(listed.round, listed.number, is_submitted=task is not None)
         states.append(SceneState(listed, state, reason, row))
     return states
+
+
+def shard_states(archive: Archive, reports: Sequence[Path] = ()) -> list[SceneState]:
+    """Return the status of each scene that runs without Slurm have begun, such as those of `fill --shard`.
+
+    Reports, marks and what a killed run has left say which scenes these are; scenes that no run has begun leave no
+    trace.
+
+    Args:
+        archive: The folder of the outputs.
+        reports: Reports outside that folder.
+
+    Raises:
+        InputError: If a report can't be read, or there is neither a report nor an output.
+    """
+    folder = archive.folder
+    rows: dict[Path, dict[str, object]] = {}
+    for path in (*sorted(folder.glob("*.jsonl")), *reports):
+        for row in report_rows(path):
+            rows[_place_of(str(row["target"]), folder)] = row
+    for name in sorted(folder.rglob(f"*{MARK_NAME}")):
+        target = name.parent if name.name == MARK_NAME else name.with_name(name.name[1 : -len(MARK_NAME)])
+        mark = read_mark(target)
+        if mark is not None:
+            rows[target] = rows.get(target, {}) | dict(mark.facts["row"])
+    begun = {path.with_name(path.name[1 : -len(STAGING_SUFFIX)]) for path in folder.rglob(f".*{STAGING_SUFFIX}")}
+    rows |= {target: {"error": "a run ended while it filled this scene"} for target in sorted(begun - rows.keys())}
+    if not rows:
+        raise InputError(
+            f"expected outputs of landsat-fill in {folder}, but got none",
+            hint="Give the folder that was given to `fill` or `cluster submit` with -o.",
+        )
+    states = []
+    for number, (target, row) in enumerate(rows.items()):
+        listed = Listed(ManifestLine(str(row.get("source", target)), target), Round(folder), number)
+        states.append(SceneState(listed, *_state(listed, row, None, None), row))
+    return states
+
+
+def _place_of(target: str, folder: Path) -> Path:
+    """Return the target of a report's row in `folder`, although the run may have had another working directory."""
+    path = Path.cwd() / target
+    tails = (folder.joinpath(*path.parts[start:]) for start in range(1, len(path.parts)))
+    return path if path.is_relative_to(folder) else next((tail for tail in tails if tail.exists()), path)
 
 
 def busy_targets(archive: Archive, slurm: Slurm) -> set[Path]:

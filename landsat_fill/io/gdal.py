@@ -49,13 +49,30 @@ def gdal_session(**options: str) -> Iterator[None]:
         logger.addHandler(logging.NullHandler())
     defaults = {
         # On a cluster, a task has fewer cores than the machine.
-        "GDAL_NUM_THREADS": os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS"),
+        "GDAL_NUM_THREADS": "1" if _is_short_of_room() else os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS"),
         # GDAL looks for side files by name instead of listing the folder at each opening, which takes half
         # the time in a folder of 20,000 files.
         "GDAL_DISABLE_READDIR_ON_OPEN": os.environ.get("GDAL_DISABLE_READDIR_ON_OPEN", "TRUE"),
     }
     with rasterio.Env(**defaults | options):
         yield
+
+
+ROOM_FOR_THREADS_BYTES = 2 << 30
+"""Address space that GDAL's threads may take: on each core, 8 MiB of stack and 64 MiB of malloc's arena."""
+
+
+@cache
+def _is_short_of_room() -> bool:
+    """Return whether `ulimit -v` may refuse threads: GDAL waits forever for one that it couldn't start."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # Windows, macOS
+        return False
+    return limit not in (resource.RLIM_INFINITY, -1) and limit - used < ROOM_FOR_THREADS_BYTES
 
 
 @cache
@@ -74,8 +91,8 @@ def silence_libtiff() -> None:
         ctypes.CDLL(path).TIFFSetErrorHandler(None)
 
 
-UNREADABLE_ARCHIVES = (".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar", ".lz4", ".tar.z")
-"""Endings of archives that GDAL can't read in place."""
+UNREADABLE_ARCHIVES = (".bz2", ".xz", ".zst", ".7z", ".rar", ".lz4", ".tar.z")
+"""Endings of archives and compressed files that can't be read."""
 
 PIXEL_FORMATS = (
     "GTiff", "COG", "LIBERTIFF", "HFA", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JPEG", "JPEGXL", "PNG",
@@ -202,7 +219,7 @@ def _hint(error: Exception, source: str) -> str:
     """Return the hint for a file that GDAL can't read."""
     name, text = Path(source).name.lower(), str(error)
     if name.endswith(UNREADABLE_ARCHIVES):
-        return "Unpack it first: archives are read in place if they are .tar, .tar.gz, .tgz or .zip."
+        return "Unpack it first: archives are read if they are .tar, .tar.gz, .tar.bz2, .tar.xz or .zip."
     if "data file" in text.lower() or name.endswith(".hdr"):
         return "Name the data file beside this header, often the same name without .hdr."
     if "permission denied" in text.lower():

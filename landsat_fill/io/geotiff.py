@@ -15,7 +15,7 @@ from landsat_fill.io.gdal import is_local
 from landsat_fill.io.pixel_meaning import codes_in, zeros_in
 from landsat_fill.io.profile_files import has_dataset_mask
 from landsat_fill.io.reader import opened
-from landsat_fill.io.usgs_names import is_quality_name
+from landsat_fill.io.usgs_names import Quantity, described_quantity, is_quality_name, read_name, stated_quantity
 from landsat_fill.scene import ETM_PLUS, OLI, TM, Grid, Scene, SceneBand
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ Source: Landsat 7 Collection 2 Level 1 Data Format Control Book, USGS LSDS-1414;
 guides, USGS LSDS-1370."""
 
 SCENE_TAGS = ("LANDSAT_SCENE_ID", "LANDSAT_PRODUCT_ID", "L1_LANDSAT_PRODUCT_ID", "LANDSAT_ID")
+LEVEL_TAGS = ("PROCESSING_LEVEL", "LANDSAT:CORRECTION", "PROCESSING:LEVEL", "DATA_TYPE", "PRODUCT_TYPE", "COLLECTION")
+"""Tags in which USGS, STAC and others name the level of processing."""
 PLATFORM_TAGS = (
     "SPACECRAFT_ID", "SPACECRAFT", "SATELLITE", "SATELLITE_ID", "PLATFORM", "MISSION", "SENSOR", "SENSOR_ID",
 )  # fmt: skip
@@ -185,7 +187,25 @@ def _scene_band(raster: StoredReader, index: int, nodata: float | None, landsat:
         nodata=_nodata(raster, index, dtype, nodata, landsat),
         valid_range=value_range(dtype),
         band=band,
+        quantity=_quantity(raster, index, dtype, band),
     )
+
+
+def _quantity(raster: StoredReader, index: int, dtype: str, band: Band | None) -> str | None:
+    """Return what a band's numbers are by its description, the file's tags or the product in the file's name.
+
+    Float numbers of a Level 1 product were converted, and nothing says into what.
+    """
+    described = described_quantity(raster.dataset.descriptions[index - 1] or "")
+    if described is not None:
+        return described.of(band)
+    tags = {key.upper(): value for key, value in raster.dataset.tags().items()}
+    facts = read_name(raster.source)
+    texts = [*(tags.get(name) for name in (*LEVEL_TAGS, *SCENE_TAGS)), facts.scene_id if facts else None]
+    stated = next((found for text in texts if (found := stated_quantity(text)) is not None), None)
+    if stated is None or (stated is Quantity.DIGITAL_NUMBER and not dtype.startswith("uint")):
+        return None
+    return stated.of(band)
 
 
 def value_range(dtype: str) -> tuple[float, float]:

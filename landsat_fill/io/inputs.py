@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import json
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.io.archives import ARCHIVE_SUFFIXES, archive_stem, is_archive
+from landsat_fill.io.archives import ARCHIVE_SUFFIXES, COMPRESSED_SUFFIXES, archive_stem, is_archive, list_members
 from landsat_fill.io.gdal import is_local, not_permitted
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.io.mtl import slc_was_off
@@ -23,9 +24,11 @@ from landsat_fill.io.products import open_band_file, open_products, product_name
 from landsat_fill.io.usgs_names import (
     RASTER_SUFFIXES,
     FileKind,
+    Quantity,
     is_landsat_name,
     is_quality_name,
     read_name,
+    stated_quantity,
     without_gzip,
 )
 
@@ -64,6 +67,7 @@ class Input:
         root: The folder that was searched, so that outputs can mirror its sub-folders; or None.
         product: The identifier of one product in a folder; None for an archive, whose products are all used.
         container: The local file that holds the variable or page `source`, or None.
+        member: The path of one image in the archive `source`, which is no product, or None.
     """
 
     source: str
@@ -72,6 +76,17 @@ class Input:
     root: Path | None = None
     product: str | None = None
     container: Path | None = None
+    member: str | None = None
+
+    @property
+    def part(self) -> str | None:
+        """The product of a folder or the image of an archive that is meant, or None for the whole source."""
+        return self.member or self.product
+
+    @property
+    def label(self) -> str:
+        """What messages and reports call the source."""
+        return self.source if self.member is None else f"{self.source}/{self.member}"
 
 
 Bad = list[tuple[str, InputError]]
@@ -97,7 +112,7 @@ def find_inputs(arguments: Sequence[str], lists: Sequence[Path] = ()) -> tuple[l
         for name in _expanded(argument):
             try:
                 for given in _resolve(name, bad):
-                    found.setdefault((_identity(given.source), given.product), given)
+                    found.setdefault((_identity(given.source), given.part), given)
             except InputError as error:
                 bad.append((name, error))
     inputs = list(found.values())
@@ -105,7 +120,7 @@ def find_inputs(arguments: Sequence[str], lists: Sequence[Path] = ()) -> tuple[l
         inputs = [
             one
             for one in inputs
-            if one.kind is InputKind.PRODUCT or not is_local(one.source) or not is_ours(Path(one.source))
+            if one.kind is InputKind.PRODUCT or one.member or not is_local(one.source) or not is_ours(Path(one.source))
         ]
     return inputs, bad + bad_lists
 
@@ -157,7 +172,10 @@ def _resolve(argument: str, bad: Bad) -> Iterator[Input]:
     path = Path(argument)
     problem = _problem(path)
     if problem is None:
-        yield from _in_folder(path, bad) if path.is_dir() else (_named_file(path),)
+        if path.is_dir():
+            yield from _in_folder(path, bad)
+        else:
+            yield from _in_archive(path, None, bad) if is_archive(path) else (_named_file(path),)
     elif _GDAL_NAME.match(argument):
         yield _named_for_gdal(argument)
     elif glob.has_magic(argument) and not os.path.lexists(path):
@@ -261,12 +279,15 @@ def _in_folder(folder: Path, bad: Bad) -> list[Input]:
             f"expected GeoTIFFs, archives or product folders in {folder}, but got none",
             hint=f"Give the file itself if its name has none of the endings {endings}.",
         )
-    unpacked = {Path(given.source) for given in found if given.product is not None}
-    return [
-        given
-        for given in found
-        if given.kind is InputKind.RASTER or given.product or Path(given.source).with_name(given.name) not in unpacked
-    ]
+    products = {Path(given.source) for given in found if given.product is not None}
+    images = {Path(given.source).parent for given in found if given.kind is InputKind.RASTER and not given.member}
+    return [given for given in found if _unpacked_folder(given) not in (images if given.member else products)]
+
+
+def _unpacked_folder(archive: Input) -> Path | None:
+    """Return the folder that unpacking an archive makes, or None for any other input."""
+    path = Path(archive.source)
+    return path.with_name(archive_stem(path)) if archive.product is None and is_archive(path) else None
 
 
 def _in_one_folder(here: Path, names: Sequence[str], root: Path, bad: Bad) -> Iterator[Input]:
@@ -283,21 +304,63 @@ def _in_one_folder(here: Path, names: Sequence[str], root: Path, bad: Bad) -> It
         problem = _problem(path)
         if problem is not None:
             bad.append((str(path), problem))
-        elif not is_archive(path) or _may_hold_product(path):
+        elif not is_archive(path):
             yield _file(path, root)
+        # Analysis-ready data comes with an archive of quality layers only.
+        elif not is_quality_name(archive_stem(path) + ".tif"):
+            try:
+                yield from _in_archive(path, root, bad)
+            except InputError as error:
+                bad.append((str(path), error))
 
 
-def _may_hold_product(archive: Path) -> bool:
-    """Return whether to open an archive found in a folder; a broken one is opened, so that it is reported."""
-    # Analysis-ready data comes with an archive of quality layers only.
-    if is_quality_name(archive_stem(archive) + ".tif"):
-        return False
-    if is_landsat_name(archive.name):
-        return True
+def _in_archive(path: Path, root: Path | None, bad: Bad) -> Iterator[Input]:
+    """Yield an archive with products, or each image of any other archive; members that can't be used go to `bad`.
+
+    A compressed archive with the name of a product isn't read, because that takes seconds, and a broken one counts
+    as a product, so that it is reported where it is opened. An archive found in the folder `root` that holds
+    neither products nor images yields nothing.
+
+    Raises:
+        InputError: If an archive that was named holds neither, or one holds archives.
+    """
+    product = Input(str(path), archive_stem(path), InputKind.PRODUCT, root)
+    if is_landsat_name(path.name) and path.name.lower().endswith(COMPRESSED_SUFFIXES):
+        yield product
+        return
     try:
-        return bool(product_names(archive))
+        members = list_members(path, unpack=False)
     except InputError:
-        return True
+        yield product
+        return
+    names = [member.name for member in members]
+    if any((facts := read_name(name)) is not None and facts.kind is FileKind.BAND for name in names):
+        yield product
+        return
+    images = [name for name in names if _is_image(PurePosixPath(name))]
+    inner = [name for name in names if is_archive(Path(name))]
+    if not images and inner and (root is None or any(map(is_landsat_name, inner))):
+        more = f" and {len(inner) - 1} more" if len(inner) > 1 else ""
+        raise InputError(
+            f"expected bands or GeoTIFFs in {path}, but got an archive in it: {inner[0]}{more}",
+            hint="Unpack the outer archive; those in it are read as they are.",
+        )
+    if not images and (root is None or is_landsat_name(path.name)):
+        yield product
+    for name in images:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            error = InputError(
+                f"expected paths inside the archive {path}, but got {name}", hint="Unpack it, and fill the files."
+            )
+            bad.append((f"{path}/{name}", error))
+        else:
+            yield Input(str(path), PurePosixPath(without_gzip(name)).stem, InputKind.RASTER, root, member=name)
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    """Return whether a member of an archive is an image to fill, by its name."""
+    is_hidden = any(part.startswith((".", "__MACOSX")) and part != ".." for part in path.parts)
+    return not is_hidden and path.suffix.lower() in RASTER_SUFFIXES and not _is_skipped(path.name)
 
 
 def _named_file(path: Path) -> Input:
@@ -317,8 +380,6 @@ def _named_file(path: Path) -> Input:
 
 
 def _file(path: Path, root: Path | None) -> Input:
-    if is_archive(path):
-        return Input(str(path), archive_stem(path), InputKind.PRODUCT, root)
     return Input(str(path), Path(without_gzip(path.name)).stem, InputKind.RASTER, root)
 
 
@@ -354,10 +415,20 @@ def open_input(
     """
     if given.kind is InputKind.PRODUCT:
         return tuple(open_products(given.source, bands=bands, nodata=nodata, only=given.product, rasters=rasters))
-    scene = _open_raster(given.source, nodata, rasters)
+    scene = _open_raster(given.source if given.member is None else _member_dataset(given), nodata, rasters)
     if bands is not None:
         scene = _with_bands(scene, bands)
     return (replace(scene, name=given.name, source=given.source),)
+
+
+def _member_dataset(given: Input) -> str:
+    """Return the path by which GDAL opens an image in an archive, or raise InputError if there is none."""
+    for member in list_members(Path(given.source)):
+        if member.name == given.member:
+            return member.dataset
+    raise InputError(
+        f"expected {given.member} in {given.source}, but got nothing there", hint="The archive has changed: run again."
+    )
 
 
 def _open_raster(source: str, nodata: float | None, rasters: Rasters | None) -> Scene:
@@ -394,8 +465,33 @@ def _with_bands(scene: Scene, wanted: Sequence[str]) -> Scene:
     return replace(scene, bands=tuple(band for band in scene.bands if band in chosen))
 
 
+LARGEST_ITEM_BYTES = 1 << 20
+
+
+def _stated_beside(path: Path) -> Quantity | None:
+    """Return the quantity that a STAC item beside a raster states, or None without one."""
+    for item in (path.with_suffix(".json"), path.with_name(f"{path.stem}_stac.json")):
+        try:
+            with item.open(encoding="utf-8") as file:
+                content = json.loads(file.read(LARGEST_ITEM_BYTES))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if not isinstance(content, dict) or "stac_version" not in content:
+            continue
+        properties = content.get("properties")
+        facts = {**content, **(properties if isinstance(properties, dict) else {})}
+        for name in ("landsat:correction", "processing:level", "collection", "id"):
+            if (stated := stated_quantity(str(facts.get(name, "")))) is not None:
+                return stated
+    return None
+
+
 def _with_facts(scene: Scene, source: str) -> Scene:
-    """Return the scene with the sensor and day in the file's name, unless the file has them itself."""
+    """Return the scene with what its name and the STAC item beside it say, unless the file says so itself."""
+    if is_local(source) and any(band.quantity is None for band in scene.bands):
+        stated = _stated_beside(Path(source))
+        bands = tuple(replace(one, quantity=one.quantity or (stated and stated.of(one.band))) for one in scene.bands)
+        scene = replace(scene, bands=bands)
     facts = read_name(source)
     if facts is None:
         return scene

@@ -59,6 +59,11 @@ class Mtl:
         return f"{letters}0{spacecraft.group(1)}" if spacecraft and letters else None
 
     @property
+    def level(self) -> str | None:
+        """The level of processing (`L1TP`, `L2SP`), or None."""
+        return self.get("PROCESSING_LEVEL", "DATA_TYPE", "PRODUCT_TYPE")
+
+    @property
     def acquired(self) -> date | None:
         """The day of acquisition, or None."""
         try:

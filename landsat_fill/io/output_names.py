@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import IntEnum
 from pathlib import Path
@@ -43,7 +44,8 @@ def is_ours(path: Path) -> bool:
     metadata = tiff_metadata(path)
     if metadata is not None and f'<Item name="{VERSION_TAG}"' in metadata:
         return True
-    if metadata is not None and not path.with_name(path.name + GDAL_SIDE_SUFFIX).exists():
+    side_file = path.with_name(path.name + GDAL_SIDE_SUFFIX)
+    if metadata is not None and not os.path.exists(side_file):  # noqa: PTH110 (Path.exists raises for a long name)
         return False
     try:
         with open_dataset(str(path)) as dataset:

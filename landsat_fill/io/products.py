@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING
 
 from landsat_fill.errors import InputError, UsageError, did_you_mean
 from landsat_fill.io.archives import Member, list_members
+from landsat_fill.io.atomic import MARK_NAME
 from landsat_fill.io.geotiff import DTYPES, conversion_hint, value_range
-from landsat_fill.io.mtl import Mtl, document_text, parse_mtl, slc_was_off
+from landsat_fill.io.mtl import Mtl, parse_mtl, slc_was_off
+from landsat_fill.io.output_names import is_output_name
 from landsat_fill.io.reader import opened
-from landsat_fill.io.usgs_names import FileFacts, FileKind, Quantity, read_name, sensor_bands, without_gzip
+from landsat_fill.io.usgs_names import (
+    FileFacts,
+    FileKind,
+    Quantity,
+    read_name,
+    sensor_bands,
+    stated_quantity,
+    without_gzip,
+)
 from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from landsat_fill.io.reader import Rasters
 
@@ -77,7 +87,8 @@ def open_products(
         UsageError: If a product lacks one of the bands.
     """
     place = Path(source)
-    products = _products(place)
+    members = list_members(place)
+    products = _with_bands(_files_by_name(members))
     if only is not None:
         products = {name: files for name, files in products.items() if name == only.upper()}
     if not products:
@@ -86,7 +97,13 @@ def open_products(
             hint="Keep the band names of USGS and ESPA (…_B1.TIF, …_SR_B1.TIF, …_sr_band1.tif), or name the "
             "GeoTIFFs themselves to fill each by itself.",
         )
-    return [scene for files in products.values() for scene in _open_product(place, files, bands, nodata, rasters)]
+    # A folder may also hold what isn't the product's, so only names with its identifier are.
+    others = None if place.is_dir() else members
+    return [
+        scene
+        for files in products.values()
+        for scene in _open_product(place, files, bands, nodata, rasters, _companions(files, others))
+    ]
 
 
 def open_band_file(path: Path, *, nodata: float | None = None, rasters: Rasters | None = None) -> Scene | None:
@@ -105,9 +122,9 @@ def open_band_file(path: Path, *, nodata: float | None = None, rasters: Rasters 
     facts = read_name(path.name)
     if facts is None or facts.kind is not FileKind.BAND:
         return None
-    files = _files_by_name(path.parent).get(facts.scene_id, {})
+    files = _files_by_name(list_members(path.parent)).get(facts.scene_id, {})
     # A .vrt is opened if it is named, but not listed.
-    own = files.get(without_gzip(path.name)) or _File(Member(path.name, str(path.absolute())), facts)
+    own = files.get(without_gzip(path.name)) or _File(Member(path.name, str(path.absolute()), path.name), facts)
     if _header(own, rasters).count != 1:
         return None
     beside = [file for file in files.values() if file.facts.kind is not FileKind.BAND]
@@ -120,19 +137,19 @@ def product_names(place: Path) -> list[str]:
     Raises:
         InputError: If it can't be listed.
     """
-    return list(_products(place))
+    return list(_with_bands(_files_by_name(list_members(place))))
 
 
-def _products(place: Path) -> dict[str, list[_File]]:
-    """Return the files of each product with bands in a folder or archive, by the product's identifier."""
-    groups = {name: list(files.values()) for name, files in sorted(_files_by_name(place).items())}
-    return {name: files for name, files in groups.items() if _of_kind(files, FileKind.BAND)}
+def _with_bands(groups: Mapping[str, Mapping[str, _File]]) -> dict[str, list[_File]]:
+    """Return the files of each product with bands, by the product's identifier."""
+    products = {name: list(files.values()) for name, files in sorted(groups.items())}
+    return {name: files for name, files in products.items() if _of_kind(files, FileKind.BAND)}
 
 
-def _files_by_name(place: Path) -> dict[str, dict[str, _File]]:
+def _files_by_name(members: Iterable[Member]) -> dict[str, dict[str, _File]]:
     """Return the files of each product by name. Of a band and its gzipped copy, only the first is kept."""
     groups: dict[str, dict[str, _File]] = {}
-    for member in list_members(place):
+    for member in members:
         facts = read_name(member.name)
         if facts is not None:
             file = _File(member, facts)
@@ -140,22 +157,54 @@ def _files_by_name(place: Path) -> dict[str, dict[str, _File]]:
     return groups
 
 
+def _companions(files: Sequence[_File], others: Sequence[Member] | None) -> dict[str, str]:
+    """Return the other files of a product by their paths beside its bands, as in `Scene.companions`.
+
+    Side files of a band (statistics, overviews) would describe the band before it was filled, and are left out.
+
+    Args:
+        files: The product's files.
+        others: All files of its archive, or None for those of the product only.
+    """
+    bands = _of_kind(files, FileKind.BAND)
+    home = PurePosixPath(bands[0].member.name).parent
+    of_bands = tuple(f"{file.name.lower()}." for file in bands)
+    found: dict[str, str] = {}
+    for member in [file.member for file in files] if others is None else others:
+        facts = read_name(member.name)
+        path = PurePosixPath(member.stored.replace("\\", "/"))
+        is_band = facts is not None and facts.kind is FileKind.BAND
+        if is_band or path.name.startswith(".") or is_output_name(path.name) or path.name.lower().startswith(of_bands):
+            continue
+        place = path.relative_to(home) if path.is_relative_to(home) else PurePosixPath(path.name)
+        if ".." in place.parts or place.is_absolute():
+            place = PurePosixPath(path.name)
+        found.setdefault(str(place), member.stored)
+    return found
+
+
 def _of_kind(files: Iterable[_File], kind: FileKind) -> list[_File]:
     return [file for file in files if file.facts.kind is kind]
 
 
 def _open_product(
-    place: Path, files: list[_File], wanted: Sequence[str] | None, nodata: float | None, rasters: Rasters | None
+    place: Path,
+    files: list[_File],
+    wanted: Sequence[str] | None,
+    nodata: float | None,
+    rasters: Rasters | None,
+    companions: Mapping[str, str] | None = None,
 ) -> list[Scene]:
     """Return the scenes of one product from its files."""
-    metadata = _of_kind(files, FileKind.METADATA)
-    documents = {file.name: document_text(file.member.text) for file in metadata if file.member.text is not None}
-    mtl = parse_mtl(next(iter(documents.values()))) if documents else None
+    texts = [file.member.text for file in _of_kind(files, FileKind.METADATA) if file.member.text is not None]
+    mtl = parse_mtl(texts[0]) if texts else None
     band_files = sorted(_of_kind(files, FileKind.BAND), key=_order)
     facts = band_files[0].facts
     if wanted is not None:
         band_files = _chosen(band_files, wanted, facts.scene_id)
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
+    if (place / MARK_NAME).exists():  # the gap masks beside filled bands describe them before they were filled
+        gap_masks = {}
     # Bands come before the quality bands in a .tar.gz, and going back there means reading it again.
     groups: list[list[_Raster]] = []
     for file in band_files:
@@ -186,7 +235,7 @@ def _open_product(
             sensor=facts.sensor,
             acquired=acquired,
             slc_off=slc_was_off(mtl, facts.sensor, acquired),
-            documents=documents,
+            companions=dict(companions or {}),
         )
         for group in groups
     ]
@@ -217,8 +266,16 @@ def _scene_band(raster: _Raster, mtl: Mtl | None, nodata: float | None, gap_mask
         valid_range=valid_range,
         band=facts.band,
         gap_mask=gap_masks.get(facts.band),
+        quantity=_quantity(facts, mtl).of(facts.band),
         file_name=raster.file.name,
     )
+
+
+def _quantity(facts: FileFacts, mtl: Mtl | None) -> Quantity:
+    """Return the quantity that the band's name states, the product's identifier or the MTL file."""
+    if facts.quantity is not Quantity.DIGITAL_NUMBER:
+        return facts.quantity
+    return stated_quantity(facts.scene_id) or stated_quantity(mtl.level if mtl else None) or facts.quantity
 
 
 def _stored_numbers(

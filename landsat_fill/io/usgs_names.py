@@ -23,7 +23,7 @@ from datetime import date, datetime
 from enum import Enum
 from pathlib import PurePosixPath
 
-from landsat_fill.scene import ETM_PLUS, OLI, TM, Band
+from landsat_fill.scene import ETM_PLUS, OLI, TM, Band, BandRole
 
 
 class FileKind(Enum):
@@ -42,6 +42,23 @@ class Quantity(Enum):
     DIGITAL_NUMBER = "digital number"
     TOP_OF_ATMOSPHERE = "top of atmosphere"
     SURFACE = "surface"
+
+    def of(self, band: Band | None) -> str:
+        """Return the quantity of a band in words."""
+        is_thermal = band is not None and band.role is BandRole.THERMAL
+        return {
+            Quantity.DIGITAL_NUMBER: "digital number",
+            Quantity.TOP_OF_ATMOSPHERE: "brightness temperature" if is_thermal else "top-of-atmosphere reflectance",
+            Quantity.SURFACE: "surface temperature" if is_thermal else "surface reflectance",
+        }[self]
+
+
+LEVEL_OF = {
+    quantity.of(band): quantity
+    for quantity in Quantity
+    for band in (None, *(band for band in ETM_PLUS if band.role is BandRole.THERMAL))
+}
+"""The level of processing of each quantity in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +192,22 @@ def is_quality_name(path: str) -> bool:
     """Return whether a raster's name ends like that of a quality layer of any product."""
     stem = PurePosixPath(without_gzip(path)).stem
     return _QUALITY.fullmatch(re.sub(r"[\s.-]", "_", stem).upper()) is not None
+
+
+_LEVEL = re.compile(r"(?:^|[^A-Z0-9]|C\d)L(?:EVEL[-_ ]?)?([12])[A-Z]{0,2}(?:[^A-Z0-9]|$)", re.ASCII)
+"""A processing level in metadata: `L1TP`, `L2SP`, `LE07_L2SP_…`, `landsat-c2l2-sr`, `Level-2`."""
+
+
+def stated_quantity(text: str | None) -> Quantity | None:
+    """Return the quantity of a processing level in a product's identifier or a value of its metadata, or None."""
+    level = _LEVEL.search((text or "").upper())
+    return {"1": Quantity.DIGITAL_NUMBER, "2": Quantity.SURFACE}[level[1]] if level else None
+
+
+def described_quantity(text: str) -> Quantity | None:
+    """Return the quantity that a band's name begins with, as in `SR_B4` and `toa_band3`, or None."""
+    match = _BAND.fullmatch(text.strip().upper())
+    return _QUANTITIES.get(match[1]) if match else None
 
 
 def sensor_bands(sensor: str) -> tuple[Band, ...]:

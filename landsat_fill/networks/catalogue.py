@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from landsat_fill.errors import MissingPackageError, not_one_of
+from landsat_fill.errors import LackOfMemoryError, MissingPackageError, is_lack_of_memory, not_one_of
 from landsat_fill.schema import parsed
 
 if TYPE_CHECKING:
@@ -26,11 +26,17 @@ def import_torch() -> Any:
 
     Raises:
         MissingPackageError: If torch isn't installed, or can't be imported.
+        LackOfMemoryError: If there is too little memory for it, as under `ulimit -v`.
     """
     try:
         prefer_large_pages()
         return importlib.import_module("torch")
     except (ImportError, OSError) as error:  # a broken installation's libraries fail with OSError
+        if is_lack_of_memory(error):
+            raise LackOfMemoryError(
+                f"expected more memory than there is for the package torch, but got: {error}",
+                hint="Raise the limit (ulimit -v), or choose a method without torch, such as -m tension-spline.",
+            ) from error
         raise MissingPackageError(
             f"expected the package torch, which learned methods run on, but it can't be imported: {error}",
             hint="Run: pip install torch; or choose a method that needs none, for example -m tension-spline.",

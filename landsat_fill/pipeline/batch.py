@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from landsat_fill.errors import OutputError
@@ -145,7 +145,8 @@ def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Mapping[Path, Jo
     root = job.input.root
     if root is not None and str(root) != job.input.source:
         return filled_folder(root) / REPORT_NAME
-    return job.target.parent / REPORT_NAME
+    depth = len(PurePosixPath(job.input.member or "").parts)  # in an archive of images
+    return job.target.parents[max(depth - 1, 0)] / REPORT_NAME
 
 
 class Reports:

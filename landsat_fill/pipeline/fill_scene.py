@@ -26,16 +26,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landsat_fill.io import Rasters, SceneReader, TakenError, Transaction, open_input
+from landsat_fill.io.archives import forget_unpacked
 from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, make_backdrop, rounded_std
 from landsat_fill.pipeline.gap_finder import GapFinder, without_unavailable_flags
 from landsat_fill.pipeline.lattice import prepared
-from landsat_fill.pipeline.outcome import Outcome, Status, Tally, explained, fill_notes, survey_notes
+from landsat_fill.pipeline.outcome import (
+    Outcome,
+    Status,
+    Tally,
+    explained,
+    fill_notes,
+    level_notes,
+    quantities_of,
+    survey_notes,
+)
 from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.plan import Action, with_action
 from landsat_fill.pipeline.provenance import report_row
@@ -119,6 +130,7 @@ def run_job(
             raise job.refusal()
         if job.action is Action.SKIP:
             return job.outcome(Status.SKIPPED)
+        forget_unpacked(but=Path(job.input.source))
         scenes = open_input(job.input, nodata=request.nodata, bands=request.bands, rasters=rasters)
         wait_for_memory(scenes)
         results: list[_SceneResult] = []
@@ -142,7 +154,8 @@ def run_job(
             seconds=time.perf_counter() - began,
             method=request.method.info.name,
             median_std=float(np.median(samples)) if samples.size else None,
-            notes=(*notes, *written.notes),
+            notes=(*notes, *(() if job.is_folder else level_notes(quantities_of(scenes))), *written.notes),
+            quantity=quantities_of(scenes),
             files=written.files,
             references=tuple(row for one in results for row in one.candidates),
         )

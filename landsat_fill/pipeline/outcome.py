@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from landsat_fill.errors import LandsatFillError
+from landsat_fill.errors import LandsatFillError, is_lack_of_memory
 from landsat_fill.gaps.holes import Holes
 from landsat_fill.io import SceneReader
 from landsat_fill.io.gdal import gdal_errors
+from landsat_fill.io.usgs_names import LEVEL_OF
 from landsat_fill.pipeline.resources import usable_cores
 from landsat_fill.pipeline.survey import Survey, survey_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from landsat_fill.pipeline.reference_scenes import Suitability
@@ -86,6 +87,7 @@ class Outcome:
         trace: The traceback of the error, or None.
         row: Its row of the report, or None if not written yet.
         references: What is known of each reference that was looked at.
+        quantity: What the numbers are, such as `digital number` or `surface reflectance`, where something says so.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Outcome:
     trace: str | None = None
     row: Mapping[str, object] | None = None
     references: tuple[Suitability, ...] = ()
+    quantity: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """Return the outcome as plain values for JSON, without the trace."""
@@ -119,6 +122,18 @@ class Outcome:
         if self.status not in (Status.FILLED, Status.NO_GAPS):  # no pixels were counted
             row.update(tally=None, missing_percent=None)
         return row
+
+
+def quantities_of(scenes: Iterable[Scene]) -> tuple[str, ...]:
+    """Return what the numbers of scenes are, as far as known, each once."""
+    return tuple(dict.fromkeys(band.quantity for scene in scenes for band in scene.bands if band.quantity is not None))
+
+
+def level_notes(quantities: Sequence[str]) -> tuple[str, ...]:
+    """Return a warning if quantities belong to different levels of processing."""
+    if len({LEVEL_OF[one] for one in quantities}) < 2:
+        return ()
+    return (f"warning: the stack holds numbers of different levels of processing: {', '.join(quantities)}",)
 
 
 def survey_notes(
@@ -252,6 +267,7 @@ class Description:
                 {
                     "name": band.name,
                     "dtype": band.dtype,
+                    "quantity": band.quantity,
                     "nodata": None if band.nodata is None or math.isnan(band.nodata) else band.nodata,
                     "missing_percent": round(100 * missing, 4),
                     "outside_percent": round(100 * outside, 4),
@@ -282,16 +298,11 @@ def describe(scene: Scene) -> Description:
         return Description(scene, survey, survey_notes(scene, survey, can_mark_missing=reader.can_mark_missing))
 
 
-LACK_OF_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread", "out of memory")
-"""What the system, Python and GDAL say where memory is short, as under `ulimit -v`, in lower case."""
-
-
 def explained(error: Exception) -> tuple[str, str | None]:
     """Return the message and the hint for an error."""
     if isinstance(error, LandsatFillError):
         return error.message, error.hint
-    words = str(error).lower()
-    if isinstance(error, MemoryError) or any(one in words for one in LACK_OF_MEMORY):
+    if is_lack_of_memory(error):
         return "expected more memory than there is", "Use fewer --jobs, or fewer bands with --bands."
     if isinstance(error, gdal_errors()) and not getattr(error, "strerror", None):
         return (

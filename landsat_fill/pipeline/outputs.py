@@ -12,12 +12,20 @@ import numpy as np
 
 from landsat_fill.errors import cannot_write
 from landsat_fill.io import Opacity, RasterProfile, Rasters, RasterWriter, write_bytes_atomically
+from landsat_fill.io.archives import copy_members
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
 from landsat_fill.io.output_names import COLOURS, FILL, MEANINGS, PREVIEW, STD, FillCode, is_ours, realization_ending
 from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
-from landsat_fill.pipeline.provenance import REALIZATION_TAG, provenance_tags, reference_tags, request_facts
+from landsat_fill.pipeline.provenance import (
+    OTHER_FILES,
+    REALIZATION_TAG,
+    provenance_tags,
+    quantity_tags,
+    reference_tags,
+    request_facts,
+)
 from landsat_fill.pipeline.request import FillLayer, OutputRequest
 from landsat_fill.pipeline.tiles import MOST_SOURCES
 
@@ -261,7 +269,7 @@ class JobOutputs:
         """
         self._job, self._request, self._outputs, self._scenes = job, request, outputs, scenes
         self._rasters, self._transaction = rasters, transaction
-        self._tags = provenance_tags(request, job.input.source)
+        self._tags = provenance_tags(request, job.input.label)
         self._before = read_mark(job.target)
         self._suffixes = scene_suffixes(scenes)
         self._files = [self._files_of(*pair) for pair in zip(scenes, self._suffixes, strict=True)]
@@ -308,38 +316,31 @@ class JobOutputs:
             self._files[number],
             self._job.stem + self._suffixes[number],
             self._outputs,
-            {**self._tags, **reference_tags(references)},
+            {**self._tags, **reference_tags(references), **quantity_tags(self._scenes[number])},
             self._places,
             tuple(one.label for one in references),
         )
 
     def finish(self, row: Mapping[str, object], candidates: Sequence[str] = ()) -> None:
-        """Write a product's documents, and hand the transaction the facts of the mark.
+        """Copy a product's other files, and hand the transaction the facts of the mark.
 
         Args:
             row: The row of the report.
             candidates: Names of the acquisitions in the folders of references.
 
         Raises:
+            InputError: If one of the other files can't be read.
             OutputError: If a file of another program has appeared in the way, or a write fails.
         """
         job, transaction = self._job, self._transaction
-        documents = {
-            Path(name).name: text
-            for scene in self._scenes
-            for name, text in scene.documents.items()
-            if job.is_folder and job.action is Action.FILL
-        }
-        try:
-            for name, text in documents.items():
-                (self._place / name).write_text(text, encoding="utf-8", newline="")
-        except OSError as error:
-            raise cannot_write(self._place / name, error) from error
+        others = self._copy_companions() if job.is_folder and job.action is Action.FILL else set()
         self._refuse_foreign()
         transaction.adds = job.action is Action.ADD
         if job.action is Action.FILL:
-            self._replace({*self._names, *documents})
+            self._replace({*self._names, *others})
         facts = request_facts(job.input, self._request, self._outputs)
+        if self._before is not None and transaction.adds:
+            facts[OTHER_FILES] = self._before.facts["request"].get(OTHER_FILES)
         layers = set(job.layer_names(self._outputs, self._suffixes))
         if self._before is not None and transaction.adds:
             layers.update(self._before.facts["layers"])
@@ -353,11 +354,26 @@ class JobOutputs:
             "candidates": list(candidates),
         }
 
+    def _copy_companions(self) -> set[str]:
+        """Copy the product's other files beside the bands, and return the first parts of their paths."""
+        targets = {
+            stored: self._place / name
+            for scene in self._scenes
+            for name, stored in scene.companions.items()
+            if name not in self._names and not self._outputs.bands_only
+        }
+        try:
+            copy_members(Path(self._job.input.source), targets)
+        except OSError as error:
+            raise cannot_write(Path(error.filename or self._place), error) from error
+        return {path.relative_to(self._place).parts[0] for path in targets.values()}
+
     def _replace(self, new: set[str]) -> None:
         """Let the transaction remove an earlier run's files, and keep other files in the folder of a product."""
         job, old = self._job, set[str]()
         if self._before is not None:
-            old = {Path(name).name for name in self._before.sizes.keys() - self._before.differing().keys()}
+            same = self._before.sizes.keys() - self._before.differing().keys()
+            old = {Path(name).parts[1 if job.is_folder else 0] for name in same}
         elif job.target.exists():
             beside = (job.folder / (job.stem + end) for end in (FILL, STD, *map(realization_ending, range(1, 100))))
             there = job.folder.iterdir() if job.is_folder else beside

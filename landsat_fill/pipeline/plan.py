@@ -7,14 +7,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from landsat_fill.errors import InputError, OutputError, UsageError, cannot_write
 from landsat_fill.io import Input, InputKind
+from landsat_fill.io.archives import archive_stem
 from landsat_fill.io.atomic import Mark, read_mark, settle, staging_path, unreadable_mark
 from landsat_fill.io.output_names import is_ours, output_stem
-from landsat_fill.pipeline.provenance import differences, request_facts
+from landsat_fill.pipeline.provenance import COPIED, OTHER_FILES, differences, request_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -121,7 +122,7 @@ class Job:
         from landsat_fill.pipeline.outcome import Outcome
 
         facts["notes"] = (*self.notes, *facts.get("notes", ()))
-        return Outcome(self.input.name, self.input.source, self.target, status, **facts)
+        return Outcome(self.input.name, self.input.label, self.target, status, **facts)
 
     def refusal(self) -> OutputError:
         """Return the error for a job that is refused."""
@@ -261,6 +262,9 @@ def with_action(
     if other:
         return replace(job, action=Action.REFUSE, reason="; ".join(other))
     action = Action.ADD if missing_layers(job, outputs, mark) else Action.SKIP
+    if wanted is not None and wanted[OTHER_FILES] == COPIED and OTHER_FILES not in mark.facts["request"]:
+        lacks = "filled by an earlier version, without the product's other files; --overwrite adds them"
+        job = replace(job, notes=(lacks,))
     new = set((candidates or _candidates_of(request))()).difference(mark.facts.get("candidates", ()))
     if not new:
         return replace(job, action=action)
@@ -269,7 +273,7 @@ def with_action(
     note = f"{len(new)} new reference{'s' * (len(new) != 1)} since; --refresh fills again"
     if action is Action.ADD:
         return replace(job, action=Action.REFUSE, reason=f"added files wouldn't match it: {note}")
-    return replace(job, action=action, notes=(note,))
+    return replace(job, action=action, notes=(*job.notes, note))
 
 
 def is_done(target: Path, since_ns: int | None = None) -> bool:
@@ -337,6 +341,8 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
             )
         return given
     source = Path(one.source)
+    if one.member is not None:  # an archive of images becomes a folder with its name
+        name = str(PurePosixPath(archive_stem(source), one.member).with_name(name))
     if one.root is not None and source != one.root:  # the input was found in a searched folder
         return (given or filled_folder(one.root)) / source.parent.relative_to(one.root) / name
     if given is not None:
@@ -364,7 +370,7 @@ def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
     by_target: dict[Path, list[str]] = defaultdict(list)
     for job in jobs:
         for name in (job.target.name, *([] if job.is_folder else job.layer_names(outputs))):
-            by_target[_real(job.target.with_name(name))].append(job.input.source)
+            by_target[_real(job.target.with_name(name))].append(job.input.label)
     for target, sources in by_target.items():
         if len(sources) > 1:
             raise UsageError(
@@ -375,7 +381,7 @@ def _refuse_shared_targets(jobs: Sequence[Job], outputs: OutputRequest) -> None:
     for job in jobs:
         writers = by_target.get(_real(Path(job.input.source)))
         if writers is not None:
-            by = "its own output" if writers[0] == job.input.source else f"the outputs of {writers[0]}"
+            by = "its own output" if writers[0] == job.input.label else f"the outputs of {writers[0]}"
             raise UsageError(
                 f"expected an output other than the inputs, but {by} would overwrite {job.input.source}",
                 hint="Give another -o or --name; an input is never overwritten.",

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landsat_fill.io import InputKind
 from landsat_fill.io.output_names import VERSION_TAG
+from landsat_fill.pipeline.outcome import quantities_of
 from landsat_fill.pipeline.request import FillLayer, ReferenceRequest
 from landsat_fill.version import __version__
 
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.outcome import Outcome
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.scene import Scene
 
 
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"
+
+OTHER_FILES = "the product's other files"
+COPIED, LEFT_OUT = "copied", "left out"
+"""Whether they lie beside the filled bands; outputs of earlier versions don't say."""
 
 
 def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
@@ -52,6 +59,12 @@ def reference_tags(references: Sequence[Suitability]) -> dict[str, str]:
     return {"LANDSAT_FILL_REFERENCES": json.dumps(rows)} if rows else {}
 
 
+def quantity_tags(scene: Scene) -> dict[str, str]:
+    """Return the tag that says what the numbers of a scene are, if that is known."""
+    words = quantities_of([scene])
+    return {"LANDSAT_FILL_QUANTITY": "; ".join(words)} if words else {}
+
+
 def method_options_of(request: FillRequest) -> dict[str, object]:
     """Return the options of the request's method by name."""
     return asdict(request.method)  # type: ignore[call-overload, no-any-return]
@@ -72,7 +85,7 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
     """Return all facts that determine the content of an output, as JSON values by readable names."""
     source = Path(given.source)
     return {
-        "source": given.product or source.name,
+        "source": given.part or source.name,
         "bytes of the source": source.stat().st_size if source.is_file() else None,
         "bands": None if request.bands is None else sorted(request.bands),
         "nodata": None if request.nodata is None else str(request.nodata),
@@ -89,6 +102,9 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
         "fill layer": outputs.fill_layer.value,
         "cloud optimised": outputs.cog,
         "creation options": dict(outputs.creation_options),
+        OTHER_FILES: None
+        if given.kind is not InputKind.PRODUCT or outputs.stack
+        else (LEFT_OUT if outputs.bands_only else COPIED),
     }
 
 
@@ -125,6 +141,8 @@ def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         ignored.add("bytes of the source")
     if FillLayer.NONE.value in (made.get("fill layer"), new["fill layer"]):
         ignored.add("fill layer")
+    if made.get(OTHER_FILES) is None or new[OTHER_FILES] == LEFT_OUT:
+        ignored.add(OTHER_FILES)
     if not all(facts.get("references") or facts.get("folders of references") for facts in (made, new)):
         ignored |= REFERENCE_LIMITS
     found = []

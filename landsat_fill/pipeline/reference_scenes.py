@@ -270,8 +270,8 @@ def _inputs(request: ReferenceRequest, scene: Scene) -> Iterator[tuple[Input, bo
             if is_named or argument in folders:
                 raise error
         for given in inputs:
-            if (str(given.source), given.product) not in seen:
-                seen.add((str(given.source), given.product))
+            if (str(given.source), given.part) not in seen:
+                seen.add((str(given.source), given.part))
                 yield given, is_named
 
 
@@ -290,7 +290,7 @@ def candidate_names(request: ReferenceRequest) -> list[str]:
     """
     folders, indexed = _listed(request)
     found = find_inputs(folders)[0] if folders else []
-    names = {one.product or Path(str(one.source)).name for one in found}
+    names = {one.part or Path(str(one.source)).name for one in found}
     return sorted(names | {Path(one.source).name for one in indexed})
 
 

@@ -107,6 +107,7 @@ class OutputRequest:
         target: A GeoTIFF or a folder; None means beside each input.
         name: Template of output names; `{name}` is the input's name.
         stack: Write a product as one file for each grid instead of a folder of bands.
+        bands_only: Leave out the product's other files, such as metadata and quality bands.
         fill_layer: Form of the fill layer.
         uncertainty: Write the standard deviation beside each output.
         preview: Write a PNG of before and after beside each output.
@@ -123,6 +124,7 @@ class OutputRequest:
     target: Path | None = None
     name: str = "{name}_filled"
     stack: bool = False
+    bands_only: bool = False
     fill_layer: FillLayer = FillLayer.SCENE
     uncertainty: bool = False
     preview: bool = False

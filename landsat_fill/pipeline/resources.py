@@ -209,6 +209,29 @@ def _glibc() -> ctypes.CDLL | None:
 AUTO = "auto"
 
 
+ADDRESS_BYTES = 1200 * MIB
+"""Address space of a process that fills a small scene on two cores, as VmPeak of Linux gives it."""
+
+TORCH_ADDRESS_BYTES = 650 * MIB
+"""Further address space of a method that runs a network."""
+
+
+def refuse_small_address_space(info: MethodInfo) -> None:
+    """Raise MethodError if `ulimit -v` leaves too little: the libraries would hang or crash instead of failing."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    needed = ADDRESS_BYTES + (TORCH_ADDRESS_BYTES if "cuda" in info.devices else 0)
+    if sys.platform == "linux" and limit != resource.RLIM_INFINITY and limit < needed:
+        raise MethodError(
+            f"expected at least {needed // MIB:,} MiB of address space for {info.name}, but ulimit -v allows "
+            f"{limit // MIB:,} MiB",
+            hint="Raise that limit, or remove it with ulimit -v unlimited; --memory bounds the memory in use.",
+        )
+
+
 def choose_device(requested: str, info: MethodInfo) -> str:
     """Return the device to run a method on: `cpu`, or `cuda:0` and the like.
 
@@ -219,9 +242,10 @@ def choose_device(requested: str, info: MethodInfo) -> str:
 
     Raises:
         UsageError: If the method can't run on that device.
-        MethodError: If a named device doesn't exist or can't be used.
+        MethodError: If a named device doesn't exist or can't be used, or the address space is too small.
         MissingPackageError: If the method needs torch, and it isn't installed.
     """
+    refuse_small_address_space(info)
     if requested == AUTO:
         return "cuda:0" if "cuda" in info.devices and _cuda_problem("cuda:0") is None else "cpu"
     kind, colon, number = requested.partition(":")

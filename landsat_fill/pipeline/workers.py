@@ -161,9 +161,13 @@ def work(connection: Connection) -> None:
     """
     handle_interrupts(False)
     # Every scene needs these two. Importing them now overlaps with the planning of the batch.
-    import cv2  # noqa: F401
-    import rasterio  # noqa: F401
+    try:
+        import cv2  # noqa: F401
+        import rasterio  # noqa: F401
+    except (ImportError, OSError, MemoryError):
+        return  # too little memory: the parent reports that the worker has ended
 
+    from landsat_fill.io.archives import forget_unpacked
     from landsat_fill.pipeline.fill_scene import attempt
     from landsat_fill.pipeline.resources import needed_bytes, refuse_too_wide
 
@@ -194,6 +198,8 @@ def work(connection: Connection) -> None:
             connection.send(outcome)
     except (KeyboardInterrupt, BrokenPipeError):
         return
+    finally:
+        forget_unpacked()
 
 
 def handle_interrupts(handled: bool) -> None:

@@ -339,3 +339,12 @@ def read_with_one_thread(path):
 def read_by_us(path):
     with Rasters() as rasters:
         return rasters[str(path)].read(Window(0, 0, 256, 256))
+
+
+def test_a_name_that_leaves_no_room_for_side_files_costs_its_scene_alone(make, run, tmp_path):
+    make("in/a.tif", count=1)
+    make(f"in/{'x' * 246}.tif", count=1)  # 250 of the 255 bytes that a name may have
+    ended = run(tmp_path / "in", "-m", "nearest")
+    assert ended.code == 1
+    assert "expected output names of at most 255 bytes" in ended.out
+    assert "1 filled · 1 failed" in ended.out

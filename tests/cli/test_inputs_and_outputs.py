@@ -35,7 +35,7 @@ def test_a_folder_is_mirrored_beside_itself(scenes, run):
     filled = scenes.with_name("scenes_filled")
     found = tree(filled)
     assert {"a_filled.tif", "a_fill.tif", "deep/er/b_filled.tif", "report.jsonl"} <= set(found)
-    assert sum(name.endswith("_B3.TIF") for name in found) == 1
+    assert sum(name.endswith("_T1_B3.TIF") for name in found) == 1
     assert len(rows(filled / "report.jsonl")) == 3
     assert not [name for name in tree(scenes) if "_fill" in name]
 

@@ -241,3 +241,12 @@ def test_a_killed_process_of_a_batch_costs_its_scenes_and_no_others(make, tmp_pa
     assert "1 filled · 2 skipped" in out
     assert not [name for name in names(tmp_path / "out") if ".claim" in name]
     assert not [name for name in names(tmp_path / "out") if ".partial" in name]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems don't limit address space")
+@pytest.mark.parametrize("method", ["nearest", "band-unet"])
+def test_too_little_address_space_is_an_error_at_once(monkeypatch, make, run, tmp_path, method):
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (700_000 << 10, -1))
+    ended = run(make("a.tif").path, "-m", method)
+    assert (ended.code, names(tmp_path)) == (1, ["a.tif"])
+    assert f"MiB of address space for {method}, but ulimit -v allows 683 MiB" in ended.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -189,3 +190,13 @@ def test_an_overwriting_run_that_goes_on_redoes_nothing(run, archive, tmp_path):
     options = ("fill", "--manifest", one.manifest, "-m", "harmonic", "--overwrite")
     assert "2 filled" in run(*options).out
     assert "2 skipped" in run(*options).out
+
+
+def test_the_threads_of_a_scene_may_be_given(run, archive, tmp_path, monkeypatch):
+    monkeypatch.delenv("GDAL_NUM_THREADS", raising=False)
+    ended = run("fill", archive(1), "-o", tmp_path / "out", "-m", "nearest", "--threads", 3)
+    assert (ended.code, os.environ.pop("GDAL_NUM_THREADS")) == (0, "3")
+    assert "· 3 threads" in ended.out
+    assert run("fill", archive(1), "--threads", 0).code == 2
+    printed = run("cluster", "submit", archive(1), "-o", tmp_path / "more", "--threads", 3, "--dry-run").out
+    assert "--threads 3" in printed

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pystac
 import pytest
 import rasterio
+from making import write_scene
 from pystac.extensions.projection import ProjectionExtension
 from rasterio.transform import Affine
 
@@ -91,3 +92,39 @@ def test_a_scene_at_the_antimeridian_is_cut():
 
 def test_a_scene_without_a_place_has_none():
     assert _outline(Grid(10, 10, Affine.identity(), None)) == (None, None)
+
+
+def test_shards_run_by_hand_are_merged(run, tmp_path, monkeypatch):
+    for name in ("a", "b", "c", "d/e"):
+        write_scene(tmp_path / "in" / f"{name}.tif", count=1)
+    (tmp_path / "in" / "f.tif").write_bytes(b"II*\0no image")
+    out, cwd = tmp_path / "out", tmp_path / "elsewhere"
+    cwd.mkdir()
+    monkeypatch.chdir(tmp_path)
+    command = ("fill", "in", "-o", "out", "-m", "nearest", "--fill-layer", "none")
+    assert run(*command, "--shard", "1/2", "--report", "elsewhere/one.jsonl").code == 0
+    assert run(*command, "--shard", "2/2").code == 1
+    (cwd / "one.jsonl").write_text("half a li")  # as after a full disk: the marks of the outputs remain
+    (out / ".g_filled.tif.partial").mkdir()  # what a killed run leaves
+    monkeypatch.chdir(cwd)
+
+    ended = run("cluster", "merge", out, "--report", cwd / "one.jsonl")
+
+    assert ended.code == 1
+    assert "6 scenes: 4 done · 1 failed · 1 missing" in ended.out
+    rows = {
+        row["target"].rpartition("/")[2]: row
+        for row in map(json.loads, (out / "report.jsonl").read_text().splitlines())
+    }
+    assert {name: row["status"] for name, row in rows.items()} == {
+        **dict.fromkeys(("a_filled.tif", "b_filled.tif", "c_filled.tif", "e_filled.tif"), "filled"),
+        "f_filled.tif": "failed",
+        "g_filled.tif": "missing",
+    }
+    assert "a run ended while it filled this scene" in rows["g_filled.tif"]["error"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["pixels filled"] == sum(row["tally"]["filled"] for row in rows.values() if row.get("tally"))
+    items = pystac.ItemCollection.from_file(str(out / "items.json"))
+    assert {item.id for item in items} == {"a_filled", "b_filled", "c_filled", "d/e_filled"}
+    assert run("cluster", "status", out).out.startswith("6 scenes: 4 done")
+    assert run("cluster", "merge", out, "--report", cwd / "none.jsonl").code == 1

@@ -75,7 +75,11 @@ def test_a_level_1_folder(product_folder: Path):
     assert [[band.kind for band in scene.quality] for scene in scenes] == [["BQA"], ["BQA"], []]
     assert all(band.nodata == 0 for scene in scenes for band in scene.bands)
     assert [band.valid_range for band in reflective.bands[:2]] == [(3, 250), (1, 255)]
-    assert reflective.documents == {f"{L1}_MTL.txt": MTL}
+    assert reflective.companions == {
+        name: name
+        for path in product_folder.rglob("*")
+        if "_GM_" in (name := path.relative_to(product_folder).as_posix()) or name.endswith(("_BQA.TIF", "_MTL.txt"))
+    }
     assert (reflective.sensor, reflective.acquired, reflective.slc_off) == ("LE07", date(2016, 12, 9), True)
     assert [band.gap_mask is not None for band in (*reflective.bands, *pan.bands)] == [True] * 6 + [False]
 
@@ -89,7 +93,7 @@ def test_an_archive_is_the_folder(product_folder: Path, tmp_path: Path, ending: 
     scenes, expected = open_products(archive), open_products(product_folder)
     assert [scene.source for scene in scenes] == [archive] * len(expected)
     for scene, scene_expected in zip(scenes, expected, strict=True):
-        assert scene.documents == scene_expected.documents
+        assert scene.companions.keys() == {*scene_expected.companions, "README.GTF"}
         assert scene.grid == scene_expected.grid
         for band, band_expected in zip(scene.bands, scene_expected.bands, strict=True):
             assert band.file_name == band_expected.file_name

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landsat_fill.io.usgs_names import FileKind, Quantity, is_landsat_name, read_name, sensor_bands
+from landsat_fill.io.usgs_names import FileKind, Quantity, is_landsat_name, read_name, sensor_bands, stated_quantity
 from landsat_fill.scene import BandRole
 
 COLLECTION = "LE07_L1TP_007059_20161209_20170130_01_T1"
@@ -151,3 +151,22 @@ def test_reflective_bands_come_first_and_in_order():
 def test_any_name_is_read(name):
     facts = read_name(name)
     assert facts is None or (is_landsat_name(name) and (facts.kind is FileKind.BAND) <= (facts.band is not None))
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity"),
+    [
+        ("L2SP", "surface reflectance"),
+        ("LE07_L1TP_007059_20161209_20170130_01_T1", "digital number"),
+        ("landsat-c2l2-sr", "surface reflectance"),
+        ("L1T", "digital number"),
+        ("Level-2", "surface reflectance"),
+        ("L7", None),
+        ("LE70280312001161EDC00", None),
+        ("LEVEL", None),
+        (None, None),
+    ],
+)
+def test_the_level_of_processing_says_what_the_numbers_are(text, quantity):
+    found = stated_quantity(text)
+    assert (found and found.of(None)) == quantity
