@@ -38,7 +38,7 @@ from landsat_fill.pipeline.request import (
 )
 from landsat_fill.pipeline.resources import choose_device, usable_cores
 from landsat_fill.pipeline.survey import scan_period_px
-from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.scene import Filled, Gaps, Nodata, Window, missing_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -94,16 +94,15 @@ class FoundGaps:
     footprint: Any
 
 
-def open_scene(
-    source: str | Path, *, bands: Iterable[str | int] | None = None, nodata: float | None = None
-) -> OpenedScene:
+def open_scene(source: str | Path, *, bands: Iterable[str | int] | None = None, nodata: Nodata = None) -> OpenedScene:
     """Return a GeoTIFF or a product with its pixels, its gaps and its footprint.
 
     Args:
         source: A GeoTIFF, or the folder or archive of a USGS or ESPA product: a path, a URL or `/vsi…`.
         bands: Names or numbers of the bands to read. If not given, all bands on the first grid: those of a
             product's reflective bands. The panchromatic band has a grid of its own; name it to read it.
-        nodata: The stored number for "no observation", if the file doesn't define it.
+        nodata: Stored numbers for "no observation" besides the file's own: 0, [0, 255], "250:255". With "only" among
+            them, the file's own number doesn't count.
 
     Raises:
         InputError: If the scene can't be read, or a band has no observed pixel.
@@ -136,7 +135,7 @@ def open_scene(
     )
 
 
-def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -> FoundGaps:
+def find_gaps(image: Any, *, nodata: Nodata = None, period_px: int = 33) -> FoundGaps:
     """Return which pixels of an image are missing, and its footprint.
 
     Gaps count as missing. The border around the swath doesn't, even where gaps open into it.
@@ -144,7 +143,7 @@ def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -
     Args:
         image: `(band, row, col)`, or `(row, col)` for one band. The masked pixels of a masked array, NaN and
             infinity hold no observation.
-        nodata: The number for "no observation".
+        nodata: Numbers for "no observation": 0, [0, 255], "250:255".
         period_px: Rows from one SLC-off gap to the next of its side: 33 at 30 m, 66 at 15 m.
 
     Raises:
@@ -165,8 +164,9 @@ def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -
             f"expected nodata for an image of {values.dtype}, but got none",
             hint="Give the number that means 'no observation': find_gaps(image, nodata=0)",
         )
-    if nodata is not None:
-        held &= values != nodata
+    numbers = missing_numbers(nodata)
+    for low, high in () if numbers is None else numbers.spans:
+        held &= ~((values >= low) & (values <= high))
     footprint = _footprint(held, period_px)
     return FoundGaps(like(image, footprint & ~held), like(image, footprint))
 
@@ -285,7 +285,7 @@ def fill_file(
     align: bool = True,
     refresh: bool = False,
     bands: Iterable[str | int] | None = None,
-    nodata: float | None = None,
+    nodata: Nodata = None,
     holes: str = "narrow",
     largest_gap_px: int | None = None,
     distrust: Iterable[str] = (),
@@ -322,7 +322,8 @@ def fill_file(
         align: Correct references that lie a quarter of a pixel or more off.
         refresh: Fill again if a folder of references has grown since.
         bands: Names or numbers of the bands to fill; all if not given.
-        nodata: The stored number for "no observation", if the file doesn't define it.
+        nodata: Stored numbers for "no observation" besides the file's own: 0, [0, 255], "250:255". With "only" among
+            them, the file's own number doesn't count.
         holes: Which missing pixels to fill: `narrow` (no wider than the largest gap), `every` or `stripes`.
         largest_gap_px: The widest gap to fill in pixels; one scan period, 990 m, if not given.
         distrust: Observed pixels that a fill must not use: `cloud`, `dilated-cloud`, `shadow`, `saturated`,
@@ -373,7 +374,7 @@ def fill_file(
         largest_gap_px=largest_gap_px,
         distrusted=quality_flags("distrust", distrust),
         refilled=quality_flags("refill", refill),
-        nodata=nodata,
+        nodata=missing_numbers(nodata),
         bands=_names(bands),
         seed=seed,
         threads=threads or usable_cores(),
@@ -468,7 +469,7 @@ def evaluate(
     band_shift_px: float = 1.0,
     seeds: int = 1,
     bands: Iterable[str | int] | None = None,
-    nodata: float | None = None,
+    nodata: Nodata = None,
     device: str = "auto",
     threads: int | None = None,
 ) -> list[dict[str, Any]]:
@@ -486,7 +487,7 @@ def evaluate(
             pixels.
         seeds: Number of random positions of each pattern.
         bands: Names or numbers of the bands; all if not given.
-        nodata: The stored number for "no observation", if a file doesn't define it.
+        nodata: Stored numbers for "no observation" besides a file's own, as for `fill_file`.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads; all cores that this process may use, if not given.
 

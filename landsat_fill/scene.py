@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from landsat_fill.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -192,6 +195,78 @@ class Reference:
     name: str = ""
 
 
+ONLY = "only"
+"""The word among missing numbers by which those of the file itself don't count."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingNumbers:
+    """The stored numbers that mean "no observation" because the user says so.
+
+    Attributes:
+        spans: Ranges of numbers: the smallest and the largest of each. A single number is both; NaN is one, too.
+        alone: Whether the number that the file itself declares doesn't count.
+    """
+
+    spans: tuple[tuple[float, float], ...]
+    alone: bool = False
+
+    @property
+    def first(self) -> float | None:
+        """The first single number, or None if all are ranges."""
+        return next((low for low, high in self.spans if not low < high), None)
+
+    def besides(self, number: float | None) -> tuple[tuple[float, float], ...]:
+        """Return the ranges without NaN and the single `number`."""
+        return tuple(span for span in self.spans if span[0] <= span[1] and span != (number, number))
+
+    def holds(self, number: float) -> bool:
+        """Return whether a number is among them."""
+        return any(low <= number <= high for low, high in self.spans)
+
+    def __str__(self) -> str:
+        """Return them as they are typed."""
+        texts = [f"{low:g}:{high:g}" if low < high else str(low) for low, high in self.spans]
+        return ", ".join([*texts, *([ONLY] if self.alone else [])])
+
+
+Nodata = MissingNumbers | float | str | Iterable[float | str] | None
+"""What a user may give as missing numbers: 0, "0,255", "250:255", ["0", "nan"]."""
+
+
+def missing_numbers(given: Nodata, name: str = "nodata") -> MissingNumbers | None:
+    """Return the missing numbers that a user gives: numbers, or texts such as `0,255`, `250:255`, `nan`, `0,only`.
+
+    None, and no number at all, give None. `name` is that of the setting.
+
+    Raises:
+        UsageError: If one isn't a number or a range.
+    """
+    if given is None or isinstance(given, MissingNumbers):
+        return given
+    items = [given] if isinstance(given, str | float | int) else list(given)
+    words = [word.strip() for item in items for word in str(item).split(",") if word.strip()]
+    spans = tuple(_span(word, name) for word in words if word != ONLY)
+    if not spans and words:
+        raise UsageError(f"expected numbers beside {ONLY!r} in {name}, but got none", hint="For example 0,only.")
+    return MissingNumbers(spans, ONLY in words) if spans else None
+
+
+def _span(word: str, name: str) -> tuple[float, float]:
+    """Return the smallest and largest number of a text like `5` or `0:5`."""
+    first, colon, last = word.partition(":")
+    try:
+        low, high = float(first), float(last if colon else first)
+    except ValueError:
+        low, high = 1.0, 0.0
+    if low > high or (colon and not low <= high):
+        raise UsageError(
+            f"expected numbers, nan or ranges such as 250:255 for {name}, but got {word!r}",
+            hint="Separate several with commas: 0,255.",
+        )
+    return low, high
+
+
 @dataclass(frozen=True, slots=True)
 class SceneBand:
     """One band of a scene: where it is stored, and what its numbers mean.
@@ -208,6 +283,7 @@ class SceneBand:
         gap_mask: The USGS gap_mask file of this band (0 is missing), or None.
         file_name: The name of the band's file in its product, without the path in `dataset`.
         holds_codes: Whether its numbers are classes or flags, which can't be interpolated.
+        also_missing: Further stored numbers of missing pixels: smallest and largest number of each range.
     """
 
     dataset: str
@@ -220,6 +296,7 @@ class SceneBand:
     gap_mask: str | None = None
     file_name: str | None = None
     holds_codes: bool = False
+    also_missing: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from landsat_fill.cli.options import (
     arg,
     band_list,
     command,
+    numbers_of,
     opt,
     pairs,
 )
@@ -199,7 +200,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         largest_gap_px=options.largest_gap,
         distrusted=quality_flags("--distrust", options.distrust),
         refilled=quality_flags("--refill", options.refill),
-        nodata=options.nodata,
+        nodata=numbers_of(options.nodata),
         bands=band_list(options.bands),
         seed=options.seed,
         threads=max(1, usable_cores() // options.jobs),

@@ -22,6 +22,7 @@ from landsat_fill.cli.options import (
     arg,
     band_list,
     command,
+    numbers_of,
     open_one,
     opt,
     pairs,
@@ -60,13 +61,14 @@ def info(
     from landsat_fill.pipeline.outcome import describe
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    given = numbers_of(nodata)
     found, bad = find_inputs(inputs)
     failed = bool(bad)
     for source, error in bad:
         print_error(f"{source}: {error.message}", error.hint)
     for one in found:
         try:
-            for number, scene in enumerate(open_input(one, nodata=nodata, bands=band_list(bands))):
+            for number, scene in enumerate(open_input(one, nodata=given, bands=band_list(bands))):
                 description = describe(scene)
                 if as_json:
                     typer.echo(json.dumps(description.as_dict()))
@@ -97,11 +99,13 @@ def _print_scene(console: Console, description: Description, *, with_heading: bo
     console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}")
     table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
     for band, missing, outside in zip(scene.bands, description.missing_shares, description.outside_shares, strict=True):
+        numbers = [] if band.nodata is None else [f"{band.nodata:g}"]
+        numbers += [f"{low:g}:{high:g}" if low < high else f"{low:g}" for low, high in band.also_missing]
         table.add_row(
             printable(band.name),
             band.band.colour if band.band else "",
             band.dtype,
-            "none" if band.nodata is None else f"{band.nodata:g}",
+            ", ".join(numbers) or "none",
             f"{100 * missing:.2f} %",
             f"{100 * outside:.2f} %",
         )
@@ -248,7 +252,7 @@ def simulate(
         part = None if missing is None else share("--missing", missing)
         model = StripeModel(width_px=width, missing=part, period_px=period, tilt_deg=tilt)
         missing_in = lay_stripes(shape, model, generator).missing_in
-    lost_share = simulate_scene(scene, missing_in, output, nodata=nodata, overwrite=overwrite)
+    lost_share = simulate_scene(scene, missing_in, output, nodata=numbers_of(nodata), overwrite=overwrite)
     if not quiet:
         typer.echo(printable(f"{output}  {100 * lost_share:.2f} % lost"))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from landsat_fill.io.raster_profile import RasterProfile
     from landsat_fill.scene import Scene, SceneBand, Window
+
+
+LARGEST_EXACT = 2**53 - 1
+"""Largest whole number that, like all smaller ones, float64 distinguishes from its neighbours. Methods work in it."""
 
 
 class SceneReader:
@@ -77,6 +82,7 @@ class SceneReader:
         """
         return any(
             band.nodata is not None
+            or band.also_missing
             or band.gap_mask is not None
             or band.dtype.startswith("float")
             or self._rasters[band.dataset].alpha is not None
@@ -91,7 +97,7 @@ class SceneReader:
         A pixel is observed unless it is nodata or not finite, or a dataset mask or an alpha band excludes it.
 
         Raises:
-            InputError: If the file can't be read there.
+            InputError: If the file can't be read there, or an observed 64-bit integer doesn't fit float64 exactly.
         """
         bands = self._scene.bands
         values = np.empty((len(bands), window.height, window.width), dtype=self.dtype)
@@ -111,6 +117,9 @@ class SceneReader:
                 observed[place] = _is_observed(values[place], bands[place])
             if masked is not None:
                 observed[places] &= ~masked
+        for place, band in enumerate(bands):
+            if "int64" in band.dtype:
+                _refuse_inexact(values[place][observed[place]], band)
         return values, observed
 
     def read_gap_masks(self, window: Window) -> NDArray[np.bool_] | None:
@@ -158,20 +167,43 @@ class SceneReader:
         return values
 
 
-def _is_observed(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.bool_]:
-    """Return which stored numbers are finite and not the band's nodata number, compared as GDAL does."""
+def _refuse_inexact(observed: NDArray[Any], band: SceneBand) -> None:
+    """Raise InputError if a 64-bit integer is too large for float64."""
+    for number in (observed.min(), observed.max()) if observed.size else ():
+        if abs(int(number)) > LARGEST_EXACT:
+            raise InputError(
+                f"expected numbers up to 2^53 in {band.name} of {band.dtype}, which float64 holds exactly, "
+                f"but got {int(number)}",
+                hint="Give the number with --nodata if it means 'no observation'; otherwise scale the band first.",
+            )
+
+
+def _is_observed(stored: NDArray[Any], band: SceneBand) -> NDArray[np.bool_]:
+    """Return which stored numbers are finite and no number of missing pixels, compared as GDAL does."""
     kind = np.dtype(band.dtype)
+    spans = band.also_missing if band.nodata is None else ((band.nodata, band.nodata), *band.also_missing)
     if kind.kind == "f":
         observed: NDArray[np.bool_] = np.isfinite(stored)
-        if band.nodata is not None and not np.isnan(band.nodata):
-            observed &= ~is_float_nodata(stored, band.nodata, kind)
+        for low, high in spans:
+            if low == high:
+                observed &= ~is_float_nodata(stored, low, kind)
+            elif low < high:
+                observed &= (stored < low) | (stored > high)
         return observed
     limits = np.iinfo(kind)
-    whole = band.nodata is not None and float(band.nodata).is_integer()
-    if band.nodata is None or not whole or not limits.min <= band.nodata <= limits.max:
-        return np.ones(stored.shape, dtype=bool)
-    unequal: NDArray[np.bool_] = stored != kind.type(int(band.nodata))
-    return unequal
+    observed = np.ones(stored.shape, dtype=bool)
+    for low, high in spans:
+        if np.isnan(low):
+            continue
+        first, last = (
+            max(math.ceil(max(low, limits.min)), limits.min),
+            min(math.floor(min(high, limits.max)), limits.max),
+        )
+        if first == last:
+            observed &= stored != kind.type(first)
+        elif first < last:
+            observed &= (stored < kind.type(first)) | (stored > kind.type(last))
+    return observed
 
 
 def is_float_nodata(stored: NDArray[np.generic], nodata: float, dtype: np.dtype[np.generic]) -> NDArray[np.bool_]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
-    from landsat_fill.scene import Scene, Window
+    from landsat_fill.scene import Scene, SceneBand, Window
 
 
 class FolderShelf:
@@ -387,13 +387,13 @@ class JobOutputs:
     def _files_of(self, scene: Scene, suffix: str) -> list[DataFile]:
         """Return the files of the bands of a scene, and one file with all bands for each realization."""
         target, bands = self._job.target, tuple(range(len(scene.bands)))
-        stacked = self._with_nodata(stacked_profile(scene, self._rasters))
+        stacked = self._with_nodata(stacked_profile(scene, self._rasters), scene.bands[0])
         if self._job.is_folder:
             files = [
                 DataFile(
                     band.file_name or Path(band.dataset).name,
                     (number,),
-                    self._with_nodata(self._rasters[band.dataset].profile),
+                    self._with_nodata(self._rasters[band.dataset].profile, band),
                 )
                 for number, band in enumerate(scene.bands)
             ]
@@ -403,10 +403,12 @@ class JobOutputs:
         numbers = range(1, self._outputs.realizations + 1)
         return [*files, *(DataFile(stem + realization_ending(number), bands, stacked, number) for number in numbers)]
 
-    def _with_nodata(self, profile: RasterProfile) -> RasterProfile:
-        """Return the profile with the nodata number of the request, which takes precedence over the file's."""
-        nodata = self._request.nodata
-        return profile if nodata is None else replace(profile, nodata=nodata)
+    def _with_nodata(self, profile: RasterProfile, band: SceneBand) -> RasterProfile:
+        """Return the profile with a nodata tag: the file's own if it has one that counts, otherwise the request's."""
+        given = self._request.nodata
+        if given is None or band.nodata is None or not (given.alone or profile.nodata is None):
+            return profile
+        return replace(profile, nodata=band.nodata)
 
 
 def scene_suffixes(scenes: Sequence[Scene]) -> list[str]:

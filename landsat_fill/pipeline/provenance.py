@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.outcome import Outcome
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
+    from landsat_fill.scene import MissingNumbers
 
 
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"
@@ -31,7 +32,7 @@ def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
         "largest_gap_px": request.largest_gap_px,
         "distrusted": sorted(flag.value for flag in request.distrusted),
         "refilled": sorted(flag.value for flag in request.refilled),
-        "nodata": request.nodata,
+        "nodata": _nodata_value(request.nodata),
         "seed": request.seed,
     }
     tags = {
@@ -44,6 +45,12 @@ def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
     if request.method.info.weights is not None:
         tags["LANDSAT_FILL_WEIGHTS"] = request.method.info.weights
     return tags
+
+
+def _nodata_value(given: MissingNumbers | None) -> float | str | None:
+    """Return missing numbers as a JSON value: a number, or a text for several."""
+    is_one = given is not None and len(given.spans) == 1 and given.first is not None and not given.alone
+    return given.first if is_one and given is not None else None if given is None else str(given)
 
 
 def reference_tags(references: Sequence[Suitability]) -> dict[str, str]:

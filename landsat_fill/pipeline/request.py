@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from landsat_fill.methods import FillMethod, MethodInfo
+    from landsat_fill.scene import MissingNumbers
 
 
 E = TypeVar("E", bound=Enum)
@@ -74,7 +75,7 @@ class FillRequest:
         largest_gap_px: The widest gap to fill in pixels; None means one scan period (990 m on the ground).
         distrusted: Flags of observed pixels that aren't valid pixels.
         refilled: Flags of observed pixels to fill again.
-        nodata: The stored number of missing pixels, in place of the file's own.
+        nodata: Stored numbers of missing pixels, besides the file's own.
         bands: Names or numbers of the bands to fill; None means all.
         seed: Seed of random methods.
         threads: Number of threads for a scene.
@@ -89,7 +90,7 @@ class FillRequest:
     largest_gap_px: int | None = None
     distrusted: frozenset[Flag] = frozenset()
     refilled: frozenset[Flag] = frozenset()
-    nodata: float | None = None
+    nodata: MissingNumbers | None = None
     bands: tuple[str, ...] | None = None
     seed: int = 0
     threads: int = 1
