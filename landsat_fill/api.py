@@ -18,6 +18,7 @@ from landsat_fill.gaps.holes import Holes
 from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
 from landsat_fill.io import SceneReader, find_inputs, one_input, open_input
+from landsat_fill.io.areas import as_areas, beyond_extent, with_areas
 from landsat_fill.methods import DEFAULT_METHOD, Context, FillMethod, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline.arrays import as_booleans, as_flags, as_image, as_references, like, stacked_like
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
@@ -94,7 +95,14 @@ class FoundGaps:
     footprint: Any
 
 
-def open_scene(source: str | Path, *, bands: Iterable[str | int] | None = None, nodata: Nodata = None) -> OpenedScene:
+def open_scene(
+    source: str | Path,
+    *,
+    bands: Iterable[str | int] | None = None,
+    nodata: Nodata = None,
+    mask: str | Path | Iterable[str | Path] = (),
+    extent: str | Path | None = None,
+) -> OpenedScene:
     """Return a GeoTIFF or a product with its pixels, its gaps and its footprint.
 
     Args:
@@ -103,6 +111,8 @@ def open_scene(source: str | Path, *, bands: Iterable[str | int] | None = None, 
             product's reflective bands. The panchromatic band has a grid of its own; name it to read it.
         nodata: Stored numbers for "no observation" besides the file's own: 0, [0, 255], "250:255". With "only" among
             them, the file's own number doesn't count.
+        mask: What says which pixels are missing, as for `fill_file`.
+        extent: The polygon that the footprint ends at, as for `fill_file`.
 
     Raises:
         InputError: If the scene can't be read, or a band has no observed pixel.
@@ -118,16 +128,19 @@ def open_scene(source: str | Path, *, bands: Iterable[str | int] | None = None, 
         >>> print(f"{scene.missing.sum() / scene.footprint.sum():.1%} missing")
         28.9% missing
     """
-    scene = open_input(one_input(source), nodata=nodata, bands=_names(bands))[0]
+    given = one_input(source)
+    scenes = open_input(given, nodata=nodata, bands=_names(bands))
+    scene = with_areas(scenes, as_areas(_sources(mask), extent and str(extent)), given.name)[0]
     height, width = scene.grid.height, scene.grid.width
     with SceneReader(scene) as reader:
-        values, observed = reader.read(Window(0, 0, height, width))
+        whole = Window(0, 0, height, width)
+        values, observed = reader.read(whole)
     return OpenedScene(
         name=scene.name,
         bands=tuple(band.name for band in scene.bands),
         values=values,
         observed=observed,
-        footprint=_footprint(observed, scan_period_px(scene)),
+        footprint=_footprint(observed, scan_period_px(scene), beyond_extent(scene, whole)),
         transform=scene.grid.transform,
         crs=scene.grid.crs,
         sensor=scene.sensor,
@@ -286,6 +299,11 @@ def fill_file(
     refresh: bool = False,
     bands: Iterable[str | int] | None = None,
     nodata: Nodata = None,
+    mask: str | Path | Iterable[str | Path] = (),
+    extent: str | Path | None = None,
+    bbox: Iterable[float] | None = None,
+    bbox_crs: str | None = None,
+    window: Iterable[int] | None = None,
     holes: str = "narrow",
     largest_gap_px: int | None = None,
     distrust: Iterable[str] = (),
@@ -324,6 +342,14 @@ def fill_file(
         bands: Names or numbers of the bands to fill; all if not given.
         nodata: Stored numbers for "no observation" besides the file's own: 0, [0, 255], "250:255". With "only" among
             them, the file's own number doesn't count.
+        mask: A raster on any grid that says what is missing, besides nodata: all numbers but 0; or several, gap_mask
+            files or their folder (0 is missing), or "BAND=FILE".
+        extent: A file with the polygon that the footprint ends at, of a scene that was clipped with it: GeoJSON, or
+            another format that fiona or pyogrio reads if installed.
+        bbox: West, south, east and north end of the part to fill and write; its pixels are those of the whole scene's
+            fill.
+        bbox_crs: The coordinate reference system of `bbox`, if it isn't the scene's.
+        window: First column, first row, width and height of the part instead, on a product's first grid.
         holes: Which missing pixels to fill: `narrow` (no wider than the largest gap), `every` or `stripes`.
         largest_gap_px: The widest gap to fill in pixels; one scan period, 990 m, if not given.
         distrust: Observed pixels that a fill must not use: `cloud`, `dilated-cloud`, `shadow`, `saturated`,
@@ -382,6 +408,7 @@ def fill_file(
         is_choice=method != DEFAULT_METHOD,
         references=others,
         fallback=None if others is None else create_method(DEFAULT_METHOD),
+        areas=as_areas(_sources(mask), extent and str(extent), bbox, bbox_crs, window),
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),
@@ -548,12 +575,15 @@ def list_methods() -> tuple[MethodInfo, ...]:
     return tuple(cls.info for cls in method_classes().values())
 
 
-def _footprint(observed: NDArray[np.bool_], period_px: int) -> NDArray[np.bool_]:
-    """Return where the sensor could have seen the ground, with the shape of `observed`."""
+def _footprint(
+    observed: NDArray[np.bool_], period_px: int, beyond: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Return where the sensor could have seen the ground, with the shape of `observed`; never `beyond` an extent."""
     cube = observed if observed.ndim == 3 else observed[None]
     bands, height, width = cube.shape
-    survey = FootprintSurvey(bands, height, width, reach_for_period(period_px), usable_cores())
-    survey.add(0, cube, 0, 0)
+    reach_px = reach_for_period(period_px)
+    survey = FootprintSurvey(bands, height, width, reach_px, usable_cores(), ends_beyond=beyond is not None)
+    survey.add(0, cube, 0, 0, beyond)
     return survey.finish().inside(Window(0, 0, height, width)).reshape(observed.shape)
 
 

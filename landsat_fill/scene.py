@@ -129,12 +129,24 @@ class Window:
         """Slices of rows and columns, to index a `(…, row, col)` array."""
         return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
 
+    @property
+    def area_px(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
     def expanded(self, halo_px: int, height: int, width: int) -> Window:
         """Return the window with a margin of `halo_px` on all sides, clipped to a `height` × `width` grid."""
         top, left = max(self.row - halo_px, 0), max(self.col - halo_px, 0)
         bottom = min(self.row + self.height + halo_px, height)
         right = min(self.col + self.width + halo_px, width)
         return Window(top, left, bottom - top, right - left)
+
+    def shared(self, other: Window) -> Window:
+        """Return the window of the pixels that another window holds, too, of no height or width if there are none."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        height = min(self.row + self.height, other.row + other.height) - row
+        width = min(self.col + self.width, other.col + other.width) - col
+        return Window(row, col, max(height, 0), max(width, 0))
 
     def within(self, outer: Window) -> Window:
         """Return the same window in coordinates relative to the corner of `outer`."""
@@ -172,6 +184,16 @@ class Filled:
     std: NDArray[np.floating] | None = None
     realizations: NDArray[np.floating] | None = None
     sources: NDArray[np.uint8] | None = None
+
+    def cropped(self, window: Window) -> Filled:
+        """Return a window of the image."""
+        rows, cols = window.slices
+        return Filled(
+            self.mean[..., rows, cols],
+            None if self.std is None else self.std[..., rows, cols],
+            None if self.realizations is None else self.realizations[..., rows, cols],
+            None if self.sources is None else self.sources[..., rows, cols],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +329,34 @@ class QualityBand:
     dataset: str
 
 
+class MaskKind(Enum):
+    """The numbers that mean "missing" in a mask.
+
+    All but 0; 0, in gap_mask files of USGS; or 2 and above, in the gap layers and fill layers of this package.
+    """
+
+    NONZERO = "nonzero"
+    ZERO = "zero"
+    CODES = "codes"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskBand:
+    """A band by which the user says which pixels are missing, on any grid.
+
+    Attributes:
+        dataset: The name that GDAL opens.
+        index: The band's number in that dataset, from 1.
+        bands: Numbers of the scene's bands that it concerns, from 0.
+        kind: The numbers that mean "missing".
+    """
+
+    dataset: str
+    index: int
+    bands: tuple[int, ...]
+    kind: MaskKind
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """The bands of one acquisition that share a grid.
@@ -322,6 +372,9 @@ class Scene:
         slc_off: Whether the scan line corrector was off, or None if unknown.
         documents: Content of text files of the scene (MTL), by name.
         notes: Remarks for the user on how it was opened, a sentence each.
+        masks: What the user says is missing.
+        extent: Polygons that the footprint lies in, as GeoJSON geometries in the scene's coordinates, or None.
+        part: The part of the grid to write, or None for the whole.
     """
 
     name: str
@@ -334,6 +387,9 @@ class Scene:
     slc_off: bool | None = None
     documents: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    masks: tuple[MaskBand, ...] = ()
+    extent: tuple[Any, ...] | None = None
+    part: Window | None = None
 
 
 def tile_windows(area: Window, tile_px: int) -> list[Window]:

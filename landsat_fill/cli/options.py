@@ -269,6 +269,19 @@ Nodata = Annotated[
     ),
 ]
 Bands = Annotated[str | None, opt("--bands LIST", INPUT, "Bands to work on: B3,B4 or 1,2.")]
+Masks = Annotated[
+    list[str] | None,
+    opt(
+        "--mask FILE",
+        INPUT,
+        "A raster on any grid that says what is missing, besides nodata: all numbers but 0. One band counts for all "
+        "bands. Also gap_mask files (0 is missing) or their folder, BAND=FILE for one band, and several of them.",
+    ),
+]
+Extent = Annotated[
+    str | None,
+    opt("--extent FILE", INPUT, "A polygon (GeoJSON) that the footprint ends at, of a scene that was clipped with it."),
+]
 Target = Annotated[Path, opt("-o, --output PATH", OUTPUT, "The file to write.")]
 Folder = Annotated[Path, opt("-o, --output FOLDER", OUTPUT, "The folder to write.")]
 OneScene = Annotated[str, arg("SCENE", "A GeoTIFF or a product.")]

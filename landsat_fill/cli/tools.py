@@ -12,8 +12,10 @@ from landsat_fill.cli.options import (
     OUTPUT,
     Bands,
     Debug,
+    Extent,
     Folder,
     Json,
+    Masks,
     Nodata,
     OneScene,
     Overwrite,
@@ -46,6 +48,8 @@ def info(
     inputs: Annotated[list[str], arg("SCENE…", "GeoTIFFs, products, folders of them.")],
     bands: Bands = None,
     nodata: Nodata = None,
+    masks: Masks = None,
+    extent: Extent = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -58,17 +62,19 @@ def info(
     from landsat_fill.cli.console import print_error
     from landsat_fill.errors import LandsatFillError
     from landsat_fill.io import find_inputs, open_input
+    from landsat_fill.io.areas import as_areas, with_areas
     from landsat_fill.pipeline.outcome import describe
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    given = numbers_of(nodata)
+    given, areas = numbers_of(nodata), as_areas(masks or (), extent)
     found, bad = find_inputs(inputs)
     failed = bool(bad)
     for source, error in bad:
         print_error(f"{source}: {error.message}", error.hint)
     for one in found:
         try:
-            for number, scene in enumerate(open_input(one, nodata=given, bands=band_list(bands))):
+            scenes = with_areas(open_input(one, nodata=given, bands=band_list(bands)), areas, one.name)
+            for number, scene in enumerate(scenes):
                 description = describe(scene)
                 if as_json:
                     typer.echo(json.dumps(description.as_dict()))

@@ -34,6 +34,7 @@ def fill_codes(
     sources: NDArray[np.uint8] | None = None,
     *,
     by_reference: bool = False,
+    masked: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the codes from the observed pixels, those inside the footprint and the filled ones.
 
@@ -42,6 +43,7 @@ def fill_codes(
         inside: Pixels inside the footprint.
         done: Filled pixels.
         sources: Number of the reference that weighs most at a filled pixel, from 1; 0 for the image itself.
+        masked: Pixels that hold an observation but are missing in a mask of the user, or None.
         by_reference: Whether each reference has a code of its own: 5 for the first one, 6 for the second, and so on.
     """
     codes = np.full(observed.shape, FillCode.OUTSIDE, np.uint8)
@@ -51,7 +53,7 @@ def fill_codes(
     if sources is not None:
         referred = done & (sources > 0)
         codes[referred] = FillCode.FILLED + sources[referred] if by_reference else FillCode.FROM_REFERENCE
-    codes[done & observed] = FillCode.REPLACED
+    codes[done & (observed if masked is None else observed | masked)] = FillCode.REPLACED
     return codes
 
 

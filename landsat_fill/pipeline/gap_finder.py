@@ -101,6 +101,10 @@ class GapFinder:
             None if refilled is None else refilled & ~missing,
         )
 
+    def masked_numbers(self, stored: NDArray[np.generic], window: Window) -> NDArray[np.bool_] | None:
+        """Return the pixels of a window that hold an observation but are missing in a mask of the user, or None."""
+        return self._reader.masked_numbers(stored, window)
+
     def view(self, window: Window, references: Sequence[OpenReference] = ()) -> View:
         """Return a window of the scene with its gaps and references. No other thread may use the reader."""
         grid = self._scene.grid

@@ -200,6 +200,15 @@ def fill_notes(
     return (*notes, f"{share:.1f} % of the missing pixels left unfilled: {why}")
 
 
+def area_notes(scene: Scene, masked_px: int) -> tuple[str, ...]:
+    """Return notes on the masks of a scene; `masked_px` pixels that held an observation were filled because of them."""
+    if not scene.masks:
+        return ()
+    if not masked_px:
+        return ("the mask replaces no observed pixel",)
+    return (f"{masked_px:,} observed pixels were replaced because the mask says they are missing",)
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """A scene and its survey.

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landsat_fill.io.areas import NO_AREAS
 from landsat_fill.io.output_names import VERSION_TAG
 from landsat_fill.pipeline.request import FillLayer, ReferenceRequest
 from landsat_fill.version import __version__
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"
 
 
-def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
-    """Return the provenance tags of a file."""
+def provenance_tags(request: FillRequest, given: Input) -> dict[str, str]:
+    """Return the provenance tags of the outputs of an input."""
     options = {
         "holes": request.holes.value,
         "largest_gap_px": request.largest_gap_px,
@@ -34,17 +35,23 @@ def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
         "refilled": sorted(flag.value for flag in request.refilled),
         "nodata": _nodata_value(request.nodata),
         "seed": request.seed,
+        **given_areas(request, given.name),
     }
     tags = {
         VERSION_TAG: __version__,
         "LANDSAT_FILL_METHOD": request.method.info.name,
         "LANDSAT_FILL_METHOD_OPTIONS": json.dumps(method_options_of(request), sort_keys=True),
         "LANDSAT_FILL_OPTIONS": json.dumps(options, sort_keys=True),
-        "LANDSAT_FILL_SOURCE": Path(source).name,
+        "LANDSAT_FILL_SOURCE": Path(given.source).name,
     }
     if request.method.info.weights is not None:
         tags["LANDSAT_FILL_WEIGHTS"] = request.method.info.weights
     return tags
+
+
+def given_areas(request: FillRequest, name: str) -> dict[str, object]:
+    """Return the masks, the extent and the part that a request gives for a scene, as JSON values."""
+    return {key: value for key, value in request.areas.facts(name).items() if value}
 
 
 def _nodata_value(given: MissingNumbers | None) -> float | str | None:
@@ -67,6 +74,7 @@ def method_options_of(request: FillRequest) -> dict[str, object]:
 def report_row(outcome: Outcome, request: FillRequest) -> dict[str, object]:
     """Return the row of the report for a job that has just ended."""
     return outcome.as_dict() | {
+        **given_areas(request, outcome.name),
         "options": method_options_of(request),
         "weights": request.method.info.weights,
         "device": request.device,
@@ -83,6 +91,7 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
         "bytes of the source": source.stat().st_size if source.is_file() else None,
         "bands": None if request.bands is None else sorted(request.bands),
         "nodata": None if request.nodata is None else str(request.nodata),
+        **request.areas.facts(given.name),
         "holes": request.holes.value,
         "largest gap": request.largest_gap_px,
         "distrusted": sorted(flag.value for flag in request.distrusted),
@@ -124,6 +133,7 @@ def _reference_facts(request: ReferenceRequest | None) -> dict[str, Any]:
 
 def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return the differences between the request that made an output and a new request, in words."""
+    made = {**NO_AREAS.facts(""), **made}  # earlier versions didn't know these
     ignored = {name for name in new if name not in made}
     if made.get("method") != new["method"]:
         ignored |= {"options", "weights"}

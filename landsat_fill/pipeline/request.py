@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from landsat_fill.errors import UsageError, not_one_of
 from landsat_fill.gaps.holes import Holes
+from landsat_fill.io.areas import NO_AREAS, Areas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -83,6 +84,7 @@ class FillRequest:
         is_choice: Whether the user named the method, rather than `auto`.
         references: Which other acquisitions may help, or None.
         fallback: The method that fills what a method with references leaves, or None without references.
+        areas: Masks of missing pixels, the end of the footprint, and the part to write.
     """
 
     method: FillMethod
@@ -98,6 +100,7 @@ class FillRequest:
     is_choice: bool = True
     references: ReferenceRequest | None = None
     fallback: FillMethod | None = None
+    areas: Areas = NO_AREAS
 
 
 @dataclass(frozen=True, slots=True)
