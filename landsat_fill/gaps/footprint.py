@@ -24,13 +24,12 @@ import numpy as np
 
 from landsat_fill.gaps.run_lengths import Runs, find_runs, flight_line, joined, label_runs, runs_holding, scan_line
 from landsat_fill.gaps.swath_edges import RimSurvey, rim_halo_px
+from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from landsat_fill.scene import Window
 
 
 FLIGHT_TILTS_DEG = (-10.0, 10.0)
@@ -124,6 +123,13 @@ def reach_for_period(period_px: float) -> int:
     return max(math.ceil(LARGEST_GAP_SHARE * period_px), 2)
 
 
+OUTLINE_STEP_PX = 4
+"""Distance of the pixels by which the outline of a footprint is found."""
+
+OUTLINE_PERIODS = 10
+"""Radius of the disc that closes notches in the outline, in scan periods: gaps cut almost lengthwise are that long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Footprint:
     """Where the sensor could have seen the ground, for each band of a scene.
@@ -156,6 +162,21 @@ class Footprint:
     def inside(self, window: Window) -> NDArray[np.bool_]:
         """Return whether each pixel of a window lies inside, as a `(band, row, col)` cube."""
         return np.stack([~runs.paint(window) for runs in self.outside])
+
+    def outline(self, band: int, period_px: int) -> NDArray[np.bool_]:
+        """Return a band's footprint with all notches closed, one of `OUTLINE_STEP_PX` pixels in each direction."""
+        import cv2
+
+        step = OUTLINE_STEP_PX
+        rows = [
+            self.outside[band].paint(Window(row, 0, 1, self.width))[:, ::step] for row in range(0, self.height, step)
+        ]
+        reach = OUTLINE_PERIODS * period_px // step
+        outside = np.pad(np.concatenate(rows).view(np.uint8), reach + 2, constant_values=1)
+        depth = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        near = cv2.distanceTransform((depth < reach).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        closed: NDArray[np.bool_] = near[reach + 2 : -reach - 2, reach + 2 : -reach - 2] >= reach
+        return closed
 
 
 class FootprintSurvey:

@@ -175,6 +175,7 @@ class _SceneResult:
         wide_px: Number of pixels filled in holes wider than any SLC-off gap.
         kept_px: Number of observed pixels named by --refill that were kept.
         masked_px: Number of pixels that held an observation and were filled because a mask says they are missing.
+        cut_px: Number of gap pixels of one band at a cut edge of the footprint, at least.
         references: The references used.
         candidates: All references that were looked at.
     """
@@ -185,6 +186,7 @@ class _SceneResult:
     wide_px: int = 0
     kept_px: int = 0
     masked_px: int = 0
+    cut_px: int = 0
     references: tuple[Suitability, ...] = ()
     candidates: tuple[Suitability, ...] = ()
 
@@ -264,7 +266,7 @@ def _fill_scene(
             scene, survey, can_mark_missing=reader.can_mark_missing, refills_faint=Flag.FAINT in request.refilled
         ),
         *fill_notes(survey, request, result.tally, wide_px=result.wide_px, kept_px=result.kept_px),
-        *area_notes(scene, result.masked_px),
+        *area_notes(scene, masked_px=result.masked_px, cut_px=result.cut_px),
         *choice_notes,
         *method_notes,
     )
@@ -366,6 +368,7 @@ def _fill_strip(
         result.kept_px += int(np.count_nonzero(found.kept[:, *inner]))
     if masked is not None:
         result.masked_px += int(np.count_nonzero(masked & done))
+    result.cut_px += finder.cut_px(block, found, part)
     if filled.std is not None and done.any():
         samples = filled.std[done & np.isfinite(filled.std)]
         result.std_samples.append(samples[:: max(1, samples.size // STD_SAMPLES_PER_STRIP)])

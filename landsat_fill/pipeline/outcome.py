@@ -200,13 +200,26 @@ def fill_notes(
     return (*notes, f"{share:.1f} % of the missing pixels left unfilled: {why}")
 
 
-def area_notes(scene: Scene, masked_px: int) -> tuple[str, ...]:
-    """Return notes on the masks of a scene; `masked_px` pixels that held an observation were filled because of them."""
-    if not scene.masks:
-        return ()
-    if not masked_px:
-        return ("the mask replaces no observed pixel",)
-    return (f"{masked_px:,} observed pixels were replaced because the mask says they are missing",)
+LEAST_CUT_PX = 100
+"""Gap pixels at a cut edge that are worth a note. Edges that aren't cut have up to 50 by chance, in real scenes."""
+
+
+def area_notes(scene: Scene, *, masked_px: int, cut_px: int) -> tuple[str, ...]:
+    """Return notes on the masks of a scene and on cut edges, one sentence each.
+
+    `masked_px` pixels that held an observation were filled because of a mask; `cut_px` gap pixels of a band lie at a
+    cut edge.
+    """
+    notes = []
+    if scene.masks:
+        count = f"{masked_px:,} observed pixels were" if masked_px else "no observed pixel was"
+        notes.append(f"{count} replaced because the mask says that they are missing")
+    if cut_px >= LEAST_CUT_PX:
+        notes.append(
+            f"at least {cut_px:,} gap pixels of each band left unfilled where an edge of the scene cuts gaps off: it "
+            "seems to be clipped; --extent gives the polygon it was clipped with"
+        )
+    return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)
