@@ -15,7 +15,7 @@ from landsat_fill.errors import InputError, MissingPackageError, UsageError
 from landsat_fill.io.archives import is_archive, list_members
 from landsat_fill.io.gdal import gdal_errors, gdal_session
 from landsat_fill.io.reader import opened
-from landsat_fill.io.usgs_names import FileKind, read_name
+from landsat_fill.io.usgs_names import GZIP_SUFFIX, FileKind, read_name
 from landsat_fill.scene import Grid, MaskBand, MaskKind, Window
 
 if TYPE_CHECKING:
@@ -179,6 +179,8 @@ def _file_of(text: str) -> tuple[str, str]:
 def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) -> list[MaskBand]:
     """Return the bands of a mask that concern a scene."""
     place = Path(path)
+    if place.is_file() and path.lower().endswith(GZIP_SUFFIX) and not is_archive(place):
+        path = f"/vsigzip/{place.absolute()}"
     if place.is_dir() or is_archive(place):
         files = [(member.name, member.dataset) for member in list_members(place)]
         facts = {dataset: read_name(name) for name, dataset in files}

@@ -199,7 +199,7 @@ class SceneReader:
                 height=grid.height,
                 width=grid.width,
                 resampling=Resampling.nearest,
-                tolerance=0,  # the position of a pixel doesn't depend on the window that is read
+                tolerance=0.001,  # in pixels, so that the position of a pixel doesn't depend on its neighbours
             )
 
     def read_gap_masks(self, window: Window) -> NDArray[np.bool_] | None:
@@ -273,12 +273,9 @@ def _is_observed(stored: NDArray[Any], band: SceneBand) -> NDArray[np.bool_]:
     limits = np.iinfo(kind)
     observed = np.ones(stored.shape, dtype=bool)
     for low, high in spans:
-        if np.isnan(low):
+        if not (low <= limits.max and high >= limits.min):  # or NaN
             continue
-        first, last = (
-            max(math.ceil(max(low, limits.min)), limits.min),
-            min(math.floor(min(high, limits.max)), limits.max),
-        )
+        first, last = math.ceil(max(low, limits.min)), math.floor(min(high, limits.max))
         if first == last:
             observed &= stored != kind.type(first)
         elif first < last:

@@ -36,7 +36,16 @@ from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, make_backdrop, rounded_std
 from landsat_fill.pipeline.gap_finder import GapFinder, without_unavailable_flags
 from landsat_fill.pipeline.lattice import prepared
-from landsat_fill.pipeline.outcome import Outcome, Status, Tally, area_notes, explained, fill_notes, survey_notes
+from landsat_fill.pipeline.outcome import (
+    Outcome,
+    Status,
+    Tally,
+    cut_notes,
+    explained,
+    fill_notes,
+    mask_notes,
+    survey_notes,
+)
 from landsat_fill.pipeline.outputs import FilledStrip, FolderShelf, JobOutputs, SceneOutputs
 from landsat_fill.pipeline.plan import Action, with_action
 from landsat_fill.pipeline.provenance import report_row
@@ -143,7 +152,7 @@ def run_job(
             seconds=time.perf_counter() - began,
             method=request.method.info.name,
             median_std=float(np.median(samples)) if samples.size else None,
-            notes=(*notes, *written.notes),
+            notes=(*notes, *mask_notes(request.areas, sum(one.masked_px for one in results)), *written.notes),
             files=written.files,
             references=tuple(row for one in results for row in one.candidates),
         )
@@ -266,7 +275,7 @@ def _fill_scene(
             scene, survey, can_mark_missing=reader.can_mark_missing, refills_faint=Flag.FAINT in request.refilled
         ),
         *fill_notes(survey, request, result.tally, wide_px=result.wide_px, kept_px=result.kept_px),
-        *area_notes(scene, masked_px=result.masked_px, cut_px=result.cut_px),
+        *cut_notes(result.cut_px),
         *choice_notes,
         *method_notes,
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from landsat_fill.io.areas import Areas
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.pipeline.survey import Survey
@@ -204,22 +205,22 @@ LEAST_CUT_PX = 100
 """Gap pixels at a cut edge that are worth a note. Edges that aren't cut have up to 50 by chance, in real scenes."""
 
 
-def area_notes(scene: Scene, *, masked_px: int, cut_px: int) -> tuple[str, ...]:
-    """Return notes on the masks of a scene and on cut edges, one sentence each.
+def cut_notes(cut_px: int) -> tuple[str, ...]:
+    """Return a note on a scene whose edges cut off `cut_px` gap pixels of a band or more."""
+    if cut_px < LEAST_CUT_PX:
+        return ()
+    return (
+        f"at least {cut_px:,} gap pixels of each band left unfilled where an edge of the scene cuts gaps off: it seems "
+        "to be clipped; --extent gives the polygon it was clipped with",
+    )
 
-    `masked_px` pixels that held an observation were filled because of a mask; `cut_px` gap pixels of a band lie at a
-    cut edge.
-    """
-    notes = []
-    if scene.masks:
-        count = f"{masked_px:,} observed pixels were" if masked_px else "no observed pixel was"
-        notes.append(f"{count} replaced because the mask says that they are missing")
-    if cut_px >= LEAST_CUT_PX:
-        notes.append(
-            f"at least {cut_px:,} gap pixels of each band left unfilled where an edge of the scene cuts gaps off: it "
-            "seems to be clipped; --extent gives the polygon it was clipped with"
-        )
-    return tuple(notes)
+
+def mask_notes(areas: Areas, masked_px: int) -> tuple[str, ...]:
+    """Return a note on the masks, if any, because of which `masked_px` observed pixels were filled."""
+    if not areas.masks:
+        return ()
+    count = f"{masked_px:,} observed pixels were" if masked_px else "no observed pixel was"
+    return (f"{count} replaced because the mask says that they are missing",)
 
 
 @dataclass(frozen=True, slots=True)
