@@ -431,7 +431,9 @@ def _on_grid(polygons: tuple[list[Any], CRS], scene: Scene) -> tuple[Any, ...]:
         for polygon in rings:
             moved = []
             for ring in polygon:
-                x, y = rasterio.warp.transform(crs, scene.grid.crs, *_with_short_edges(ring, step).T)
+                x, y = ring.T
+                if crs != scene.grid.crs:
+                    x, y = rasterio.warp.transform(crs, scene.grid.crs, *_with_short_edges(ring, step).T)
                 moved.append(list(zip(x, y, strict=True)))
             shapes.append({"type": "Polygon", "coordinates": moved})
     ground = np.array([place for shape in shapes for ring in shape["coordinates"] for place in ring])
