@@ -44,7 +44,7 @@ def opt(declared: str, panel: str | None = None, text: str | None = None, **more
         text: What help says about it. Default: what the docstring says.
         more: Further arguments of `typer.Option`.
     """
-    words = declared.replace(",", " ").split()
+    words = [word.rstrip(",") for word in declared.split()]
     names = sorted((word for word in words if word.startswith("-")), key=len, reverse=True)
     metavar = " ".join(words[len(names) :]) or None
     return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=text, **more)
