@@ -11,7 +11,7 @@ from landsat_fill.methods.method import in_threads
 from landsat_fill.methods.splines import first_fill
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -108,7 +108,7 @@ class Survey(NamedTuple):
 
     Attributes:
         stand_ins: Pattern whose regression serves a pattern, `(row, col, pattern)`; 0 for none.
-        weights: Weight of each candidate, `(row, col, image band, candidate)`: not negative, at most 1 in sum.
+        weights: Weight of each candidate, `(row, col, candidate, image band)`: not negative, at most 1 in sum.
         alike: Share of the rest that is taken from pixels that look alike, `(row, col, image band)`.
     """
 
@@ -207,26 +207,30 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
 def judged_node(image: NDArray[np.floating], usable: Flags, hidden: Flags, stack: Stack, node: Node) -> Node:
     """Return the node with the sums of products of gains on hidden pixels."""
     survey = survey_of({(0, 0): node}, (1, 1))
-    alone = surface(image, usable)
-    candidates, known = predictions(image, usable, stack, survey, (0, 0), 1)
-    gains = np.empty((CANDIDATES + 1, *image.shape))
-    for number, candidate in enumerate(candidates):
-        rest = surface(np.where(known, image - candidate, 0), usable & known)
-        gains[number] = candidate + rest - alone
-    gains[CANDIDATES] = image - alone
+    image = np.where(usable | hidden, image, 0)
+    found = predictions(image, usable, stack, survey, (0, 0), 1)
+    known = found.known
+    alone = np.eye(CANDIDATES)[:, None, None, :, None] * np.ones(len(image))  # the weights of one candidate each
+    candidates = [weighted(found, survey.nodes, weights, (0, 0))[0] for weights in alone]
+    # A surface is linear in the values it goes through. What it leaves of a difference is the difference of what it
+    # leaves, and a candidate gains over the surface alone what the surface leaves of the candidate.
+    level = node.level[:, None, None]
+    gains = np.stack([values - level - surface(values - level, usable & known) for values in (*candidates, image)])
     products = np.zeros((len(image), CANDIDATES + 1, CANDIDATES + 1))
     for band in range(len(image)):
         judged = gains[:, band, hidden[band] & known] / node.spread[band]
         products[band] = judged @ judged.T
     survey = survey_of({(0, 0): node._replace(products=products)}, (1, 1))
-    rest = image - weighted(candidates, known, survey, (0, 0))
-    smooth = surface(np.where(known, rest, 0), usable & known)
+    weights = survey.weights[0, 0]  # (candidate, band)
+    rest = image - weighted(found, survey.nodes, survey.weights, (0, 0))[0]
+    perfect = gains[CANDIDATES] - sum(weights[number, :, None, None] * gains[number] for number in range(CANDIDATES))
+    smooth = rest - perfect
     gain = residuals_of_alike(rest, usable, hidden, known, stack, survey, (0, 0)) - smooth
     alike = np.zeros((len(image), 3))
     for band in range(len(image)):
         judged = hidden[band] & known & np.isfinite(gain[band])
-        found, perfect = gain[band, judged] / node.spread[band], (rest - smooth)[band, judged] / node.spread[band]
-        alike[band] = found @ found, found @ perfect, perfect @ perfect
+        own, best = gain[band, judged] / node.spread[band], perfect[band, judged] / node.spread[band]
+        alike[band] = own @ own, own @ best, best @ best
     return node._replace(products=products, alike=alike)
 
 
@@ -237,31 +241,44 @@ def expectation(
 
     The third value is the number of the reference that weighs most, 0 where references weigh less than half.
     """
-    shape = image.shape[1:]
-    candidates, known = predictions(image, usable, stack, survey, place, threads)
-    expected = weighted(candidates, known, survey, place)
+    found = predictions(image, usable, stack, survey, place, threads)
+    expected, total_weight = weighted(found, survey.nodes, survey.weights, place)
     rows, cols = (
         np.minimum((start + np.arange(size)) // LATTICE_PX, count - 1)
-        for start, size, count in zip(place, shape, survey.stand_ins.shape[:2], strict=True)
+        for start, size, count in zip(place, image.shape[1:], survey.stand_ins.shape[:2], strict=True)
     )
-    here = np.ix_(rows, cols)
-    used = np.take_along_axis(survey.stand_ins[here], stack.patterns[..., None].astype(np.intp), axis=2)
-    leading = np.take_along_axis(survey.nodes.leading[here], used.astype(np.intp), axis=2)[..., 0]
-    sources = np.where(spread_out(survey.weights.sum(axis=-1), place, shape) > 0.5, leading, 0).astype(np.uint8)
-    return expected.astype(image.dtype), known, sources
+    used = survey.stand_ins[rows[:, None], cols, stack.patterns]
+    leading = survey.nodes.leading[rows[:, None], cols, used]
+    return expected.astype(image.dtype), found.known, np.where(total_weight > 0.5, leading, np.uint8(0))
 
 
 def weighted(
-    candidates: Sequence[NDArray[np.floating]], known: Flags, survey: Survey, place: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Return the candidates' weighted sum around the level of the image, `(band, row, col)`; 0 where unknown."""
-    shape = known.shape
-    weights = spread_out(survey.weights, place, shape)  # (band, candidate, row, col)
-    level = spread_out(survey.nodes.level, place, shape)
-    expected = np.where(known, level, 0)
-    for number, candidate in enumerate(candidates):
-        expected += np.where(known, weights[:, number] * (candidate - level), 0)
-    return expected
+    found: Predictions, nodes: Node, weights: NDArray[np.float64], place: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return the candidates' weighted sum around the level of the image, and the sum of the weights.
+
+    Both are `(band, row, col)`. The sum is 0 where there is no prediction.
+    """
+    from landsat_fill.methods.kernels.node_loops import weigh
+
+    expected, total_weight = np.empty(found.by_class.shape), np.empty(found.by_class.shape, np.float32)
+    candidates = (found.by_class, found.on_the_band, found.jointly)
+    weigh(
+        candidates,
+        found.known,
+        np.array(place),
+        LATTICE_PX,
+        _ranges(nodes),
+        np.ascontiguousarray(weights),
+        expected,
+        total_weight,
+    )
+    return expected, total_weight
+
+
+def _ranges(nodes: Node) -> NDArray[np.float64]:
+    """Return level, spread, smallest and largest value of the nodes, `(row, col, 4, band)`."""
+    return np.stack([nodes.level, nodes.spread, nodes.lowest, nodes.highest], axis=-2)
 
 
 def residuals_of_alike(
@@ -305,10 +322,26 @@ def residuals_of_alike(
     return averaged
 
 
+class Predictions(NamedTuple):
+    """The candidates of a tile.
+
+    Attributes:
+        by_class: Prediction by class, `(band, row, col)`.
+        on_the_band: What a local regression on the band itself adds, in standard deviations around the nodes.
+        jointly: What a local regression on all bands adds.
+        known: Where there is a prediction, `(row, col)`.
+    """
+
+    by_class: NDArray[np.float64]
+    on_the_band: NDArray[np.float32]
+    jointly: NDArray[np.float32]
+    known: Flags
+
+
 def predictions(
     image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int], threads: int
-) -> tuple[tuple[NDArray[np.floating], ...], Flags]:
-    """Return the candidates' predictions, `(band, row, col)` each, and where there are any, `(row, col)`.
+) -> Predictions:
+    """Return the candidates of a tile.
 
     Args:
         image: `(band, row, col)`.
@@ -318,72 +351,40 @@ def predictions(
         place: Row and column of the tile in the scene.
         threads: Bands worked on at once.
     """
-    from landsat_fill.methods.kernels.node_loops import fit_around, predict_by_class
+    from landsat_fill.methods.kernels.node_loops import fit_around, predict_by_class, standardise_around
 
-    nodes = survey.nodes
-    by_class = np.empty(image.shape)
+    nodes, corner, ranges = survey.nodes, np.array(place), _ranges(survey.nodes)
+    by_class, known = np.empty(image.shape), np.empty(image.shape[1:], np.bool_)
     predict_by_class(
         stack.values,
         stack.patterns,
-        np.array(place),
+        corner,
         LATTICE_PX,
         survey.stand_ins,
-        nodes.scales,
-        nodes.centres,
+        1 / nodes.scales**2,
+        np.ascontiguousarray(np.swapaxes(nodes.centres * nodes.scales[..., None, :], -1, -2)),
         stack.first_bands,
-        nodes.coefficients,
+        np.ascontiguousarray(np.swapaxes(nodes.coefficients, -1, -2)),
+        ranges,
         by_class,
-    )
-    shape = image.shape[1:]
-    known: Flags = np.all(np.isfinite(by_class), axis=0)
-    spread = spread_out(nodes.spread, place, shape)
-    low, high = spread_out(nodes.lowest, place, shape), spread_out(nodes.highest, place, shape)
-    by_class = np.clip(np.where(known, by_class, 0), low, high)
-    features = _rounded((by_class - spread_out(nodes.level, place, shape)) / spread)
-    residuals = _rounded(np.where(usable & known, image - by_class, 0) / spread)
-    fitted = usable & known
-    first = np.array(place) % BLOCK_PX
-
-    def on_the_band(band: int) -> NDArray[np.float64]:
-        corrected = np.zeros((1, *shape))
-        one = slice(band, band + 1)
-        fit_around(
-            features[one],
-            residuals[one],
-            fitted[band],
-            known,
-            first,
-            BLOCK_PX,
-            REACH_BLOCKS,
-            1.0,
-            LEAST_PIXELS,
-            corrected,
-        )
-        return np.asarray(corrected[0])
-
-    local = np.stack(in_threads(on_the_band, range(len(image)), threads))
-    jointly = np.zeros(image.shape)
-    fit_around(
-        features,
-        residuals,
-        np.asarray(fitted.all(axis=0)),
         known,
-        first,
-        BLOCK_PX,
-        REACH_BLOCKS,
-        PENALTY,
-        LEAST_PIXELS,
-        jointly,
     )
-    return (
-        by_class,
-        np.clip(by_class + spread * local, low, high),
-        np.clip(by_class + spread * jointly, low, high),
-    ), known
+    features, residuals = np.empty(image.shape, np.float32), np.empty(image.shape, np.float32)
+    standardise_around(image, usable, known, by_class, corner, LATTICE_PX, ranges, STEP, LARGEST, features, residuals)
+    fitted, first = usable & known, corner % BLOCK_PX
+    on_the_band, jointly = np.zeros(image.shape, np.float32), np.zeros(image.shape, np.float32)
 
+    def fit(bands: slice, penalty: float, corrected: Cube) -> None:
+        observed = np.asarray(fitted[bands].all(axis=0))
+        given, left = features[bands], residuals[bands]
+        fit_around(given, left, observed, known, first, BLOCK_PX, REACH_BLOCKS, penalty, LEAST_PIXELS, corrected)
 
-def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.clip(np.rint(values / STEP) * STEP, -LARGEST, LARGEST))
+    def fit_band(band: int) -> None:
+        fit(slice(band, band + 1), 1.0, on_the_band[band : band + 1])
+
+    in_threads(fit_band, range(len(image)), threads)
+    fit(slice(None), PENALTY, jointly)
+    return Predictions(by_class, on_the_band, jointly, known)
 
 
 def surface(values: NDArray[np.floating], usable: Flags) -> NDArray[np.floating]:
@@ -463,7 +464,7 @@ def survey_of(nodes: Mapping[tuple[int, int], Node], shape: tuple[int, int]) -> 
                 stand_ins[..., pattern] = np.where(arrays.fitted[..., part] & there, part, stand_ins[..., pattern])
     products = np.where(there[..., None, None, None], arrays.products, 0)
     alike = np.where(there[..., None, None], arrays.alike, 0)
-    return Survey(arrays, stand_ins, _weights(products), _shares(alike))
+    return Survey(arrays, stand_ins, np.swapaxes(_weights(products), -1, -2), _shares(alike))
 
 
 def _weights(products: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ from landsat_fill.methods.date_predictions import (
 )
 from landsat_fill.methods.method import MethodInfo
 from landsat_fill.methods.registry import BEST_METHOD, create_method
-from landsat_fill.scene import Filled, Gaps
+from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.schema import option, require_allowed
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landsat_fill.methods.method import Context, FillMethod
+    from landsat_fill.methods.method import Context, FillMethod, TilePlace
     from landsat_fill.scene import Reference
 
     Cube = NDArray[np.float32]
@@ -171,24 +171,40 @@ class FittedMultiDate:
         if self.survey is None:
             return Filled(mean, std, sources=sources)
         for tile in range(len(image)):
-            one, place = slice(tile, tile + 1), context.place(tile)
+            place = context.place(tile)
             stack = stacked(context.references, tile)
             expected, known, of_tile = expectation(
                 image[tile], gaps.usable[tile], stack, self.survey, place.corner, context.threads
             )
             sources[tile] = of_tile
-            rest = np.where(gaps.usable[one] & known, image[one] - expected, 0).astype(image.dtype)
-            own = Gaps(gaps.missing[one] & known, gaps.usable[one] & known)
-            filled = self.method.network.fill(rest, own, context.for_tiles((place,)))
+            rest = np.where(gaps.usable[tile] & known, image[tile] - expected, 0).astype(image.dtype)
+            own = Gaps(gaps.missing[tile] & known, gaps.usable[tile] & known)
+            filled, tile_std = self._filled_rest(rest, own, place, context)
             share = spread_out(self.survey.alike, place.corner, known.shape)
             if share.any():
-                wanted = gaps.missing[tile] & (share > 0)
-                alike = residuals_of_alike(rest[0], gaps.usable[tile], wanted, known, stack, self.survey, place.corner)
-                np.copyto(filled.mean[0], filled.mean[0] + share * (alike - filled.mean[0]), where=np.isfinite(alike))
-            mean[tile] = np.where(known, filled.mean[0] + expected, np.nan)
-            if filled.std is not None:
-                std[tile] = STD_FACTOR * filled.std[0]
+                inner = (Window(0, 0, *known.shape) if place.wanted is None else place.wanted).slices
+                wanted = np.zeros_like(gaps.missing[tile])
+                wanted[:, *inner] = (gaps.missing[tile] & (share > 0))[:, *inner]
+                alike = residuals_of_alike(rest, gaps.usable[tile], wanted, known, stack, self.survey, place.corner)
+                np.copyto(filled, filled + share * (alike - filled), where=np.isfinite(alike))
+            mean[tile] = np.where(known, filled + expected, np.nan)
+            std[tile] = STD_FACTOR * tile_std
         return Filled(mean, std, sources=sources)
+
+    def _filled_rest(
+        self, rest: NDArray[np.floating], gaps: Gaps, place: TilePlace, context: Context
+    ) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
+        """Return the rest of a tile filled by the network, which sees no farther than its own halo, and its std."""
+        network, whole = self.method.network, Window(0, 0, *rest.shape[1:])
+        seen = whole if place.wanted is None else place.wanted.expanded(network.info.halo_px, whole.height, whole.width)
+        part = (slice(None), *seen.slices)
+        own = Gaps(gaps.missing[part][None], gaps.usable[part][None])
+        filled = network.fill(rest[part][None], own, context.for_tiles((place.cropped(seen),)))
+        mean, std = rest.copy(), np.zeros(rest.shape, np.float32)
+        mean[part] = filled.mean[0]
+        if filled.std is not None:
+            std[part] = filled.std[0]
+        return mean, std
 
 
 def _cut(references: tuple[Reference, ...], tiles: slice) -> tuple[Reference, ...]:

@@ -72,6 +72,8 @@ def fill_tiles(
     sources = np.zeros(shape, np.uint8) if references else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
+    if method.info.tile_a_thread and context.device == "cpu":  # a network computes every pixel of a tile
+        touched = [_around_gaps(gaps.missing, window, method.info.align_px) for window in touched]
     parallel = method.info.tile_a_thread and context.device == "cpu"
     at_once = max(1, min(context.threads, len(touched))) if parallel else 1
     threads = max(1, context.threads // at_once)
@@ -136,6 +138,14 @@ def fill_tiles(
     else:
         _in_turn(batches, fill_batch, sum(map(len, batches)), context.progress)
     return Filled(mean, std, several, sources)
+
+
+def _around_gaps(missing: NDArray[np.bool_], window: Window, align_px: int) -> Window:
+    """Return the part of a window that holds its gaps; its corner stays on the method's cells."""
+    here = missing[:, *window.slices]
+    rows, cols = np.flatnonzero(here.any(axis=(0, 2))), np.flatnonzero(here.any(axis=(0, 1)))
+    row, col = (int(found[0]) // align_px * align_px for found in (rows, cols))
+    return Window(window.row + row, window.col + col, int(rows[-1]) + 1 - row, int(cols[-1]) + 1 - col)
 
 
 def cut_reference(reference: Reference, windows: Sequence[Window]) -> Reference:

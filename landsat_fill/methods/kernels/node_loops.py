@@ -22,11 +22,13 @@ def predict_by_class(
     place: NDArray[np.int64],
     spacing_px: int,
     stand_ins: NDArray[np.uint8],
-    scales: NDArray[np.float64],
+    importance: NDArray[np.float64],
     centres: NDArray[np.float64],
     first_bands: NDArray[np.int64],
     coefficients: NDArray[np.float64],
+    ranges: NDArray[np.float64],
     predicted: NDArray[np.float64],
+    known: Flags,
 ) -> None:
     """Predict each pixel by the regressions of the four nodes around it, blended bilinearly.
 
@@ -37,57 +39,174 @@ def predict_by_class(
         spacing_px: Distance of the nodes; the first one lies half of it from the scene's corner.
         stand_ins: For each node and pattern the pattern whose regression is used, 0 for none,
             `(row, col, pattern)`.
-        scales: What a reference band is divided by before distances are measured, `(row, col, band)`.
-        centres: Centres of the classes in divided bands, `(row, col, class, band)`.
+        importance: What squared differences from a centre are multiplied by, `(row, col, band)`.
+        centres: Centres of the classes, `(row, col, band, class)`.
         first_bands: First band of each reference, and the number of all bands.
-        coefficients: `(row, col, pattern, class, predicted band, band + 1)`; the last is the constant.
-        predicted: `(predicted band, row, col)`; written to, NaN where no node has a regression.
+        coefficients: `(row, col, pattern, class, band + 1, predicted band)`; the last band is the constant.
+        ranges: Level, spread, smallest and largest value around a node, `(row, col, 4, predicted band)`.
+        predicted: `(predicted band, row, col)`, within the range; written to.
+        known: `(row, col)`; written to, whether a node has a regression. Other predictions mean nothing.
     """
     rows, cols = stand_ins.shape[:2]
-    classes, bands = centres.shape[2:]
+    bands, classes = centres.shape[2:]
     outputs = len(predicted)
     references = len(first_bands) - 1
-    total = np.empty(outputs)
+    here, apart, value = np.empty(bands), np.empty(classes), np.empty(outputs)
+    total, lowest, highest = np.empty(outputs), np.empty(outputs), np.empty(outputs)
     for row in range(values.shape[1]):
-        down = (place[0] + row + 0.5) / spacing_px - 0.5
-        above = int(np.floor(down))
         for col in range(values.shape[2]):
-            right = (place[1] + col + 0.5) / spacing_px - 0.5
-            left = int(np.floor(right))
             pattern = patterns[row, col]
             weight = 0.0
-            total[:] = 0.0
+            total[:], lowest[:], highest[:] = 0.0, 0.0, 0.0
+            for band in range(bands):
+                here[band] = values[band, row, col]
             for corner in range(4):
-                i, j = above + corner // 2, left + corner % 2
-                share = (1.0 - abs(down - i)) * (1.0 - abs(right - j))
-                i, j = min(max(i, 0), rows - 1), min(max(j, 0), cols - 1)
+                i, j, share = _node(place, row, col, spacing_px, corner, rows, cols)
+                for output in range(outputs):
+                    lowest[output] += share * ranges[i, j, 2, output]
+                    highest[output] += share * ranges[i, j, 3, output]
                 used = stand_ins[i, j, pattern]
                 if used == 0 or share <= 0.0:
                     continue
-                nearest, least = 0, np.inf
-                for number in range(classes):
-                    distance = 0.0
-                    for reference in range(references):
-                        if (used >> reference) & 1:
-                            for band in range(first_bands[reference], first_bands[reference + 1]):
-                                apart = values[band, row, col] / scales[i, j, band] - centres[i, j, number, band]
-                                distance += apart * apart
-                    if distance < least:
-                        nearest, least = number, distance
+                apart[:] = 0.0
+                for reference in range(references):
+                    if (used >> reference) & 1:
+                        for band in range(first_bands[reference], first_bands[reference + 1]):
+                            for number in range(classes):
+                                difference = here[band] - centres[i, j, band, number]
+                                apart[number] += importance[i, j, band] * (difference * difference)
+                nearest = 0
+                for number in range(1, classes):
+                    if apart[number] < apart[nearest]:
+                        nearest = number
                 weight += share
                 for output in range(outputs):
-                    value = coefficients[i, j, used, nearest, output, bands]
-                    for band in range(bands):
-                        value += coefficients[i, j, used, nearest, output, band] * values[band, row, col]
-                    total[output] += share * value
+                    value[output] = coefficients[i, j, used, nearest, bands, output]
+                for band in range(bands):
+                    for output in range(outputs):
+                        value[output] += coefficients[i, j, used, nearest, band, output] * here[band]
+                for output in range(outputs):
+                    total[output] += share * value[output]
+            known[row, col] = weight > 0.0
             for output in range(outputs):
-                predicted[output, row, col] = total[output] / weight if weight > 0.0 else np.nan
+                blended = total[output] / weight if weight > 0.0 else 0.0
+                predicted[output, row, col] = min(max(blended, lowest[output]), highest[output])
+
+
+@compiled
+def standardise_around(
+    image: Cube,
+    usable: Flags,
+    known: Flags,
+    predicted: NDArray[np.float64],
+    place: NDArray[np.int64],
+    spacing_px: int,
+    ranges: NDArray[np.float64],
+    step: float,
+    largest: float,
+    features: NDArray[np.float32],
+    residuals: NDArray[np.float32],
+) -> None:
+    """Write predictions and what they leave of the image, in standard deviations around the level of the nodes.
+
+    Args:
+        image: `(band, row, col)`.
+        usable: Pixels whose residuals are known, `(band, row, col)`.
+        known: Pixels with a prediction, `(row, col)`.
+        predicted: See `predict_by_class`, like `place`, `spacing_px` and `ranges`.
+        place: Row and column of the array's corner in the scene.
+        spacing_px: Distance of the nodes.
+        ranges: Level and spread around a node.
+        step: Numbers are rounded to multiples of it.
+        largest: And clipped to this.
+        features: `(band, row, col)`; written to.
+        residuals: `(band, row, col)`; written to, 0 where unknown.
+    """
+    bands, height, width = image.shape
+    rows, cols = ranges.shape[:2]
+    level, spread = np.empty(bands), np.empty(bands)
+    for row in range(height):
+        for col in range(width):
+            level[:], spread[:] = 0.0, 0.0
+            for corner in range(4):
+                i, j, share = _node(place, row, col, spacing_px, corner, rows, cols)
+                for band in range(bands):
+                    level[band] += share * ranges[i, j, 0, band]
+                    spread[band] += share * ranges[i, j, 1, band]
+            for band in range(bands):
+                value = (predicted[band, row, col] - level[band]) / spread[band]
+                features[band, row, col] = min(max(np.rint(value / step) * step, -largest), largest)
+                value = 0.0
+                if known[row, col] and usable[band, row, col]:
+                    value = (image[band, row, col] - predicted[band, row, col]) / spread[band]
+                residuals[band, row, col] = min(max(np.rint(value / step) * step, -largest), largest)
+
+
+@compiled
+def weigh(
+    candidates: tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]],
+    known: Flags,
+    place: NDArray[np.int64],
+    spacing_px: int,
+    ranges: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    total_weight: NDArray[np.float32],
+) -> None:
+    """Write the weighted sum of the candidates around the level of the image.
+
+    Args:
+        candidates: The prediction by class, and the two local corrections in standard deviations, `(band, row, col)`.
+        known: Pixels with a prediction, `(row, col)`.
+        place: Row and column of the array's corner in the scene.
+        spacing_px: Distance of the nodes.
+        ranges: Level, spread, smallest and largest value around a node, `(row, col, 4, band)`.
+        weights: Weight of each candidate, `(row, col, candidate, band)`.
+        expected: `(band, row, col)`; written to, 0 where unknown.
+        total_weight: Sum of the weights, `(band, row, col)`; written to.
+    """
+    by_class, on_the_band, jointly = candidates
+    bands, height, width = expected.shape
+    rows, cols = ranges.shape[:2]
+    around, own = np.empty((4, bands)), np.empty((3, bands))
+    for row in range(height):
+        for col in range(width):
+            around[:], own[:] = 0.0, 0.0
+            for corner in range(4):
+                i, j, share = _node(place, row, col, spacing_px, corner, rows, cols)
+                for number in range(4):
+                    for band in range(bands):
+                        around[number, band] += share * ranges[i, j, number, band]
+                for number in range(3):
+                    for band in range(bands):
+                        own[number, band] += share * weights[i, j, number, band]
+            for band in range(bands):
+                level, spread, lowest, highest = around[0, band], around[1, band], around[2, band], around[3, band]
+                first = by_class[band, row, col]
+                second = min(max(first + spread * on_the_band[band, row, col], lowest), highest)
+                third = min(max(first + spread * jointly[band, row, col], lowest), highest)
+                value = level + own[0, band] * (first - level)
+                value += own[1, band] * (second - level) + own[2, band] * (third - level)
+                expected[band, row, col] = value if known[row, col] else 0.0
+                total_weight[band, row, col] = own[0, band] + own[1, band] + own[2, band]
+
+
+@compiled
+def _node(
+    place: NDArray[np.int64], row: int, col: int, spacing_px: int, corner: int, rows: int, cols: int
+) -> tuple[int, int, float]:
+    """Return row, column and bilinear weight of one of the four nodes around a pixel."""
+    down = (place[0] + row + 0.5) / spacing_px - 0.5
+    right = (place[1] + col + 0.5) / spacing_px - 0.5
+    i, j = int(np.floor(down)) + corner // 2, int(np.floor(right)) + corner % 2
+    share = (1.0 - abs(down - i)) * (1.0 - abs(right - j))
+    return min(max(i, 0), rows - 1), min(max(j, 0), cols - 1), share
 
 
 @compiled
 def fit_around(
-    features: NDArray[np.float64],
-    residuals: NDArray[np.float64],
+    features: NDArray[np.float32],
+    residuals: NDArray[np.float32],
     known: Flags,
     wanted: Flags,
     first: NDArray[np.int64],
@@ -95,7 +214,7 @@ def fit_around(
     reach: int,
     penalty: float,
     least: int,
-    corrected: NDArray[np.float64],
+    corrected: NDArray[np.float32],
 ) -> None:
     """Predict residuals by a ridge regression on all features in the surroundings of each wanted pixel.
 
@@ -119,13 +238,17 @@ def fit_around(
     bands = len(residuals)
     rows, cols = (first[0] + height - 1) // block_px + 1, (first[1] + width - 1) // block_px + 1
     sums = np.zeros((rows, cols, 1 + count + bands + count * (count + 1) // 2 + count * bands))
+    here, residual = np.empty(count), np.empty(bands)
     for row in range(height):
         for col in range(width):
             if known[row, col]:
-                block = sums[(first[0] + row) // block_px, (first[1] + col) // block_px]
-                _add_products(features, residuals, row, col, block)
+                for feature in range(count):
+                    here[feature] = features[feature, row, col]
+                for band in range(bands):
+                    residual[band] = residuals[band, row, col]
+                _add_products(here, residual, sums[(first[0] + row) // block_px, (first[1] + col) // block_px])
     sums = _summed_along(_summed_along(sums, reach).transpose(1, 0, 2), reach).transpose(1, 0, 2)
-    lines = np.full((rows, cols, bands, count + 1), np.nan)
+    lines = np.zeros((rows, cols, count + 1, bands))
     matrix, sides = np.empty((count, count)), np.empty((count, bands))
     for row in range(rows):
         for col in range(cols):
@@ -136,33 +259,32 @@ def fit_around(
             for band in range(bands):
                 level = window[1 + count + band]
                 for feature in range(count):
-                    lines[row, col, band, feature] = sides[feature, band]
+                    lines[row, col, feature, band] = sides[feature, band]
                     level -= sides[feature, band] * window[1 + feature]
-                lines[row, col, band, count] = level / window[0]
+                lines[row, col, count, band] = level / window[0]
+    value, total = np.empty(bands), np.empty(bands)
     for row in range(height):
-        down = (first[0] + row + 0.5) / block_px - 0.5
         for col in range(width):
             if not wanted[row, col]:
                 continue
-            right = (first[1] + col + 0.5) / block_px - 0.5
             weight = 0.0
-            for band in range(bands):
-                corrected[band, row, col] = 0.0
+            total[:] = 0.0
+            for feature in range(count):
+                here[feature] = features[feature, row, col]
             for corner in range(4):
-                i, j = int(np.floor(down)) + corner // 2, int(np.floor(right)) + corner % 2
-                share = (1.0 - abs(down - i)) * (1.0 - abs(right - j))
-                i, j = min(max(i, 0), rows - 1), min(max(j, 0), cols - 1)
+                i, j, share = _node(first, row, col, block_px, corner, rows, cols)
                 if sums[i, j, 0] < least or share <= 0.0:
                     continue
                 weight += share
                 for band in range(bands):
-                    value = lines[i, j, band, count]
-                    for feature in range(count):
-                        value += lines[i, j, band, feature] * features[feature, row, col]
-                    corrected[band, row, col] += share * value
-            if weight > 0.0:
+                    value[band] = lines[i, j, count, band]
+                for feature in range(count):
+                    for band in range(bands):
+                        value[band] += lines[i, j, feature, band] * here[feature]
                 for band in range(bands):
-                    corrected[band, row, col] /= weight
+                    total[band] += share * value[band]
+            for band in range(bands):
+                corrected[band, row, col] = total[band] / weight if weight > 0.0 else 0.0
 
 
 @compiled
@@ -199,8 +321,12 @@ def average_alike(
         averaged: `(band, row, col)`; written to at the wanted pixels, NaN without a known pixel around.
     """
     bands, height, width = residuals.shape
-    references = len(first_bands) - 1
+    references, channels = len(first_bands) - 1, len(values)
     rows, cols = scales.shape[:2]
+    looks = np.empty((height, width, channels), np.float32)  # the bands of a pixel lie side by side
+    for band in range(channels):
+        looks[:, :, band] = values[band]
+    importance, here = np.empty(channels), np.empty(channels)
     score, found_row, found_col = np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
     for row in range(height):
         i = min((place[0] + row) // spacing_px, rows - 1)
@@ -208,6 +334,9 @@ def average_alike(
             if not wanted[row, col]:
                 continue
             j = min((place[1] + col) // spacing_px, cols - 1)
+            for band in range(channels):
+                here[band] = looks[row, col, band]
+                importance[band] = 1.0 / scales[i, j, band] ** 2
             count = 0
             for down in range(-radius_px, radius_px + 1, step_px):
                 y = row + down
@@ -224,8 +353,8 @@ def average_alike(
                     for reference in range(references):
                         if (both >> reference) & 1:
                             for band in range(first_bands[reference], first_bands[reference + 1]):
-                                difference = (values[band, y, x] - values[band, row, col]) / scales[i, j, band]
-                                apart += difference * difference
+                                difference = looks[y, x, band] - here[band]
+                                apart += importance[band] * (difference * difference)
                                 used += 1
                     unlike = (apart / used + 1e-4) * (1.0 + (down * down + right * right) / 100.0)
                     if count < most:
@@ -250,31 +379,37 @@ def average_alike(
 
 @compiled
 def _summed_along(sums: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Return sums over `2·reach + 1` neighbours along the first axis."""
+    """Return sums over `2·reach + 1` neighbours along the first axis; the sums must be exact."""
     summed = np.zeros(sums.shape)
-    for row in range(len(sums)):
-        for near in range(max(row - reach, 0), min(row + reach + 1, len(sums))):
-            summed[row] += sums[near]
+    total = np.zeros(sums.shape[1:])
+    count = len(sums)
+    for row in range(-reach, count):
+        if row + reach < count:
+            total += sums[row + reach]
+        if row - reach - 1 >= 0:
+            total -= sums[row - reach - 1]
+        if row >= 0:
+            summed[row] = total
     return summed
 
 
 @compiled
-def _add_products(features: Cube, residuals: Cube, row: int, col: int, sums: NDArray[np.float64]) -> None:
-    """Add 1, the features, the residuals, and all products that a regression needs."""
+def _add_products(features: NDArray[np.float64], residuals: NDArray[np.float64], sums: NDArray[np.float64]) -> None:
+    """Add 1, the features and residuals of a pixel, and all products that a regression needs."""
     count, bands = len(features), len(residuals)
     sums[0] += 1.0
+    for band in range(bands):
+        sums[1 + count + band] += residuals[band]
     at = 1 + count + bands
     for one in range(count):
-        value = features[one, row, col]
+        value = features[one]
         sums[1 + one] += value
         for other in range(one, count):
-            sums[at] += value * features[other, row, col]
-            at += 1
+            sums[at + other - one] += value * features[other]
+        at += count - one
         for band in range(bands):
-            sums[at] += value * residuals[band, row, col]
-            at += 1
-    for band in range(bands):
-        sums[1 + count + band] += residuals[band, row, col]
+            sums[at + band] += value * residuals[band]
+        at += bands
 
 
 @compiled
