@@ -18,6 +18,7 @@ from landsat_fill.gaps.holes import Holes
 from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
 from landsat_fill.io import SceneReader, find_inputs, one_input, open_input
+from landsat_fill.io.areas import as_areas, beyond_extent, with_areas
 from landsat_fill.methods import DEFAULT_METHOD, Context, FillMethod, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline.arrays import as_booleans, as_flags, as_image, as_references, like, stacked_like
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
@@ -38,7 +39,7 @@ from landsat_fill.pipeline.request import (
 )
 from landsat_fill.pipeline.resources import choose_device, usable_cores
 from landsat_fill.pipeline.survey import scan_period_px
-from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.scene import Filled, Gaps, Nodata, Window, missing_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -95,7 +96,12 @@ class FoundGaps:
 
 
 def open_scene(
-    source: str | Path, *, bands: Iterable[str | int] | None = None, nodata: float | None = None
+    source: str | Path,
+    *,
+    bands: Iterable[str | int] | None = None,
+    nodata: Nodata = None,
+    mask: str | Path | Iterable[str | Path] = (),
+    extent: str | Path | None = None,
 ) -> OpenedScene:
     """Return a GeoTIFF or a product with its pixels, its gaps and its footprint.
 
@@ -103,7 +109,10 @@ def open_scene(
         source: A GeoTIFF, or the folder or archive of a USGS or ESPA product: a path, a URL or `/vsi…`.
         bands: Names or numbers of the bands to read. If not given, all bands on the first grid: those of a
             product's reflective bands. The panchromatic band has a grid of its own; name it to read it.
-        nodata: The stored number for "no observation", if the file doesn't define it.
+        nodata: Stored numbers for "no observation" besides the file's own: 0, [0, 255], "250:255". With "only" among
+            them, the file's own number doesn't count.
+        mask: What says which pixels are missing, as for `fill_file`.
+        extent: The polygon that the footprint ends at, as for `fill_file`.
 
     Raises:
         InputError: If the scene can't be read, or a band has no observed pixel.
@@ -119,16 +128,19 @@ def open_scene(
         >>> print(f"{scene.missing.sum() / scene.footprint.sum():.1%} missing")
         28.9% missing
     """
-    scene = open_input(one_input(source), nodata=nodata, bands=_names(bands))[0]
+    given = one_input(source)
+    scenes = open_input(given, nodata=nodata, bands=_names(bands))
+    scene = with_areas(scenes, as_areas(_sources(mask), extent and str(extent)), given.name)[0]
     height, width = scene.grid.height, scene.grid.width
     with SceneReader(scene) as reader:
-        values, observed = reader.read(Window(0, 0, height, width))
+        whole = Window(0, 0, height, width)
+        values, observed = reader.read(whole)
     return OpenedScene(
         name=scene.name,
         bands=tuple(band.name for band in scene.bands),
         values=values,
         observed=observed,
-        footprint=_footprint(observed, scan_period_px(scene)),
+        footprint=_footprint(observed, scan_period_px(scene), beyond_extent(scene, whole)),
         transform=scene.grid.transform,
         crs=scene.grid.crs,
         sensor=scene.sensor,
@@ -136,7 +148,7 @@ def open_scene(
     )
 
 
-def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -> FoundGaps:
+def find_gaps(image: Any, *, nodata: Nodata = None, period_px: int = 33) -> FoundGaps:
     """Return which pixels of an image are missing, and its footprint.
 
     Gaps count as missing. The border around the swath doesn't, even where gaps open into it.
@@ -144,7 +156,7 @@ def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -
     Args:
         image: `(band, row, col)`, or `(row, col)` for one band. The masked pixels of a masked array, NaN and
             infinity hold no observation.
-        nodata: The number for "no observation".
+        nodata: Numbers for "no observation": 0, [0, 255], "250:255".
         period_px: Rows from one SLC-off gap to the next of its side: 33 at 30 m, 66 at 15 m.
 
     Raises:
@@ -165,8 +177,9 @@ def find_gaps(image: Any, *, nodata: float | None = None, period_px: int = 33) -
             f"expected nodata for an image of {values.dtype}, but got none",
             hint="Give the number that means 'no observation': find_gaps(image, nodata=0)",
         )
-    if nodata is not None:
-        held &= values != nodata
+    numbers = missing_numbers(nodata)
+    for low, high in () if numbers is None else numbers.spans:
+        held &= ~((values >= low) & (values <= high))
     footprint = _footprint(held, period_px)
     return FoundGaps(like(image, footprint & ~held), like(image, footprint))
 
@@ -285,7 +298,12 @@ def fill_file(
     align: bool = True,
     refresh: bool = False,
     bands: Iterable[str | int] | None = None,
-    nodata: float | None = None,
+    nodata: Nodata = None,
+    mask: str | Path | Iterable[str | Path] = (),
+    extent: str | Path | None = None,
+    bbox: Iterable[float] | None = None,
+    bbox_crs: str | None = None,
+    window: Iterable[int] | None = None,
     holes: str = "narrow",
     largest_gap_px: int | None = None,
     distrust: Iterable[str] = (),
@@ -323,7 +341,16 @@ def fill_file(
         align: Correct references that lie a quarter of a pixel or more off.
         refresh: Fill again if a folder of references has grown since.
         bands: Names or numbers of the bands to fill; all if not given.
-        nodata: The stored number for "no observation", if the file doesn't define it.
+        nodata: Stored numbers for "no observation" besides the file's own: 0, [0, 255], "250:255". With "only" among
+            them, the file's own number doesn't count.
+        mask: A raster on any grid that says what is missing, besides nodata: all numbers but 0; or several, gap_mask
+            files or their folder (0 is missing), or "BAND=FILE".
+        extent: A file with the polygon that the footprint ends at, of a scene that was clipped with it: GeoJSON, or
+            another format that fiona or pyogrio reads if installed.
+        bbox: West, south, east and north end of the part to fill and write; its pixels are those of the whole scene's
+            fill.
+        bbox_crs: The coordinate reference system of `bbox`, if it isn't the scene's.
+        window: First column, first row, width and height of the part instead, on a product's first grid.
         holes: Which missing pixels to fill: `narrow` (no wider than the largest gap), `every` or `stripes`.
         largest_gap_px: The widest gap to fill in pixels; one scan period, 990 m, if not given.
         distrust: Observed pixels that a fill must not use: `cloud`, `dilated-cloud`, `shadow`, `saturated`,
@@ -376,7 +403,7 @@ def fill_file(
         largest_gap_px=largest_gap_px,
         distrusted=quality_flags("distrust", distrust),
         refilled=quality_flags("refill", refill),
-        nodata=nodata,
+        nodata=missing_numbers(nodata),
         bands=_names(bands),
         seed=seed,
         threads=threads or usable_cores(),
@@ -384,6 +411,7 @@ def fill_file(
         is_choice=method != DEFAULT_METHOD,
         references=others,
         fallback=None if others is None else create_method(DEFAULT_METHOD),
+        areas=as_areas(_sources(mask), extent and str(extent), bbox, bbox_crs, window),
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),
@@ -472,7 +500,7 @@ def evaluate(
     band_shift_px: float = 1.0,
     seeds: int = 1,
     bands: Iterable[str | int] | None = None,
-    nodata: float | None = None,
+    nodata: Nodata = None,
     device: str = "auto",
     threads: int | None = None,
 ) -> list[dict[str, Any]]:
@@ -490,7 +518,7 @@ def evaluate(
             pixels.
         seeds: Number of random positions of each pattern.
         bands: Names or numbers of the bands; all if not given.
-        nodata: The stored number for "no observation", if a file doesn't define it.
+        nodata: Stored numbers for "no observation" besides a file's own, as for `fill_file`.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads; all cores that this process may use, if not given.
 
@@ -551,12 +579,15 @@ def list_methods() -> tuple[MethodInfo, ...]:
     return tuple(cls.info for cls in method_classes().values())
 
 
-def _footprint(observed: NDArray[np.bool_], period_px: int) -> NDArray[np.bool_]:
-    """Return where the sensor could have seen the ground, with the shape of `observed`."""
+def _footprint(
+    observed: NDArray[np.bool_], period_px: int, beyond: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Return where the sensor could have seen the ground, with the shape of `observed`; never `beyond` an extent."""
     cube = observed if observed.ndim == 3 else observed[None]
     bands, height, width = cube.shape
-    survey = FootprintSurvey(bands, height, width, reach_for_period(period_px), usable_cores())
-    survey.add(0, cube, 0, 0)
+    reach_px = reach_for_period(period_px)
+    survey = FootprintSurvey(bands, height, width, reach_px, usable_cores(), ends_beyond=beyond is not None)
+    survey.add(0, cube, 0, 0, beyond)
     return survey.finish().inside(Window(0, 0, height, width)).reshape(observed.shape)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from landsat_fill.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -126,12 +129,24 @@ class Window:
         """Slices of rows and columns, to index a `(…, row, col)` array."""
         return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
 
+    @property
+    def area_px(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
     def expanded(self, halo_px: int, height: int, width: int) -> Window:
         """Return the window with a margin of `halo_px` on all sides, clipped to a `height` × `width` grid."""
         top, left = max(self.row - halo_px, 0), max(self.col - halo_px, 0)
         bottom = min(self.row + self.height + halo_px, height)
         right = min(self.col + self.width + halo_px, width)
         return Window(top, left, bottom - top, right - left)
+
+    def shared(self, other: Window) -> Window:
+        """Return the window of the pixels that another window holds, too, of no height or width if there are none."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        height = min(self.row + self.height, other.row + other.height) - row
+        width = min(self.col + self.width, other.col + other.width) - col
+        return Window(row, col, max(height, 0), max(width, 0))
 
     def within(self, outer: Window) -> Window:
         """Return the same window in coordinates relative to the corner of `outer`."""
@@ -170,6 +185,16 @@ class Filled:
     realizations: NDArray[np.floating] | None = None
     sources: NDArray[np.uint8] | None = None
 
+    def cropped(self, window: Window) -> Filled:
+        """Return a window of the image."""
+        rows, cols = window.slices
+        return Filled(
+            self.mean[..., rows, cols],
+            None if self.std is None else self.std[..., rows, cols],
+            None if self.realizations is None else self.realizations[..., rows, cols],
+            None if self.sources is None else self.sources[..., rows, cols],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -192,6 +217,78 @@ class Reference:
     name: str = ""
 
 
+ONLY = "only"
+"""The word among missing numbers by which those of the file itself don't count."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingNumbers:
+    """The stored numbers that mean "no observation" because the user says so.
+
+    Attributes:
+        spans: Ranges of numbers: the smallest and the largest of each. A single number is both; NaN is one, too.
+        alone: Whether the number that the file itself declares doesn't count.
+    """
+
+    spans: tuple[tuple[float, float], ...]
+    alone: bool = False
+
+    @property
+    def first(self) -> float | None:
+        """The first single number, or None if all are ranges."""
+        return next((low for low, high in self.spans if not low < high), None)
+
+    def besides(self, number: float | None) -> tuple[tuple[float, float], ...]:
+        """Return the ranges without NaN and the single `number`."""
+        return tuple(span for span in self.spans if span[0] <= span[1] and span != (number, number))
+
+    def holds(self, number: float) -> bool:
+        """Return whether a number is among them."""
+        return any(low <= number <= high for low, high in self.spans)
+
+    def __str__(self) -> str:
+        """Return them as they are typed."""
+        texts = [f"{low:g}:{high:g}" if low < high else str(low) for low, high in self.spans]
+        return ", ".join([*texts, *([ONLY] if self.alone else [])])
+
+
+Nodata = MissingNumbers | float | str | Iterable[float | str] | None
+"""What a user may give as missing numbers: 0, "0,255", "250:255", ["0", "nan"]."""
+
+
+def missing_numbers(given: Nodata, name: str = "nodata") -> MissingNumbers | None:
+    """Return the missing numbers that a user gives: numbers, or texts such as `0,255`, `250:255`, `nan`, `0,only`.
+
+    None, and no number at all, give None. `name` is that of the setting.
+
+    Raises:
+        UsageError: If one isn't a number or a range.
+    """
+    if given is None or isinstance(given, MissingNumbers):
+        return given
+    items = [given] if isinstance(given, str | float | int) else list(given)
+    words = [word.strip() for item in items for word in str(item).split(",") if word.strip()]
+    spans = tuple(_span(word, name) for word in words if word != ONLY)
+    if not spans and words:
+        raise UsageError(f"expected numbers beside {ONLY!r} in {name}, but got none", hint="For example 0,only.")
+    return MissingNumbers(spans, ONLY in words) if spans else None
+
+
+def _span(word: str, name: str) -> tuple[float, float]:
+    """Return the smallest and largest number of a text like `5` or `0:5`."""
+    first, colon, last = word.partition(":")
+    try:
+        low, high = float(first), float(last if colon else first)
+    except ValueError:
+        low, high = 1.0, 0.0
+    if low > high or (colon and not low <= high):
+        raise UsageError(
+            f"expected numbers, nan or ranges such as 250:255 for {name}, but got {word!r}",
+            hint="Separate several with commas: 0,255.",
+        )
+    return low, high
+
+
 @dataclass(frozen=True, slots=True)
 class SceneBand:
     """One band of a scene: where it is stored, and what its numbers mean.
@@ -209,6 +306,7 @@ class SceneBand:
         file_name: The name of the band's file in its product, without the path in `dataset`.
         holds_codes: Whether its numbers are classes or flags, which can't be interpolated.
         quantity: What its numbers are, such as `surface reflectance`, or None if nothing says so.
+        also_missing: Further stored numbers of missing pixels: smallest and largest number of each range.
     """
 
     dataset: str
@@ -222,6 +320,7 @@ class SceneBand:
     file_name: str | None = None
     holds_codes: bool = False
     quantity: str | None = None
+    also_missing: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +329,34 @@ class QualityBand:
 
     kind: str
     dataset: str
+
+
+class MaskKind(Enum):
+    """The numbers that mean "missing" in a mask.
+
+    All but 0; 0, in gap_mask files of USGS; or 2 and above, in the gap layers and fill layers of this package.
+    """
+
+    NONZERO = "nonzero"
+    ZERO = "zero"
+    CODES = "codes"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskBand:
+    """A band by which the user says which pixels are missing, on any grid.
+
+    Attributes:
+        dataset: The name that GDAL opens.
+        index: The band's number in that dataset, from 1.
+        bands: Numbers of the scene's bands that it concerns, from 0.
+        kind: The numbers that mean "missing".
+    """
+
+    dataset: str
+    index: int
+    bands: tuple[int, ...]
+    kind: MaskKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +375,9 @@ class Scene:
         companions: The other files of its product (metadata, quality bands, angles): the path in `source`, by the
             path in an output folder.
         notes: Remarks for the user on how it was opened, a sentence each.
+        masks: What the user says is missing.
+        extent: Polygons that the footprint lies in, as GeoJSON geometries in the scene's coordinates, or None.
+        part: The part of the grid to write, or None for the whole.
     """
 
     name: str
@@ -260,6 +390,9 @@ class Scene:
     slc_off: bool | None = None
     companions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    masks: tuple[MaskBand, ...] = ()
+    extent: tuple[Any, ...] | None = None
+    part: Window | None = None
 
 
 def tile_windows(area: Window, tile_px: int) -> list[Window]:

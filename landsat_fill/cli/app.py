@@ -42,6 +42,7 @@ _PARSER_WORDS = (
     (r"Missing \w+ '?(.+?)'?\.$", r"expected \1, but got nothing", ""),
     (r"Option '(.+?)' requires an argument\.$", r"expected a value after \1, but got none", ""),
     (r"Invalid value for '(.+?)'.*?: (.+)$", r"expected a value that \1 can have, but got another", r"\2"),
+    (r"(expected .+ once, but got it .+)\. (Give .+)$", r"\1", r"\2"),
     (r"Got unexpected extra argument\S* \((.+)\)$", r"expected no further argument, but got \1", ""),
 )
 """The parser's message, ours, and the hint. Other messages stay as they are."""

@@ -19,7 +19,9 @@ from landsat_fill.cli.options import (
     Bands,
     Debug,
     DryRun,
+    Extent,
     Json,
+    Masks,
     MaxReferences,
     Nodata,
     Overwrite,
@@ -32,6 +34,7 @@ from landsat_fill.cli.options import (
     arg,
     band_list,
     command,
+    numbers_of,
     opt,
     pairs,
 )
@@ -54,6 +57,10 @@ class FillOptions:
     Attributes:
         inputs: GeoTIFFs, USGS or ESPA products (folder, .tar, .tar.gz, .zip), folders of them, globs or URLs.
         from_file: A text file with one input per line.
+        bbox: Fill and write only the part of each scene in a box of map coordinates: west, south, east, north, in the
+            scene's coordinate reference system. Its pixels are those of the whole scene's fill.
+        bbox_crs: The coordinate reference system of --bbox; EPSG:4326 for degrees of longitude and latitude.
+        window: The same for a window of pixels, on a product's first grid.
         method: The method; `landsat-fill methods` lists all.
         option: An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.
         device: auto, cpu, cuda or cuda:1. auto uses a GPU if the method and this machine support it.
@@ -92,6 +99,11 @@ class FillOptions:
     from_file: Annotated[list[Path] | None, opt("--from-file LIST", INPUT)] = None
     bands: Bands = None
     nodata: Nodata = None
+    mask: Masks = None
+    extent: Extent = None
+    bbox: Annotated[str | None, opt("--bbox W,S,E,N", INPUT)] = None
+    bbox_crs: Annotated[str | None, opt("--bbox-crs CRS", INPUT)] = None
+    window: Annotated[str | None, opt("--window COL,ROW,WIDTH,HEIGHT", INPUT)] = None
     method: Annotated[str, opt("-m, --method NAME", METHOD)] = "auto"
     option: Annotated[list[str] | None, opt("-O, --option NAME=VALUE", METHOD)] = None
     device: Annotated[str, opt("--device NAME", METHOD)] = "auto"
@@ -174,6 +186,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         UsageError: If a value isn't allowed, or the method can't do what is requested.
     """
     from landsat_fill.gaps.holes import Holes
+    from landsat_fill.io.areas import as_areas
     from landsat_fill.methods import DEFAULT_METHOD, create_method
     from landsat_fill.pipeline.request import (
         FillLayer,
@@ -204,13 +217,14 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         largest_gap_px=options.largest_gap,
         distrusted=quality_flags("--distrust", options.distrust),
         refilled=quality_flags("--refill", options.refill),
-        nodata=options.nodata,
+        nodata=numbers_of(options.nodata),
         bands=band_list(options.bands),
         seed=options.seed,
         threads=options.threads or max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
         references=references,
         fallback=None if references is None else create_method(DEFAULT_METHOD),
+        areas=as_areas(options.mask or (), options.extent, options.bbox, options.bbox_crs, options.window),
     )
     outputs = OutputRequest(
         target=options.output,

@@ -93,7 +93,7 @@ def rewritten(args: list[str], own: set[str], options: dict[str, Option]) -> lis
             return [*result, arg, *waiting]
         flag, equals, value = arg.partition("=")
         negated = "--" + flag.removeprefix("--no-")
-        if flag in own or (flag not in options and negated not in options):
+        if not flag.startswith("--") or flag in own or (flag not in options and negated not in options):
             result.append(arg)
         elif flag not in options:
             result += ["-O", f"{options[negated].name}=false"]

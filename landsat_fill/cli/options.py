@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import contextmanager
 from copy import copy
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from typer import Context
 
-    from landsat_fill.scene import Scene
+    from landsat_fill.scene import MissingNumbers, Scene
 
 
 def opt(declared: str, panel: str | None = None, text: str | None = None, **more: Any) -> Any:
@@ -44,7 +44,7 @@ def opt(declared: str, panel: str | None = None, text: str | None = None, **more
         text: What help says about it. Default: what the docstring says.
         more: Further arguments of `typer.Option`.
     """
-    words = declared.replace(",", " ").split()
+    words = [word.rstrip(",") for word in declared.split()]
     names = sorted((word for word in words if word.startswith("-")), key=len, reverse=True)
     metavar = " ".join(words[len(names) :]) or None
     return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=text, **more)
@@ -186,11 +186,18 @@ class CommandGroup(PlainHelp, TyperGroup):
 
 
 class QuotedCommand(PlainHelp, TyperCommand):
-    """A command that keeps its arguments as they were typed."""
+    """A command that keeps its arguments as they were typed, and takes no option twice unless all its values count."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Return the arguments left over, after noting all of them."""
         ctx.meta[_TYPED] = tuple(args)
+        _, _, found = self.make_parser(ctx).parse_args(args=list(args))
+        for one, times in Counter(found).items():
+            is_switch = getattr(one, "is_flag", False) and not one.secondary_opts
+            if times > 1 and one.param_type_name == "option" and not (is_switch or getattr(one, "multiple", False)):
+                # The parser would use the last value without a word.
+                flags = " / ".join(max(names, key=len) for names in (one.opts, one.secondary_opts) if names)
+                ctx.fail(f"expected {flags} once, but got it {times} times. Give one of them only.")
         return super().parse_args(ctx, args)
 
 
@@ -253,10 +260,28 @@ Align = Annotated[
 ]
 Overwrite = Annotated[bool, opt("--overwrite", OUTPUT, "Replace existing outputs.")]
 Nodata = Annotated[
-    float | None,
-    opt("--nodata NUMBER", INPUT, "The stored number that means 'no observation', if the file doesn't say."),
+    list[str] | None,
+    opt(
+        "--nodata NUMBERS",
+        INPUT,
+        "Stored numbers that mean 'no observation', besides the file's own: 0,255 or -9999 or 250:255 or nan. "
+        "With `only` among them, the file's own number doesn't count.",
+    ),
 ]
 Bands = Annotated[str | None, opt("--bands LIST", INPUT, "Bands to work on: B3,B4 or 1,2.")]
+Masks = Annotated[
+    list[str] | None,
+    opt(
+        "--mask FILE",
+        INPUT,
+        "A raster on any grid that says what is missing, besides nodata: all numbers but 0. One band counts for all "
+        "bands. Also gap_mask files (0 is missing) or their folder, BAND=FILE for one band, and several of them.",
+    ),
+]
+Extent = Annotated[
+    str | None,
+    opt("--extent FILE", INPUT, "A polygon (GeoJSON) that the footprint ends at, of a scene that was clipped with it."),
+]
 Target = Annotated[Path, opt("-o, --output PATH", OUTPUT, "The file to write.")]
 Folder = Annotated[Path, opt("-o, --output FOLDER", OUTPUT, "The folder to write.")]
 OneScene = Annotated[str, arg("SCENE", "A GeoTIFF or a product.")]
@@ -276,13 +301,18 @@ def pairs(flag: str, texts: Sequence[str] | None) -> dict[str, str]:
     """Return the names and values of `NAME=VALUE` texts.
 
     Raises:
-        UsageError: If one isn't of that form.
+        UsageError: If one isn't of that form, or a name has two values.
     """
     found: dict[str, str] = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UsageError(f"expected {flag} NAME=VALUE, but got {flag} {text!r}")
+        if name.strip() in found:
+            raise UsageError(
+                f"expected one value of {name.strip()}, but got {found[name.strip()]} and {value.strip()}",
+                hint="Give one of them only.",
+            )
         found[name.strip()] = value.strip()
     return found
 
@@ -314,7 +344,14 @@ def numbers(flag: str, text: str | None) -> list[float]:
         raise UsageError(f"expected {flag} to be numbers separated by commas, but got {text!r}") from None
 
 
-def open_one(argument: str, nodata: float | None = None, bands: str | None = None) -> list[Scene]:
+def numbers_of(nodata: Sequence[str] | None) -> MissingNumbers | None:
+    """Return the missing numbers of --nodata, or raise UsageError."""
+    from landsat_fill.scene import missing_numbers
+
+    return missing_numbers(nodata, "--nodata")
+
+
+def open_one(argument: str, nodata: Sequence[str] | None = None, bands: str | None = None) -> list[Scene]:
     """Return the scenes of one input, one for each grid of a product.
 
     Raises:
@@ -323,22 +360,23 @@ def open_one(argument: str, nodata: float | None = None, bands: str | None = Non
     """
     from landsat_fill.io import one_input, open_input
 
-    return list(open_input(one_input(argument), nodata=nodata, bands=band_list(bands)))
+    return list(open_input(one_input(argument), nodata=numbers_of(nodata), bands=band_list(bands)))
 
 
 def open_all(
-    arguments: Sequence[str], nodata: float | None = None, bands: str | None = None
+    arguments: Sequence[str], nodata: Sequence[str] | None = None, bands: str | None = None
 ) -> tuple[list[Scene], bool]:
     """Return the scenes that arguments name, and whether all could be opened; print why others could not."""
     from landsat_fill.cli.console import print_error
     from landsat_fill.io import find_inputs, open_input
 
+    given = numbers_of(nodata)
     found, bad = find_inputs(arguments)
     failed = list(bad)
     scenes: list[Scene] = []
     for one in found:
         try:
-            scenes += open_input(one, nodata=nodata, bands=band_list(bands))
+            scenes += open_input(one, nodata=given, bands=band_list(bands))
         except InputError as error:
             failed.append((one.source, error))
     for source, failure in failed:

@@ -12,8 +12,10 @@ from landsat_fill.cli.options import (
     OUTPUT,
     Bands,
     Debug,
+    Extent,
     Folder,
     Json,
+    Masks,
     Nodata,
     OneScene,
     Overwrite,
@@ -22,6 +24,7 @@ from landsat_fill.cli.options import (
     arg,
     band_list,
     command,
+    numbers_of,
     open_one,
     opt,
     pairs,
@@ -45,6 +48,8 @@ def info(
     inputs: Annotated[list[str], arg("SCENE…", "GeoTIFFs, products, folders of them.")],
     bands: Bands = None,
     nodata: Nodata = None,
+    masks: Masks = None,
+    extent: Extent = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -57,16 +62,19 @@ def info(
     from landsat_fill.cli.console import print_error
     from landsat_fill.errors import LandsatFillError
     from landsat_fill.io import find_inputs, open_input
+    from landsat_fill.io.areas import as_areas, with_areas
     from landsat_fill.pipeline.outcome import describe
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    given, areas = numbers_of(nodata), as_areas(masks or (), extent)
     found, bad = find_inputs(inputs)
     failed = bool(bad)
     for source, error in bad:
         print_error(f"{source}: {error.message}", error.hint)
     for one in found:
         try:
-            for number, scene in enumerate(open_input(one, nodata=nodata, bands=band_list(bands))):
+            scenes = with_areas(open_input(one, nodata=given, bands=band_list(bands)), areas, one.name)
+            for number, scene in enumerate(scenes):
                 description = describe(scene)
                 if as_json:
                     typer.echo(json.dumps(description.as_dict()))
@@ -97,11 +105,13 @@ def _print_scene(console: Console, description: Description, *, with_heading: bo
     console.print(f"  {grid.height} rows × {grid.width} columns · {pixel} · {crs}")
     table = Table("band", "colour", "type", "nodata", "missing", "outside", box=None, header_style="bold")
     for band, missing, outside in zip(scene.bands, description.missing_shares, description.outside_shares, strict=True):
+        numbers = [] if band.nodata is None else [f"{band.nodata:g}"]
+        numbers += [f"{low:g}:{high:g}" if low < high else f"{low:g}" for low, high in band.also_missing]
         table.add_row(
             printable(band.name),
             band.band.colour if band.band else "",
             band.dtype,
-            "none" if band.nodata is None else f"{band.nodata:g}",
+            ", ".join(numbers) or "none",
             f"{100 * missing:.2f} %",
             f"{100 * outside:.2f} %",
         )
@@ -248,7 +258,7 @@ def simulate(
         part = None if missing is None else share("--missing", missing)
         model = StripeModel(width_px=width, missing=part, period_px=period, tilt_deg=tilt)
         missing_in = lay_stripes(shape, model, generator).missing_in
-    lost_share = simulate_scene(scene, missing_in, output, nodata=nodata, overwrite=overwrite)
+    lost_share = simulate_scene(scene, missing_in, output, nodata=numbers_of(nodata), overwrite=overwrite)
     if not quiet:
         typer.echo(printable(f"{output}  {100 * lost_share:.2f} % lost"))
 

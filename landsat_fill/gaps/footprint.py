@@ -24,13 +24,12 @@ import numpy as np
 
 from landsat_fill.gaps.run_lengths import Runs, find_runs, flight_line, joined, label_runs, runs_holding, scan_line
 from landsat_fill.gaps.swath_edges import RimSurvey, rim_halo_px
+from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from landsat_fill.scene import Window
 
 
 FLIGHT_TILTS_DEG = (-10.0, 10.0)
@@ -124,6 +123,13 @@ def reach_for_period(period_px: float) -> int:
     return max(math.ceil(LARGEST_GAP_SHARE * period_px), 2)
 
 
+OUTLINE_STEP_PX = 4
+"""Distance of the pixels by which the outline of a footprint is found."""
+
+OUTLINE_PERIODS = 10
+"""Radius of the disc that closes notches in the outline, in scan periods: gaps cut almost lengthwise are that long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Footprint:
     """Where the sensor could have seen the ground, for each band of a scene.
@@ -157,6 +163,21 @@ class Footprint:
         """Return whether each pixel of a window lies inside, as a `(band, row, col)` cube."""
         return np.stack([~runs.paint(window) for runs in self.outside])
 
+    def outline(self, band: int, period_px: int) -> NDArray[np.bool_]:
+        """Return a band's footprint with all notches closed, one of `OUTLINE_STEP_PX` pixels in each direction."""
+        import cv2
+
+        step = OUTLINE_STEP_PX
+        rows = [
+            self.outside[band].paint(Window(row, 0, 1, self.width))[:, ::step] for row in range(0, self.height, step)
+        ]
+        reach = OUTLINE_PERIODS * period_px // step
+        outside = np.pad(np.concatenate(rows).view(np.uint8), reach + 2, constant_values=1)
+        depth = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        near = cv2.distanceTransform((depth < reach).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        closed: NDArray[np.bool_] = near[reach + 2 : -reach - 2, reach + 2 : -reach - 2] >= reach
+        return closed
+
 
 class FootprintSurvey:
     """Finds the footprint of a scene from its observed pixels, given in strips from top to bottom.
@@ -165,7 +186,9 @@ class FootprintSurvey:
         halo_px: Rows that each strip needs above and below, as far as the scene has them.
     """
 
-    def __init__(self, bands: int, height: int, width: int, reach_px: int, threads: int = 1) -> None:
+    def __init__(
+        self, bands: int, height: int, width: int, reach_px: int, threads: int = 1, *, ends_beyond: bool = False
+    ) -> None:
         """Start a survey.
 
         Args:
@@ -174,12 +197,14 @@ class FootprintSurvey:
             width: Its columns.
             reach_px: Height of the tallest possible gap, in rows.
             threads: Number of bands processed at once.
+            ends_beyond: Whether pixels given as `beyond` count as outside if they aren't observed.
         """
         period_px = round(reach_px / LARGEST_GAP_SHARE)
         self.halo_px = max(reach_px + NOTCH_PX, rim_halo_px(period_px))
         self._reach_px = reach_px
         self._height, self._width = height, width
         self._threads = threads
+        self._ends_beyond = ends_beyond
         self._bands = [_BandSurvey(reach_px, RimSurvey(height, width, period_px), width) for _ in range(bands)]
 
     def add(
@@ -197,8 +222,8 @@ class FootprintSurvey:
             observed: `(band, row, col)`, with the halo rows.
             halo_top: Rows of `observed` above the strip: `halo_px`, as far as the scene has them.
             halo_bottom: The same below the strip.
-            beyond: Pixels beyond the edge of a rotated scene, `(row, col)` with the halo rows. They don't
-                count as outside.
+            beyond: Pixels beyond the edge of a rotated scene or of the extent, `(row, col)` with the halo rows.
+                Gaps that they cut off are inside, as at the edge of an image.
         """
         own = slice(halo_top, observed.shape[1] - halo_bottom)
         # Bands with identical gaps are surveyed once.
@@ -224,7 +249,7 @@ class FootprintSurvey:
         return Footprint(
             self._height,
             self._width,
-            tuple(band.outside(self._height) for band in self._bands),
+            tuple(band.outside(self._height, ends_beyond=self._ends_beyond) for band in self._bands),
             tuple(band.observed_px for band in self._bands),
         )
 
@@ -241,6 +266,7 @@ class _BandSurvey:
         self._tall: list[Runs] = []
         self._at_edge: list[Runs] = []
         self._beyond: list[Runs] = []
+        self._unseen_beyond: list[Runs] = []
         self._rows_above = np.zeros((0, width), dtype=np.uint8)
 
     def add(
@@ -261,13 +287,18 @@ class _BandSurvey:
             near_beyond = cv2.dilate(beyond.view(np.uint8), np.ones((3, 3), dtype=np.uint8))[own]
             self._at_edge.append(find_runs(residual & (near_beyond != 0), row))
             self._beyond.append(find_runs(beyond[own], row))
+            self._unseen_beyond.append(find_runs(beyond[own] & ~observed[own], row))
         self.observed_px += int(np.count_nonzero(observed[own]))
         self._rim.add(row, observed, halo_top, halo_bottom)
         self._residual.append(find_runs(residual, row))
         self._tall.append(find_runs(self._ends_tall_run(residual), row))
 
-    def outside(self, height: int) -> Runs:
+    def outside(self, height: int, *, ends_beyond: bool) -> Runs:
         """Return the runs outside, after all strips were added."""
+        outside = self._outside(height)
+        return outside.including(joined(self._unseen_beyond), self._width) if ends_beyond else outside
+
+    def _outside(self, height: int) -> Runs:
         residual, tall = joined(self._residual), joined(self._tall)
         if self.observed_px == 0 or len(residual) == 0:
             return residual

@@ -141,6 +141,34 @@ def striped_parts(
     return _long_and_low(missing, tallest, geometry)
 
 
+def cut_gaps(
+    observed: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    outline: NDArray[np.bool_],
+    geometry: StripeGeometry,
+    corner: tuple[int, int] = (0, 0),
+) -> NDArray[np.bool_]:
+    """Return the pixels outside the footprint, `(row, col)`, by which its gaps seem to continue to its outline.
+
+    They are the gaps that the edge of a clipped scene cuts off. Not all are found: those shorter than a stripe aren't.
+
+    Args:
+        observed: Observed pixels, `(row, col)`.
+        inside: The footprint.
+        outline: The footprint with all notches closed, as of `Footprint.outline`.
+        geometry: The scene's stripes.
+        corner: Row and column of the first pixel in the scene.
+    """
+    import cv2
+
+    notches = outline & ~inside
+    if not notches.any():
+        return notches
+    cut = striped_parts((outline | inside) & ~observed, geometry, corner) & notches
+    # Single rows of pixels come from the rounding of the outline.
+    return np.not_equal(cv2.morphologyEx(cut.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), 0)
+
+
 def _long_and_low(missing: NDArray[np.bool_], tallest: NDArray[np.intp], geometry: StripeGeometry) -> NDArray[np.bool_]:
     """Return the parts of holes that are long along the scan and no taller than a number of rows."""
     import cv2

@@ -55,7 +55,12 @@ class BitImage:
 
 
 def turned_footprint(
-    observed: Sequence[BitImage], observed_px: Sequence[int], tilt_deg: float, reach_px: int, threads: int = 1
+    observed: Sequence[BitImage],
+    observed_px: Sequence[int],
+    tilt_deg: float,
+    reach_px: int,
+    threads: int = 1,
+    extent: BitImage | None = None,
 ) -> Footprint:
     """Return the footprint of a scene whose stripes have any angle to the rows.
 
@@ -67,6 +72,7 @@ def turned_footprint(
         tilt_deg: Angle between stripes and rows in degrees, -90 to 90; positive if the stripes dip to the right.
         reach_px: Width of the widest possible gap in pixels, perpendicular to the stripes.
         threads: Number of bands processed at once.
+        extent: Where the footprint may lie, or None for anywhere.
     """
     height, width = observed[0].height, observed[0].width
     to_rotated, (rotated_height, rotated_width) = _rotation(height, width, tilt_deg)
@@ -76,23 +82,29 @@ def turned_footprint(
         for band, image in enumerate(observed)
     ]
     distinct = sorted(set(firsts))
+
+    def everywhere(window: Window) -> NDArray[np.bool_]:
+        return np.ones((window.height, window.width), bool)
+
     survey = FootprintSurvey(len(distinct), rotated_height, rotated_width, reach_px, threads)
     for strip in strip_windows(rotated_height, rotated_width, _STRIP_PX):
         outer = strip.expanded(survey.halo_px, rotated_height, rotated_width)
         rows = Window(outer.row, 0, outer.height, rotated_width)
         seen = np.stack([_sampled(observed[band].read, (height, width), to_scene, rows) for band in distinct])
-        beyond = ~_sampled(lambda w: np.ones((w.height, w.width), bool), (height, width), to_scene, rows)
+        beyond = ~_sampled(everywhere if extent is None else extent.read, (height, width), to_scene, rows)
         below = rows.row + rows.height - strip.row - strip.height
         survey.add(strip.row, seen, strip.row - rows.row, below, beyond)
     rotated = survey.finish()
     outside = {
-        band: _rotated_back(runs, (rotated_height, rotated_width), to_rotated, observed[band])
+        band: _rotated_back(runs, (rotated_height, rotated_width), to_rotated, observed[band], extent)
         for band, runs in zip(distinct, rotated.outside, strict=True)
     }
     return Footprint(height, width, tuple(outside[first] for first in firsts), tuple(observed_px))
 
 
-def _rotated_back(outside: Runs, shape: tuple[int, int], to_rotated: NDArray[np.float64], observed: BitImage) -> Runs:
+def _rotated_back(
+    outside: Runs, shape: tuple[int, int], to_rotated: NDArray[np.float64], observed: BitImage, extent: BitImage | None
+) -> Runs:
     """Return the runs outside the footprint of a scene, from those of the rotated image."""
     import cv2
 
@@ -104,6 +116,8 @@ def _rotated_back(outside: Runs, shape: tuple[int, int], to_rotated: NDArray[np.
     runs = []
     for strip in strip_windows(observed.height, observed.width, _STRIP_PX):
         pixels = _sampled(read, shape, to_rotated, strip)
+        if extent is not None:
+            pixels |= ~extent.read(strip)
         runs.append(find_runs(pixels & ~observed.read(strip), strip.row))
     return joined(runs)
 

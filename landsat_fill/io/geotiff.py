@@ -14,9 +14,9 @@ from landsat_fill.errors import InputError
 from landsat_fill.io.gdal import is_local
 from landsat_fill.io.pixel_meaning import codes_in, zeros_in
 from landsat_fill.io.profile_files import has_dataset_mask
-from landsat_fill.io.reader import opened
+from landsat_fill.io.reader import LARGEST_EXACT, opened
 from landsat_fill.io.usgs_names import Quantity, described_quantity, is_quality_name, read_name, stated_quantity
-from landsat_fill.scene import ETM_PLUS, OLI, TM, Grid, Scene, SceneBand
+from landsat_fill.scene import ETM_PLUS, OLI, TM, Grid, Scene, SceneBand, missing_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from landsat_fill.io.reader import Rasters, StoredReader
-    from landsat_fill.scene import Band
+    from landsat_fill.scene import Band, MissingNumbers, Nodata
 
 
-DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
-"""Data types that can be filled."""
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
+"""Data types that can be filled. Of 64-bit integers, the numbers must fit float64 exactly."""
 
 LANDSAT_FILL = {"uint8": 0.0, "uint16": 0.0, "int16": -9999.0}
 """Nodata of Landsat files without a statement of it: Level 1 and 2 numbers, and ESPA's int16 reflectance.
@@ -57,24 +57,25 @@ LANDSAT_NAME = re.compile(
 
 
 def open_geotiff(
-    source: str, *, nodata: float | None = None, landsat: bool | None = None, rasters: Rasters | None = None
+    source: str, *, nodata: Nodata = None, landsat: bool | None = None, rasters: Rasters | None = None
 ) -> Scene:
     """Return the scene of one raster file, with the facts in its header.
 
-    Missing pixels are marked by the first of these that exists: `nodata`; the nodata tag; a dataset mask or an
-    alpha band; another tag with a fill value; NaN, in a float file; Landsat's fill value, in a Landsat file
-    whose zeros form stripes and borders. Without any, `nodata` of the bands is None, and the user has to give
-    a number.
+    Missing pixels are marked by the first of these that exists: the nodata tag; a dataset mask or an alpha band;
+    another tag with a fill value; the numbers `nodata`; NaN, in a float file; Landsat's fill value, in a Landsat file
+    whose zeros form stripes and borders. The numbers `nodata` always count beside it. Without any, `nodata` of the
+    bands is None, and the user has to give a number.
 
     Args:
         source: A path, a URL, or another name that GDAL opens.
-        nodata: The number of missing pixels, in place of the file's own.
+        nodata: Numbers of missing pixels besides the file's own; see `missing_numbers`.
         landsat: Whether it is a Landsat file; None decides by its name and tags.
         rasters: The open rasters, kept for later readers; None closes them.
 
     Raises:
         InputError: If the file can't be read, is cut off, or holds numbers that can't be filled.
     """
+    given = missing_numbers(nodata)
     with opened(source, rasters) as raster, raster.in_gdal("the header"):
         dataset = raster.dataset
         _refuse_cut_off(raster)
@@ -83,8 +84,8 @@ def open_geotiff(
         if landsat is None:
             landsat = sensor is not None or _tags_say_landsat(dataset)
         grid = Grid(dataset.height, dataset.width, dataset.transform, dataset.crs or None)
-        found = tuple(_scene_band(raster, index, nodata, landsat, sensor) for index in indexes)
-        found, notes = _with_meaning(raster, found, grid, is_quality_name(source), nodata is None)
+        found = tuple(_scene_band(raster, index, given, landsat, sensor) for index in indexes)
+        found, notes = _with_meaning(raster, found, grid, is_quality_name(source), given is None)
         return Scene(
             name=_scene_name(source),
             source=Path(source) if is_local(source) else source,
@@ -162,11 +163,6 @@ def _image_bands(raster: StoredReader) -> list[int]:
 
 def conversion_hint(dtype: str) -> str:
     """Return the hint on how to convert numbers of a type that can't be filled, without a loss if possible."""
-    if "int64" in dtype:
-        return (
-            "Convert it first where the numbers are small enough: with gdal_translate -ot Int32 up to "
-            "2 147 483 647, with -ot Float64 up to 2^53. Float32 would round them."
-        )
     if "complex" in dtype:
         return (
             "Fill its real and imaginary parts, or magnitude and phase, as two files: gdal_translate "
@@ -175,19 +171,23 @@ def conversion_hint(dtype: str) -> str:
     return "Convert it first, for example with gdal_translate -ot Float32."
 
 
-def _scene_band(raster: StoredReader, index: int, nodata: float | None, landsat: bool, sensor: str | None) -> SceneBand:
+def _scene_band(
+    raster: StoredReader, index: int, given: MissingNumbers | None, landsat: bool, sensor: str | None
+) -> SceneBand:
     dataset = raster.dataset
     dtype = str(np.dtype(dataset.dtypes[index - 1]))
     band = _sensor_band(raster, index, sensor)
+    nodata = _nodata(raster, index, dtype, given, landsat)
     return SceneBand(
         dataset=raster.source,
         index=index,
         name=dataset.descriptions[index - 1] or (band.name if band else f"band {index}"),
         dtype=dtype,
-        nodata=_nodata(raster, index, dtype, nodata, landsat),
+        nodata=nodata,
         valid_range=value_range(dtype),
         band=band,
         quantity=_quantity(raster, index, dtype, band),
+        also_missing=() if given is None else given.besides(nodata),
     )
 
 
@@ -208,23 +208,38 @@ def _quantity(raster: StoredReader, index: int, dtype: str, band: Band | None) -
     return stated.of(band)
 
 
+def refuse_inexact_tag(source: str, dtype: str, tag: float | None, given: MissingNumbers | None) -> None:
+    """Raise InputError for a nodata tag of 64-bit integers that doesn't fit float64, as which rasterio writes it."""
+    if tag is not None and "int64" in dtype and abs(tag) > LARGEST_EXACT and not (given is not None and given.alone):
+        raise InputError(
+            f"expected a nodata tag up to 2^53 in a file of {dtype}, but {source} has {tag:.0f}",
+            hint="Give these pixels another number with gdalwarp -dstnodata, for example -9999.",
+        )
+
+
 def value_range(dtype: str) -> tuple[float, float]:
-    """Return the smallest and largest finite number of a data type."""
+    """Return the smallest and largest finite number of a data type; for 64-bit integers, those exact in float64."""
     limits = np.finfo(dtype) if dtype.startswith("float") else np.iinfo(dtype)
-    return float(limits.min), float(limits.max)
+    low, high = float(limits.min), float(limits.max)
+    return (max(low, -LARGEST_EXACT), min(high, float(LARGEST_EXACT))) if "int64" in dtype else (low, high)
 
 
-def _nodata(raster: StoredReader, index: int, dtype: str, given: float | None, landsat: bool) -> float | None:
+def _nodata(raster: StoredReader, index: int, dtype: str, given: MissingNumbers | None, landsat: bool) -> float | None:
+    """Return the number of missing pixels: the file's own, or the first that the user gives."""
     tag = raster.dataset.nodatavals[index - 1]
-    if given is not None:
-        return float(given)
+    refuse_inexact_tag(raster.source, dtype, tag, given)
+    if given is not None and given.alone:
+        return given.first
     if tag is not None:
         return float(tag)
-    if has_dataset_mask(raster.dataset) or raster.alpha is not None:
-        return None
-    stated = _stated_fill(raster.dataset, index)
+    has_mask = has_dataset_mask(raster.dataset) or raster.alpha is not None
+    stated = None if has_mask else _stated_fill(raster.dataset, index)
     if stated is not None:
         return stated
+    if given is not None:
+        return given.first
+    if has_mask:
+        return None
     if dtype.startswith("float"):
         return math.nan
     return LANDSAT_FILL.get(dtype) if landsat else None

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from landsat_fill.io.reader import Rasters
-    from landsat_fill.scene import Scene
+    from landsat_fill.scene import Nodata, Scene
 
 
 _NEVER_FILLED = (FileKind.QUALITY, FileKind.GAP_MASK, FileKind.METADATA)
@@ -399,13 +399,13 @@ def _identity(source: str) -> str:
 
 
 def open_input(
-    given: Input, *, nodata: float | None = None, bands: Sequence[str] | None = None, rasters: Rasters | None = None
+    given: Input, *, nodata: Nodata = None, bands: Sequence[str] | None = None, rasters: Rasters | None = None
 ) -> tuple[Scene, ...]:
     """Return the scenes of an input, without reading pixels.
 
     Args:
         given: The input.
-        nodata: The number of missing pixels, in place of the file's own.
+        nodata: Numbers of missing pixels besides the file's own; see `missing_numbers`.
         bands: Numbers or names of the bands, such as `4`, `nir` or `SR_B4`; None means all.
         rasters: The open rasters, kept for later readers; None closes them.
 
@@ -431,7 +431,7 @@ def _member_dataset(given: Input) -> str:
     )
 
 
-def _open_raster(source: str, nodata: float | None, rasters: Rasters | None) -> Scene:
+def _open_raster(source: str, nodata: Nodata, rasters: Rasters | None) -> Scene:
     path = Path(source)
     on_disk = is_local(source)
     scene = open_band_file(path, nodata=nodata, rasters=rasters) if on_disk else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from landsat_fill.errors import InputError, UsageError, did_you_mean
 from landsat_fill.io.archives import Member, list_members
 from landsat_fill.io.atomic import MARK_NAME
-from landsat_fill.io.geotiff import DTYPES, conversion_hint, value_range
+from landsat_fill.io.geotiff import DTYPES, conversion_hint, refuse_inexact_tag, value_range
 from landsat_fill.io.mtl import Mtl, parse_mtl, slc_was_off
 from landsat_fill.io.output_names import is_output_name
 from landsat_fill.io.reader import opened
@@ -26,12 +26,13 @@ from landsat_fill.io.usgs_names import (
     stated_quantity,
     without_gzip,
 )
-from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand
+from landsat_fill.scene import Band, BandRole, Grid, QualityBand, Scene, SceneBand, missing_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from landsat_fill.io.reader import Rasters
+    from landsat_fill.scene import MissingNumbers, Nodata
 
 
 LEVEL_FILL = 0.0
@@ -69,7 +70,7 @@ def open_products(
     source: str | Path,
     *,
     bands: Sequence[str] | None = None,
-    nodata: float | None = None,
+    nodata: Nodata = None,
     only: str | None = None,
     rasters: Rasters | None = None,
 ) -> list[Scene]:
@@ -78,7 +79,7 @@ def open_products(
     Args:
         source: A folder (with its gap_mask sub-folders), `.tar`, `.tar.gz`, `.tgz` or `.zip`.
         bands: The bands to open: `B4`, `4`, `nir`, or a file's own ending such as `SR_B4`; None means all.
-        nodata: The number of missing pixels, in place of the product's own.
+        nodata: Numbers of missing pixels besides the product's own; see `missing_numbers`.
         only: The identifier of one product among several, or None for all.
         rasters: The open rasters, kept for later readers; None closes them.
 
@@ -97,23 +98,24 @@ def open_products(
             hint="Keep the band names of USGS and ESPA (…_B1.TIF, …_SR_B1.TIF, …_sr_band1.tif), or name the "
             "GeoTIFFs themselves to fill each by itself.",
         )
+    given = missing_numbers(nodata)
     # A folder may also hold what isn't the product's, so only names with its identifier are.
     others = None if place.is_dir() else members
     return [
         scene
         for files in products.values()
-        for scene in _open_product(place, files, bands, nodata, rasters, _companions(files, others))
+        for scene in _open_product(place, files, bands, given, rasters, _companions(files, others))
     ]
 
 
-def open_band_file(path: Path, *, nodata: float | None = None, rasters: Rasters | None = None) -> Scene | None:
+def open_band_file(path: Path, *, nodata: Nodata = None, rasters: Rasters | None = None) -> Scene | None:
     """Return the scene of one band of a product, with the gap_mask, quality bands and MTL file beside it.
 
     Returns None if the file isn't named as a product's band, or holds several bands.
 
     Args:
         path: The band's file.
-        nodata: The number of missing pixels, in place of the product's own.
+        nodata: Numbers of missing pixels besides the product's own; see `missing_numbers`.
         rasters: As of `open_products`.
 
     Raises:
@@ -128,7 +130,7 @@ def open_band_file(path: Path, *, nodata: float | None = None, rasters: Rasters 
     if _header(own, rasters).count != 1:
         return None
     beside = [file for file in files.values() if file.facts.kind is not FileKind.BAND]
-    return _open_product(path.parent, [own, *beside], None, nodata, rasters)[0]
+    return _open_product(path.parent, [own, *beside], None, missing_numbers(nodata), rasters)[0]
 
 
 def product_names(place: Path) -> list[str]:
@@ -191,7 +193,7 @@ def _open_product(
     place: Path,
     files: list[_File],
     wanted: Sequence[str] | None,
-    nodata: float | None,
+    nodata: MissingNumbers | None,
     rasters: Rasters | None,
     companions: Mapping[str, str] | None = None,
 ) -> list[Scene]:
@@ -254,8 +256,11 @@ def _kind(raster: _Raster) -> tuple[object, ...]:
     return None if band is None else band.role, raster.file.facts.quantity, raster.dtype, raster.grid
 
 
-def _scene_band(raster: _Raster, mtl: Mtl | None, nodata: float | None, gap_masks: dict[Band | None, str]) -> SceneBand:
+def _scene_band(
+    raster: _Raster, mtl: Mtl | None, nodata: MissingNumbers | None, gap_masks: dict[Band | None, str]
+) -> SceneBand:
     facts = raster.file.facts
+    refuse_inexact_tag(raster.file.name, raster.dtype, raster.nodata_tag, nodata)
     fill, valid_range = _stored_numbers(facts, raster.dtype, raster.nodata_tag, mtl, nodata)
     return SceneBand(
         dataset=raster.file.member.dataset,
@@ -268,6 +273,7 @@ def _scene_band(raster: _Raster, mtl: Mtl | None, nodata: float | None, gap_mask
         gap_mask=gap_masks.get(facts.band),
         quantity=_quantity(facts, mtl).of(facts.band),
         file_name=raster.file.name,
+        also_missing=() if nodata is None else nodata.besides(fill),
     )
 
 
@@ -279,12 +285,12 @@ def _quantity(facts: FileFacts, mtl: Mtl | None) -> Quantity:
 
 
 def _stored_numbers(
-    facts: FileFacts, dtype: str, tag: float | None, mtl: Mtl | None, nodata: float | None
-) -> tuple[float, tuple[float, float]]:
+    facts: FileFacts, dtype: str, tag: float | None, mtl: Mtl | None, given: MissingNumbers | None
+) -> tuple[float | None, tuple[float, float]]:
     """Return a band's fill value, and the smallest and largest number of a filled pixel.
 
-    The user's `nodata` takes precedence. The file's nodata tag never replaces Landsat's fill value 0, because
-    other software writes tags such as 255 or 65535 into files whose gaps are 0.
+    The fill value is the first number that the user gives if these count alone. The file's nodata tag never replaces
+    Landsat's fill value 0, because other software writes tags such as 255 or 65535 into files whose gaps are 0.
     """
     low, high = value_range(dtype)
     is_counted = facts.quantity is Quantity.DIGITAL_NUMBER
@@ -299,13 +305,16 @@ def _stored_numbers(
         quantized = mtl.quantize_range(facts.band) if mtl is not None and facts.band is not None else None
         if is_counted and quantized is not None:
             low, high = max(low, quantized[0]), min(high, quantized[1])
-    fill = fill if nodata is None else nodata
-    # A filled pixel must not equal a number for missing pixels.
-    while low in (fill, tag) and low < high:
+    missing = given.first if given is not None and given.alone else fill
+
+    def is_taken(number: float) -> bool:  # a filled pixel must not equal a number for missing pixels
+        return number in (missing, tag) or (given is not None and given.holds(number))
+
+    while is_taken(low) and low < high:
         low += 1.0
-    while high in (fill, tag) and low < high:
+    while is_taken(high) and low < high:
         high -= 1.0
-    return fill, (low, high)
+    return missing, (low, high)
 
 
 def _band_name(facts: FileFacts) -> str:

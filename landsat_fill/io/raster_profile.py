@@ -195,6 +195,15 @@ class RasterProfile:
             block_height=self.block_height if self.tiled else min(self.block_height, window.height),
         )
 
+    def for_part(self, window: Window) -> RasterProfile:
+        """Return the profile of a file with the pixels of `window`, with overviews, cloud optimized if this one is."""
+        longest_px = max(window.height, window.width)
+        return replace(
+            self.for_window(window),
+            overviews=tuple(factor for factor in self.overviews if factor < longest_px),
+            cloud_optimized=self.cloud_optimized,
+        )
+
     def layer(
         self,
         dtype: str,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from landsat_fill.errors import InputError
 from landsat_fill.io.gdal import gdal_errors, gdal_session, open_dataset
 from landsat_fill.io.profile_files import TIFF_DRIVERS, has_dataset_mask, opacity_band, profile_of
 from landsat_fill.io.tiff_structure import TiffBlocks, tiff_blocks
+from landsat_fill.scene import MaskKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 
     from landsat_fill.io.raster_profile import RasterProfile
     from landsat_fill.scene import Scene, SceneBand, Window
+
+
+SAME_PX = 0.01
+"""Grids that differ by less than this share of a pixel count as equal."""
+
+LARGEST_EXACT = 2**53 - 1
+"""Largest whole number that, like all smaller ones, float64 distinguishes from its neighbours. Methods work in it."""
 
 
 class SceneReader:
@@ -43,6 +52,7 @@ class SceneReader:
         self._scene = scene
         self._rasters = Rasters() if rasters is None else rasters
         self._closes = rasters is None
+        self._masks: list[DatasetReader] = []
         self.dtype = np.result_type(*(band.dtype for band in scene.bands))
         """The data type of the values that `read` returns: it holds the values of all bands."""
 
@@ -60,12 +70,19 @@ class SceneReader:
                     self._open(band.gap_mask, f"the gap_mask of band {band.name}")
             for quality in self._scene.quality:
                 self._open(quality.dataset, quality.kind)
+            for mask in self._scene.masks:
+                self._masks.append(self._on_grid(self._rasters[mask.dataset].dataset))
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_error: object) -> None:
+        with gdal_session():
+            for mask, warped in zip(self._scene.masks, self._masks, strict=False):
+                if warped is not self._rasters[mask.dataset].dataset:
+                    warped.close()
+        self._masks.clear()
         if self._closes:
             self._rasters.close()
 
@@ -76,7 +93,9 @@ class SceneReader:
         Without any, every pixel counts as observed, and the user has to give the nodata number.
         """
         return any(
-            band.nodata is not None
+            self._scene.masks
+            or band.nodata is not None
+            or band.also_missing
             or band.gap_mask is not None
             or band.dtype.startswith("float")
             or self._rasters[band.dataset].alpha is not None
@@ -88,30 +107,100 @@ class SceneReader:
     def read(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         """Return the stored numbers of a window, and which of them are observed, `(band, row, col)`.
 
-        A pixel is observed unless it is nodata or not finite, or a dataset mask or an alpha band excludes it.
+        A pixel is observed unless it is nodata or not finite, or a dataset mask, an alpha band or a mask of the user
+        excludes it.
 
         Raises:
-            InputError: If the file can't be read there.
+            InputError: If the file can't be read there, or an observed 64-bit integer doesn't fit float64 exactly.
         """
         bands = self._scene.bands
         values = np.empty((len(bands), window.height, window.width), dtype=self.dtype)
-        observed = np.empty(values.shape, dtype=bool)
-        for source in dict.fromkeys(band.dataset for band in bands):
-            places = [place for place, band in enumerate(bands) if band.dataset == source]
-            indexes = [bands[place].index for place in places]
+        for source, places in self._sources():
             raster = self._rasters[source]
             with raster.reading(window) as where:
-                stored = _read_bands(raster.dataset, indexes, where, self.dtype)
-                masked = _masked_out(raster.dataset, indexes, raster.alpha, where)
+                stored = _read_bands(raster.dataset, [bands[place].index for place in places], where, self.dtype)
             if len(places) == len(bands):
                 values = stored
             else:
                 values[places] = stored
-            for place in places:
-                observed[place] = _is_observed(values[place], bands[place])
+        observed = self._holds(values, window)
+        if self._masks:
+            observed &= ~self._masked(window)
+        for place, band in enumerate(bands):
+            if "int64" in band.dtype:
+                _refuse_inexact(values[place][observed[place]], band)
+        return values, observed
+
+    def masked_numbers(self, values: NDArray[np.generic], window: Window) -> NDArray[np.bool_] | None:
+        """Return the pixels that hold an observation, but are missing in a mask of the user; None without a mask.
+
+        Args:
+            values: The stored numbers of the window, `(band, row, col)`.
+            window: The window.
+
+        Raises:
+            InputError: If a mask can't be read there.
+        """
+        return self._masked(window) & self._holds(values, window) if self._masks else None
+
+    def _sources(self) -> list[tuple[str, list[int]]]:
+        """Return each file with the numbers of its bands."""
+        bands = self._scene.bands
+        return [
+            (source, [place for place, band in enumerate(bands) if band.dataset == source])
+            for source in dict.fromkeys(band.dataset for band in bands)
+        ]
+
+    def _holds(self, values: NDArray[np.generic], window: Window) -> NDArray[np.bool_]:
+        """Return which stored numbers are observations as far as the scene's own files say."""
+        bands = self._scene.bands
+        observed = np.empty(values.shape, dtype=bool)
+        for place, band in enumerate(bands):
+            observed[place] = _is_observed(values[place], band)
+        for source, places in self._sources():
+            raster = self._rasters[source]
+            with raster.reading(window) as where:
+                masked = _masked_out(raster.dataset, [bands[place].index for place in places], raster.alpha, where)
             if masked is not None:
                 observed[places] &= ~masked
-        return values, observed
+        return observed
+
+    def _masked(self, window: Window) -> NDArray[np.bool_]:
+        """Return the pixels that are missing in a mask of the user, `(band, row, col)`."""
+        missing = np.zeros((len(self._scene.bands), window.height, window.width), dtype=bool)
+        for mask, dataset in zip(self._scene.masks, self._masks, strict=True):
+            with self._rasters[mask.dataset].reading(window) as where:
+                numbers = dataset.read(mask.index, window=where)
+            if mask.kind is MaskKind.ZERO:
+                marked = numbers == 0
+            else:
+                marked = (numbers != 0) if mask.kind is MaskKind.NONZERO else (numbers >= 2)
+                nodata = dataset.nodatavals[mask.index - 1]
+                marked &= ~np.isnan(numbers) & (numbers != (0 if nodata is None else nodata))
+            missing[list(mask.bands)] |= marked
+        return missing
+
+    def _on_grid(self, mask: DatasetReader) -> DatasetReader:
+        """Return a mask on the scene's grid: as it is, or warped to the nearest pixel."""
+        from rasterio.enums import Resampling
+        from rasterio.vrt import WarpedVRT
+
+        grid = self._scene.grid
+        if mask.shape == (grid.height, grid.width):
+            ends = np.array([[t @ (0, 0), t @ mask.shape[::-1]] for t in (mask.transform, grid.transform)])
+            apart = np.abs(ends[0] - ends[1]).max() / abs(grid.transform.determinant) ** 0.5
+            if not (mask.crs and grid.crs) or (mask.crs == grid.crs and apart <= SAME_PX):
+                return mask
+        with gdal_session():
+            return WarpedVRT(
+                mask,
+                crs=grid.crs,
+                transform=grid.transform,
+                height=grid.height,
+                width=grid.width,
+                resampling=Resampling.nearest,
+                tolerance=0.001,  # in pixels, so that the position of a pixel doesn't depend on its neighbours
+            )
 
     def read_gap_masks(self, window: Window) -> NDArray[np.bool_] | None:
         """Return the pixels that the USGS gap_mask files mark as not observed, `(band, row, col)`.
@@ -158,20 +247,40 @@ class SceneReader:
         return values
 
 
-def _is_observed(stored: NDArray[np.generic], band: SceneBand) -> NDArray[np.bool_]:
-    """Return which stored numbers are finite and not the band's nodata number, compared as GDAL does."""
+def _refuse_inexact(observed: NDArray[Any], band: SceneBand) -> None:
+    """Raise InputError if a 64-bit integer is too large for float64."""
+    for number in (observed.min(), observed.max()) if observed.size else ():
+        if abs(int(number)) > LARGEST_EXACT:
+            raise InputError(
+                f"expected numbers up to 2^53 in {band.name} of {band.dtype}, which float64 holds exactly, "
+                f"but got {int(number)}",
+                hint="Give the number with --nodata if it means 'no observation'; otherwise scale the band first.",
+            )
+
+
+def _is_observed(stored: NDArray[Any], band: SceneBand) -> NDArray[np.bool_]:
+    """Return which stored numbers are finite and no number of missing pixels, compared as GDAL does."""
     kind = np.dtype(band.dtype)
+    spans = band.also_missing if band.nodata is None else ((band.nodata, band.nodata), *band.also_missing)
     if kind.kind == "f":
         observed: NDArray[np.bool_] = np.isfinite(stored)
-        if band.nodata is not None and not np.isnan(band.nodata):
-            observed &= ~is_float_nodata(stored, band.nodata, kind)
+        for low, high in spans:
+            if low == high:
+                observed &= ~is_float_nodata(stored, low, kind)
+            elif low < high:
+                observed &= (stored < low) | (stored > high)
         return observed
     limits = np.iinfo(kind)
-    whole = band.nodata is not None and float(band.nodata).is_integer()
-    if band.nodata is None or not whole or not limits.min <= band.nodata <= limits.max:
-        return np.ones(stored.shape, dtype=bool)
-    unequal: NDArray[np.bool_] = stored != kind.type(int(band.nodata))
-    return unequal
+    observed = np.ones(stored.shape, dtype=bool)
+    for low, high in spans:
+        if not (low <= limits.max and high >= limits.min):  # or NaN
+            continue
+        first, last = math.ceil(max(low, limits.min)), math.floor(min(high, limits.max))
+        if first == last:
+            observed &= stored != kind.type(first)
+        elif first < last:
+            observed &= (stored < kind.type(first)) | (stored > kind.type(last))
+    return observed
 
 
 def is_float_nodata(stored: NDArray[np.generic], nodata: float, dtype: np.dtype[np.generic]) -> NDArray[np.bool_]:

@@ -34,6 +34,7 @@ def fill_codes(
     sources: NDArray[np.uint8] | None = None,
     *,
     by_reference: bool = False,
+    masked: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the codes from the observed pixels, those inside the footprint and the filled ones.
 
@@ -42,6 +43,7 @@ def fill_codes(
         inside: Pixels inside the footprint.
         done: Filled pixels.
         sources: Number of the reference that weighs most at a filled pixel, from 1; 0 for the image itself.
+        masked: Pixels that hold an observation but are missing in a mask of the user, or None.
         by_reference: Whether each reference has a code of its own: 5 for the first one, 6 for the second, and so on.
     """
     codes = np.full(observed.shape, FillCode.OUTSIDE, np.uint8)
@@ -51,7 +53,7 @@ def fill_codes(
     if sources is not None:
         referred = done & (sources > 0)
         codes[referred] = FillCode.FILLED + sources[referred] if by_reference else FillCode.FROM_REFERENCE
-    codes[done & observed] = FillCode.REPLACED
+    codes[done & (observed if masked is None else observed | masked)] = FillCode.REPLACED
     return codes
 
 
@@ -93,6 +95,51 @@ def compose(
 
 def to_stored(values: NDArray[np.floating], dtype: np.dtype[np.generic], band: SceneBand) -> NDArray[np.generic]:
     """Return finite values as stored numbers of `dtype`: rounded, in the valid range, never nodata."""
+    stored = _without_nodata(values, dtype, band)
+    return _outside_ranges(stored, band) if band.also_missing else stored
+
+
+def _outside_ranges(stored: NDArray[Any], band: SceneBand) -> NDArray[Any]:
+    """Return stored numbers, each moved out of the ranges of missing numbers to the nearest valid one, if any."""
+    low, high = band.valid_range
+    integer = np.issubdtype(band.dtype, np.integer)
+    for first, last in _missing_ranges(band, stored.dtype):
+        inside = (stored >= first) & (stored <= last)
+        below, above = (first - 1, last + 1) if integer else np.nextafter([first, last], [-np.inf, np.inf])
+        if below < low or above > high:
+            goal = below if below >= low else above if above <= high else None
+        else:
+            goal = np.where(stored[inside] - below < above - stored[inside], below, above)
+        if goal is not None:
+            stored[inside] = goal
+    return stored
+
+
+def _missing_ranges(band: SceneBand, dtype: np.dtype[np.generic]) -> list[tuple[Any, Any]]:
+    """Return all ranges of missing numbers of a band as `dtype`, joined where they meet."""
+    ranges: list[tuple[Any, Any]] = [*band.also_missing]
+    if band.nodata is not None and not math.isnan(band.nodata):
+        ranges.append((band.nodata, band.nodata))
+    if np.issubdtype(band.dtype, np.integer):
+        limits = np.iinfo(band.dtype)
+        ranges = [(first, last) for first, last in ranges if first <= limits.max and last >= limits.min]
+        ranges = [(math.ceil(max(first, limits.min)), math.floor(min(last, limits.max))) for first, last in ranges]
+        step = 1
+    else:  # GDAL takes numbers beside nodata for nodata, too
+        margin = 2 * max(float_nodata_tolerance(number, dtype) for one in ranges for number in one)
+        ranges = [(dtype.type(first - margin), dtype.type(last + margin)) for first, last in ranges]
+        step = 0
+    joined: list[tuple[Any, Any]] = []
+    for first, last in sorted(ranges):
+        if joined and first <= joined[-1][1] + step:
+            joined[-1] = joined[-1][0], max(joined[-1][1], last)
+        else:
+            joined.append((first, last))
+    return joined
+
+
+def _without_nodata(values: NDArray[np.floating], dtype: np.dtype[np.generic], band: SceneBand) -> NDArray[np.generic]:
+    """Return finite values as stored numbers, rounded, in the valid range, and not the band's nodata number."""
     low, high = band.valid_range
     integer = np.issubdtype(band.dtype, np.integer)  # a file of several types may store it as a float
     stored: NDArray[np.generic] = np.clip(np.rint(values) if integer else values, low, high).astype(dtype)

@@ -33,6 +33,7 @@ import numpy as np
 
 from landsat_fill.io import Rasters, SceneReader, TakenError, Transaction, open_input
 from landsat_fill.io.archives import forget_unpacked
+from landsat_fill.io.areas import with_areas
 from landsat_fill.methods import Context, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, make_backdrop, rounded_std
 from landsat_fill.pipeline.gap_finder import GapFinder, without_unavailable_flags
@@ -41,9 +42,11 @@ from landsat_fill.pipeline.outcome import (
     Outcome,
     Status,
     Tally,
+    cut_notes,
     explained,
     fill_notes,
     level_notes,
+    mask_notes,
     quantities_of,
     survey_notes,
 )
@@ -131,7 +134,7 @@ def run_job(
         if job.action is Action.SKIP:
             return job.outcome(Status.SKIPPED)
         forget_unpacked(but=Path(job.input.source))
-        scenes = open_input(job.input, nodata=request.nodata, bands=request.bands, rasters=rasters)
+        scenes = opened_scenes(job.input, request, rasters)
         wait_for_memory(scenes)
         results: list[_SceneResult] = []
         shelf = FolderShelf(job.target)
@@ -154,7 +157,12 @@ def run_job(
             seconds=time.perf_counter() - began,
             method=request.method.info.name,
             median_std=float(np.median(samples)) if samples.size else None,
-            notes=(*notes, *(() if job.is_folder else level_notes(quantities_of(scenes))), *written.notes),
+            notes=(
+                *notes,
+                *(() if job.is_folder else level_notes(quantities_of(scenes))),
+                *mask_notes(request.areas, sum(one.masked_px for one in results)),
+                *written.notes,
+            ),
             quantity=quantities_of(scenes),
             files=written.files,
             references=tuple(row for one in results for row in one.candidates),
@@ -163,6 +171,17 @@ def run_job(
         written.finish(row, seen)
     shelf.clear()  # only after success: after an error the next run continues with its content
     return replace(outcome, row=row)
+
+
+def opened_scenes(given: Input, request: FillRequest, rasters: Rasters) -> tuple[Scene, ...]:
+    """Return the scenes of an input, with what the request says about their pixels.
+
+    Raises:
+        InputError: If it can't be opened, or an area of the request doesn't fit.
+        UsageError: If it lacks a band.
+    """
+    scenes = open_input(given, nodata=request.nodata, bands=request.bands, rasters=rasters)
+    return with_areas(scenes, request.areas, given.name, rasters)
 
 
 @dataclass(slots=True)
@@ -175,6 +194,8 @@ class _SceneResult:
         notes: Notes for the user.
         wide_px: Number of pixels filled in holes wider than any SLC-off gap.
         kept_px: Number of observed pixels named by --refill that were kept.
+        masked_px: Number of pixels that held an observation and were filled because a mask says they are missing.
+        cut_px: Number of gap pixels of one band at a cut edge of the footprint, at least.
         references: The references used.
         candidates: All references that were looked at.
     """
@@ -184,6 +205,8 @@ class _SceneResult:
     notes: tuple[str, ...] = ()
     wide_px: int = 0
     kept_px: int = 0
+    masked_px: int = 0
+    cut_px: int = 0
     references: tuple[Suitability, ...] = ()
     candidates: tuple[Suitability, ...] = ()
 
@@ -210,10 +233,12 @@ def _fill_scene(
     references = _references(scene, finder, request, result)
     method = request.method if references else single
     height, width = scene.grid.height, scene.grid.width
-    strip = Window(0, 0, 0, width)  # the strip that is being filled
+    part = scene.part or Window(0, 0, height, width)
+    strip = Window(part.row, 0, 0, width)  # the strip that is being filled
 
     def show(share: float, text: str) -> None:
-        on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * (strip.row + share * strip.height) / height, text)
+        done = max(strip.row - part.row + share * strip.height, 0) / part.height
+        on_progress(SURVEY_SHARE + (1 - SURVEY_SHARE) * min(done, 1.0), text)
 
     context = Context(
         bands=tuple(band.band for band in scene.bands),
@@ -240,7 +265,7 @@ def _fill_scene(
         stack,
         outputs.open(number, result.references) as files,
         ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
-        read_blocks(reader, height, width, strip_px, halo_px, references) as blocks,
+        read_blocks(reader, height, width, strip_px, halo_px, references, part) as blocks,
     ):
         writing: Future[None] | None = None
         for block in blocks:
@@ -249,7 +274,7 @@ def _fill_scene(
             return_freed_memory()
             if writing is not None:
                 writing.result()
-            if strip.row + strip.height == height:  # no other work could run at the same time
+            if strip.row + strip.height >= part.row + part.height:  # no other work could run at the same time
                 files.write(filled)
             else:
                 writing = pool.submit(files.write, filled)
@@ -261,6 +286,7 @@ def _fill_scene(
             scene, survey, can_mark_missing=reader.can_mark_missing, refills_faint=Flag.FAINT in request.refilled
         ),
         *fill_notes(survey, request, result.tally, wide_px=result.wide_px, kept_px=result.kept_px),
+        *cut_notes(result.cut_px),
         *choice_notes,
         *method_notes,
     )
@@ -303,7 +329,7 @@ def reference_facts(given: Input, request: FillRequest) -> tuple[Suitability, ..
         InputError: If the scene, or a reference that the user named, can't be used.
     """
     with Rasters() as rasters:
-        scene, *_ = open_input(given, nodata=request.nodata, bands=request.bands, rasters=rasters)
+        scene, *_ = opened_scenes(given, request, rasters)
         result = _SceneResult()
         with SceneReader(scene, rasters) as reader:
             survey = survey_scene(reader, scene, threads=request.threads, on_progress=lambda _share: None)
@@ -335,18 +361,21 @@ def _fill_strip(
     With references, the second method fills what the first one leaves.
     """
     found = finder.find(block)
+    wanted = block.strip if scene.part is None else block.strip.shared(scene.part)
+    part = wanted.within(block.window)
     origin = (block.window.row, block.window.col)
     image = block.values, found.gaps, block.inner
     if block.references:
-        filled = fill_with_references(*image, *methods, context, block.references, origin=origin)
+        filled = fill_with_references(*image, *methods, context, block.references, origin=origin, part=part)
     else:
-        filled = fill_tiles(*image, methods[0], context, origin=origin)
+        filled = fill_tiles(*image, methods[0], context, origin=origin, part=part)
     if backdrop is not None:
         filled = backdrop.blended(filled, block, found)
-    inner = block.inner.slices
+    filled, inner = filled.cropped(wanted.within(block.strip)), part.slices
     stored, observed = block.values[:, *inner], block.observed[:, *inner]
     inside, missing = found.inside[:, *inner], found.gaps.missing[:, *inner]
     values, done = compose(stored, missing, filled, scene.bands)
+    masked = finder.masked_numbers(stored, wanted)
     result.tally += Tally(
         observed=int(np.count_nonzero(observed & ~done)),
         filled=int(np.count_nonzero(done)),
@@ -357,16 +386,19 @@ def _fill_strip(
         result.wide_px += int(np.count_nonzero(found.wide[:, *inner] & done))
     if found.kept is not None:
         result.kept_px += int(np.count_nonzero(found.kept[:, *inner]))
+    if masked is not None:
+        result.masked_px += int(np.count_nonzero(masked & done))
+    result.cut_px += finder.cut_px(block, found, part)
     if filled.std is not None and done.any():
         samples = filled.std[done & np.isfinite(filled.std)]
         result.std_samples.append(samples[:: max(1, samples.size // STD_SAMPLES_PER_STRIP)])
     realizations = () if filled.realizations is None else filled.realizations
     return FilledStrip(
-        window=block.strip,
+        window=wanted,
         stored=stored,
         observed=observed,
         values=values,
-        codes=fill_codes(observed, inside, done, filled.sources, by_reference=files.names_references),
+        codes=fill_codes(observed, inside, done, filled.sources, by_reference=files.names_references, masked=masked),
         std=rounded_std(filled.std, done, observed) if files.wants_std and filled.std is not None else None,
         done=done,
         realizations=tuple(compose(stored, missing, Filled(one), scene.bands)[0] for one in realizations),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from landsat_fill.scene import Scene
+    from landsat_fill.scene import MissingNumbers, Scene
 
 
 class GapCode(IntEnum):
@@ -81,12 +81,12 @@ def simulate_scene(
     missing_in: Callable[[Window], NDArray[np.bool_]],
     target: Path,
     *,
-    nodata: float | None,
+    nodata: MissingNumbers | None,
     overwrite: bool,
 ) -> float:
     """Write a clean scene without the missing pixels of each window, and return their share of the observed pixels.
 
-    They get the number `nodata`, or the scene's own nodata if that is None.
+    They get the first number of `nodata`, or the scene's own nodata without one.
 
     Raises:
         InputError: If the scene can't be read, or its bands are in several files.
@@ -99,7 +99,7 @@ def simulate_scene(
             f"expected one GeoTIFF with all bands, but {scene.name} has one file for each band",
             hint="Stack it first: `landsat-fill fill PRODUCT --stack`.",
         )
-    number = nodata if nodata is not None else first.nodata
+    number = first.nodata if nodata is None or nodata.first is None else nodata.first
     if number is None:
         raise UsageError(
             f"expected a number for lost pixels, but {scene.name} has no nodata",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from landsat_fill.errors import InputError
-from landsat_fill.gaps.holes import Holes, select, selection_halo_px, wide_cube
+from landsat_fill.gaps.footprint import OUTLINE_STEP_PX
+from landsat_fill.gaps.holes import Holes, cut_gaps, select, selection_halo_px, wide_cube
 from landsat_fill.gaps.quality import flagged_pixels
 from landsat_fill.gaps.residual_stripes import faint_stripes_across, mixed_pixels
 from landsat_fill.io import SceneReader
@@ -20,7 +24,6 @@ from landsat_fill.scene import Gaps, Window
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from landsat_fill.methods.kriging import BandFit, Kriging
@@ -100,6 +103,38 @@ class GapFinder:
             wide_cube(missing, self._survey.period_px) if self.fills_wide_holes else None,
             None if refilled is None else refilled & ~missing,
         )
+
+    def cut_px(self, block: Block, found: BlockGaps, part: Window) -> int:
+        """Return the number of gap pixels of one band, in a part of a block, at a cut edge of the footprint."""
+        outline, geometry = self._outline, self._survey.geometry
+        if outline is None or geometry is None:
+            return 0
+        window, band = block.window, self._outlined_band
+        rows, cols = (
+            np.arange(first, first + size) // OUTLINE_STEP_PX
+            for first, size in ((window.row, window.height), (window.col, window.width))
+        )
+        cut = cut_gaps(
+            block.observed[band], found.inside[band], outline[np.ix_(rows, cols)], geometry, (window.row, window.col)
+        )
+        return int(np.count_nonzero(cut[part.slices]))
+
+    @cached_property
+    def _outline(self) -> NDArray[np.bool_] | None:
+        """The footprint's outline in one band, or None if no edge is cut or the user says where it ends."""
+        survey = self._survey
+        if self._scene.extent is not None or not survey.footprint.outside_px[self._outlined_band]:
+            return None
+        return survey.footprint.outline(self._outlined_band, survey.period_px)
+
+    @property
+    def _outlined_band(self) -> int:
+        observed_px = self._survey.footprint.observed_px
+        return int(np.argmax(observed_px))
+
+    def masked_numbers(self, stored: NDArray[np.generic], window: Window) -> NDArray[np.bool_] | None:
+        """Return the pixels of a window that hold an observation but are missing in a mask of the user, or None."""
+        return self._reader.masked_numbers(stored, window)
 
     def view(self, window: Window, references: Sequence[OpenReference] = ()) -> View:
         """Return a window of the scene with its gaps and references. No other thread may use the reader."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from landsat_fill.io.areas import Areas
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.pipeline.survey import Survey
@@ -213,6 +214,28 @@ def fill_notes(
         Holes.EVERY: "too far from any usable pixel",
     }[request.holes]
     return (*notes, f"{share:.1f} % of the missing pixels left unfilled: {why}")
+
+
+LEAST_CUT_PX = 100
+"""Gap pixels at a cut edge that are worth a note. Edges that aren't cut have up to 50 by chance, in real scenes."""
+
+
+def cut_notes(cut_px: int) -> tuple[str, ...]:
+    """Return a note on a scene whose edges cut off `cut_px` gap pixels of a band or more."""
+    if cut_px < LEAST_CUT_PX:
+        return ()
+    return (
+        f"at least {cut_px:,} gap pixels of each band left unfilled where an edge of the scene cuts gaps off: it seems "
+        "to be clipped; --extent gives the polygon it was clipped with",
+    )
+
+
+def mask_notes(areas: Areas, masked_px: int) -> tuple[str, ...]:
+    """Return a note on the masks, if any, because of which `masked_px` observed pixels were filled."""
+    if not areas.masks:
+        return ()
+    count = f"{masked_px:,} observed pixels were" if masked_px else "no observed pixel was"
+    return (f"{count} replaced because the mask says that they are missing",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from landsat_fill.pipeline.provenance import (
 )
 from landsat_fill.pipeline.request import FillLayer, OutputRequest
 from landsat_fill.pipeline.tiles import MOST_SOURCES
+from landsat_fill.scene import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
-    from landsat_fill.scene import Scene, Window
+    from landsat_fill.scene import Scene, SceneBand
 
 
 class FolderShelf:
@@ -141,6 +142,7 @@ class SceneOutputs:
         self._stack = ExitStack()
         self._writers: list[RasterWriter] = []
         self._layers: dict[str, RasterWriter] = {}
+        self._part = scene.part or Window(0, 0, scene.grid.height, scene.grid.width)
         self._preview = Preview(scene) if stem + PREVIEW in places else None
 
     @property
@@ -187,20 +189,21 @@ class SceneOutputs:
     def write(self, strip: FilledStrip) -> None:
         """Write a strip to all files."""
         values = (strip.values, *strip.realizations)
+        window = strip.window.within(self._part)
         for file, writer in zip(self._files, self._writers, strict=True):
             bands = list(file.bands)
             stored = self._rasters[self._scene.bands[bands[0]].dataset]
             opacity = opaque_where(stored.read_opacity(strip.window), np.asarray(strip.done[bands].any(axis=0)))
-            writer.write(values[file.realization][bands], strip.window, valid=opacity.valid, alpha=opacity.alpha)
+            writer.write(values[file.realization][bands], window, valid=opacity.valid, alpha=opacity.alpha)
         if FILL in self._layers:
             codes = strip.codes
             if self._outputs.fill_layer is not FillLayer.BANDS:
                 codes = codes.max(axis=0, keepdims=True)
-            self._layers[FILL].write(codes, strip.window)
+            self._layers[FILL].write(codes, window)
         if STD in self._layers and strip.std is not None:
-            self._layers[STD].write(strip.std, strip.window)
+            self._layers[STD].write(strip.std, window)
         if self._preview is not None:
-            self._preview.add(strip.window, strip.stored, strip.observed, strip.values, strip.observed | strip.done)
+            self._preview.add(window, strip.stored, strip.observed, strip.values, strip.observed | strip.done)
 
     def _open(self, name: str, profile: RasterProfile, tags: Mapping[str, str] | None = None) -> RasterWriter:
         writer = RasterWriter(
@@ -235,6 +238,7 @@ def input_files(scene: Scene) -> list[Path]:
         *(band.dataset for band in scene.bands),
         *(band.gap_mask for band in scene.bands if band.gap_mask is not None),
         *(quality.dataset for quality in scene.quality),
+        *(mask.dataset for mask in scene.masks),
     }
     return sorted(Path(name) for name in names if is_local(name))
 
@@ -269,7 +273,7 @@ class JobOutputs:
         """
         self._job, self._request, self._outputs, self._scenes = job, request, outputs, scenes
         self._rasters, self._transaction = rasters, transaction
-        self._tags = provenance_tags(request, job.input.label)
+        self._tags = provenance_tags(request, job.input)
         self._before = read_mark(job.target)
         self._suffixes = scene_suffixes(scenes)
         self._files = [self._files_of(*pair) for pair in zip(scenes, self._suffixes, strict=True)]
@@ -403,13 +407,13 @@ class JobOutputs:
     def _files_of(self, scene: Scene, suffix: str) -> list[DataFile]:
         """Return the files of the bands of a scene, and one file with all bands for each realization."""
         target, bands = self._job.target, tuple(range(len(scene.bands)))
-        stacked = self._with_nodata(stacked_profile(scene, self._rasters))
+        stacked = self._with_request(stacked_profile(scene, self._rasters), scene, scene.bands[0])
         if self._job.is_folder:
             files = [
                 DataFile(
                     band.file_name or Path(band.dataset).name,
                     (number,),
-                    self._with_nodata(self._rasters[band.dataset].profile),
+                    self._with_request(self._rasters[band.dataset].profile, scene, band),
                 )
                 for number, band in enumerate(scene.bands)
             ]
@@ -419,10 +423,12 @@ class JobOutputs:
         numbers = range(1, self._outputs.realizations + 1)
         return [*files, *(DataFile(stem + realization_ending(number), bands, stacked, number) for number in numbers)]
 
-    def _with_nodata(self, profile: RasterProfile) -> RasterProfile:
-        """Return the profile with the nodata number of the request, which takes precedence over the file's."""
-        nodata = self._request.nodata
-        return profile if nodata is None else replace(profile, nodata=nodata)
+    def _with_request(self, profile: RasterProfile, scene: Scene, band: SceneBand) -> RasterProfile:
+        """Return the profile of the part to write, with the request's nodata tag if the file has none that counts."""
+        given = self._request.nodata
+        if given is not None and band.nodata is not None and (given.alone or profile.nodata is None):
+            profile = replace(profile, nodata=band.nodata)
+        return profile if scene.part is None else profile.for_part(scene.part)
 
 
 def scene_suffixes(scenes: Sequence[Scene]) -> list[str]:

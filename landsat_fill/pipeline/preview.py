@@ -29,8 +29,9 @@ class Preview:
 
     def __init__(self, scene: Scene) -> None:
         self._bands = natural_colour(scene)
-        self._step = max(1, -(-max(scene.grid.height, scene.grid.width) // LONGEST_SIDE_PX))
-        shape = (len(self._bands), -(-scene.grid.height // self._step), -(-scene.grid.width // self._step))
+        grid = scene.grid if scene.part is None else scene.grid.cropped(scene.part)
+        self._step = max(1, -(-max(grid.height, grid.width) // LONGEST_SIDE_PX))
+        shape = (len(self._bands), -(-grid.height // self._step), -(-grid.width // self._step))
         self._before = np.full(shape, np.nan, np.float32)
         self._after = np.full(shape, np.nan, np.float32)
 

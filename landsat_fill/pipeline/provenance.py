@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landsat_fill.io import InputKind
+from landsat_fill.io.areas import NO_AREAS
 from landsat_fill.io.output_names import VERSION_TAG
 from landsat_fill.pipeline.outcome import quantities_of
 from landsat_fill.pipeline.request import FillLayer, ReferenceRequest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
     from landsat_fill.scene import Scene
+    from landsat_fill.scene import MissingNumbers
 
 
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"
@@ -31,26 +33,38 @@ COPIED, LEFT_OUT = "copied", "left out"
 """Whether they lie beside the filled bands; outputs of earlier versions don't say."""
 
 
-def provenance_tags(request: FillRequest, source: str) -> dict[str, str]:
-    """Return the provenance tags of a file."""
+def provenance_tags(request: FillRequest, given: Input) -> dict[str, str]:
+    """Return the provenance tags of the outputs of an input."""
     options = {
         "holes": request.holes.value,
         "largest_gap_px": request.largest_gap_px,
         "distrusted": sorted(flag.value for flag in request.distrusted),
         "refilled": sorted(flag.value for flag in request.refilled),
-        "nodata": request.nodata,
+        "nodata": _nodata_value(request.nodata),
         "seed": request.seed,
+        **given_areas(request, given.name),
     }
     tags = {
         VERSION_TAG: __version__,
         "LANDSAT_FILL_METHOD": request.method.info.name,
         "LANDSAT_FILL_METHOD_OPTIONS": json.dumps(method_options_of(request), sort_keys=True),
         "LANDSAT_FILL_OPTIONS": json.dumps(options, sort_keys=True),
-        "LANDSAT_FILL_SOURCE": Path(source).name,
+        "LANDSAT_FILL_SOURCE": Path(given.source).name,
     }
     if request.method.info.weights is not None:
         tags["LANDSAT_FILL_WEIGHTS"] = request.method.info.weights
     return tags
+
+
+def given_areas(request: FillRequest, name: str) -> dict[str, object]:
+    """Return the masks, the extent and the part that a request gives for a scene, as JSON values."""
+    return {key: value for key, value in request.areas.facts(name).items() if value}
+
+
+def _nodata_value(given: MissingNumbers | None) -> float | str | None:
+    """Return missing numbers as a JSON value: a number, or a text for several."""
+    is_one = given is not None and len(given.spans) == 1 and given.first is not None and not given.alone
+    return given.first if is_one and given is not None else None if given is None else str(given)
 
 
 def reference_tags(references: Sequence[Suitability]) -> dict[str, str]:
@@ -73,6 +87,7 @@ def method_options_of(request: FillRequest) -> dict[str, object]:
 def report_row(outcome: Outcome, request: FillRequest) -> dict[str, object]:
     """Return the row of the report for a job that has just ended."""
     return outcome.as_dict() | {
+        **given_areas(request, outcome.name),
         "options": method_options_of(request),
         "weights": request.method.info.weights,
         "device": request.device,
@@ -89,6 +104,7 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
         "bytes of the source": source.stat().st_size if source.is_file() else None,
         "bands": None if request.bands is None else sorted(request.bands),
         "nodata": None if request.nodata is None else str(request.nodata),
+        **request.areas.facts(given.name),
         "holes": request.holes.value,
         "largest gap": request.largest_gap_px,
         "distrusted": sorted(flag.value for flag in request.distrusted),
@@ -133,6 +149,7 @@ def _reference_facts(request: ReferenceRequest | None) -> dict[str, Any]:
 
 def differences(made: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return the differences between the request that made an output and a new request, in words."""
+    made = {**NO_AREAS.facts(""), **made}  # earlier versions didn't know these
     ignored = {name for name in new if name not in made}
     if made.get("method") != new["method"]:
         ignored |= {"options", "weights"}

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from landsat_fill.errors import UsageError, not_one_of
 from landsat_fill.gaps.holes import Holes
+from landsat_fill.io.areas import NO_AREAS, Areas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from landsat_fill.methods import FillMethod, MethodInfo
+    from landsat_fill.scene import MissingNumbers
 
 
 E = TypeVar("E", bound=Enum)
@@ -74,7 +76,7 @@ class FillRequest:
         largest_gap_px: The widest gap to fill in pixels; None means one scan period (990 m on the ground).
         distrusted: Flags of observed pixels that aren't valid pixels.
         refilled: Flags of observed pixels to fill again.
-        nodata: The stored number of missing pixels, in place of the file's own.
+        nodata: Stored numbers of missing pixels, besides the file's own.
         bands: Names or numbers of the bands to fill; None means all.
         seed: Seed of random methods.
         threads: Number of threads for a scene.
@@ -82,6 +84,7 @@ class FillRequest:
         is_choice: Whether the user named the method, rather than `auto`.
         references: Which other acquisitions may help, or None.
         fallback: The method that fills what a method with references leaves, or None without references.
+        areas: Masks of missing pixels, the end of the footprint, and the part to write.
     """
 
     method: FillMethod
@@ -89,7 +92,7 @@ class FillRequest:
     largest_gap_px: int | None = None
     distrusted: frozenset[Flag] = frozenset()
     refilled: frozenset[Flag] = frozenset()
-    nodata: float | None = None
+    nodata: MissingNumbers | None = None
     bands: tuple[str, ...] | None = None
     seed: int = 0
     threads: int = 1
@@ -97,6 +100,7 @@ class FillRequest:
     is_choice: bool = True
     references: ReferenceRequest | None = None
     fallback: FillMethod | None = None
+    areas: Areas = NO_AREAS
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,21 +65,29 @@ def strip_rows(scene: Scene, most_px: int, align_px: int = 1) -> int:
 
 @contextmanager
 def read_blocks(
-    reader: SceneReader, height: int, width: int, strip_px: int, halo_px: int, references: Sequence[OpenReference] = ()
+    reader: SceneReader,
+    height: int,
+    width: int,
+    strip_px: int,
+    halo_px: int,
+    references: Sequence[OpenReference] = (),
+    part: Window | None = None,
 ) -> Iterator[Iterator[Block]]:
-    """Yield the blocks of a scene from top to bottom, read one ahead in a thread.
+    """Yield the blocks of a scene from top to bottom, read one ahead in a thread: all, or those with rows of a part.
 
     After the `with` statement the thread has ended, so that the reader can be closed.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
-        yield _blocks(pool, partial(_read, reader, references, height, width, halo_px), height, width, strip_px)
+        strips = strip_windows(height, width, strip_px)
+        if part is not None:
+            strips = [strip for strip in strips if strip.shared(part).height]
+        yield _blocks(pool, partial(_read, reader, references, height, width, halo_px), strips)
 
 
 def _blocks(
-    pool: ThreadPoolExecutor, read: Callable[[Block | None, Window], Block], height: int, width: int, strip_px: int
+    pool: ThreadPoolExecutor, read: Callable[[Block | None, Window], Block], strips: Sequence[Window]
 ) -> Iterator[Block]:
-    """Yield the blocks, while the pool reads the next one."""
-    strips = strip_windows(height, width, strip_px)
+    """Yield the blocks of strips, while the pool reads the next one."""
     if len(strips) == 1:  # no other work could run at the same time
         yield read(None, strips[0])
         return

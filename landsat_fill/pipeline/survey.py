@@ -12,8 +12,9 @@ from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_pe
 from landsat_fill.gaps.residual_stripes import find_faint_stripes, mixed_border_px
 from landsat_fill.gaps.stripes import StripeGeometry, constant_stripes, estimate_stripes, stripe_windows
 from landsat_fill.gaps.turned import STEEP_DEG, BitImage, turned_footprint
+from landsat_fill.io.areas import beyond_extent
 from landsat_fill.pipeline.strips import read_blocks, strip_rows
-from landsat_fill.scene import SCAN_PERIOD_M, Scene
+from landsat_fill.scene import SCAN_PERIOD_M, Scene, strip_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,20 +152,22 @@ def survey_scene(reader: SceneReader, scene: Scene, *, threads: int, on_progress
     height, width = scene.grid.height, scene.grid.width
     period_px = scan_period_px(scene)
     reach_px = reach_for_period(period_px)
-    survey = FootprintSurvey(len(scene.bands), height, width, reach_px, threads)
+    has_extent = scene.extent is not None
+    survey = FootprintSurvey(len(scene.bands), height, width, reach_px, threads, ends_beyond=has_extent)
     samples = SampleWindows(scene)
     with read_blocks(reader, height, width, strip_rows(scene, STRIP_PX), survey.halo_px) as blocks:
         for block in blocks:
             inner = block.inner
             below = block.window.height - inner.row - inner.height
-            survey.add(block.strip.row, block.observed, inner.row, below)
+            beyond = beyond_extent(scene, block.window)
+            survey.add(block.strip.row, block.observed, inner.row, below, beyond)
             samples.add(block)
             on_progress((block.strip.row + block.strip.height) / height)
     footprint = survey.finish()
     geometry = estimate_stripes(samples.missing, samples.corners, reach_px)
     if geometry is not None and _needs_rotation(scene, geometry):
-        observed = _observed(reader, scene)
-        footprint = turned_footprint(observed, footprint.observed_px, geometry.tilt_deg, reach_px, threads)
+        observed, extent = _observed(reader, scene), _extent(scene) if has_extent else None
+        footprint = turned_footprint(observed, footprint.observed_px, geometry.tilt_deg, reach_px, threads, extent)
     if geometry is not None:
         geometry = geometry.reaching(_scan_ends(footprint, geometry))
     steep = geometry is not None and geometry.is_steep
@@ -209,6 +212,17 @@ def _observed(reader: SceneReader, scene: Scene) -> list[BitImage]:
             for image, observed in zip(images, block.observed, strict=True):
                 image.write(block.strip.row, observed)
     return images
+
+
+def _extent(scene: Scene) -> BitImage:
+    """Return the pixels within the extent of a scene that has one."""
+    grid = scene.grid
+    image = BitImage(grid.height, grid.width)
+    for strip in strip_windows(grid.height, grid.width, STRIP_PX):
+        beyond = beyond_extent(scene, strip)
+        if beyond is not None:
+            image.write(strip.row, ~beyond)
+    return image
 
 
 def scan_period_px(scene: Scene) -> int:

@@ -44,6 +44,7 @@ def fill_tiles(
     *,
     origin: tuple[int, int] = (0, 0),
     references: Sequence[Reference] = (),
+    part: Window | None = None,
 ) -> Filled:
     """Return the fill of `area`: the method's values at missing pixels, NaN at all others.
 
@@ -56,6 +57,8 @@ def fill_tiles(
         origin: Row and column of the image's corner in the scene. Places and random generators of the tiles
             depend on it, so that results don't depend on the strips of a scene.
         references: Other acquisitions, one tile of the image's shape each.
+        part: The part of the area to fill at least; the batches of tiles are those of the whole area, so that it comes
+            out the same.
 
     Raises:
         LackOfMemoryError: If even a tile of `SMALLEST_TILE_PX` doesn't fit into the device's memory.
@@ -126,13 +129,14 @@ def fill_tiles(
             if several is not None and filled.realizations is not None:
                 several[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
 
+    single = [[tile] for tile in touched]
+    batches = single if parallel else list(_batches(touched, method.info.halo_px, height, width, bands))
+    if part is not None:
+        batches = [batch for batch in batches if any(tile.shared(part).area_px for tile in batch)]
     if at_once > 1:
-        _in_parallel([[tile] for tile in touched], fill_batch, at_once, context.progress)
+        _in_parallel(batches, fill_batch, at_once, context.progress)
     else:
-        batches = (
-            [[tile] for tile in touched] if parallel else _batches(touched, method.info.halo_px, height, width, bands)
-        )
-        _in_turn(batches, fill_batch, len(touched), context.progress)
+        _in_turn(batches, fill_batch, sum(map(len, batches)), context.progress)
     return Filled(mean, std, several, sources)
 
 
@@ -176,14 +180,15 @@ def fill_with_references(
     references: Sequence[Reference],
     *,
     origin: tuple[int, int] = (0, 0),
+    part: Window | None = None,
 ) -> Filled:
     """Return the fill of `area` by a method with references; the fallback fills what it leaves. See `fill_tiles`."""
-    filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references)
+    filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references, part=part)
     left = np.zeros_like(gaps.missing)
     left[:, *area.slices] = gaps.missing[:, *area.slices] & np.isnan(filled.mean)
     if not left.any():
         return filled
-    rest = fill_tiles(image, Gaps(left, gaps.usable), area, fallback, context, origin=origin)
+    rest = fill_tiles(image, Gaps(left, gaps.usable), area, fallback, context, origin=origin, part=part)
     inner = left[:, *area.slices]
     np.copyto(filled.mean, rest.mean, where=inner)
     if filled.std is not None:

@@ -269,6 +269,30 @@ def test_a_value_out_of_range(make, run, tmp_path, options, said):
     assert files(tmp_path) == ["scene.tif"]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--bands", "1", "--bands", "2"], "expected --bands once, but got it 2 times"),
+        (["-m", "nearest", "--method=harmonic"], "expected --method once"),
+        (["--align", "--no-align"], "expected --align / --no-align once"),
+        (["--co", "A=1", "--co", "A=2"], "expected one value of A, but got 1 and 2"),
+        (["-m", "inverse-distance", "--smoothing", "0", "-O", "smoothing=1"], "expected one value of smoothing"),
+    ],
+)
+def test_an_option_given_twice_is_never_dropped(make, run, tmp_path, options, said):
+    made = make()
+    ended = run(made.path, *options)
+    assert ended.code == 2
+    assert said in ended.err
+    assert files(tmp_path) == ["scene.tif"]
+
+
+def test_no_command_drops_an_option_silently(run):
+    ended = run("info", "scene.tif", "--bands", "1", "--bands", "2")
+    assert ended.code == 2
+    assert "expected --bands once" in ended.err
+
+
 def test_an_unknown_creation_option_value(make, run, tmp_path):
     made = make()
     ended = run(made.path, "--co", "COMPRESS=ZIPP")

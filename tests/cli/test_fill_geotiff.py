@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
+from making import landscape, write_geotiff
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
@@ -235,6 +236,40 @@ def test_the_number_of_missing_pixels_may_be_given(make, run, opened):
     ended = run(made.path, "--nodata", "0")
     assert ended.code == 0
     check_filled(made, made.path.with_name("scene_filled.tif"), opened)
+
+
+def test_several_numbers_of_missing_pixels_count_beside_the_tag(make, run, opened):
+    made = make(nodata=7)
+    with rasterio.open(made.path, "r+") as dataset:
+        stored = dataset.read()
+        stored[:, :, ::3][made.missing[:, :, ::3]] = 0
+        stored[:, :, 1::3][made.missing[:, :, 1::3]] = 251
+        dataset.write(stored)
+    assert run(made.path, "-m", "nearest", "--nodata", "0", "--nodata", "250:255").code == 0
+    after = made.path.with_name("scene_filled.tif")
+    check_filled(made, after, opened)
+    with opened(after) as dataset:
+        assert dataset.nodata == 7
+        assert "0.0, 250:255" in dataset.tags()["LANDSAT_FILL_OPTIONS"]
+    ended = run(made.path, "-m", "nearest", "--nodata", "0")
+    assert ended.code == 1
+    assert "nodata: 0.0, 250:255, but 0.0 is requested" in ended.said
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_64_bit_integers_that_fit_float64_exactly_are_filled(make, run, opened, dtype):
+    made = make(dtype=dtype, told_by="name")
+    large = np.where(made.missing, 0, (landscape(made.clean.shape, "uint16").astype(dtype)) * 10**9).astype(dtype)
+    write_geotiff(made.path, large, nodata=0)
+    assert run(made.path, "-m", "nearest", "-q").code == 0
+    after = opened(made.path.with_name("scene_filled.tif")).read()
+    np.testing.assert_array_equal(after[made.observed], large[made.observed])
+    assert set(after[made.missing]) <= set(large[made.observed])
+    large[0, 40, 50] = 2**60 + 1
+    write_geotiff(made.path, large, nodata=0)
+    ended = run(made.path, "-m", "nearest", "--overwrite")
+    assert ended.code == 1
+    assert f"but got {2**60 + 1}" in ended.said
 
 
 def test_a_file_that_cannot_say_what_is_missing_is_copied_and_the_user_told(make, run, opened):

@@ -110,7 +110,9 @@ def test_either_signal_asks_training_to_stop(number: signal.Signals) -> None:
 def test_an_interrupt_keeps_what_was_learned(tmp_path: Path, clean_scenes: list[str]) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "landsat_fill", "train", "unet", clean_scenes[0], "-o", str(run)]
-    command += ["--validation", clean_scenes[1], "--minutes", "10", *SMALL, "--workers", "1"]
+    small = [*SMALL]
+    small[small.index("--workers") + 1] = "1"
+    command += ["--validation", clean_scenes[1], "--minutes", "10", *small]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
     while not (run / "last.pt").exists() and time.monotonic() < deadline:

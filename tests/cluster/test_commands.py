@@ -38,14 +38,15 @@ def test_a_dry_run_shows_everything_and_writes_nothing(run, archive, tmp_path):
 
 def test_every_option_of_fill_may_be_given(run, archive, tmp_path):
     text = dry(
-        run, archive(1), tmp_path / "out", "-m", "inverse-distance", "--smoothing", 0, "--nodata", -9999,
+        run, archive(1), tmp_path / "out", "-m", "inverse-distance", "--smoothing", 0, "--nodata", "-9999,0",
         "--co", "COMPRESS=ZSTD", "--co", "PREDICTOR=2", "--overwrite", "--jobs", 2,
-        "--holes=every", "--time", "90",
+        "--holes=every", "--time", "90", "--mask", tmp_path, "--bbox", "-70.5,1,-70,2", "--bbox-crs", "EPSG:4326",
     )  # fmt: skip
     words = call_of_fill(text)
     for word in (
-        "--method inverse-distance", "--option smoothing=0", "--nodata -9999.0", "--overwrite", "--jobs 2",
+        "--method inverse-distance", "--option smoothing=0", "--nodata -9999,0", "--overwrite", "--jobs 2",
         "--co COMPRESS=ZSTD --co PREDICTOR=2", "--holes every",
+        f"--mask {tmp_path}", "--bbox -70.5,1,-70,2", "--bbox-crs EPSG:4326",
     ):  # fmt: skip
         assert word in words
     assert "--output" not in words

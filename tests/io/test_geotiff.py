@@ -55,7 +55,9 @@ def test_a_file_without_georeferencing_is_a_scene(tmp_path):
     assert grid.transform.is_identity
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64", "int64"]
+)
 def test_every_real_number_type_is_taken(dtype, tmp_path):
     low, high = open_geotiff(make(tmp_path / "in.tif", dtype=dtype)).bands[0].valid_range
 
@@ -70,8 +72,18 @@ def test_complex_numbers_are_refused(dtype, tmp_path):
 
 
 # The order in which "no observation" is looked for.
-def test_the_number_given_goes_before_the_tag(tmp_path):
-    assert nodata_of(make(tmp_path / "in.tif", nodata=255), nodata=7) == 7.0
+@pytest.mark.parametrize(
+    ("tag", "given", "nodata", "also"),
+    [
+        (255, 7, 255.0, ((7.0, 7.0),)),
+        (255, "7,only", 7.0, ()),
+        (None, "0,250:255", 0.0, ((250.0, 255.0),)),
+        (7, [7, "nan", -9999], 7.0, ((-9999.0, -9999.0),)),
+    ],
+)
+def test_numbers_that_are_given_count_beside_the_tag(tag, given, nodata, also, tmp_path):
+    (band, _) = open_geotiff(make(tmp_path / "in.tif", nodata=tag), nodata=given).bands
+    assert (band.nodata, band.also_missing) == (nodata, also)
 
 
 def test_the_tag_goes_before_landsats_fill(tmp_path):

@@ -168,9 +168,10 @@ def test_bands_of_another_size_make_a_scene_of_their_own(tmp_path: Path):
 @pytest.mark.parametrize(
     ("dtype", "tag", "given", "nodata", "valid_range"),
     [
+        ("uint8", None, "255,only", 255, (0, 254)),
         ("uint8", None, None, 0, (1, 255)),
         ("uint8", 255, None, 0, (1, 254)),  # 0 is Landsat's fill all the same, and 255 would read as nodata
-        ("uint8", None, 255, 255, (0, 254)),
+        ("uint8", None, 255, 0, (1, 254)),  # the fill counts, too
         ("uint16", 65535, None, 0, (1, 65534)),
         ("int16", None, None, -9999, (-32768, 32767)),
         ("float64", -1.7e308, None, -1.7e308, None),

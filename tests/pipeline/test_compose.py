@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from landsat_fill.io.geotiff import value_range
 from landsat_fill.pipeline.compose import SIGNIFICANT_BITS, compose, rounded_std, to_stored
 from landsat_fill.scene import Filled, SceneBand
 
@@ -94,6 +97,21 @@ def test_a_value_is_rounded_to_the_nearest_number_the_type_holds(dtype):
 def test_a_value_that_would_be_nodata_becomes_its_neighbour(dtype, nodata, valid_range, value, expected):
     band = scene_band(dtype, nodata, valid_range)
     assert to_stored(np.array([value]), np.dtype(dtype), band).tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "also", "values", "expected"),
+    [
+        ("uint8", 0, ((255, 255), (100, 110)), [0, 254.7, 101, 109, 105, 50], [1, 254, 99, 111, 111, 50]),
+        ("uint8", None, ((0, 3), (4, 9)), [0, 5, 12], [10, 10, 12]),
+        ("int16", -9999, ((-9998, -9990),), [-9999, -9991], [-10000, -9989]),
+        ("uint8", 0, ((-9999, -1), (250, 300)), [251.0], [249]),
+        ("int64", -9999, ((0, 0),), [0.2, 2.0**60], [1, 2**53 - 1]),
+    ],
+)
+def test_a_filled_pixel_has_none_of_the_missing_numbers(dtype, nodata, also, values, expected):
+    band = replace(scene_band(dtype, nodata, value_range(dtype)), also_missing=also)
+    assert to_stored(np.array(values), np.dtype(dtype), band).tolist() == expected
 
 
 def test_each_band_has_its_own_range():
