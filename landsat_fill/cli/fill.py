@@ -169,7 +169,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         UsageError: If a value isn't allowed, or the method can't do what is requested.
     """
     from landsat_fill.gaps.holes import Holes
-    from landsat_fill.methods import DEFAULT_METHOD, create_method
+    from landsat_fill.methods import DEFAULT_METHOD, create_method, fallback_of
     from landsat_fill.pipeline.request import (
         FillLayer,
         FillRequest,
@@ -205,7 +205,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         threads=max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
         references=references,
-        fallback=None if references is None else create_method(DEFAULT_METHOD),
+        fallback=fallback_of(method),
     )
     outputs = OutputRequest(
         target=options.output,

@@ -1,4 +1,4 @@
-"""The order in which methods fill from other dates, and the reference pixels a band may be filled from."""
+"""References as methods need them: one after another, band beside band, or as further bands of the image."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.methods.method import in_threads
+from landsat_fill.scene import Gaps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from landsat_fill.methods.method import Context, Flags, Image
-    from landsat_fill.scene import Gaps, Reference
+    from landsat_fill.scene import Reference
 
     FillFrom = Callable[[Image, Flags, Image, Flags, NDArray[np.float32], Flags], None]
 
@@ -112,3 +113,45 @@ def spreads(reference: Reference) -> tuple[float, ...]:
         constant = not len(used) or used.min() == used.max()
         found.append(0.0 if constant else float(used.std(dtype=np.float64)))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherBands:
+    """The bands of references that match a band of the image, for methods that treat them as bands of the image.
+
+    Attributes:
+        values: `(tile, layer, row, col)`, in the references' own numbers; 0 where not usable.
+        usable: Of the same shape.
+        bands: The band of the image that each layer matches.
+        dates: The number of each layer's reference, from 1.
+    """
+
+    values: NDArray[np.float32]
+    usable: Flags
+    bands: tuple[int, ...]
+    dates: tuple[int, ...]
+
+    def behind(self, image: Image, gaps: Gaps) -> tuple[Image, Gaps]:
+        """Return an image and its gaps with the layers as further bands without a missing pixel."""
+        if not self.bands:
+            return image, gaps
+        return np.concatenate([image, self.values], axis=1), Gaps(
+            np.concatenate([gaps.missing, np.zeros_like(self.usable)], axis=1),
+            np.concatenate([gaps.usable, self.usable], axis=1),
+        )
+
+
+def further_bands(references: Sequence[Reference], image: Image) -> FurtherBands:
+    """Return the bands of references that match a band of the image, one reference after another."""
+    found = [
+        (number, band, reference.values[:, match], reference.usable[:, match])
+        for number, reference in enumerate(references, 1)
+        for band, match in enumerate(reference.matches)
+        if match is not None
+    ]
+    shape = (len(image), len(found), *image.shape[2:])
+    values, usable = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    for layer, (_, _, plane, known) in enumerate(found):
+        usable[:, layer] = known
+        np.copyto(values[:, layer], plane, where=known)
+    return FurtherBands(values, usable, tuple(band for _, band, *_ in found), tuple(number for number, *_ in found))

@@ -119,8 +119,10 @@ def fill_tiles(
             if std is not None and filled.std is not None:
                 std[:, *target][missing] = filled.std[number][:, *inner][missing]
             if sources is not None:
-                of_tile = _first_usable(cut, number) if filled.sources is None else filled.sources[number]
-                sources[:, *target][missing] = of_tile[:, *inner][missing]
+                if filled.sources is not None:
+                    sources[:, *target][missing] = filled.sources[number][:, *inner][missing]
+                elif method.info.needs_references:
+                    sources[:, *target][missing] = _first_usable(cut, number)[:, *inner][missing]
             if several is not None and filled.realizations is not None:
                 several[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
 
