@@ -130,6 +130,9 @@ class Cokriging(Kriging):
 
     Where no other band is observed, the fill is that of kriging.
 
+    Bands of references count as further bands. At each pixel, all references and each one alone are tried, and the
+    prediction with the smallest standard deviation is taken.
+
     Source: Chilès and Delfiner 2012, Geostatistics, doi:10.1002/9781118136188 (section 5.5: the intrinsic
     model; 5.6.3: collocated cokriging).
     """
@@ -167,6 +170,8 @@ class FittedCokriging(FittedKriging):
         mean, std = filled.mean, cast("NDArray[np.float32]", filled.std)
         layers = further_bands(context.references, image)
         stacked, both = layers.behind(mean, gaps)
+        if layers.bands:  # a constant reference says nothing
+            both.usable[:, mean.shape[1] :][:, np.diag(self.covariances)[mean.shape[1] :] == 0] = False
         sources = np.zeros(mean.shape, np.uint8)
 
         def correct(place: tuple[int, int]) -> None:
