@@ -19,7 +19,15 @@ from landsat_fill.gaps.simulation import StripeModel, gaps_from
 from landsat_fill.gaps.simulation import simulate_gaps as simulated
 from landsat_fill.io import SceneReader, find_inputs, one_input, open_input
 from landsat_fill.io.areas import as_areas, beyond_extent, with_areas
-from landsat_fill.methods import DEFAULT_METHOD, Context, FillMethod, MethodInfo, create_method, method_classes
+from landsat_fill.methods import (
+    DEFAULT_METHOD,
+    Context,
+    FillMethod,
+    MethodInfo,
+    create_method,
+    fallback_of,
+    method_classes,
+)
 from landsat_fill.pipeline.arrays import as_booleans, as_flags, as_image, as_references, like, stacked_like
 from landsat_fill.pipeline.arrays import fill_array as fill_cube
 from landsat_fill.pipeline.batch import Reports
@@ -271,8 +279,7 @@ def fill_array(
     )
     cube = values if values.ndim == 3 else values[None]
     gaps = Gaps(lost.reshape(cube.shape), trusted.reshape(cube.shape))
-    fallback = create_method(DEFAULT_METHOD) if others else None
-    filled = fill_cube(cube, gaps, chosen, context=context, references=others, fallback=fallback)
+    filled = fill_cube(cube, gaps, chosen, context=context, references=others, fallback=fallback_of(chosen))
     return Filled(
         like(image, filled.mean.reshape(shape)),
         None if filled.std is None else like(image, filled.std.reshape(shape)),
@@ -410,7 +417,7 @@ def fill_file(
         device=choose_device(device, chosen.info),
         is_choice=method != DEFAULT_METHOD,
         references=others,
-        fallback=None if others is None else create_method(DEFAULT_METHOD),
+        fallback=fallback_of(chosen),
         areas=as_areas(_sources(mask), extent and str(extent), bbox, bbox_crs, window),
     )
     outputs = OutputRequest(

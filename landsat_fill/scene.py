@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +215,10 @@ class Reference:
     matches: tuple[int | None, ...]
     date: date | None = None
     name: str = ""
+
+    def of_tiles(self, tiles: slice) -> Reference:
+        """Return the reference of some tiles."""
+        return replace(self, values=self.values[tiles], usable=self.usable[tiles])
 
 
 ONLY = "only"

@@ -187,7 +187,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
     """
     from landsat_fill.gaps.holes import Holes
     from landsat_fill.io.areas import as_areas
-    from landsat_fill.methods import DEFAULT_METHOD, create_method
+    from landsat_fill.methods import DEFAULT_METHOD, create_method, fallback_of
     from landsat_fill.pipeline.request import (
         FillLayer,
         FillRequest,
@@ -223,7 +223,7 @@ def fill_requests(options: FillOptions, report: Path | None = None) -> tuple[Fil
         threads=options.threads or max(1, usable_cores() // options.jobs),
         is_choice=options.method != DEFAULT_METHOD,
         references=references,
-        fallback=None if references is None else create_method(DEFAULT_METHOD),
+        fallback=fallback_of(method),
         areas=as_areas(options.mask or (), options.extent, options.bbox, options.bbox_crs, options.window),
     )
     outputs = OutputRequest(

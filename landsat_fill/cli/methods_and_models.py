@@ -83,7 +83,7 @@ def method_rows(infos: Iterable[MethodInfo]) -> list[tuple[str, ...]]:
                 _duration(own["full_scene_s"], computed=own["computed"]) if "full_scene_s" in own else "–",
                 "yes" if info.gives_std else "–",
                 "yes" if info.gives_realizations else "–",
-                "needed" if info.needs_references else "–",
+                "needed" if info.needs_references else "optional" if info.uses_references else "–",
                 info.summary,
             )
         )

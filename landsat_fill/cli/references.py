@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from landsat_fill.errors import EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.console import Console
 
     from landsat_fill.pipeline.reference_scenes import Suitability
 
@@ -83,24 +86,33 @@ def references(
         _print_rows(rows)
 
 
-def _print_rows(rows: Sequence[Suitability]) -> None:
-    """Print one row for each reference, those to use first."""
-    from rich.console import Console
-    from rich.table import Table
+FIGURES = (3, 5, 5, 6, 9, 6)
+"""Widths of the columns of figures. With a name of USGS behind them, a row has 80 characters."""
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "reference", "days", "clear", "covers", "shift", "agrees", "why"):
-        table.add_column(heading, justify="left" if heading in ("", "reference", "why") else "right")
+INDENT = "    "
+
+
+def _print_rows(rows: Sequence[Suitability]) -> None:
+    """Print a line of figures for each reference, those to use first, and below it the day and the reasons."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    _print_figures(console, ("", "days", "clear", "covers", "shift", "agrees"), "reference")
     for row in rows:
-        shift = "" if row.shift_px is None else f"{row.shift_px[0]:+.2f} {row.shift_px[1]:+.2f}"
-        table.add_row(
+        figures = (
             "use" if row.used else "",
-            row.label,
             "" if row.days is None else f"{row.days:+d}",
             f"{row.clear:.0%}" if row.clear else "",
             f"{row.covers:.0%}" if row.covers else "",
-            shift,
+            "" if row.shift_px is None else f"{row.shift_px[0]:+.1f} {row.shift_px[1]:+.1f}",
             "" if row.agreement is None else f"{row.agreement:.2f}",
-            "; ".join((row.reason, *row.notes)),
         )
-    Console(highlight=False, markup=False, soft_wrap=True).print(table)
+        _print_figures(console, figures, row.name)
+        why = "; ".join(filter(None, ("" if row.date is None else row.date.isoformat(), row.reason, *row.notes)))
+        width = console.width - 1 if console.is_terminal else len(INDENT + why)
+        console.print(textwrap.fill(why, width, initial_indent=INDENT, subsequent_indent=INDENT), soft_wrap=True)
+
+
+def _print_figures(console: Console, figures: Sequence[str], name: str) -> None:
+    cells = [figure.rjust(width) for figure, width in zip(figures, FIGURES, strict=True)]
+    console.print(" ".join((*cells, name)), soft_wrap=True)

@@ -13,7 +13,7 @@ from landsat_fill.errors import InputError, LandsatFillError, UsageError
 from landsat_fill.evaluation.results import ALL_BANDS, Failure, Results, crop_example, record_table
 from landsat_fill.evaluation.scoring import score_bands, score_together
 from landsat_fill.evaluation.trials import Sampling, hide, read_images
-from landsat_fill.methods import DEFAULT_METHOD, Context, create_method
+from landsat_fill.methods import Context, fallback_of
 from landsat_fill.methods.interpolation import InverseDistance
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.compose import compose
@@ -272,11 +272,16 @@ class _Dates:
         Raises:
             InputError: If the method needs references, but none serves.
         """
-        if not info.needs_references or self.request is None:
+        if not info.takes_references or self.request is None:
             return ()
         every = info.takes_every_reference
         if every not in self._chosen:
             self._chosen[every] = self._choose(self.request, every=every)
+        if info.needs_references and not self._chosen[every]:
+            raise InputError(
+                f"expected a reference that serves {self.image.name}, but found none",
+                hint="`landsat-fill references` shows what each is worth.",
+            )
         return self._chosen[every]
 
     def _choose(self, request: ReferenceRequest, *, every: bool) -> tuple[Reference, ...]:
@@ -285,12 +290,8 @@ class _Dates:
             return self.trial.image[part], Gaps(self.trial.gaps.missing[part], self.trial.gaps.usable[part])
 
         chosen, _ = choose_references(self.image.scene, target, self.found, request, every=every)
-        if not chosen:
-            raise InputError(
-                f"expected a reference that serves {self.image.name}, but found none",
-                hint="`landsat-fill references` shows what each is worth.",
-            )
-        self.notify(f"{self.image.name}: references: {', '.join(one.facts.label for one in chosen)}")
+        if chosen:
+            self.notify(f"{self.image.name}: references: {', '.join(one.facts.label for one in chosen)}")
         grid, references = self.image.scene.grid, []
         for one in chosen:
             with one:
@@ -303,10 +304,10 @@ def _fill(
 ) -> tuple[Filled, float]:
     """Return the values to store at the hidden pixels, NaN for none, and the seconds of the fill.
 
-    The default method fills what a method with references leaves.
+    The default method fills what a method that needs references leaves.
     """
     references = dates.read(method.info)
-    fallback = create_method(DEFAULT_METHOD) if references else None
+    fallback = fallback_of(method)
     start = time.perf_counter()
     filled = fill_array(trial.image, trial.gaps, method, context=context, references=references, fallback=fallback)
     seconds = time.perf_counter() - start

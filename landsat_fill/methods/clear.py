@@ -18,7 +18,7 @@ from landsat_fill.methods.land_classes import (
     nearest_centres,
     stack_references,
 )
-from landsat_fill.methods.method import Context, MethodInfo, in_threads
+from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared, in_threads
 from landsat_fill.methods.neighbourhoods import disc
 from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.schema import option
@@ -79,14 +79,7 @@ class Clear:
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with its own classes; see `FillMethod.fill`."""
-        mean = image.copy()
-        for tile in range(len(image)):
-            one = slice(tile, tile + 1)
-            stack = stack_references(context.references, image.shape, one)
-            own = Gaps(gaps.missing[one], gaps.usable[one])
-            fitted = FittedClear(self, _sample(image[one], own.usable, stack))
-            fitted.fill_tile(mean[tile], image[tile], own, stack, context, context.place(tile).wanted)
-        return Filled(mean)
+        return fill_unprepared(self.prepare, image, gaps, context)
 
 
 class Samples(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 from landsat_fill.methods.kriging import HALO_PX, FittedKriging, Kriging, kriging_weights
 from landsat_fill.methods.method import Context, MethodInfo, in_threads
 from landsat_fill.methods.neighbourhoods import AROUND_PX, local_roughness, neighbour_steps
+from landsat_fill.methods.reference_order import FurtherBands, further_bands
 from landsat_fill.scene import Filled, Gaps, Window
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ RIDGE = 1e-3
 
 LEAST_PIXELS = 100
 """Least number of pixels at which all bands of a regression are usable."""
+
+MAIN_SHARE = 0.5
+"""Where references explain more than this share of a band's variance, beyond what the image's other bands explain,
+the fill is mainly from them."""
+
+MOMENTS_AT_ONCE = 4_000_000
+"""Covariances held at once: 32 MB."""
 
 
 def overall_covariances(image: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -53,6 +61,8 @@ def regression_at(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the regression of the first band on the others, from the pixels around each target.
 
+    Many targets are treated in several groups, by rows.
+
     The slopes are `(pixel, other band)`. The second array `(pixel,)` is the share of the band's variance that
     the others don't explain.
 
@@ -62,6 +72,25 @@ def regression_at(
         usable: Pixels at which all bands are usable, `(row, col)`.
         overall: From `overall_covariances`, of the whole scene.
     """
+    count = len(values)
+    at_once = max(1, MOMENTS_AT_ONCE // count**2)
+    if len(targets) <= at_once:
+        return _regression(targets, values, usable, overall)
+    slopes, unexplained = np.empty((len(targets), count - 1)), np.empty(len(targets))
+    order = np.argsort(targets[:, 0], kind="stable")
+    for start in range(0, len(targets), at_once):
+        some = order[start : start + at_once]
+        rows = targets[some, 0]
+        top, end = max(int(rows[0]) - AROUND_PX, 0), int(rows[-1]) + AROUND_PX
+        part = values[:, top:end], usable[top:end], overall
+        slopes[some], unexplained[some] = _regression(targets[some] - np.array([top, 0]), *part)
+    return slopes, unexplained
+
+
+def _regression(
+    targets: NDArray[np.int64], values: NDArray[np.float64], usable: NDArray[np.bool_], overall: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the regression of the first band on the others; see `regression_at`."""
     import cv2
 
     count = len(values)
@@ -101,6 +130,9 @@ class Cokriging(Kriging):
 
     Where no other band is observed, the fill is that of kriging.
 
+    Bands of references count as further bands. At each pixel, all references and each one alone are tried, and the
+    prediction with the smallest standard deviation is taken.
+
     Source: Chilès and Delfiner 2012, Geostatistics, doi:10.1002/9781118136188 (section 5.5: the intrinsic
     model; 5.6.3: collocated cokriging).
     """
@@ -111,11 +143,13 @@ class Cokriging(Kriging):
         source="Chilès and Delfiner 2012, Geostatistics, doi:10.1002/9781118136188",
         halo_px=HALO_PX,
         gives_std=True,
+        uses_references=True,
     )
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> FittedCokriging:
         """Return the method fitted to the bands of a scene; see `Prepares`."""
         fitted = super().prepare(image, gaps, context)
+        image, gaps = further_bands(context.references, image).behind(image, gaps)
         return FittedCokriging(self, fitted.bands, overall_covariances(image, gaps.usable))
 
 
@@ -124,7 +158,8 @@ class FittedCokriging(FittedKriging):
     """Cokriging fitted to the bands of a scene.
 
     Attributes:
-        covariances: Covariances of differences between adjacent pixels, `(band, band)`.
+        covariances: Covariances of differences between adjacent pixels, `(band, band)`; the bands of the image, and
+            those of the references behind them.
     """
 
     covariances: NDArray[np.float64]
@@ -133,25 +168,46 @@ class FittedCokriging(FittedKriging):
         """Return the filled image; see `FillMethod.fill`."""
         filled = super().fill(image, gaps, context)
         mean, std = filled.mean, cast("NDArray[np.float32]", filled.std)
+        layers = further_bands(context.references, image)
+        stacked, both = layers.behind(mean, gaps)
+        if layers.bands:  # a constant reference says nothing
+            both.usable[:, mean.shape[1] :][:, np.diag(self.covariances)[mean.shape[1] :] == 0] = False
+        sources = np.zeros(mean.shape, np.uint8)
 
         def correct(place: tuple[int, int]) -> None:
             tile, band = place
             part = context.place(tile).wanted or Window(0, 0, *mean.shape[2:])
-            own = Gaps(gaps.missing[tile], gaps.usable[tile])
-            self._correct_band(mean[tile], std[place], own, band, part)
+            own = Gaps(both.missing[tile], both.usable[tile])
+            self._correct_band(stacked[tile], std[place], sources[place], own, band, part, layers)
 
         in_threads(correct, np.ndindex(*mean.shape[:2]), context.threads)
-        return filled
+        return Filled(stacked[:, : mean.shape[1]], std, sources=sources if layers.bands else None)
 
     def _correct_band(
-        self, image: NDArray[np.floating], std: NDArray[np.float32], gaps: Gaps, band: int, part: Window
+        self,
+        image: NDArray[np.floating],
+        std: NDArray[np.float32],
+        sources: NDArray[np.uint8],
+        gaps: Gaps,
+        band: int,
+        part: Window,
+        layers: FurtherBands,
     ) -> None:
         """Correct a band in place where other bands are observed, if that reduces its standard deviation.
 
-        The image is `(band, row, col)`, the standard deviation of the corrected band `(row, col)`.
+        Args:
+            image: `(band, row, col)`, with the layers of references behind its own bands; written to.
+            std: Standard deviation of the corrected band, `(row, col)`; written to.
+            sources: As in `Filled`, of the corrected band, `(row, col)`; written to.
+            gaps: Cubes of the image's shape.
+            band: The band to correct.
+            part: The part of the tile to correct.
+            layers: Which bands and references the layers are.
         """
         roughness: NDArray[np.float64] | None = None
-        for others, targets in _by_other_bands(gaps, band, part):
+        left = np.ones(std.shape)  # the share of the variance that the image's own bands don't explain
+        first_layer = len(image) - len(layers.bands)
+        for others, targets in _by_other_bands(gaps, band, part, first_layer, layers.dates):
             bands = [band, *others]
             usable: NDArray[np.bool_] = np.logical_and.reduce(gaps.usable[bands])
             if np.count_nonzero(usable) < LEAST_PIXELS:
@@ -168,6 +224,7 @@ class FittedCokriging(FittedKriging):
             slopes, unexplained = regression_at(targets, values, usable, self.covariances[np.ix_(bands, bands)])
             number = np.full(usable.shape, -1, np.int64)
             number[tuple(targets.T)] = np.arange(len(targets))
+            dates = np.array([layers.dates[one - first_layer] if one >= first_layer else 0 for one in others])
             for near in self.neighbourhoods(usable, targets):
                 weights, variance = kriging_weights(near, self.bands[band].variogram)
                 rows, cols = near.targets.T
@@ -180,18 +237,48 @@ class FittedCokriging(FittedKriging):
                 better = error < std[rows, cols]
                 at = rows[better], cols[better]
                 image[band][at], std[at] = found[better], error[better]
+                if not dates.any():
+                    left[at] = unexplained[own][better]
+                    continue
+                spread = np.sqrt(np.diag(self.covariances)[list(others)])
+                weightiest = dates[dates > 0][np.argmax(np.abs(slopes[own][better] * spread)[:, dates > 0], axis=1)]
+                gained = left[at] - unexplained[own][better]
+                sources[at] = np.where(gained > MAIN_SHARE, weightiest, 0)
 
 
-def _by_other_bands(gaps: Gaps, band: int, part: Window) -> Iterator[tuple[tuple[int, ...], NDArray[np.int64]]]:
-    """Yield sets of other bands, each with the missing pixels of a band at which exactly these are usable."""
+def _by_other_bands(
+    gaps: Gaps, band: int, part: Window, first_layer: int, dates: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], NDArray[np.int64]]]:
+    """Yield sets of other bands, each with the missing pixels of a band that it is tried at.
+
+    The first sets hold those of the image's own bands that are usable at a pixel. The next ones add the layers of all
+    references that are usable there, and of each reference alone: together, references with gaps have few pixels in
+    common.
+
+    Args:
+        gaps: Cubes of the image and the layers behind it.
+        band: The band.
+        part: The part of the tile.
+        first_layer: Number of the first layer.
+        dates: The reference of each layer.
+    """
     others = [one for one in range(len(gaps.usable)) if one != band]
     targets = np.argwhere(gaps.missing[band][part.slices]) + np.array([part.row, part.col])
     if not len(targets) or not others:
         return
     rows, cols = targets.T
     known = np.stack([gaps.usable[one][rows, cols] for one in others], axis=1)
-    sets, which = np.unique(known, axis=0, return_inverse=True)
-    for number, chosen in enumerate(sets):
-        if chosen.any():
-            bands = tuple(other for other, is_usable in zip(others, chosen, strict=True) if is_usable)
-            yield bands, targets[which.reshape(-1) == number]
+    patterns, which = np.unique(known, axis=0, return_inverse=True)
+    sets: dict[tuple[int, ...], list[NDArray[np.int64]]] = {}
+    for number, chosen in enumerate(patterns):
+        bands = [other for other, is_usable in zip(others, chosen, strict=True) if is_usable]
+        own = [one for one in bands if one < first_layer]
+        date_of = {one: dates[one - first_layer] for one in bands if one >= first_layer}
+        several = sorted(set(date_of.values()))
+        tried = [own, *([bands] if date_of else [])]
+        if len(several) > 1:
+            tried += [own + [one for one in date_of if date_of[one] == date] for date in several]
+        for some in filter(None, tried):
+            sets.setdefault(tuple(some), []).append(targets[which.reshape(-1) == number])
+    for one in sorted(sets, key=lambda some: some[-1] >= first_layer):
+        yield one, np.concatenate(sets[one])

@@ -17,6 +17,7 @@ from landsat_fill.methods.dip_blend import PriorImage
 from landsat_fill.methods.dip_fit import Fit, FitSettings, FitsInProgress
 from landsat_fill.methods.inference import PRECISIONS, bfloat16_is_fast, is_lack_of_memory
 from landsat_fill.methods.method import Context, MethodInfo
+from landsat_fill.methods.reference_order import further_bands
 from landsat_fill.networks.catalogue import import_torch
 from landsat_fill.networks.normalisation import standardise
 from landsat_fill.scene import Filled, Gaps
@@ -192,6 +193,9 @@ FAST = replace(
 )
 """Chosen on crops of the training scenes; see the page of benchmarks."""
 
+MAIN_WEIGHT = 0.5
+"""Where networks that see a reference weigh more than this in the blend, the fill is mainly from references."""
+
 SETTINGS = {"fast": FAST, "paper": PAPER}
 INPUTS = ("noise", "meshgrid")
 
@@ -202,7 +206,7 @@ class DeepImagePrior:
 
     A convolutional network fits an image long before it fits noise, and continues the image into the gaps.
     Held-out pieces of stripes determine when to stop, the weights of smooth surfaces in the blend, and the
-    standard deviation.
+    standard deviation. The networks are fitted to the bands of references as well, which are observed in the gaps.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -213,6 +217,7 @@ class DeepImagePrior:
         halo_px=32,
         tile_px=256,
         gives_std=True,
+        uses_references=True,
         devices=("cpu", "cuda"),
         slow=True,
     )
@@ -251,7 +256,11 @@ class DeepImagePrior:
         levelled = standardise(image, gaps.usable, context.threads)
         mean = np.full(image.shape, np.nan, np.float32)
         std = np.full(image.shape, np.nan, np.float32)
+        sources = np.zeros(image.shape, np.uint8)
         settings, parts = self.fit_settings, self._parts(gaps)
+        layers = further_bands(context.references, image)
+        others = standardise(layers.values, layers.usable, context.threads).values
+        varied = np.asarray(others.any(axis=(2, 3)))  # constant bands, and those without a usable pixel, are 0
         images = [
             PriorImage(
                 levelled.values[tile, bands],
@@ -260,18 +269,26 @@ class DeepImagePrior:
                 settings,
                 seed=context.seed,
                 percent=self.held_out,
+                beside=(others[tile, beside], layers.usable[tile, beside]),
             )
             for tile, bands in parts
+            for beside in [[one for one, band in enumerate(layers.bands) if band in bands and varied[tile, one]]]
         ]
         fits = [one.fit(run) for one in images for run in range(settings.runs)]
         bfloat16 = bfloat16_is_fast(context.device) if self.precision == "auto" else self.precision == "bfloat16"
         outputs = PriorRuns(settings, bfloat16, context).outputs(fits) if fits else []
         for number, ((tile, bands), one) in enumerate(zip(parts, images, strict=True)):
             own = slice(number * settings.runs, (number + 1) * settings.runs)
-            mean[tile, bands], std[tile, bands] = one.answer(fits[own], outputs[own])
+            mean[tile, bands], std[tile, bands], weight = one.answer(fits[own], outputs[own])
+            if weight > MAIN_WEIGHT:
+                sources[tile, bands] = layers.first_usable(tile, bands, varied[tile])
         restored = levelled.restored(mean, image.dtype)
         deviation = levelled.restored(std, np.dtype(np.float32), is_difference=True)
-        return Filled(np.where(gaps.missing, restored, image), np.where(gaps.missing, deviation, np.float32(0)))
+        return Filled(
+            np.where(gaps.missing, restored, image),
+            np.where(gaps.missing, deviation, np.float32(0)),
+            sources=sources if layers.bands else None,
+        )
 
     @property
     def fit_settings(self) -> FitSettings:

@@ -124,6 +124,7 @@ class PriorImage:
         *,
         seed: int,
         percent: float,
+        beside: tuple[NDArray[np.float32], NDArray[np.bool_]],
     ) -> None:
         """Take the bands.
 
@@ -134,7 +135,9 @@ class PriorImage:
             settings: Settings of the fits.
             seed: Seed of the choice of held-out pixels.
             percent: Largest percentage of the usable pixels to hold out.
+            beside: Values and usable pixels of the bands of references, which the networks are fitted to as well.
         """
+        self._beside = beside
         self._values, self._gaps, self._corner, self._settings = values, gaps, corner, settings
         self._seed, self._percent = seed, percent
         # Outputs are clipped to the range of the usable pixels.
@@ -151,12 +154,22 @@ class PriorImage:
         below = max(-(-height // multiple_px) * multiple_px, least_px) - height
         right = max(-(-width // multiple_px) * multiple_px, least_px) - width
         around = ((0, 0), (0, below), (0, right))
-        values = self._scaled(self._values)
+        values = np.where(self._gaps.usable, self._scaled(self._values), 0)
         first = self._scaled(self._surface(fitted, TENSIONS[0])) if settings.warm_share > 0 else None
+        if len(self._beside[0]):
+            others, seen = self._beside
+            low, high = (
+                limit(others, axis=(1, 2), keepdims=True, where=seen, initial=initial)
+                for limit, initial in ((np.min, np.inf), (np.max, -np.inf))
+            )
+            scaled = np.where(seen, (others - low) / (high - low), 0) if settings.sigmoid else others
+            values = np.concatenate([values, scaled.astype(np.float32)])
+            fitted, held = np.concatenate([fitted, seen]), np.concatenate([held, np.zeros_like(seen)])
+            first = None if first is None else np.concatenate([first, _surface(scaled, seen, TENSIONS[0])])
         return Fit(
             run,
             self._corner,
-            np.pad(np.where(self._gaps.usable, values, 0), around),
+            np.pad(values, around),
             np.pad(fitted, around),
             np.pad(held, around),
             None if first is None else np.pad(first, around, mode="edge"),
@@ -164,12 +177,12 @@ class PriorImage:
 
     def answer(
         self, fits: Sequence[Fit], outputs: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return mean and standard deviation from all fits to this image and their outputs."""
-        height, width = self._values.shape[1:]
-        runs = np.stack([self._unscaled(one[:, :height, :width]) for one in outputs])
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+        """Return mean, standard deviation and the networks' weight in the mean, from all fits and their outputs."""
+        bands, height, width = self._values.shape
+        runs = np.stack([self._unscaled(one[:bands, :height, :width]) for one in outputs])
         excess = self._excess(fits, runs)
-        truth, distances, bands, *fills = self._held_out_values(fits, runs)
+        truth, distances, bands_of, *fills = self._held_out_values(fits, runs)
         shares = np.eye(len(fills))[0]
         if self._settings.blend:
             shares = np.array(USUAL_SHARES)
@@ -182,7 +195,7 @@ class PriorImage:
         squares = np.square(shares @ np.stack(fills) - truth)
         if squares.any():
             squares *= max(1 - shares[0] ** 2 * excess / squares.mean(), 1 / len(runs))
-        return mean, self._deviation(squares, distances, bands)
+        return mean, self._deviation(squares, distances, bands_of), float(shares[0])
 
     def _excess(self, fits: Sequence[Fit], runs: NDArray[np.float32]) -> float:
         """Return the reduction of the mean squared error by averaging all runs.
@@ -239,11 +252,7 @@ class PriorImage:
 
     def _surface(self, known: NDArray[np.bool_], tension: float) -> NDArray[np.float32]:
         """Return the surface of a tension through the known pixels."""
-        values = np.where(known, self._values, 0)[None]
-        fill_band = partial(plate, tension=tension, reduction=100.0)
-        filled = fill_each_band(fill_band, values, Gaps(~known[None], known[None]), 1)
-        surface: NDArray[np.float32] = filled[0].astype(np.float32)
-        return surface
+        return _surface(self._values, known, tension)
 
     def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return values in the units of a network: 0 to 1 if it ends with a sigmoid."""
@@ -258,3 +267,11 @@ class PriorImage:
             output = output * (self._high - self._low) + self._low
         inside: NDArray[np.float32] = np.clip(output, self._low, self._high)
         return inside
+
+
+def _surface(values: NDArray[np.float32], known: NDArray[np.bool_], tension: float) -> NDArray[np.float32]:
+    """Return the surface of a tension through the known pixels of bands `(band, row, col)`."""
+    fill_band = partial(plate, tension=tension, reduction=100.0)
+    filled = fill_each_band(fill_band, np.where(known, values, 0)[None], Gaps(~known[None], known[None]), 1)
+    surface: NDArray[np.float32] = filled[0].astype(np.float32)
+    return surface

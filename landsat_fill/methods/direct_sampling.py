@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
+from landsat_fill.methods.cokriging import overall_covariances
 from landsat_fill.methods.holdout import held_out
 from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared, in_threads
 from landsat_fill.methods.neighbourhoods import disc
+from landsat_fill.methods.reference_order import FurtherBands, further_bands
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 
@@ -75,6 +77,9 @@ def square(radius_px: int) -> NDArray[np.int64]:
     return np.delete(pixels, len(pixels) // 2, axis=0)
 
 
+LEAST_IMPORTANCE = 0.01
+"""Bands of references with a smaller weight aren't compared."""
+
 LEVELS = 256
 """Values are rounded to this number of levels of a band's range before they are compared, so that a scene in
 other units gets the same fill."""
@@ -86,35 +91,60 @@ REACH_PX = 32
 """Largest distance of a neighbour."""
 
 
+class Layer(NamedTuple):
+    """A band of a reference.
+
+    Attributes:
+        band: The band of the image that it matches.
+        date: Number of the reference, from 1.
+        importance: Weight of its differences, relative to the image's own: its squared correlation with that band.
+    """
+
+    band: int
+    date: int
+    importance: float
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Draws realizations."""
 
     options: DirectSampling
     limits: NDArray[np.float64]
-    """Limits of each band's range, `(band, 2)`."""
+    """Limits of each band's range, `(band, 2)`; the image's bands, and those of references behind them."""
+    layers: tuple[Layer, ...] = ()
+    """The bands of references."""
+
+    @property
+    def bands(self) -> int:
+        """Number of the image's own bands."""
+        return len(self.limits) - len(self.layers)
 
     @property
     def groups(self) -> list[list[int]]:
         """Groups of bands that are drawn together."""
-        bands = range(len(self.limits))
+        bands = range(self.bands)
         return [list(bands)] if self.options.multivariate else [[band] for band in bands]
 
     @property
     def quanta(self) -> NDArray[np.float64]:
-        """Width of a level of each band."""
+        """Width of a level of each band, also of references."""
         width = np.diff(self.limits, axis=1)[:, 0]
         return np.where(width > 0, width, 1.0) / LEVELS
 
     def draws(
         self, image: NDArray[np.floating], gaps: Gaps, corner: tuple[int, int], count: int, *, seed: int, threads: int
     ) -> NDArray[np.floating]:
-        """Return realizations of a tile `(band, row, col)` at a corner; none depends on how many there are."""
-        draws = np.repeat(image[None], count, axis=0)
+        """Return realizations of a tile at a corner, `(realization, band, row, col)`; none depends on their number.
+
+        The bands of references follow those of the image in the tile `(band, row, col)`, and are left out of the
+        result.
+        """
+        draws = np.repeat(image[None, : self.bands], count, axis=0)
 
         def draw(place: tuple[int, list[int]]) -> None:
             number, bands = place
-            self._draw(draws[number], bands, gaps, corner, seed, number)
+            self._draw(draws[number], image[self.bands :], bands, gaps, corner, seed, number)
 
         in_threads(draw, [(number, bands) for number in range(count) for bands in self.groups], threads)
         return draws
@@ -122,6 +152,7 @@ class Sampler:
     def _draw(
         self,
         tile: NDArray[np.floating],
+        references: NDArray[np.floating],
         bands: Sequence[int],
         gaps: Gaps,
         corner: tuple[int, int],
@@ -139,9 +170,20 @@ class Sampler:
             return
         path, keys = path_of(np.asarray(missing.any(axis=0)), corner, seed, number)
         quantum = self.quanta[filled]
-        levels = (tile[filled] - self.limits[filled, :1, None]) / quantum[:, None, None]
-        known = np.where(usable, np.round(levels), np.nan).astype(np.float32)
+        layers = [
+            place
+            for place, layer in enumerate(self.layers)
+            if layer.band in filled and layer.importance >= LEAST_IMPORTANCE
+        ]
+        chosen = [self.layers[place] for place in layers]
+        beside = [*filled, *(self.bands + place for place in layers)]
+        stacked = np.concatenate([tile[filled], references[layers]])
+        levels = (stacked - self.limits[beside, :1, None]) / self.quanta[beside, None, None]
+        known = np.where(gaps.usable[beside], np.round(levels), np.nan).astype(np.float32)
         known = np.ascontiguousarray(known.transpose(1, 2, 0))  # (row, col, band)
+        missing = np.concatenate([missing, np.zeros((len(layers), *missing.shape[1:]), np.bool_)])
+        dates = sorted({layer.date for layer in chosen})
+        variables = [0] * len(filled) + [1 + dates.index(layer.date) for layer in chosen]
         taken = np.full((*known.shape[:2], 2), -1, np.int32)
         shifts = np.zeros(known.shape, np.float32)
         options = self.options
@@ -158,12 +200,14 @@ class Sampler:
             offsets,
             (np.hypot(*offsets.T) ** -options.decay).astype(np.float32),
             candidates,
-            options.neighbours,
+            np.array(variables, np.int64),
+            np.array([1.0] * len(filled) + [layer.importance for layer in chosen], np.float32),
+            np.full(1 + len(dates), options.neighbours, np.int64),
             max(1, int(options.fraction * len(candidates))),
             (options.threshold * LEVELS) ** 2,
             options.differences,
         )
-        shifts_in_units = shifts * quantum
+        shifts_in_units = shifts[..., : len(filled)] * quantum
         rows, cols = path.T
         from_rows, from_cols = taken[rows, cols].T
         for place, band in enumerate(filled):
@@ -211,15 +255,16 @@ def error_ratio(sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, threa
     error, spread, pixels = 0.0, 0.0, 0
     for window in np.unique(np.linspace(0, len(image) - 1, WINDOWS).round().astype(int)).tolist():
         own = Gaps(gaps.missing[window], gaps.usable[window])
+        own_bands = Gaps(own.missing[: sampler.bands], own.usable[: sampler.bands])
         # The windows' positions are unknown, but each window needs its own random numbers.
         corner = (int(window) * image.shape[2], 0)
         for fold in (0, 1):
-            held = held_out(own, corner, fold=fold, seed=0, percent=HELD_OUT_PCT)
+            held = held_out(own_bands, corner, fold=fold, seed=0, percent=HELD_OUT_PCT)
             if not held.any():
                 continue
-            hidden = Gaps(held, own.usable & ~held)
+            hidden = Gaps(_padded(held, len(own.usable)), own.usable & ~_padded(held, len(own.usable)))
             drawn = sampler.draws(image[window], hidden, corner, DRAWS, seed=0, threads=threads).astype(np.float64)
-            for band, quantum in enumerate(sampler.quanta):
+            for band, quantum in enumerate(sampler.quanta[: sampler.bands]):
                 if sampler.limits[band, 0] == sampler.limits[band, 1]:
                     continue  # a band that is nearly constant has no errors to compare
                 truth = image[window, band][held[band]].astype(np.float64)
@@ -232,6 +277,30 @@ def error_ratio(sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, threa
     # The small number of draws adds 1 / DRAWS to the ratio.
     ratio = error / spread - 1 / DRAWS
     return max((pixels * ratio + USUAL_PIXELS * USUAL_RATIO) / (pixels + USUAL_PIXELS), 1.0)
+
+
+def _padded(flags: NDArray[np.bool_], bands: int) -> NDArray[np.bool_]:
+    """Return the flags of the image's bands with those of further bands, all False, behind them."""
+    return np.concatenate([flags, np.zeros((bands - len(flags), *flags.shape[1:]), np.bool_)])
+
+
+def described(layers: FurtherBands, image: NDArray[np.floating], usable: NDArray[np.bool_]) -> tuple[Layer, ...]:
+    """Return what each band of a reference is worth, by differences between adjacent pixels of windows.
+
+    Args:
+        layers: The bands of references.
+        image: Windows with the layers behind the image's own bands, `(window, band, row, col)`.
+        usable: Of the same shape.
+    """
+    if not layers.bands:
+        return ()
+    covariances = overall_covariances(image, usable)
+    first, variances = image.shape[1] - len(layers.bands), np.diag(covariances)
+    found = []
+    for layer, (band, date) in enumerate(zip(layers.bands, layers.dates, strict=True), start=first):
+        both = variances[band] * variances[layer]
+        found.append(Layer(band, date, float(min(covariances[band, layer] ** 2 / both, 1.0)) if both > 0 else 0.0))
+    return tuple(found)
 
 
 POOLED_PX = 7
@@ -250,6 +319,10 @@ class DirectSampling:
 
     Order and scan depend on the position in the scene, so neighbouring tiles agree where they overlap, except
     for influences from beyond their halo.
+
+    Bands of references are compared, too: the nearest neighbours of each reference are counted apart from those of the
+    image, and differences of a band weigh its squared correlation with the image's band. The values still come from
+    the image, so the fill layer counts the fill as one from the scene.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -259,6 +332,7 @@ class DirectSampling:
         "geostatistical simulations, doi:10.1029/2008WR007621",
         halo_px=96,
         gives_std=True,
+        uses_references=True,
         gives_realizations=True,
     )
 
@@ -273,7 +347,9 @@ class DirectSampling:
 
     def prepare(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> PreparedSampling:
         """Return the method with the ranges of a scene's bands and its error ratio; see `Prepares`."""
-        sampler = Sampler(self, limits_of(image, gaps.usable))
+        layers = further_bands(context.references, image)
+        image, gaps = layers.behind(image, gaps)
+        sampler = Sampler(self, limits_of(image, gaps.usable), described(layers, image, gaps.usable))
         return PreparedSampling(sampler, error_ratio(sampler, image, gaps, context.threads))
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
@@ -299,11 +375,12 @@ class PreparedSampling:
         count = max(ensemble, context.realizations)
         mean, std = image.copy(), np.zeros(image.shape, np.float32)
         realizations = []
-        for tile, values in enumerate(image):
-            own, corner = Gaps(gaps.missing[tile], gaps.usable[tile]), context.place(tile).corner
-            draws = self.sampler.draws(values, own, corner, count, seed=context.seed, threads=context.threads)
+        stacked, both = further_bands(context.references, image).behind(image, gaps)
+        for tile in range(len(image)):
+            own, corner = Gaps(both.missing[tile], both.usable[tile]), context.place(tile).corner
+            draws = self.sampler.draws(stacked[tile], own, corner, count, seed=context.seed, threads=context.threads)
             realizations.append(draws[: context.realizations])
-            for band, missing in enumerate(own.missing):
+            for band, missing in enumerate(gaps.missing[tile]):
                 drawn = draws[:ensemble, band, missing].astype(np.float64)
                 mean[tile, band, missing] = drawn.mean(axis=0)
                 variance = _pooled(drawn.var(axis=0, ddof=1), missing)

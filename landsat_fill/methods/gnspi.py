@@ -18,7 +18,7 @@ from landsat_fill.methods.land_classes import (
     nearest_centres,
     stack_references,
 )
-from landsat_fill.methods.method import Context, MethodInfo, in_threads
+from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared, in_threads
 from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.schema import option
 
@@ -96,18 +96,7 @@ class Gnspi:
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with its own classes and variograms; see `FillMethod.fill`."""
-        mean, std = image.copy(), np.zeros(image.shape, np.float32)
-        for tile in range(len(image)):
-            one = slice(tile, tile + 1)
-            stack = stack_references(context.references, image.shape, one)
-            own = Gaps(gaps.missing[one], gaps.usable[one])
-            fits = [
-                _fit_reference(stack, number, image[one], own.usable, self.classes)
-                for number in range(len(context.references))
-            ]
-            fitted = FittedGnspi(self, tuple(fits))
-            fitted.fill_tile(mean[tile], std[tile], image[tile], own, stack, context, context.place(tile).wanted)
-        return Filled(mean, std)
+        return fill_unprepared(self.prepare, image, gaps, context)
 
 
 class ReferenceFit(NamedTuple):

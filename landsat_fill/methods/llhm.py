@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo
-from landsat_fill.methods.reference_order import asked_for, fill_in_order
+from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared
+from landsat_fill.methods.reference_order import InImageUnits, asked_for, conversions_of, fill_in_order
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 
@@ -34,7 +34,8 @@ class LocalLinearHistogramMatching:
     than 144 common pixels gets a wider window, and stays unfilled if that has too few as well or if the
     reference is constant in it.
 
-    Several references are used in order: what the first one leaves, the next one fills.
+    A reference in other units, such as reflectance beside 8-bit numbers, is first brought to the image's by one gain
+    and offset for each band. Several references are used in order: what the first one leaves, the next one fills.
 
     Source: Scaramuzza, Micijevic and Chander 2004, SLC gap-filled products: phase one methodology, and the
     phase two methodology (USGS), whose regression and limits of the gain these are.
@@ -51,8 +52,16 @@ class LocalLinearHistogramMatching:
     window_px: int = option(21, "side of the window", low=13, high=31, parity="odd")
     wider_px: int = option(31, "side of the window where the first holds too few pixels", low=13, high=31, parity="odd")
 
+    def prepare(self, image: Image, gaps: Gaps, context: Context) -> InImageUnits:
+        """Return the method with conversions of references of other units; see `Prepares`."""
+        return InImageUnits(self.info, self._fill_alike, conversions_of(image, gaps, context))
+
     def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`."""
+        """Return the filled image, each tile with conversions of its own; see `FillMethod.fill`."""
+        return fill_unprepared(self.prepare, image, gaps, context)
+
+    def _fill_alike(self, image: Image, gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image, from references in its units."""
         from landsat_fill.methods.kernels.local_regression import match_histograms
 
         def fill_from(

@@ -40,6 +40,7 @@ class MethodInfo:
         tile_px: Side of a tile without its halo.
         gives_std: Whether the method returns a standard deviation.
         needs_references: Whether the method needs other acquisitions of the place.
+        uses_references: Whether the method also works without them, but fills better with some.
         takes_every_reference: Whether it takes all that serve, instead of the best few.
         devices: The kinds of device the method runs on.
         align_px: The rows and columns where tiles begin are multiples of this, so that the result doesn't
@@ -57,6 +58,7 @@ class MethodInfo:
     tile_px: int = 512
     gives_std: bool = False
     needs_references: bool = False
+    uses_references: bool = False
     takes_every_reference: bool = False
     devices: tuple[str, ...] = ("cpu",)
     align_px: int = 1
@@ -64,6 +66,11 @@ class MethodInfo:
     weights: str | None = None
     slow: bool = False
     tile_a_thread: bool = False
+
+    @property
+    def takes_references(self) -> bool:
+        """Whether the method is given references, if there are any."""
+        return self.needs_references or self.uses_references
 
 
 class Shelf(Protocol):
@@ -274,14 +281,19 @@ def fill_unprepared(
     filled = []
     for tile in range(len(image)):
         own = slice(tile, tile + 1)
-        part = image[own], Gaps(gaps.missing[own], gaps.usable[own]), context.for_tiles(context.tiles[own])
+        here = context.for_tiles(
+            context.tiles[own], references=tuple(reference.of_tiles(own) for reference in context.references)
+        )
+        part = image[own], Gaps(gaps.missing[own], gaps.usable[own]), here
         filled.append(prepare(*part).fill(*part))
     stds = [one.std for one in filled if one.std is not None]
     draws = [one.realizations for one in filled if one.realizations is not None]
+    sources = [one.sources for one in filled if one.sources is not None]
     return Filled(
         np.concatenate([one.mean for one in filled]),
         np.concatenate(stds) if stds else None,
         np.concatenate(draws, axis=1) if draws else None,
+        np.concatenate(sources) if sources else None,
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo, in_threads
-from landsat_fill.methods.reference_order import MatchedTile, asked_for, matched_tile
+from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared, in_threads
+from landsat_fill.methods.reference_order import InImageUnits, MatchedTile, asked_for, conversions_of, matched_tile
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 
@@ -41,8 +41,8 @@ class ModifiedSimilarPixels:
     A hole that is longer or wider than 192 px, such as a stripe, isn't filled as one. Its pixels take the square of
     ±192 px around them for the rectangle, and the middle of the shorter of their row and column of gap.
 
-    Several references are used in order: what the first one leaves, the next one fills. Both dates should have
-    the same units.
+    Several references are used in order: what the first one leaves, the next one fills. A reference in
+    other units is first brought to the image's by one gain and offset for each band.
 
     Source: Zhu, Gao, Liu and Chen 2012, A modified neighborhood similar pixel interpolator approach for removing
     thick clouds in Landsat images, doi:10.1109/LGRS.2011.2173290, and the authors' program of 2013. Its limits
@@ -62,8 +62,16 @@ class ModifiedSimilarPixels:
     similar: int = option(20, "similar pixels in each weighted mean", low=1, high=100)
     margin_px: int = option(1, "margin of the rectangle around a hole, in pixels", low=1, high=_MOST_MARGIN_PX)
 
+    def prepare(self, image: Image, gaps: Gaps, context: Context) -> InImageUnits:
+        """Return the method with conversions of references of other units; see `Prepares`."""
+        return InImageUnits(self.info, self._fill_alike, conversions_of(image, gaps, context))
+
     def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`."""
+        """Return the filled image, each tile with conversions of its own; see `FillMethod.fill`."""
+        return fill_unprepared(self.prepare, image, gaps, context)
+
+    def _fill_alike(self, image: Image, gaps: Gaps, context: Context) -> Filled:
+        """Return the filled image, from references in its units."""
         mean = np.full_like(image, np.nan)
         asked = asked_for(gaps, context)
         for tile in range(len(image)):

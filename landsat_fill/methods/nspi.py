@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landsat_fill.methods.method import Context, MethodInfo, in_threads
-from landsat_fill.methods.reference_order import asked_for, matched_tile, spreads
+from landsat_fill.methods.method import Context, MethodInfo, fill_unprepared, in_threads
+from landsat_fill.methods.reference_order import (
+    InImageUnits,
+    asked_for,
+    conversions_of,
+    converted,
+    matched_tile,
+    spreads,
+)
 from landsat_fill.scene import Filled, Gaps
 from landsat_fill.schema import option
 
@@ -35,8 +42,8 @@ class NeighbourhoodSimilarPixels:
     that a shift of the whole neighbourhood, such as haze, doesn't count as change; the paper takes it as it
     is.
 
-    Several references are used in order: what the first one leaves, the next one fills. Both dates should have
-    the same units. A pixel without similar ones stays unfilled.
+    Several references are used in order: what the first one leaves, the next one fills. A reference in other units is
+    first brought to the image's by one gain and offset for each band. A pixel without similar ones stays unfilled.
 
     Source: Chen, Zhu, Vogelmann, Gao and Jin 2011, A simple and effective method for filling gaps in Landsat
     ETM+ SLC-off images, doi:10.1016/j.rse.2010.12.010. The scaling to [1, 2] follows the program of 2012 and
@@ -57,20 +64,26 @@ class NeighbourhoodSimilarPixels:
     window_px: int = option(5, "side of the first window", low=3, high=_WIDEST_PX, parity="odd")
     widest_px: int = option(_WIDEST_PX, "side of the last window", low=3, high=_WIDEST_PX, parity="odd")
 
-    def prepare(self, image: Image, gaps: Gaps, context: Context) -> FittedNeighbourhoods:  # noqa: ARG002
-        """Return the method with the spread of each reference band in the scene; see `Prepares`."""
-        return FittedNeighbourhoods(self, tuple(map(spreads, context.references)))
+    def prepare(self, image: Image, gaps: Gaps, context: Context) -> InImageUnits:
+        """Return the method with the spread of each reference band in the scene, in its units; see `Prepares`."""
+        conversions = conversions_of(image, gaps, context)
+        spreads_of = tuple(map(spreads, converted(context.references, conversions)))
+        return InImageUnits(self.info, partial(self._fill_alike, spreads_of), conversions)
 
     def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with its own spreads; see `FillMethod.fill`."""
+        return fill_unprepared(self.prepare, image, gaps, context)
+
+    def _fill_alike(
+        self, spreads_of: tuple[tuple[float, ...], ...], image: Image, gaps: Gaps, context: Context
+    ) -> Filled:
+        """Return the filled image, from references in its units with the spread of each band in the scene."""
         mean = np.full_like(image, np.nan)
         for tile in range(len(image)):
-            one = slice(tile, tile + 1)
-            own = [replace(each, values=each.values[one], usable=each.usable[one]) for each in context.references]
-            self.fill_tile(mean, image, gaps, context, tile, tuple(map(spreads, own)))
+            self._fill_tile(mean, image, gaps, context, tile, spreads_of)
         return Filled(mean)
 
-    def fill_tile(
+    def _fill_tile(
         self,
         mean: Image,
         image: Image,
@@ -79,16 +92,6 @@ class NeighbourhoodSimilarPixels:
         tile: int,
         spreads_of: tuple[tuple[float, ...], ...],
     ) -> None:
-        """Fill a tile.
-
-        Args:
-            mean: `(tile, band, row, col)`, NaN; written to.
-            image: As in `fill`.
-            gaps: As in `fill`.
-            context: As in `fill`.
-            tile: Number of the tile.
-            spreads_of: Standard deviation of each band of each reference, in the scene.
-        """
         from landsat_fill.methods.kernels.similar_pixels import interpolate_neighbourhoods
 
         missing = asked_for(gaps, context)[tile] & gaps.usable[tile].any(axis=(1, 2), keepdims=True)
@@ -114,28 +117,3 @@ class NeighbourhoodSimilarPixels:
             )
             in_threads(fill_rows, np.flatnonzero(asked.any(axis=(0, 2))), context.threads)
             mean[tile, both.bands] = filled
-
-
-@dataclass(frozen=True)
-class FittedNeighbourhoods:
-    """The interpolator with the spread of the reference bands in a scene.
-
-    Attributes:
-        method: The options.
-        spreads_of: Standard deviation of each band of each reference; `fill` gets the same references.
-    """
-
-    method: NeighbourhoodSimilarPixels
-    spreads_of: tuple[tuple[float, ...], ...]
-
-    @property
-    def info(self) -> MethodInfo:
-        """The facts about the method."""
-        return self.method.info
-
-    def fill(self, image: Image, gaps: Gaps, context: Context) -> Filled:
-        """Return the filled image; see `FillMethod.fill`."""
-        mean = np.full_like(image, np.nan)
-        for tile in range(len(image)):
-            self.method.fill_tile(mean, image, gaps, context, tile, self.spreads_of)
-        return Filled(mean)

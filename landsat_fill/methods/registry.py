@@ -143,6 +143,11 @@ def create_method(
     return method
 
 
+def fallback_of(method: FillMethod) -> FillMethod | None:
+    """Return the method that fills what another one leaves, or None for one that can fill without references."""
+    return create_method(DEFAULT_METHOD) if method.info.needs_references else None
+
+
 def suited_method(
     method: FillMethod, bands: Sequence[SceneBand], *, is_choice: bool, empty: frozenset[int] = frozenset()
 ) -> tuple[FillMethod, tuple[str, ...]]:
@@ -224,17 +229,20 @@ class BandByBand:
         mean = image.copy()
         std = np.full(image.shape, np.nan, np.float32) if self.info.gives_std else None
         realizations = np.stack([image] * context.realizations) if context.realizations else None
+        sources = np.zeros(image.shape, np.uint8) if context.references else None
         for bands, method in self.parts:
             where = (slice(None), list(bands))
             filled = method.fill(*_select_bands(bands, method, image, gaps, context))
             mean[where] = filled.mean
             if std is not None and filled.std is not None:
                 std[where] = filled.std
+            if sources is not None and filled.sources is not None:
+                sources[where] = filled.sources
             if realizations is not None:
                 realizations[(slice(None), *where)] = (
                     filled.mean if filled.realizations is None else filled.realizations
                 )
-        return Filled(mean, std, realizations)
+        return Filled(mean, std, realizations, sources)
 
 
 def _select_bands(

@@ -231,7 +231,7 @@ def _fill_scene(
     method_notes: list[str] = []
     finder = GapFinder(scene, reader, survey, request)
     references = _references(scene, finder, request, result)
-    method = request.method if references else single
+    method = request.method if references and request.fallback is not None else single
     height, width = scene.grid.height, scene.grid.width
     part = scene.part or Window(0, 0, height, width)
     strip = Window(part.row, 0, 0, width)  # the strip that is being filled
@@ -254,9 +254,10 @@ def _fill_scene(
     stack = ExitStack()
     for reference in references:
         stack.enter_context(reference)
-    method, single = (
-        prepared(one, (height, width), partial(finder.view, references=references), context) for one in (method, single)
-    )
+    view = partial(finder.view, references=references)
+    fitted = prepared(method, (height, width), view, context)
+    single = fitted if single is method else prepared(single, (height, width), view, context)
+    method = fitted
     backdrop = _backdrop(scene, reader, finder, survey.period_px) if finder.fills_wide_holes else None
     info = method.info
     halo_px = max(info.halo_px, finder.halo_px)
@@ -358,17 +359,18 @@ def _fill_strip(
 ) -> FilledStrip:
     """Return a filled strip, and add its pixels to the result of the scene.
 
-    With references, the second method fills what the first one leaves.
+    If there are two methods, the second one fills what the first one leaves.
     """
     found = finder.find(block)
     wanted = block.strip if scene.part is None else block.strip.shared(scene.part)
     part = wanted.within(block.window)
     origin = (block.window.row, block.window.col)
     image = block.values, found.gaps, block.inner
-    if block.references:
-        filled = fill_with_references(*image, *methods, context, block.references, origin=origin, part=part)
+    method, single = methods
+    if method is single:
+        filled = fill_tiles(*image, method, context, origin=origin, references=block.references, part=part)
     else:
-        filled = fill_tiles(*image, methods[0], context, origin=origin, part=part)
+        filled = fill_with_references(*image, method, single, context, block.references, origin=origin, part=part)
     if backdrop is not None:
         filled = backdrop.blended(filled, block, found)
     filled, inner = filled.cropped(wanted.within(block.strip)), part.slices

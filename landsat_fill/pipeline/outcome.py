@@ -111,7 +111,8 @@ class Outcome:
     def as_dict(self) -> dict[str, object]:
         """Return the outcome as plain values for JSON, without the trace."""
         row = asdict(replace(self, row=None, references=()))
-        row["references"] = [one.as_dict() for one in self.references]
+        row["references"] = [one.as_dict() for one in self.references if one.used]
+        row["references_not_used"] = sum(not one.used for one in self.references)
         del row["trace"], row["row"]
         row.update(
             target=str(self.target),

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.outcome import Outcome
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
-    from landsat_fill.scene import Scene
-    from landsat_fill.scene import MissingNumbers
+    from landsat_fill.scene import MissingNumbers, Scene
 
 
 REALIZATION_TAG = "LANDSAT_FILL_DRAW"

@@ -164,7 +164,7 @@ def _measured(
             one = replace(one, facts=replace(one.facts, notes=(*one.facts.notes, said)))
     scale = _relative_spread(targets, views, one.matches)
     if scale is not None and not 1 / LIKE_NUMBERS <= scale <= LIKE_NUMBERS:
-        note = f"its numbers spread {scale:.3g} times as wide as the scene's: llhm, nspi and mnspi need like numbers"
+        note = f"its numbers spread {scale:.3g} times as wide as the scene's"
         one = replace(one, facts=replace(one.facts, notes=(*one.facts.notes, note)))
     usable = [
         np.logical_and.reduce([view.usable[0, match] for match in one.matches if match is not None]) for view in views

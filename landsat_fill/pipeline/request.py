@@ -83,7 +83,7 @@ class FillRequest:
         device: `cpu`, or the accelerator of the method.
         is_choice: Whether the user named the method, rather than `auto`.
         references: Which other acquisitions may help, or None.
-        fallback: The method that fills what a method with references leaves, or None without references.
+        fallback: The method that fills what a method that needs references leaves, or None for any other method.
         areas: Masks of missing pixels, the end of the footprint, and the part to write.
     """
 
@@ -232,10 +232,10 @@ def require_references(setting: str, info: MethodInfo, *, given: bool) -> None:
             f"expected references for {info.name}, which fills from other dates, but got none",
             hint=f"Give them with {setting}.",
         )
-    if given and not info.needs_references:
+    if given and not info.takes_references:
         from landsat_fill.methods import method_classes
 
-        able = ", ".join(name for name, cls in method_classes().items() if cls.info.needs_references)
+        able = ", ".join(name for name, cls in method_classes().items() if cls.info.takes_references)
         raise UsageError(
             f"expected a method that uses references, but {info.name} doesn't",
             hint=f"Leave the method out, or choose one of {able}.",

@@ -72,9 +72,9 @@ def fill_tiles(
     sources = np.zeros(shape, np.uint8) if references else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
-    if method.info.tile_a_thread and context.device == "cpu":  # a network computes every pixel of a tile
-        touched = [_around_gaps(gaps.missing, window, method.info.align_px) for window in touched]
     parallel = method.info.tile_a_thread and context.device == "cpu"
+    if parallel:  # networks compute every pixel of a tile
+        touched = [_around_gaps(gaps.missing, window, method.info.align_px) for window in touched]
     at_once = max(1, min(context.threads, len(touched))) if parallel else 1
     threads = max(1, context.threads // at_once)
 
@@ -124,8 +124,10 @@ def fill_tiles(
             if std is not None and filled.std is not None:
                 std[:, *target][missing] = filled.std[number][:, *inner][missing]
             if sources is not None:
-                of_tile = _first_usable(cut, number) if filled.sources is None else filled.sources[number]
-                sources[:, *target][missing] = of_tile[:, *inner][missing]
+                if filled.sources is not None:
+                    sources[:, *target][missing] = filled.sources[number][:, *inner][missing]
+                elif method.info.needs_references:
+                    sources[:, *target][missing] = _first_usable(cut, number)[:, *inner][missing]
             if several is not None and filled.realizations is not None:
                 several[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
 

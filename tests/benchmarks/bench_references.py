@@ -21,7 +21,7 @@ import numpy as np
 import rasterio
 
 from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
-from landsat_fill.methods import Context, create_method
+from landsat_fill.methods import Context, create_method, fallback_of
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps, Reference
 
@@ -76,8 +76,15 @@ def fill(case: Case, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the fill of a case and its standard deviation."""
     method = create_method(name)
     image = np.where(case.gaps.usable, case.truth, 0).astype(np.float32)
-    more = {"references": case.references, "fallback": create_method(SINGLE)} if method.info.needs_references else {}
-    filled = fill_array(image, case.gaps, method, context=Context(threads=2, pixel_size_m=30.0), **more)
+    references = case.references if method.info.takes_references else ()
+    filled = fill_array(
+        image,
+        case.gaps,
+        method,
+        context=Context(threads=2, pixel_size_m=30.0),
+        references=references,
+        fallback=fallback_of(method),
+    )
     return filled.mean, filled.std
 
 

@@ -77,6 +77,23 @@ def test_a_named_reference_is_used_and_recorded(run, scene, archive, tmp_path):
     assert (std[~GAPS] == 0).all()
 
 
+def test_a_method_for_further_bands_uses_references(run, scene, archive, tmp_path):
+    out = tmp_path / "out.tif"
+    near = archive / "near_20040820.tif"
+    ended = run(scene, "--reference", near, "-m", "cokriging", "-o", out)
+    assert ended.code == 0, ended.said
+    assert "with the help of 1 of 1 references: near_20040820" in ended.said
+    alone = tmp_path / "alone.tif"
+    assert run(scene, "-m", "cokriging", "-o", alone).code == 0
+    errors = [np.abs(pixels(path)[GAPS].astype(float) - CLEAN[GAPS]).mean() for path in (out, alone)]
+    assert errors[0] < 0.5 * errors[1]
+    np.testing.assert_array_equal(pixels(out)[~GAPS], CLEAN[~GAPS])
+    assert (pixels(tmp_path / "out_fill.tif")[0][GAPS[0]] == 5).mean() > 0.9
+    assert (pixels(tmp_path / "alone_fill.tif")[0][GAPS[0]] == 4).all()
+    with rasterio.open(out) as dataset:
+        assert "near_20040820" in dataset.tags()["LANDSAT_FILL_REFERENCES"]
+
+
 def test_the_source_layer_names_the_reference_of_each_pixel(run, scene, archive, tmp_path):
     out = tmp_path / "out.tif"
     ended = run(
@@ -85,6 +102,9 @@ def test_the_source_layer_names_the_reference_of_each_pixel(run, scene, archive,
     assert ended.code == 0, ended.said
     with rasterio.open(tmp_path / "out_fill.tif") as dataset:
         codes, tags = dataset.read(1), dataset.tags()
+    (row,) = rows(tmp_path / "report.jsonl")
+    assert [one["name"] for one in row["references"]] == ["near_20040820", "gaps_20040803"]
+    assert row["references_not_used"] == 1
     names = {int(name[5:]): text for name, text in tags.items() if name.startswith("CODE_")}
     assert "near_20040820 (2004-08-20)" in names[5]
     assert "gaps_20040803 (2004-08-03)" in names[6]
@@ -222,9 +242,12 @@ class TestReferencesCommand:
         assert found[0]["agreement"] > 0.95
         assert found[0]["days"] == 1
         assert {one["name"]: one["reason"] for one in found}["far_20040819"] == "it doesn't overlap the scene"
-        table = run("references", scene, archive).out
-        assert "near_20040820" in table
-        assert "use" in table
+        heading, *lines = run("references", scene, archive).out.splitlines()
+        assert heading.split() == ["days", "clear", "covers", "shift", "agrees", "reference"]
+        assert lines[0].split()[:4] == ["use", "+1", "100%", "100%"]
+        assert lines[0].endswith(" near_20040820")
+        assert lines[1].startswith("    2004-08-20; usable at 100% of the gap pixels")
+        assert len(lines[0]) - len("near_20040820") + len("LE07_L1TP_046028_20010811_20200917_02_T1") <= 80
 
     def test_an_index_gives_the_same_fill(self, run, scene, archive, tmp_path):
         index = tmp_path / "archive.json"

@@ -340,3 +340,79 @@ def test_values_outside_usable_of_a_reference_never_influence_the_result(name: s
         assert np.isnan(found[0].mean[gaps.missing & ~usable]).all()
     assert_same(found[0], found[1], gaps)
     assert_same(found[0], found[2], gaps)
+
+
+WITH_FURTHER_BANDS = [name for name in METHODS if method_classes()[name].info.uses_references]
+
+
+@cache
+def case_of_two_dates() -> tuple[np.ndarray, Gaps, np.ndarray]:
+    """The truth, of which stripes are lost, and another date of it with other gains and noise."""
+    shape = (1, 2, 64, 60)
+    truth = landscape(shape, 1, 255)
+    missing = np.broadcast_to((np.arange(64)[:, None] + np.arange(60) // 6) % 20 < 7, shape)
+    other = np.float32([0.5, -2]).reshape(1, 2, 1, 1) * truth + np.random.default_rng(4).normal(0, 2, shape)
+    return truth, Gaps(missing, ~missing), other.astype(np.float32)
+
+
+@cache
+def filled_beside(name: str, kind: str) -> Filled:
+    truth, gaps, other = case_of_two_dates()
+    noise = np.random.default_rng(8).normal(100, 40, truth.shape).astype(np.float32)
+    seen = np.ones(truth.shape, bool)
+    good = Reference(other, seen, (0, 1))
+    references = {
+        "good": (good,),
+        "noise": (Reference(noise, seen, (0, 1)),),
+        "good, and useless ones": (*useless("unusable", truth), good, *useless("no band", truth)),
+        "none": (),
+    }
+    shown = references[kind] if kind in references else useless(kind, truth)
+    method = create_method(name, LIGHTER.get(name))
+    image = np.where(gaps.usable, truth, np.nan)
+    return method.fill(image, gaps, replace(context(1), references=shown))
+
+
+def error_beside(name: str, kind: str) -> float:
+    truth, gaps, _ = case_of_two_dates()
+    return float(np.sqrt(np.mean((filled_beside(name, kind).mean - truth)[gaps.missing] ** 2)))
+
+
+@pytest.mark.parametrize("name", WITH_FURTHER_BANDS)
+def test_references_help_and_useless_ones_cost_little(name: str) -> None:
+    _, gaps, _ = case_of_two_dates()
+    alone = filled_beside(name, "none")
+    assert alone.sources is None
+    for kind in ("unusable", "no band", "constant"):
+        assert_same(alone, filled_beside(name, kind), gaps)
+    if name != "deep-image-prior":  # lighter ones are hardly fitted
+        assert error_beside(name, "good") < 0.9 * error_beside(name, "none")
+        assert error_beside(name, "noise") < 1.03 * error_beside(name, "none")
+    assert_same(filled_beside(name, "good"), filled_beside(name, "good, and useless ones"), gaps)
+
+
+def test_the_fill_layer_says_where_references_explain_most() -> None:
+    _, gaps, _ = case_of_two_dates()
+    good, noise, several = (
+        filled_beside("cokriging", kind).sources for kind in ("good", "noise", "good, and useless ones")
+    )
+    assert (good[gaps.missing] == 1).mean() > 0.95
+    assert not noise[gaps.missing].any()
+    assert (several[gaps.missing] == 2).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", WITH_FURTHER_BANDS)
+def test_what_is_not_usable_of_a_further_band_never_influences_the_result(name: str) -> None:
+    truth, gaps, other = case_of_two_dates()
+    seen = np.random.default_rng(3).random(truth.shape) > 0.2
+    method = create_method(name, LIGHTER.get(name))
+    first, second = (
+        method.fill(
+            np.where(gaps.usable, truth, np.nan),
+            gaps,
+            replace(context(1, threads), references=(Reference(np.where(seen, other, garbage), seen, (0, 1)),)),
+        )
+        for threads, garbage in ((1, np.float32(np.nan)), (3, np.float32(1e30)))
+    )
+    assert np.isfinite(first.mean[gaps.missing]).all()
+    assert_same(first, second, gaps)

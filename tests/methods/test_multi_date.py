@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import rasterio
 from making import landscape, stripes
 
+import landsat_fill
 from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.date_predictions import stacked
 from landsat_fill.methods.multi_date import MultiDate
@@ -15,6 +18,9 @@ from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.lattice import View, prepared
 from landsat_fill.pipeline.tiles import cut_reference, fill_with_references
 from landsat_fill.scene import Gaps, Reference, Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHAPE = (3, 160, 180)
 TRUTH = landscape(SHAPE, "float32") * 250
@@ -168,3 +174,58 @@ def test_a_stack_counts_a_reference_where_all_its_matched_bands_are_usable():
     assert set(np.unique(stack.patterns[:5])) == {1}
     assert set(np.unique(stack.patterns[5:])) == {3}
     assert not stack.values[2:, :5].any()
+
+
+WASHINGTON = "etm_washington_usa_046028_20010811.tif", "tm_washington_usa_047027_20010810.tif"
+SLC_OFF = "etm_washington_usa_046027_20050721.tif"
+OTHERS = ("047027_20050813", "046028_20050619", "046027_20040718", "047027_20040725")
+
+
+def filled_file(scene: Path, target: Path, **how: object) -> tuple[np.ndarray, np.ndarray]:
+    """Return the filled bands and the codes of the fill layer, as written."""
+    landsat_fill.fill_file(scene, target, **how)
+    return values_of(target), values_of(target.with_name(f"{target.stem}_fill.tif"))[0]
+
+
+def values_of(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read()
+
+
+def rmse(found: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((found.astype(np.float64) - truth)[:, where] ** 2)))
+
+
+@pytest.mark.real_data
+def test_a_real_scene_from_the_day_before(real_data: Path, tmp_path: Path) -> None:
+    """Stripes of 8 pixels are hidden from a clean scene."""
+    clean, other = (real_data / "pairs" / "washington" / name for name in WASHINGTON)
+    with rasterio.open(clean) as file:
+        truth, profile, names = file.read(), file.profile, file.descriptions
+    rows, cols = np.mgrid[: truth.shape[1], : truth.shape[2]]
+    hidden = (rows + cols // 6) % 33 < 8
+    scene = tmp_path / "scene_20010811.tif"
+    with rasterio.open(scene, "w", **profile) as file:
+        file.write(np.where(hidden, profile["nodata"], truth).astype(truth.dtype))
+        file.descriptions = names
+    found, codes = filled_file(scene, tmp_path / "dates.tif", reference=other)
+    alone, _ = filled_file(scene, tmp_path / "alone.tif", method="band-unet")
+    np.testing.assert_array_equal(found[:, ~hidden], truth[:, ~hidden])
+    assert (codes[hidden] == 5).mean() > 0.9
+    assert rmse(found, truth, hidden) < 0.5 * rmse(alone, truth, hidden)
+
+
+@pytest.mark.real_data
+def test_a_real_slc_off_scene_from_other_slc_off_dates(real_data: Path, tmp_path: Path) -> None:
+    """Scored against the Thematic Mapper of the day before."""
+    folder = real_data / "slc_off" / "washington"
+    scene = folder / SLC_OFF
+    others = [folder / f"etm_washington_usa_{name}.tif" for name in OTHERS]
+    found, codes = filled_file(scene, tmp_path / "dates.tif", reference=others)
+    alone, _ = filled_file(scene, tmp_path / "alone.tif", method="band-unet")
+    before = values_of(real_data / "pairs" / "washington" / "tm_washington_usa_047027_20050720.tif")
+    observed = (values_of(scene) > 0).all(axis=0)
+    np.testing.assert_array_equal(found[:, observed], values_of(scene)[:, observed])
+    scored = ~observed & (before > 0).all(axis=0) & (found > 0).all(axis=0)
+    assert (codes[scored] == 5).mean() > 0.5
+    assert rmse(found, before, scored) < 0.75 * rmse(alone, before, scored)

@@ -38,7 +38,8 @@ def shown(*values: np.ndarray, usable: np.ndarray | None = None) -> Context:
 @pytest.mark.parametrize(
     ("name", "gain", "offset"),
     [("llhm", 0.4, 30), ("llhm", 1, 0), ("llhm", 2.9, -500), ("wlr", 0.1, 40), ("wlr", 7, -900), ("wlr", -2, 3000)]
-    + [("nspi", 1, offset) for offset in (-150, 0, 900)],
+    + [("nspi", 1, offset) for offset in (-150, 0, 900)]
+    + [("llhm", 115, -9), ("llhm", 2e-4, 0.1), ("nspi", 115, -9), ("nspi", 2e-4, 0.1)],  # other units
 )
 def test_a_change_of_the_kind_a_method_assumes_is_undone_exactly(name: str, gain: float, offset: float) -> None:
     before, gaps = terrain(), stripes()
@@ -48,6 +49,27 @@ def test_a_change_of_the_kind_a_method_assumes_is_undone_exactly(name: str, gain
     reached = gaps.missing & np.isfinite(filled)
     assert reached.sum() > 0.95 * gaps.missing.sum()
     np.testing.assert_allclose(filled[reached], truth[reached], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["llhm", "nspi", "mnspi"])
+def test_a_reference_in_other_units_is_brought_to_the_images_by_numbers_of_the_scene(name: str) -> None:
+    before, gaps = terrain(), stripes()
+    image = np.where(gaps.usable, before, np.nan)
+    said: list[str] = []
+    alike, other = (
+        create_method(name).prepare(image, gaps, replace(shown(before * gain), notify=said.append)).fill
+        for gain in np.float32([2, 1e-4])
+    )
+    (note,) = said
+    assert "by a gain of 1e+04" in note
+    # Half of the scene alone would have another gain.
+    half = np.s_[..., :40]
+    part = Gaps(gaps.missing[half], gaps.usable[half])
+    seen = Reference(before[half] * np.float32(1e-4), np.ones(part.missing.shape, bool), (0, 1))
+    found = other(image[half], part, Context(references=(seen,))).mean
+    expected = alike(image[half], part, Context(references=(replace(seen, values=before[half]),))).mean
+    reached = part.missing & np.isfinite(found) & np.isfinite(expected)
+    np.testing.assert_allclose(found[reached], expected[reached], rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["llhm", "wlr", "nspi", "mnspi"])

@@ -29,7 +29,9 @@ def simulate(
     offsets: NDArray[np.int64],
     weights: NDArray[np.float32],
     candidates: NDArray[np.int64],
-    most_neighbours: int,
+    variables: NDArray[np.int64],
+    importance: NDArray[np.float32],
+    most_neighbours: NDArray[np.int64],
     most_candidates: int,
     threshold: float,
     by_differences: bool,
@@ -49,18 +51,25 @@ def simulate(
         offsets: Rows and columns from a pixel to its neighbours, the nearest first, `(offset, 2)`.
         weights: Weight of each offset.
         candidates: Rows and columns from a pixel to its candidates, `(candidate, 2)`.
-        most_neighbours: Largest number of neighbours to compare.
+        variables: The variable of each band, from 0: the image, then each reference.
+        importance: Weight of each band's differences, relative to the image's own.
+        most_neighbours: Largest number of neighbours of each variable to compare. A complete reference would crowd out
+            the image if all were counted together.
         most_candidates: Largest number of candidates to compare.
         threshold: A candidate with a mean squared difference up to this ends the scan.
-        by_differences: Whether the means of the surroundings are subtracted before the comparison, and their
-            difference is added to the values.
+        by_differences: Whether the means of the image's surroundings are subtracted before the comparison, and
+            their difference is added to the values. References are compared as they are.
     """
     height, width, bands = known.shape
     pixels = known.reshape(height * width, bands)
-    steps_to = np.empty(most_neighbours + 1, np.int64)
-    around = np.empty((most_neighbours + 1, 2), np.int64)
-    event = np.empty((most_neighbours + 1, bands), np.float32)
-    weight = np.empty(most_neighbours + 1, np.float32)
+    several = len(most_neighbours)
+    most_nodes = most_neighbours.sum() + 1
+    steps_to = np.empty(most_nodes, np.int64)
+    around = np.empty((most_nodes, 2), np.int64)
+    event = np.empty((most_nodes, bands), np.float32)
+    weight = np.empty(most_nodes, np.float32)
+    neighbours = np.empty(several, np.int64)
+    counted = np.empty(several, np.bool_)
     wanted = np.empty(bands, np.bool_)
     sums = np.empty(bands, np.float32)
     squares = np.empty(bands, np.float32)
@@ -80,28 +89,37 @@ def simulate(
             around[0, 0], around[0, 1] = 0, 0
             weight[0] = 1.0
             nodes = 1
-        neighbours = 0
+        neighbours[:] = 0
         for number in range(len(offsets)):
             near_row, near_col = row + offsets[number, 0], col + offsets[number, 1]
             if near_row < 0 or near_row >= height or near_col < 0 or near_col >= width:
                 continue
-            informed = False
+            counted[:] = False
             for band in range(bands):
                 value = simulated[near_row, near_col, band]
-                event[nodes, band] = value
-                informed = informed or value == value
+                variable = variables[band]
+                if value == value and neighbours[variable] < most_neighbours[variable]:
+                    event[nodes, band] = value
+                    counted[variable] = True
+                else:
+                    event[nodes, band] = np.nan
+            informed = False
+            complete = True
+            for variable in range(several):
+                informed = informed or counted[variable]
+                neighbours[variable] += counted[variable]
+                complete = complete and neighbours[variable] == most_neighbours[variable]
             if informed:
                 around[nodes] = offsets[number]
                 weight[nodes] = weights[number]
                 nodes += 1
-                neighbours += 1
-                if neighbours == most_neighbours:
+                if complete:
                     break
         total = 0.0
         for node in range(nodes):
             for band in range(bands):
                 if event[node, band] == event[node, band]:
-                    total += weight[node]
+                    total += weight[node] * importance[band]
         # The scan starts at a random candidate with a random stride, and visits no candidate twice.
         up, down, left, right = 0, 0, 0, 0
         for node in range(nodes):
@@ -144,15 +162,16 @@ def simulate(
                     for band in range(bands):
                         difference = event[one, band] - pixels[pixel, band]
                         if difference == difference:
-                            weighted = counts_for * difference
+                            own_weight = counts_for * importance[band]
+                            weighted = own_weight * difference
                             sums[band] += weighted
                             squares[band] += weighted * difference
-                            totals[band] += counts_for
+                            totals[band] += own_weight
                 node = end
                 spread = 0.0
                 for band in range(bands):
                     spread += squares[band]
-                    if by_differences and totals[band] > 0:
+                    if by_differences and variables[band] == 0 and totals[band] > 0:
                         spread -= sums[band] * sums[band] / totals[band]
                 if spread > best * total:
                     break  # it can't become the best
