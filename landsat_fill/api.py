@@ -117,8 +117,7 @@ def open_scene(
         source: A GeoTIFF, or the folder or archive of a USGS or ESPA product: a path, a URL or `/vsi…`.
         bands: Names or numbers of the bands to read. If not given, all bands on the first grid: those of a
             product's reflective bands. The panchromatic band has a grid of its own; name it to read it.
-        nodata: Stored numbers for "no observation" besides the file's own: 0, [0, 255], "250:255". With "only" among
-            them, the file's own number doesn't count.
+        nodata: Stored numbers of missing pixels besides the file's own (not with "only"): 0, [0, 255], "250:255".
         mask: What says which pixels are missing, as for `fill_file`.
         extent: The polygon that the footprint ends at, as for `fill_file`.
 
@@ -338,24 +337,18 @@ def fill_file(
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         seed: Seed of the methods that use random numbers.
         threads: CPU threads; all cores that this process may use, if not given.
-        reference: Another acquisition of the place, or several: GeoTIFFs or products on any grid, of any of the
-            sensors. Each must be usable.
-        references: A folder, list, glob or index, or several, in which references are looked for; those that
-            serve the scene best are used.
+        reference: Another acquisition of the place, or several, on any grid. Each must be usable.
+        references: A folder, list, glob or index, or several, to choose the best references from.
         within: Largest number of days between the scene and a reference.
         same_season: Use only references whose day of the year lies within 45 days of the scene's.
         max_references: Largest number of references, 1 to 8.
         align: Correct references that lie a quarter of a pixel or more off.
         refresh: Fill again if a folder of references has grown since.
         bands: Names or numbers of the bands to fill; all if not given.
-        nodata: Stored numbers for "no observation" besides the file's own: 0, [0, 255], "250:255". With "only" among
-            them, the file's own number doesn't count.
-        mask: A raster on any grid that says what is missing, besides nodata: all numbers but 0; or several, gap_mask
-            files or their folder (0 is missing), or "BAND=FILE".
-        extent: A file with the polygon that the footprint ends at, of a scene that was clipped with it: GeoJSON, or
-            another format that fiona or pyogrio reads if installed.
-        bbox: West, south, east and north end of the part to fill and write; its pixels are those of the whole scene's
-            fill.
+        nodata: Stored numbers of missing pixels besides the file's own (not with "only"): 0, [0, 255], "250:255".
+        mask: A raster, or several, whose numbers but 0 are missing pixels; gap_mask files (0 is missing); "BAND=FILE".
+        extent: A file with the polygon that a scene was clipped with: GeoJSON, or what fiona or pyogrio reads.
+        bbox: West, south, east and north end of the part to fill and write.
         bbox_crs: The coordinate reference system of `bbox`, if it isn't the scene's.
         window: First column, first row, width and height of the part instead, on a product's first grid.
         holes: Which missing pixels to fill: `narrow` (no wider than the largest gap), `every` or `stripes`.
@@ -365,10 +358,9 @@ def fill_file(
         refill: Observed pixels to replace, with the same words.
         name: Template of the output's name if the target is a folder or not given.
         stack: Write a product as one GeoTIFF a grid instead of a folder of bands.
-        bands_only: Leave out the other files of a product (MTL, quality bands, angles), which otherwise come along
-            unchanged.
-        fill_layer: Layer of the filled pixels: one for the `scene`, one for each band (`bands`), one that names the
-            reference of the largest weight (`source`), or `none`.
+        bands_only: Leave out the other files of a product (MTL, quality bands, angles).
+        fill_layer: One for the `scene`, one for each band (`bands`), one with a code for each reference (`source`), or
+            `none`.
         uncertainty: Write the standard deviation; by default if the method has one.
         realizations: Number of realizations to write, for a method that gives them.
         preview: Write a picture of before and after.

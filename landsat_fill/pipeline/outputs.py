@@ -16,6 +16,7 @@ from landsat_fill.io.archives import copy_members
 from landsat_fill.io.atomic import MARK_NAME, read_mark, refuse_target
 from landsat_fill.io.gdal import is_local
 from landsat_fill.io.output_names import COLOURS, FILL, MEANINGS, PREVIEW, STD, FillCode, is_ours, realization_ending
+from landsat_fill.io.usgs_names import RASTER_SUFFIXES, without_gzip
 from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.preview import Preview
 from landsat_fill.pipeline.provenance import (
@@ -359,12 +360,16 @@ class JobOutputs:
         }
 
     def _copy_companions(self) -> set[str]:
-        """Copy the product's other files beside the bands, and return the first parts of their paths."""
+        """Copy the product's other files beside the bands, and return the first parts of their paths.
+
+        Other images don't come along with a part of a scene, whose grid they don't have.
+        """
         targets = {
             stored: self._place / name
             for scene in self._scenes
             for name, stored in scene.companions.items()
             if name not in self._names and not self._outputs.bands_only
+            if scene.part is None or not without_gzip(name).lower().endswith(RASTER_SUFFIXES)
         }
         try:
             copy_members(Path(self._job.input.source), targets)
