@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from landsat_fill.errors import InputError, MissingPackageError, UsageError
 from landsat_fill.io.archives import is_archive, list_members
-from landsat_fill.io.gdal import gdal_errors, gdal_session
+from landsat_fill.io.gdal import gdal_errors, gdal_session, is_remote
 from landsat_fill.io.reader import opened
 from landsat_fill.io.usgs_names import GZIP_SUFFIX, FileKind, read_name
 from landsat_fill.scene import Grid, MaskBand, MaskKind, Window
@@ -65,6 +65,11 @@ class Areas:
             "part": part,
         }
 
+    def of_reference(self, name: str) -> Areas:
+        """Return the masks of a reference: those that have `{name}` in their names, where such a file exists."""
+        own = (one for one in self.masks if NAME in one and Path(_file_of(one.replace(NAME, name))[1]).exists())
+        return Areas(masks=tuple(own))
+
 
 NO_AREAS = Areas()
 """What a user gives who gives no area."""
@@ -85,7 +90,7 @@ def as_areas(
     masks, extent = tuple(masks), None if extent is None else str(extent)
     for one in (*masks, *([] if extent is None else [extent])):
         path = _file_of(one)[1]
-        if NAME not in one and not path.startswith("/vsi") and "://" not in path and not Path(path).exists():
+        if NAME not in one and not is_remote(path) and not Path(path).exists():
             raise UsageError(f"expected a file for --{'mask' if one in masks else 'extent'}, but there is no {path}")
     box = _numbers("bbox W,S,E,N", bbox)
     pixels = _numbers("window COL,ROW,WIDTH,HEIGHT", window)
@@ -111,11 +116,12 @@ def _numbers(name: str, given: str | Iterable[float] | None) -> tuple[float, flo
         return None
     try:
         first, second, third, fourth = map(float, given.split(",") if isinstance(given, str) else given)
-    except ValueError:
-        first = math.nan
-    if not math.isfinite(first):
+    except (TypeError, ValueError):
+        first = second = third = fourth = math.nan
+    found = first, second, third, fourth
+    if not all(map(math.isfinite, found)):
         raise UsageError(f"expected --{name}, four numbers, but got {given!r}")
-    return first, second, third, fourth
+    return found
 
 
 def _crs(text: str) -> CRS:
@@ -156,7 +162,7 @@ def with_areas(scenes: Sequence[Scene], areas: Areas, name: str, rasters: Raster
             )
         for known, more in zip(masks, found, strict=True):
             known += more
-    polygons = None if areas.extent is None else _read_polygons(Path(areas.extent.replace(NAME, name)))
+    polygons = None if areas.extent is None else _read_polygons(areas.extent.replace(NAME, name))
     corners = _corners(scenes[0], areas)
     return tuple(
         replace(
@@ -190,11 +196,20 @@ def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) ->
                 f"expected gap_mask files in {path}, but got none",
                 hint="Name the mask itself: only files with USGS names (…_GM_B1.TIF) are found in a folder.",
             )
-        own = {one: known for one, known in gaps.items() if known.scene_id.upper() == scene.name.upper()}
+        named = read_name(f"{scene.name}.tif")
+        name = (scene.name if named is None else named.scene_id).upper()
+        own = {one: known for one, known in gaps.items() if known.scene_id.upper() == name}
+        others = len({known.scene_id for known in gaps.values()})
+        if not own and others > 1:
+            raise InputError(
+                f"expected gap_mask files of {scene.name} in {path}, but got those of {others} other scenes",
+                hint="Put those of the scene into a folder of their own.",
+            )
         every = (own or gaps).items()
         return [one for dataset, known in every for one in _gap_mask(scene, dataset, known.band, rasters)]
     known = read_name(place.name)
-    if known is not None and known.kind is FileKind.GAP_MASK and not label:
+    is_gap_mask = known is not None and known.kind is FileKind.GAP_MASK
+    if known is not None and is_gap_mask and not label:
         return _gap_mask(scene, path, known.band, rasters)
     numbers = tuple(
         number
@@ -205,7 +220,8 @@ def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) ->
         return []
     with opened(path, rasters) as raster, raster.in_gdal("the mask"):
         _require_fit(raster, scene, exactly=False)
-        kind = MaskKind.CODES if "missing" in raster.dataset.tags().get("CODE_2", "") else MaskKind.NONZERO
+        is_of_codes = "missing" in raster.dataset.tags().get("CODE_2", "")
+        kind = MaskKind.ZERO if is_gap_mask else MaskKind.CODES if is_of_codes else MaskKind.NONZERO
         planes = [index for index in raster.dataset.indexes if index != raster.alpha]
         if len(planes) == 1:
             return [MaskBand(path, planes[0], numbers, kind)]
@@ -336,12 +352,12 @@ are curves in a map projection."""
 DEGREES = (180.0, 90.0)
 
 
-def _read_polygons(path: Path) -> tuple[list[Any], CRS]:
+def _read_polygons(path: str) -> tuple[list[Any], CRS]:
     """Return the rings of all polygons in a file, and their coordinate reference system."""
     from rasterio.crs import CRS
 
     try:
-        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+        text = "" if is_remote(path) or Path(path).is_dir() else Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         text = ""
     except OSError as error:
@@ -358,7 +374,7 @@ def _read_polygons(path: Path) -> tuple[list[Any], CRS]:
     return polygons, crs
 
 
-def _polygons_in(value: Any, path: Path) -> Iterator[Any]:
+def _polygons_in(value: Any, path: str) -> Iterator[Any]:
     """Yield the coordinates of each polygon of a GeoJSON object."""
     kind = value.get("type")
     parts = value.get("features") if kind == "FeatureCollection" else value.get("geometries")
@@ -375,7 +391,7 @@ def _polygons_in(value: Any, path: Path) -> Iterator[Any]:
         )
 
 
-def _read_vectors(path: Path) -> tuple[list[Any], CRS]:
+def _read_vectors(path: str) -> tuple[list[Any], CRS]:
     """Return what `_read_polygons` does from a file that fiona, or pyogrio with shapely, reads."""
     from rasterio.crs import CRS
 
@@ -415,7 +431,7 @@ def _on_grid(polygons: tuple[list[Any], CRS], scene: Scene) -> tuple[Any, ...]:
             hint="Assign one with gdal_edit, or give --mask.",
         )
     try:
-        rings = [[np.asarray(ring, dtype=np.float64)[:, :2] for ring in polygon] for polygon in found]
+        rings = [[_closed(np.asarray(ring, dtype=np.float64)[:, :2]) for ring in polygon] for polygon in found]
         places = np.concatenate([ring for polygon in rings for ring in polygon])
     except (ValueError, IndexError) as error:
         raise InputError(f"expected polygons in --extent, but got other coordinates: {error}") from error
@@ -442,15 +458,24 @@ def _on_grid(polygons: tuple[list[Any], CRS], scene: Scene) -> tuple[Any, ...]:
     return tuple(shapes)
 
 
+def _closed(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a ring that ends where it begins, or raise ValueError if it has fewer than three corners."""
+    import numpy as np
+
+    closed = ring if (ring[0] == ring[-1]).all() else np.concatenate([ring, ring[:1]])
+    if len(closed) < 4 or not np.isfinite(closed).all():
+        raise ValueError("a ring needs three corners, all of them finite")
+    return closed
+
+
 def _with_short_edges(ring: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """Return a closed ring with further points on edges longer than `step`."""
     import numpy as np
 
-    closed = ring if (ring[0] == ring[-1]).all() else np.concatenate([ring, ring[:1]])
-    counts = np.ceil(np.abs(np.diff(closed, axis=0)).max(axis=1) / step).clip(1).astype(int) if step > 0 else 1
-    ends = np.concatenate([[0], np.cumsum(np.broadcast_to(counts, len(closed) - 1))])
+    counts = np.ceil(np.abs(np.diff(ring, axis=0)).max(axis=1) / step).clip(1).astype(int) if step > 0 else 1
+    ends = np.concatenate([[0], np.cumsum(np.broadcast_to(counts, len(ring) - 1))])
     at = np.arange(ends[-1] + 1)
-    return np.stack([np.interp(at, ends, closed[:, axis]) for axis in (0, 1)], axis=1)
+    return np.stack([np.interp(at, ends, ring[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def beyond_extent(scene: Scene, window: Window) -> NDArray[np.bool_] | None:

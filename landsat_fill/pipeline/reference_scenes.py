@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Self, cast
 from landsat_fill.errors import InputError, LandsatFillError
 from landsat_fill.gaps.quality import BITS, CODES, flagged_pixels
 from landsat_fill.io import SceneReader, find_inputs, open_input
+from landsat_fill.io.archives import forget_unpacked
+from landsat_fill.io.areas import NO_AREAS, with_areas
 from landsat_fill.io.output_names import FILL, FillCode, is_ours, output_stem
 from landsat_fill.io.reference_index import SUFFIX, IndexedScene, degree_bounds, index_text, may_overlap, read_index
 from landsat_fill.io.regridding import Regridding
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.io import Input
+    from landsat_fill.io.areas import Areas
     from landsat_fill.pipeline.request import ReferenceRequest
     from landsat_fill.scene import Scene, SceneBand
 
@@ -218,12 +221,15 @@ def _colours(bands: Sequence[SceneBand]) -> list[str | None]:
     return [colour(*pair) for pair in zip(bands, names, strict=True)]
 
 
-def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenReference], list[Suitability]]:
+def find_references(
+    scene: Scene, request: ReferenceRequest, areas: Areas = NO_AREAS
+) -> tuple[list[OpenReference], list[Suitability]]:
     """Return the references that may serve a scene, unmeasured, and what is known of those that can't.
 
     Args:
         scene: The scene.
         request: Where to look, and the limits of time.
+        areas: What the user gives for scenes; masks with `{name}` in their names count for references, too.
 
     Raises:
         InputError: If a reference that the user named can't be used.
@@ -232,7 +238,7 @@ def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenR
     refused: list[Suitability] = []
     for given, is_named in _inputs(request, scene):
         try:
-            opened = _opened(given, scene, request, is_named=is_named)
+            opened = _opened(given, scene, request, areas, is_named=is_named)
         except LandsatFillError as error:
             if is_named:
                 raise
@@ -317,15 +323,18 @@ def index_of(sources: Sequence[str]) -> tuple[str, list[str]]:
             )
         except LandsatFillError as error:
             problems.append(f"{given.name}: {error.message}")
+        forget_unpacked()
     return index_text(scenes), problems
 
 
-def _opened(given: Input, scene: Scene, request: ReferenceRequest, *, is_named: bool) -> OpenReference | Suitability:
+def _opened(
+    given: Input, scene: Scene, request: ReferenceRequest, areas: Areas, *, is_named: bool
+) -> OpenReference | Suitability:
     """Return a reference, or the reason why it can't serve; an empty reason for the scene itself."""
     facts = Suitability(given.name, str(given.source))
     if _same_file(given.source, scene.source):
         return replace(facts, reason="it is the scene itself" if is_named else "")
-    candidates = open_input(given)
+    candidates = with_areas(open_input(given), areas.of_reference(given.name), given.name)
     matched = [(other, *match_bands(scene.bands, other.bands)) for other in candidates]
     other, matches, warning = max(matched, key=lambda row: sum(match is not None for match in row[1]))
     ours, theirs = day_of(scene), day_of(other)

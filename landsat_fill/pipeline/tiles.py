@@ -82,11 +82,11 @@ def fill_tiles(
         # A list instead of recursion, because a recursive closure would keep the image alive.
         left = [batch]
         while left:
-            part = left.pop()
-            longest_px = max(part[0].height, part[0].width)
+            some = left.pop()
+            longest_px = max(some[0].height, some[0].width)
             half_px = half_side_px(longest_px, method.info.align_px)
             try:
-                fill_at_once(part, progress)
+                fill_at_once(some, progress)
                 continue
             except LackOfMemoryError:
                 if not SMALLEST_TILE_PX <= half_px < longest_px:
@@ -95,7 +95,7 @@ def fill_tiles(
             context.notify(
                 f"warning: tiles exceed the memory of {context.device}: continuing with tiles of {half_px} px"
             )
-            smaller = [window for tile in part for window in tile_windows(tile, half_px)]
+            smaller = [window for tile in some for window in tile_windows(tile, half_px)]
             left += [[window] for window in smaller if gaps.missing[:, *window.slices].any()]
 
     def fill_at_once(batch: Sequence[Window], progress: Progress) -> None:
@@ -184,8 +184,11 @@ def fill_with_references(
     origin: tuple[int, int] = (0, 0),
     part: Window | None = None,
 ) -> Filled:
-    """Return the fill of `area` by a method with references; the fallback fills what it leaves. See `fill_tiles`."""
-    filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references, part=part)
+    """Return the fill of `area` by a method with references; the fallback fills what it leaves. See `fill_tiles`.
+
+    The method fills the whole area, of which the fallback's tiles and their halos may see more than the part.
+    """
+    filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references)
     left = np.zeros_like(gaps.missing)
     left[:, *area.slices] = gaps.missing[:, *area.slices] & np.isnan(filled.mean)
     if not left.any():
