@@ -50,7 +50,7 @@ def lines_of(jobs: Iterable[Job]) -> list[ManifestLine]:
         source = job.input.source
         if is_local(source):
             source = str(Path(source).absolute())
-        line = ManifestLine(source, job.target.absolute(), job.input.part)
+        line = ManifestLine(source, job.target.absolute(), job.input.entry)
         if any(mark in text for mark in "\t\n\r" for text in (line.source, str(line.target))):
             raise UsageError(f"expected paths without tabs and line breaks, but got {line.source!r}")
         lines.append(line)
@@ -95,7 +95,7 @@ def jobs_of(lines: Sequence[ManifestLine], *, stack: bool) -> tuple[list[Job], l
     jobs, bad = [], []
     for line in lines:
         found, errors = find_inputs([line.source])
-        matching = [one for one in found if line.product in (None, one.part)]
+        matching = [one for one in found if line.product in (None, one.entry)]
         if len(matching) != 1:
             what = line.product or "one scene"
             error = InputError(f"expected {what} in {line.source}, but got {len(matching)}")

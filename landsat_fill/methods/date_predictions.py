@@ -76,8 +76,8 @@ class Node(NamedTuple):
 
     Attributes:
         scales: Standard deviation of each reference band, `(band,)`.
-        centres: Centres of the classes in standard deviations, `(class, band)`; infinite for a class that isn't there.
-        coefficients: `(pattern, class, image band, band + 1)`.
+        centres: Centres of the classes, `(band, class)`; infinite for a class that isn't there.
+        coefficients: `(pattern, class, band + 1, image band)`.
         fitted: Whether there is a regression for each pattern of usable references, `(pattern,)`.
         leading: Number of the reference with the largest coefficients in a pattern, from 1, `(pattern,)`.
         level: Mean of each image band, 0 where unknown.
@@ -167,7 +167,7 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
     found = k_means(sample, count)
     centres = np.full((count, total), np.inf)
     centres[: len(found)] = found + shifts / scales
-    coefficients = np.zeros((kinds, count, bands, total + 1))
+    coefficients = np.zeros((kinds, count, total + 1, bands))
     fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
     alone = {1 << number for number in range(len(first) - 1)}
     for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
@@ -183,15 +183,15 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
             classes = nearest_centres(features[on[:, None], places].T / scales[on], centres[:, on])
             slopes = class_slopes(design, image[band].reshape(-1)[places], classes, count)
             raw = slopes[:, :-1] / scales[on]
-            coefficients[pattern, :, band, on] = raw.T
-            coefficients[pattern, :, band, -1] = slopes[:, -1] - raw @ shifts[on]
+            coefficients[pattern, :, on, band] = raw.T
+            coefficients[pattern, :, -1, band] = slopes[:, -1] - raw @ shifts[on]
             fitted[pattern] = True
-        strength = (np.abs(coefficients[pattern, :, :, :-1]) * scales).sum(axis=(0, 1))
+        strength = np.abs(coefficients[pattern, :, :-1]).sum(axis=(0, 2)) * scales
         leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))
     observed = [image[band].reshape(-1)[known[band]] for band in range(bands)]
     return Node(
         scales,
-        centres,
+        np.ascontiguousarray((centres * scales).T),
         coefficients,
         fitted,
         leading,
@@ -362,9 +362,9 @@ def predictions(
         LATTICE_PX,
         survey.stand_ins,
         1 / nodes.scales**2,
-        np.ascontiguousarray(np.swapaxes(nodes.centres * nodes.scales[..., None, :], -1, -2)),
+        nodes.centres,
         stack.first_bands,
-        np.ascontiguousarray(np.swapaxes(nodes.coefficients, -1, -2)),
+        nodes.coefficients,
         ranges,
         by_class,
         known,

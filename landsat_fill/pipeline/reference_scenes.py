@@ -242,12 +242,12 @@ def find_references(
         except LandsatFillError as error:
             if is_named:
                 raise
-            refused.append(Suitability(given.name, str(given.source), reason=str(error)))
+            refused.append(Suitability(given.name, given.label, reason=str(error)))
             continue
         if isinstance(opened, Suitability):
             if is_named:
                 raise InputError(
-                    f"expected {given.source} to serve as a reference of {scene.name}, but {opened.reason}",
+                    f"expected {given.label} to serve as a reference of {scene.name}, but {opened.reason}",
                     hint="Leave it out; `landsat-fill references` shows what a reference is worth.",
                 )
             if opened.reason:
@@ -276,8 +276,8 @@ def _inputs(request: ReferenceRequest, scene: Scene) -> Iterator[tuple[Input, bo
             if is_named or argument in folders:
                 raise error
         for given in inputs:
-            if (str(given.source), given.part) not in seen:
-                seen.add((str(given.source), given.part))
+            if (given.source, given.entry) not in seen:
+                seen.add((given.source, given.entry))
                 yield given, is_named
 
 
@@ -296,7 +296,7 @@ def candidate_names(request: ReferenceRequest) -> list[str]:
     """
     folders, indexed = _listed(request)
     found = find_inputs(folders)[0] if folders else []
-    names = {one.part or Path(str(one.source)).name for one in found}
+    names = {one.entry or Path(one.source).name for one in found}
     return sorted(names | {Path(one.source).name for one in indexed})
 
 
@@ -318,9 +318,7 @@ def index_of(sources: Sequence[str]) -> tuple[str, list[str]]:
     for given in inputs:
         try:
             first, *_ = open_input(given)
-            scenes.append(
-                IndexedScene(str(Path(str(given.source)).absolute()), degree_bounds(first.grid), day_of(first))
-            )
+            scenes.append(IndexedScene(str(Path(given.source).absolute()), degree_bounds(first.grid), day_of(first)))
         except LandsatFillError as error:
             problems.append(f"{given.name}: {error.message}")
         forget_unpacked()
@@ -331,10 +329,13 @@ def _opened(
     given: Input, scene: Scene, request: ReferenceRequest, areas: Areas, *, is_named: bool
 ) -> OpenReference | Suitability:
     """Return a reference, or the reason why it can't serve; an empty reason for the scene itself."""
-    facts = Suitability(given.name, str(given.source))
-    if _same_file(given.source, scene.source):
-        return replace(facts, reason="it is the scene itself" if is_named else "")
+    facts = Suitability(given.name, given.label)
+    itself = replace(facts, reason="it is the scene itself" if is_named else "")
+    if given.entry is None and _same_file(given.source, scene.source):
+        return itself
     candidates = with_areas(open_input(given), areas.of_reference(given.name), given.name)
+    if {band.dataset for one in candidates for band in one.bands} & {band.dataset for band in scene.bands}:
+        return itself
     matched = [(other, *match_bands(scene.bands, other.bands)) for other in candidates]
     other, matches, warning = max(matched, key=lambda row: sum(match is not None for match in row[1]))
     ours, theirs = day_of(scene), day_of(other)
@@ -352,7 +353,7 @@ def _opened(
     if not regridding.overlaps():
         return replace(facts, reason="it doesn't overlap the scene")
     layer = None
-    source = Path(str(given.source))
+    source = Path(given.source)
     if source.exists() and is_ours(source):
         layer = source.with_name(output_stem(source.name) + FILL)
         if not layer.exists():
