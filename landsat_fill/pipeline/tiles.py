@@ -75,7 +75,11 @@ def fill_tiles(
     parallel = method.info.tile_a_thread and context.device == "cpu"
     if parallel:  # networks compute every pixel of a tile
         touched = [_around_gaps(gaps.missing, window, method.info.align_px) for window in touched]
-    at_once = max(1, min(context.threads, len(touched))) if parallel else 1
+    single = [[tile] for tile in touched]
+    batches = single if parallel else list(_batches(touched, method.info.halo_px, height, width, bands))
+    if part is not None:
+        batches = [batch for batch in batches if any(tile.shared(part).area_px for tile in batch)]
+    at_once = max(1, min(context.threads, len(batches))) if parallel else 1
     threads = max(1, context.threads // at_once)
 
     def fill_batch(batch: Sequence[Window], progress: Progress) -> None:
@@ -131,10 +135,6 @@ def fill_tiles(
             if several is not None and filled.realizations is not None:
                 several[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
 
-    single = [[tile] for tile in touched]
-    batches = single if parallel else list(_batches(touched, method.info.halo_px, height, width, bands))
-    if part is not None:
-        batches = [batch for batch in batches if any(tile.shared(part).area_px for tile in batch)]
     if at_once > 1:
         _in_parallel(batches, fill_batch, at_once, context.progress)
     else:
