@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from landsat_fill.errors import UsageError
 from landsat_fill.methods.land_classes import k_means, nearest_centres
 from landsat_fill.methods.method import in_threads
 from landsat_fill.methods.splines import first_fill
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     Cube = NDArray[np.float32]
     Flags = NDArray[np.bool_]
+
+MOST_DATES = 8
+"""Most references: a bit of a byte says whether one is usable at a pixel."""
 
 LATTICE_PX = 256
 """Distance of the nodes at which regressions are fitted and judged."""
@@ -133,7 +137,16 @@ class Stack(NamedTuple):
 
 
 def stacked(references: tuple[Reference, ...], tile: int) -> Stack:
-    """Return the matched bands of the references of a tile; a reference counts where all of them are usable."""
+    """Return the matched bands of the references of a tile; a reference counts where all of them are usable.
+
+    Raises:
+        UsageError: If there are more references than a pattern has bits.
+    """
+    if len(references) > MOST_DATES:
+        raise UsageError(
+            f"expected at most {MOST_DATES} references for multi-date, but got {len(references)}",
+            hint="Give the best ones only.",
+        )
     values, first, patterns = [], [0], None
     for number, reference in enumerate(references):
         used = sorted({band for band in reference.matches if band is not None})
