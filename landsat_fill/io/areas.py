@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
 
     from landsat_fill.io.reader import Rasters, StoredReader
-    from landsat_fill.scene import Scene
+    from landsat_fill.scene import Band, Scene
 
 
 CHECK_CRS = "Check its coordinate reference system."
@@ -185,28 +185,11 @@ def _file_of(text: str) -> tuple[str, str]:
 def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) -> list[MaskBand]:
     """Return the bands of a mask that concern a scene."""
     place = Path(path)
-    if place.is_file() and path.lower().endswith(GZIP_SUFFIX) and not is_archive(place):
-        path = f"/vsigzip/{place.absolute()}"
     if place.is_dir() or is_archive(place):
-        files = [(member.name, member.dataset) for member in list_members(place)]
-        facts = {dataset: read_name(name) for name, dataset in files}
-        gaps = {one: known for one, known in facts.items() if known is not None and known.kind is FileKind.GAP_MASK}
-        if not gaps:
-            raise InputError(
-                f"expected gap_mask files in {path}, but got none",
-                hint="Name the mask itself: only files with USGS names (…_GM_B1.TIF) are found in a folder.",
-            )
-        named = read_name(f"{scene.name}.tif")
-        name = (scene.name if named is None else named.scene_id).upper()
-        own = {one: known for one, known in gaps.items() if known.scene_id.upper() == name}
-        others = len({known.scene_id for known in gaps.values()})
-        if not own and others > 1:
-            raise InputError(
-                f"expected gap_mask files of {scene.name} in {path}, but got those of {others} other scenes",
-                hint="Put those of the scene into a folder of their own.",
-            )
-        every = (own or gaps).items()
-        return [one for dataset, known in every for one in _gap_mask(scene, dataset, known.band, rasters)]
+        found = _gap_masks_in(place, scene.name)
+        return [one for dataset, band in found for one in _gap_mask(scene, dataset, band, rasters)]
+    if place.is_file() and path.lower().endswith(GZIP_SUFFIX):
+        path = f"/vsigzip/{place.absolute()}"
     known = read_name(place.name)
     is_gap_mask = known is not None and known.kind is FileKind.GAP_MASK
     if known is not None and is_gap_mask and not label:
@@ -240,12 +223,33 @@ def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) ->
         return [MaskBand(path, planes[at - 1], (number,), kind) for number, at in zip(numbers, stored, strict=True)]
 
 
-def _gap_mask(scene: Scene, dataset: str, band: Any, rasters: Rasters | None) -> list[MaskBand]:
+def _gap_masks_in(place: Path, name: str) -> list[tuple[str, Band | None]]:
+    """Return the gap_mask files of a scene in a folder or an archive, each with its band.
+
+    Those of another name count if they are of one scene.
+    """
+    known = [(member.dataset, read_name(member.name)) for member in list_members(place)]
+    found = [(dataset, facts) for dataset, facts in known if facts is not None and facts.kind is FileKind.GAP_MASK]
+    if not found:
+        raise InputError(
+            f"expected gap_mask files in {place}, but got none",
+            hint="Name the mask itself: only files with USGS names (…_GM_B1.TIF) are found in a folder.",
+        )
+    named = read_name(f"{name}.tif")
+    wanted = name.upper() if named is None else named.scene_id
+    scenes = {facts.scene_id for _, facts in found}
+    if wanted not in scenes and len(scenes) > 1:
+        raise InputError(
+            f"expected gap_mask files of {name} in {place}, but got those of {len(scenes)} other scenes",
+            hint="Put those of the scene into a folder of their own.",
+        )
+    return [(dataset, facts.band) for dataset, facts in found if wanted not in scenes or facts.scene_id == wanted]
+
+
+def _gap_mask(scene: Scene, dataset: str, band: Band | None, rasters: Rasters | None) -> list[MaskBand]:
     """Return a gap_mask file of USGS, whose zeros are missing, if it is of one of the scene's bands."""
-    names = {"" if band is None else band.name}
-    numbers = tuple(
-        number for number, one in enumerate(scene.bands) if (one.band.name if one.band else one.name) in names
-    )
+    names = [one.band.name if one.band else one.name for one in scene.bands]
+    numbers = tuple(number for number, name in enumerate(names) if band is not None and name == band.name)
     if not numbers:
         return []
     with opened(dataset, rasters) as raster:

@@ -186,7 +186,7 @@ def fill_with_references(
 ) -> Filled:
     """Return the fill of `area` by a method with references; the fallback fills what it leaves. See `fill_tiles`.
 
-    The method fills the whole area, of which the fallback's tiles and their halos may see more than the part.
+    The method fills the whole area, also for a part, because tiles of the fallback reach beyond it.
     """
     filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references)
     left = np.zeros_like(gaps.missing)
