@@ -15,6 +15,7 @@ from landsat_fill.errors import InputError, MissingPackageError, UsageError
 from landsat_fill.io.archives import is_archive, list_members
 from landsat_fill.io.gdal import gdal_errors, gdal_session, is_remote
 from landsat_fill.io.reader import opened
+from landsat_fill.io.regridding import Regridding
 from landsat_fill.io.usgs_names import GZIP_SUFFIX, FileKind, read_name
 from landsat_fill.scene import Grid, MaskBand, MaskKind, Window
 
@@ -269,8 +270,13 @@ def _require_fit(raster: StoredReader, scene: Scene, *, exactly: bool) -> None:
             f"but {raster.source} has {dataset.width} × {dataset.height}",
             hint="Give a mask with georeferencing, or one of the scene's size.",
         )
-    box = _bounds_in(grid.crs, dataset.crs, tuple(dataset.bounds))
-    _require_overlap(box, grid, f"the mask {raster.source}", scene.name)
+    if not Regridding(raster.grid, grid).overlaps():
+        lies = ", ".join(f"{side:.10g}" for side in dataset.bounds)
+        raise InputError(
+            f"expected the mask {raster.source} to overlap {scene.name}, but it lies at {lies} in "
+            f"{dataset.crs.to_string()}",
+            hint=CHECK_CRS,
+        )
 
 
 def _require_overlap(box: tuple[float, ...], grid: Grid, what: str, name: str, hint: str = CHECK_CRS) -> None:

@@ -327,8 +327,7 @@ def _header(file: _File, rasters: Rasters | None) -> _Raster:
     """Return a raster with its header, or raise InputError if its data type can't be filled."""
     with opened(file.member.dataset, rasters) as stored:
         raster = stored.dataset
-        grid = Grid(raster.height, raster.width, raster.transform, raster.crs or None)
-        header = _Raster(file, grid, raster.dtypes[0], raster.nodata, raster.count)
+        header = _Raster(file, stored.grid, raster.dtypes[0], raster.nodata, raster.count)
     if header.dtype not in DTYPES:
         raise InputError(
             f"expected numbers of {', '.join(DTYPES)}, but {file.member.name} holds {header.dtype}",
