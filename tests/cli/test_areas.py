@@ -11,6 +11,7 @@ import rasterio.warp
 from making import NORTH_UP, UTM, stripes, write_geotiff
 from rasterio.features import geometry_mask
 from rasterio.transform import Affine
+from rasterio.transform import from_bounds as from_bounds_of
 from rasterio.windows import from_bounds
 
 import landsat_fill
@@ -66,6 +67,15 @@ def test_a_mask_on_any_grid_says_what_is_missing(painted, run, tmp_path, kind):
     row = json.loads((tmp_path / "report.jsonl").read_text())
     assert f"{3 * lost.sum():,} observed pixels were replaced because the mask says" in "".join(row["notes"])
     assert row["masks"][0].startswith(mask.name)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
+def test_a_mask_of_the_whole_world_holds_the_scene(make, crs, tmp_path):
+    there = from_bounds_of(*rasterio.warp.transform_bounds("EPSG:4326", crs, -180, -85, 180, 85), 90, 60)
+    nowhere = np.zeros((1, 60, 90), np.uint8)
+    mask = write_geotiff(tmp_path / "masks" / "water.tif", nowhere, crs=crs, transform=there)
+    outcome = landsat_fill.fill_file(make().path, method="nearest", mask=mask)
+    assert "no observed pixel was replaced" in "".join(outcome.notes)
 
 
 def test_a_mask_adds_to_nodata_and_may_concern_one_band(make, run, tmp_path):
