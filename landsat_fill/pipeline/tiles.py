@@ -57,8 +57,8 @@ def fill_tiles(
         origin: Row and column of the image's corner in the scene. Places and random generators of the tiles
             depend on it, so that results don't depend on the strips of a scene.
         references: Other acquisitions, one tile of the image's shape each.
-        part: The part of the area to fill at least; the batches of tiles are those of the whole area, so that it comes
-            out the same.
+        part: The part of the area to fill at least. On a GPU, the batches of tiles are those of the whole area, so
+            that it comes out the same.
 
     Raises:
         LackOfMemoryError: If even a tile of `SMALLEST_TILE_PX` doesn't fit into the device's memory.
@@ -72,13 +72,16 @@ def fill_tiles(
     sources = np.zeros(shape, np.uint8) if references else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
-    parallel = method.info.tile_a_thread and context.device == "cpu"
+    on_cpu = context.device == "cpu"
+    parallel = method.info.tile_a_thread and on_cpu
     if parallel:  # networks compute every pixel of a tile
         touched = [_around_gaps(gaps.missing, window, method.info.align_px) for window in touched]
-    single = [[tile] for tile in touched]
-    batches = single if parallel else list(_batches(touched, method.info.halo_px, height, width, bands))
-    if part is not None:
-        batches = [batch for batch in batches if any(tile.shared(part).area_px for tile in batch)]
+    needed = touched if part is None else [tile for tile in touched if tile.shared(part).area_px]
+    if parallel:
+        batches = [[tile] for tile in needed]
+    else:
+        batches = list(_batches(needed if on_cpu else touched, method.info.halo_px, height, width, bands))
+        batches = [batch for batch in batches if any(tile in needed for tile in batch)]
     at_once = max(1, min(context.threads, len(batches))) if parallel else 1
     threads = max(1, context.threads // at_once)
 

@@ -11,7 +11,6 @@ import rasterio.warp
 from making import NORTH_UP, UTM, stripes, write_geotiff
 from rasterio.features import geometry_mask
 from rasterio.transform import Affine
-from rasterio.transform import from_bounds as from_bounds_of
 from rasterio.windows import from_bounds
 
 import landsat_fill
@@ -71,7 +70,8 @@ def test_a_mask_on_any_grid_says_what_is_missing(painted, run, tmp_path, kind):
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
 def test_a_mask_of_the_whole_world_holds_the_scene(make, crs, tmp_path):
-    there = from_bounds_of(*rasterio.warp.transform_bounds("EPSG:4326", crs, -180, -85, 180, 85), 90, 60)
+    world = rasterio.warp.transform_bounds("EPSG:4326", crs, -180, -85, 180, 85)
+    there = rasterio.transform.from_bounds(*world, 90, 60)
     nowhere = np.zeros((1, 60, 90), np.uint8)
     mask = write_geotiff(tmp_path / "masks" / "water.tif", nowhere, crs=crs, transform=there)
     outcome = landsat_fill.fill_file(make().path, method="nearest", mask=mask)

@@ -313,6 +313,9 @@ def test_tiles_without_a_gap_are_not_filled():
 
     fill_tiles(image, gaps, whole(image), Counting(), Context())
     assert asked == [1]
+    gaps.missing[:] = True
+    fill_tiles(image, gaps, whole(image), Counting(), Context(), part=Window(18, 18, 1, 1))
+    assert asked == [1, 1]
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint32", "float64"])
