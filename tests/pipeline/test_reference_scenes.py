@@ -154,8 +154,8 @@ def test_images_of_one_archive_serve_each_other(tmp_path, ending):
 
 def test_an_index_leaves_no_unpacked_archive_behind(tmp_path):
     write(tmp_path / "refs" / "near_20040820.tif")
-    packed(tmp_path / "refs", tmp_path / "archive" / "refs.tar.bz2")
-    assert index_of([str(tmp_path / "archive")])[1] == []
+    archive = packed(tmp_path / "refs", tmp_path / "refs.tar.bz2")
+    assert index_of([str(archive)])[1] == []
     assert not archives._kept
 
 
