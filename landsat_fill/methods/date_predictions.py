@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from landsat_fill.errors import UsageError
 from landsat_fill.methods.land_classes import k_means, nearest_centres
 from landsat_fill.methods.splines import first_fill
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     Cube = NDArray[np.float32]
     Flags = NDArray[np.bool_]
+
+MOST_DATES = 8
+"""Most references: a bit of a byte says whether one is usable at a pixel."""
 
 LATTICE_PX = 256
 """Distance of the nodes at which regressions are fitted and judged."""
@@ -75,8 +79,8 @@ class Node(NamedTuple):
 
     Attributes:
         scales: Standard deviation of each reference band, `(band,)`.
-        centres: Centres of the classes in standard deviations, `(class, band)`; infinite for a class that isn't there.
-        coefficients: `(pattern, class, image band, band + 1)`.
+        centres: Centres of the classes, `(band, class)`; infinite for a class that isn't there.
+        coefficients: `(pattern, class, band + 1, image band)`.
         fitted: Whether there is a regression for each pattern of usable references, `(pattern,)`.
         leading: Number of the reference with the largest coefficients in a pattern, from 1, `(pattern,)`.
         level: Mean of each image band, 0 where unknown.
@@ -132,7 +136,16 @@ class Stack(NamedTuple):
 
 
 def stacked(references: tuple[Reference, ...], tile: int) -> Stack:
-    """Return the matched bands of the references of a tile; a reference counts where all of them are usable."""
+    """Return the matched bands of the references of a tile; a reference counts where all of them are usable.
+
+    Raises:
+        UsageError: If there are more references than a pattern has bits.
+    """
+    if len(references) > MOST_DATES:
+        raise UsageError(
+            f"expected at most {MOST_DATES} references for multi-date, but got {len(references)}",
+            hint="Give the best ones only.",
+        )
     values, first, patterns = [], [0], None
     for number, reference in enumerate(references):
         used = sorted({band for band in reference.matches if band is not None})
@@ -166,7 +179,7 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
     found = k_means(sample, count)
     centres = np.full((count, total), np.inf)
     centres[: len(found)] = found + shifts / scales
-    coefficients = np.zeros((kinds, count, bands, total + 1))
+    coefficients = np.zeros((kinds, count, total + 1, bands))
     fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
     alone = {1 << number for number in range(len(first) - 1)}
     for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
@@ -182,15 +195,15 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
             classes = nearest_centres(features[on[:, None], places].T / scales[on], centres[:, on])
             slopes = class_slopes(design, image[band].reshape(-1)[places], classes, count)
             raw = slopes[:, :-1] / scales[on]
-            coefficients[pattern, :, band, on] = raw.T
-            coefficients[pattern, :, band, -1] = slopes[:, -1] - raw @ shifts[on]
+            coefficients[pattern, :, on, band] = raw.T
+            coefficients[pattern, :, -1, band] = slopes[:, -1] - raw @ shifts[on]
             fitted[pattern] = True
-        strength = (np.abs(coefficients[pattern, :, :, :-1]) * scales).sum(axis=(0, 1))
+        strength = np.abs(coefficients[pattern, :, :-1]).sum(axis=(0, 2)) * scales
         leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))
     observed = [image[band].reshape(-1)[known[band]] for band in range(bands)]
     return Node(
         scales,
-        centres,
+        np.ascontiguousarray((centres * scales).T),
         coefficients,
         fitted,
         leading,
@@ -360,9 +373,9 @@ def predictions(
         LATTICE_PX,
         survey.stand_ins,
         1 / nodes.scales**2,
-        np.ascontiguousarray(np.swapaxes(nodes.centres * nodes.scales[..., None, :], -1, -2)),
+        nodes.centres,
         stack.first_bands,
-        np.ascontiguousarray(np.swapaxes(nodes.coefficients, -1, -2)),
+        nodes.coefficients,
         ranges,
         by_class,
         known,
