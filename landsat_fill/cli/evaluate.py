@@ -144,7 +144,7 @@ def _try_out(method: FillMethod, *, with_references: bool) -> None:
 
     if method.info.needs_references:
         if not with_references:
-            raise MethodError("it fills from other dates; --reference and --references give some")
+            raise MethodError("it needs references; give some with --reference or --references")
         return
     missing = np.zeros((1, PROBE_PX, PROBE_PX), dtype=bool)
     missing[:, PROBE_PX // 2 : PROBE_PX // 2 + 4] = True
