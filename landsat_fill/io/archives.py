@@ -254,7 +254,7 @@ def _reported(source: Path) -> Iterator[None]:
 def _broken(source: Path, error: Exception) -> InputError:
     return InputError(
         f"expected a complete .tar, .tar.gz, .tar.bz2, .tar.xz or .zip archive, but got {source}: {error}",
-        hint="It may be truncated or no archive: download it again.",
+        hint="Download it again: it may be truncated, or no archive.",
     )
 
 
