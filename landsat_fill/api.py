@@ -1,6 +1,6 @@
 """The Python interface: open a scene, find gaps, fill an array or a file, simulate gaps, evaluate.
 
-Arrays are numpy arrays, `xarray.DataArray`s, or anything that numpy converts, such as lists and CPU tensors.
+Arrays are numpy arrays, `xarray.DataArray`s, or anything that numpy converts, such as lists or CPU tensors.
 A DataArray comes back as a DataArray with the same coordinates and attributes.
 """
 
@@ -115,11 +115,11 @@ def open_scene(
 
     Args:
         source: A GeoTIFF, or the folder or archive of a USGS or ESPA product: a path, a URL or `/vsi…`.
-        bands: Names or numbers of the bands to read. If not given, all bands on the first grid: those of a
-            product's reflective bands. The panchromatic band has a grid of its own; name it to read it.
-        nodata: Stored numbers of missing pixels besides the file's own (not with "only"): 0, [0, 255], "250:255".
-        mask: What says which pixels are missing, as for `fill_file`.
-        extent: The polygon that the footprint ends at, as for `fill_file`.
+        bands: Names or numbers of the bands to read. If not given, all bands on the first grid, which is that of a
+            product's reflective bands. The panchromatic band has its own grid; give its name to read it.
+        nodata: Numbers of missing pixels in addition to the file's own, as for `fill_file`.
+        mask: Rasters that mark missing pixels, as for `fill_file`.
+        extent: A file with the polygon that the scene was clipped with, as for `fill_file`.
 
     Raises:
         InputError: If the scene can't be read, or a band has no observed pixel.
@@ -158,13 +158,13 @@ def open_scene(
 def find_gaps(image: Any, *, nodata: Nodata = None, period_px: int = 33) -> FoundGaps:
     """Return which pixels of an image are missing, and its footprint.
 
-    Gaps count as missing. The border around the swath doesn't, even where gaps open into it.
+    Gaps are missing. The border around the swath is not, even where gaps open into it.
 
     Args:
         image: `(band, row, col)`, or `(row, col)` for one band. The masked pixels of a masked array, NaN and
             infinity hold no observation.
-        nodata: Numbers for "no observation": 0, [0, 255], "250:255".
-        period_px: Rows from one SLC-off gap to the next of its side: 33 at 30 m, 66 at 15 m.
+        nodata: Numbers of missing pixels: 0, [0, 255], "250:255".
+        period_px: Rows from one SLC-off gap to the next on the same side: 33 at 30 m, 66 at 15 m.
 
     Raises:
         UsageError: If the image isn't numeric, or its unobserved pixels can't be determined.
@@ -212,31 +212,31 @@ def fill_array(
             missing pixels don't matter. Masked pixels of a masked array are never used to fill others.
         missing: Pixels to fill, as booleans or integers (0 is false); of the image's shape, or `(row, col)`
             for all bands.
-        usable: Pixels that a fill may use, of the same shapes; all finite pixels that aren't missing, if not
-            given.
+        usable: Pixels that a fill may use, of the same shapes. If not given, all finite pixels that aren't
+            missing.
         references: Other acquisitions of the place, best first: arrays of the image's shape, with the same bands
-            in the same order, in any unit. Mask or set to NaN what isn't to be used: their gaps, clouds and
-            shadows. A DataArray with a scalar coordinate `time` has a date, which `time-series` needs.
-        method: Name of a method, or a method object. `list_methods` lists them; `auto` is the best one, which is
-            `multi-date` with references. What a method leaves unfilled where no reference helps is filled
-            from the image alone.
+            in the same order, in any unit. Mask their gaps, clouds and shadows, or set them to NaN. The date of a
+            DataArray is its scalar coordinate `time`, which `time-series` needs.
+        method: Name of a method, or a method object. `list_methods` lists them. `auto` is `band-unet`, or
+            `multi-date` with references. Pixels that a method with references leaves are filled from the image
+            alone.
         options: Options of a named method.
-        realizations: Number of realizations (plausible fills) to return, for a method that gives them.
-        seed: Seed of the methods that use random numbers.
+        realizations: Number of realizations (plausible fills) to return, if the method gives them.
+        seed: Seed of methods that use random numbers.
         pixel_size_m: Pixel size in metres, or None if unknown.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads; all cores that this process may use, if not given.
 
     Returns:
         `mean`, of the image's shape, float32 or float64: observed pixels unchanged, filled pixels in the same
-        unit, NaN in a band without usable pixels. `std`, the standard deviation in the same unit, 0 at
-        observed pixels, or None. `realizations`, along a leading axis, or None. With references also `sources`,
-        of the image's shape: the number of the reference, from 1, that weighs most at a filled pixel, and 0
-        where the image itself does.
+        unit, NaN in a band without usable pixels. `std`: the standard deviation in the same unit, 0 at observed
+        pixels; or None. `realizations`: along a leading axis; or None. With references also `sources`, of the
+        image's shape: the number, from 1, of the reference with the largest weight at a filled pixel, and 0 where
+        the image itself has it.
 
     Raises:
-        UsageError: If an array or its shape isn't valid, the method or an option doesn't exist, or the method
-            needs references and gets none, or can't use those it gets.
+        UsageError: If an array or its shape isn't valid, a method or an option doesn't exist, or a method needs
+            references and gets none, or gets references that it can't use.
         LandsatFillError: If the method's weights or the device can't be used.
 
     Source: `landsat_fill.list_methods()` has the source of each method, `landsat-fill cite` prints it as
@@ -250,7 +250,7 @@ def fill_array(
         >>> bool((filled.mean[scene.observed] == scene.values[scene.observed]).all())
         True
 
-        Another date, here one that is darker throughout:
+        With another date, here a darker one:
 
         >>> earlier = 0.8 * landsat_fill.open_scene("sample_data/clean.tif").values
         >>> filled = landsat_fill.fill_array(
@@ -335,47 +335,47 @@ def fill_file(
         method: Name of a method, or a method object.
         options: Options of a named method.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        seed: Seed of the methods that use random numbers.
+        seed: Seed of methods that use random numbers.
         threads: CPU threads; all cores that this process may use, if not given.
-        reference: Another acquisition of the place, or several, on any grid. Each must be usable.
+        reference: Another acquisition of the place, or several, on any grid. It is an error if one can't be used.
         references: A folder, list, glob or index, or several, to choose the best references from.
         within: Largest number of days between the scene and a reference.
-        same_season: Use only references whose day of the year lies within 45 days of the scene's.
+        same_season: Use only references whose day of the year is within 45 days of the scene's.
         max_references: Largest number of references, 1 to 8.
         align: Correct references that lie a quarter of a pixel or more off.
-        refresh: Fill again if a folder of references has grown since.
+        refresh: Fill again if a folder of references has grown since the last fill.
         bands: Names or numbers of the bands to fill; all if not given.
-        nodata: Stored numbers of missing pixels besides the file's own (not with "only"): 0, [0, 255], "250:255".
-        mask: A raster, or several, whose numbers but 0 are missing pixels; gap_mask files (0 is missing); "BAND=FILE".
-        extent: A file with the polygon that a scene was clipped with: GeoJSON, or what fiona or pyogrio reads.
-        bbox: West, south, east and north end of the part to fill and write.
+        nodata: Numbers of missing pixels: 0, [0, 255], "250:255". They add to the file's own, unless "only" is given.
+        mask: Rasters that mark missing pixels by any number but 0; gap_mask files (0 is missing); "BAND=FILE".
+        extent: A file with the polygon that the scene was clipped with: GeoJSON, or a format of fiona or pyogrio.
+        bbox: West, south, east and north edge of the part to fill and write.
         bbox_crs: The coordinate reference system of `bbox`, if it isn't the scene's.
-        window: First column, first row, width and height of the part instead, on a product's first grid.
-        holes: Which missing pixels to fill: `narrow` (no wider than the largest gap), `every` or `stripes`.
-        largest_gap_px: The widest gap to fill in pixels; one scan period, 990 m, if not given.
+        window: The part as first column, first row, width and height; in a product, on its first grid.
+        holes: Which missing pixels to fill: `narrow` (holes up to the largest gap), `every` or `stripes`.
+        largest_gap_px: Width of the widest hole to fill in pixels; one scan period, 990 m, if not given.
         distrust: Observed pixels that a fill must not use: `cloud`, `dilated-cloud`, `shadow`, `saturated`,
             `interpolated`, `faint`.
-        refill: Observed pixels to replace, with the same words.
+        refill: Observed pixels to replace, by the same words.
         name: Template of the output's name if the target is a folder or not given.
-        stack: Write a product as one GeoTIFF a grid instead of a folder of bands.
-        bands_only: Leave out the other files of a product (MTL, quality bands, angles).
-        fill_layer: One for the `scene`, one for each band (`bands`), one with a code for each reference (`source`), or
-            `none`.
+        stack: Write one GeoTIFF for each grid of a product instead of a folder of bands.
+        bands_only: Don't copy the other files of a product (MTL, quality bands, angles).
+        fill_layer: `scene` (one layer), `bands` (a layer for each band), `source` (one layer with a code for each
+            reference) or `none`.
         uncertainty: Write the standard deviation; by default if the method has one.
-        realizations: Number of realizations to write, for a method that gives them.
+        realizations: Number of realizations to write, if the method gives them.
         preview: Write a picture of before and after.
         cog: Write cloud-optimised GeoTIFFs.
         creation_options: GDAL creation options that replace the input's.
-        overwrite: Replace outputs that exist.
-        report: A file to append a JSON line to.
-        progress: Called with the share done, 0 to 1, and a short status.
+        overwrite: Replace existing outputs.
+        report: A file to which a JSON line is appended.
+        progress: A function that is called with the share done, 0 to 1, and a short status.
 
     Returns:
         Status, pixel counts, the files written, notes, the median standard deviation in stored numbers, and
-        seconds. The status is `SKIPPED` if the output exists with the same method and options.
+        seconds. The status is `SKIPPED` if the output of the same request exists.
 
     Raises:
-        UsageError: If an argument isn't valid, or the method doesn't give a requested standard deviation.
+        UsageError: If an argument isn't valid, or the method can't give what is requested.
         LandsatFillError: If the file can't be read, filled or written. No partial output remains.
 
     Source: as for `fill_array`.
@@ -449,7 +449,7 @@ def simulate_gaps(
     band_shift_px: float = 1.0,
     seed: int = 0,
 ) -> Any:
-    """Return SLC-off gaps for a clean image, simulated or a real scene's, as booleans of its shape.
+    """Return SLC-off gaps for a clean image, simulated or from a real scene, as booleans of its shape.
 
     Without `width_px`, `share` and `gaps`, the gaps are those of a whole swath: closed at nadir and widest at
     its edges.
@@ -459,7 +459,7 @@ def simulate_gaps(
         width_px: Width of all gaps, in rows.
         share: Share of missing pixels, 0 to 1.
         gaps: Missing pixels of a real SLC-off scene, `(band, row, col)` or `(row, col)`.
-        period_px: Rows from one gap to the next of its side.
+        period_px: Rows from one gap to the next on the same side.
         tilt_deg: Angle at which gaps descend to the right.
         band_shift_px: Largest shift between the gaps of two bands, in rows.
         seed: Seed of the positions of the gaps.
@@ -505,27 +505,27 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Hide observed pixels under stripes, fill them, and return the scores of the hidden pixels.
 
-    All methods fill the same pixels. The reference of all ratios is GDAL's fillnodata with three smoothing
-    passes (`inverse-distance`), which is always in the result.
+    All methods fill the same pixels. All ratios are relative to GDAL's fillnodata with three smoothing passes
+    (`inverse-distance`), which is always in the result.
 
     Args:
         scenes: One scene or several: GeoTIFFs, products, folders.
         methods: One method or several, by name or as objects.
         widths_px: Widths of the stripes in rows.
         shares: Shares of hidden pixels, 0 to 1, as further patterns.
-        band_shift_px: Largest shift between the stripes of two bands, in rows; with 0 all bands lose the same
+        band_shift_px: Largest shift between the stripes of two bands, in rows. With 0, all bands lose the same
             pixels.
         seeds: Number of random positions of each pattern.
         bands: Names or numbers of the bands; all if not given.
-        nodata: Stored numbers for "no observation" besides a file's own, as for `fill_file`.
+        nodata: Numbers of missing pixels in addition to a file's own, as for `fill_file`.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads; all cores that this process may use, if not given.
 
     Returns:
-        A dictionary for each pattern and method, and for `all` patterns: `rmse_ratio` (RMSE relative to
-        fillnodata's), `r2`, `ssim`, `stripe_index` (0 is invisible), `coverage_90` (share of the truth inside
+        A dictionary for each pattern and method, and for `all` patterns: `rmse_ratio` (RMSE relative to that of
+        fillnodata), `r2`, `ssim`, `stripe_index` (0 is invisible), `coverage_90` (share of the true values inside
         90 % intervals), `seconds` and others; None for a score that doesn't apply. Scores are means over
-        scenes and bands. The list is suitable for `pandas.DataFrame`.
+        scenes and bands. `pandas.DataFrame` takes the list.
 
     Raises:
         InputError: If a scene can't be read.

@@ -30,7 +30,7 @@ EPILOG = """\
 Examples:
 landsat-fill scene.tif                       writes scene_filled.tif beside it
 landsat-fill scenes/ -o filled/ -m harmonic  a folder of scenes and products
-landsat-fill info LE07_L1TP_….tar            what it is, and its gaps
+landsat-fill info LE07_L1TP_….tar            sensor, date, bands and gaps
 landsat-fill COMMAND --help                  the options of a command
 """
 
@@ -95,11 +95,11 @@ class LazyCommand(QuotedCommand):
 
 COMMANDS = (
     LazyCommand("fill", "fill", "Fill scenes: GeoTIFFs, products, folders. The default.", cls=MethodFlags),
-    LazyCommand("info", "tools", "Show what a scene is, and its gaps."),
-    LazyCommand("references", "references", "Show which other dates would help to fill a scene."),
-    LazyCommand("mask", "tools", "Write where a scene has gaps."),
+    LazyCommand("info", "tools", "Show sensor, date, bands and gaps of a scene."),
+    LazyCommand("references", "references", "Show which other dates help to fill a scene."),
+    LazyCommand("mask", "tools", "Write a layer of the gaps of a scene."),
     LazyCommand("tile", "tools", "Cut a scene into patches."),
-    LazyCommand("stitch", "tools", "Join patches to a scene again."),
+    LazyCommand("stitch", "tools", "Join the patches of a scene again."),
     LazyCommand("simulate", "tools", "Lay SLC-off stripes over a clean scene."),
     LazyCommand("evaluate", "evaluate", "Score methods on pixels hidden from them."),
     LazyCommand("methods", "methods_and_models", "List the methods, or the options of one.", no_args_is_help=False),
@@ -109,7 +109,7 @@ COMMANDS = (
     ),
     LazyCommand("dataset", "train", "Make a dataset for training."),
     LazyCommand("train", "train", "Train a network."),
-    LazyCommand("cluster", "cluster", "Archives on a Slurm cluster: submit, status, resubmit, merge."),
+    LazyCommand("cluster", "cluster", "Fill archives on a Slurm cluster: submit, status, resubmit, merge."),
     LazyCommand("guide", "guides", "Read a guide: first steps, outputs, clusters, training, …", no_args_is_help=False),
     LazyCommand("cite", "guides", "Print BibTeX of this software, the data and a method.", no_args_is_help=False),
 )

@@ -105,8 +105,8 @@ class SubmitOptions(SlurmOptions):
         sbatch_arg: Another option of sbatch: --sbatch-arg=--mail-type=FAIL.
         setup: File of shell lines that run before the work: module load …, source …/activate.
         command: How a task calls landsat-fill. Default: with the Python that runs this command.
-        requeues: How often a task that runs out of time is requeued.
-        lead: How long before the time limit a task stops starting scenes. It finishes those that run.
+        requeues: Largest number of times that a task is requeued when it runs out of time.
+        lead: Seconds before its time limit at which a task stops starting scenes. It finishes those that run.
         merge_arg: An option of sbatch for the merging job: --merge-arg partition=cpu.
     """
 
@@ -338,9 +338,9 @@ def task_words(typed: dict[str, list[str]], info: MethodInfo, gpus: str | None) 
 def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = False) -> None:
     """Print how many scenes are done, running, waiting, failed and missing, and why.
 
-    The output files decide. squeue shows what waits; sacct, if available, shows how a task without a report ended.
-    The exit code is 1 if a scene failed or is missing. Without Slurm, as after `fill --shard`, only scenes that were
-    begun are known.
+    The output files decide whether a scene is done. squeue shows what waits; sacct, if available, shows how a task without a
+    report ended. The exit code is 1 if a scene failed or is missing. Without Slurm, for example after `fill --shard`,
+    the status covers only scenes that a run has begun.
     """
     from landsat_fill.cluster.archive import Archive
     from landsat_fill.cluster.status import State
@@ -364,9 +364,9 @@ def resubmit(
     slurm: SlurmOptions,
     dry_run: Annotated[bool, opt("-n, --dry-run")] = False,
 ) -> None:
-    """Submit the scenes that are missing or failed again, with the last script, your edits included.
+    """Submit again the scenes that are missing or failed, with the last script and your edits in it.
 
-    Options given here replace those in the script, also when you resubmit again.
+    Options given here replace those in the script, also for later resubmissions.
 
     Args:
         dry_run: Print what would be submitted.
@@ -411,11 +411,11 @@ def _states(archive: Archive, reports: Sequence[Path] = ()) -> list[SceneState]:
 def merge(folder: ArchiveFolder, report: Annotated[list[Path] | None, opt("--report FILE")] = None) -> None:
     """Write report.jsonl, summary.json and items.json (a STAC item collection) of the whole archive.
 
-    FOLDER is that of `cluster submit`, or any that `fill` has filled, for example by several shells with --shard. The
-    exit code is 1 if a scene isn't done.
+    FOLDER is the folder -o of `cluster submit`, or of `fill`, for example of several runs with --shard. The exit code
+    is 1 if a scene isn't done.
 
     Args:
-        report: A report that a run without Slurm has written to another folder; may be repeated.
+        report: A report that a run without Slurm wrote to another folder; may be repeated.
     """
     from landsat_fill.cluster.archive import Archive
     from landsat_fill.cluster.merging import merge

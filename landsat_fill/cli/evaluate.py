@@ -1,4 +1,4 @@
-"""`landsat-fill evaluate`: measure methods side by side on pixels hidden from them."""
+"""`landsat-fill evaluate`: compare methods on pixels hidden from them."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _try_out(method: FillMethod, *, with_references: bool) -> None:
 
     if method.info.needs_references:
         if not with_references:
-            raise MethodError("it fills from other dates; --reference and --references give some")
+            raise MethodError("it needs references; give some with --reference or --references")
         return
     missing = np.zeros((1, PROBE_PX, PROBE_PX), dtype=bool)
     missing[:, PROBE_PX // 2 : PROBE_PX // 2 + 4] = True
@@ -156,7 +156,7 @@ STRIPES = "Hidden pixels"
 
 EPILOG = """\
 Examples:
-landsat-fill evaluate clean.tif                    all methods that run here
+landsat-fill evaluate clean.tif                    all methods but slow ones
 landsat-fill evaluate clean/ -m auto,harmonic --figure scores.png
 landsat-fill evaluate clean.tif -m unet,unet:weights=runs/a/best.safetensors
 landsat-fill evaluate clean.tif -m kriging,convlnp:samples=8 --markdown t.md
@@ -209,10 +209,10 @@ def evaluate(
 
     Args:
         clean: Scenes with observed pixels to hide.
-        group: Scenes to score apart from the others, under a name. Give it again for more scenes or more groups.
-            Others are compared with the first group, for example with the places used for training.
+        group: Scenes to score as a group with a name. Repeat it for more scenes or more groups. All groups are
+            compared with the first one, for example with the places used for training.
         methods: Comma-separated methods, with options if wanted: NAME:OPTION=VALUE:OPTION=VALUE. Default: all that
-            run here.
+            can run here, except those that take minutes.
         device: auto, cpu or cuda. Methods that don't support the GPU use the CPU.
         threads: CPU threads. Default: all cores.
         width: Widths of the stripes in pixels. Default, without --missing and --gaps-from: 4,8,14.
@@ -231,7 +231,7 @@ def evaluate(
         json_file: Write everything as JSON.
         figure: Plot crops and curves (PNG, PDF, SVG).
         show: Methods whose crops the figure shows, in this order. Default: all.
-        markdown: Write the summary as a Markdown table, with this command line.
+        markdown: Write the summary as a Markdown table, with the command line.
     """
     from landsat_fill import evaluation
     from landsat_fill.cli.console import print_error, progress_bar

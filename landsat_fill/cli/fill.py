@@ -52,46 +52,45 @@ BATCH = "Batch"
 
 @dataclass(frozen=True, slots=True)
 class FillOptions:
-    """The options of `fill` that `cluster submit` takes, too.
+    """The options that `fill` and `cluster submit` share.
 
     Attributes:
-        inputs: GeoTIFFs, USGS or ESPA products (folder, .tar, .tar.gz, .zip), folders of them, globs or URLs.
+        inputs: GeoTIFFs, USGS or ESPA products (folders or archives), archives or folders of them, globs or URLs.
         from_file: A text file with one input per line.
-        bbox: Fill and write only the part of each scene in a box of map coordinates: west, south, east, north, in the
-            scene's coordinate reference system. Its pixels are those of the whole scene's fill.
-        bbox_crs: The coordinate reference system of --bbox; EPSG:4326 for degrees of longitude and latitude.
-        window: The same for a window of pixels, on a product's first grid.
+        bbox: Fill and write only a part of each scene: west, south, east, north in the scene's coordinate reference
+            system. Its pixels are the same as in the fill of the whole scene.
+        bbox_crs: The coordinate reference system of --bbox, for example EPSG:4326 for longitude and latitude in degrees.
+        window: Fill and write only a window of pixels; in a product, of its first grid.
         method: The method; `landsat-fill methods` lists all.
         option: An option of the method; --NAME VALUE does the same. `landsat-fill methods NAME` lists them.
         device: auto, cpu, cuda or cuda:1. auto uses a GPU if the method and this machine support it.
         seed: Seed of methods that use random numbers.
-        refresh: Fill scenes again whose folder of references has grown since.
+        refresh: If a folder of references has grown since a scene was filled, fill the scene again.
         holes: What to fill inside the footprint: narrow (holes no wider than the largest gap), every (all holes) or
             stripes (SLC-off stripes only).
-        largest_gap: Width of the largest hole to fill; wider parts stay as they are. Default: one scan period
+        largest_gap: Width of the widest hole to fill; wider parts stay as they are. Default: one scan period
             (990 m), which no SLC-off gap exceeds.
-        distrust: Observed pixels that a fill must not rely on: cloud, dilated-cloud, shadow, saturated (from the
-            quality bands), interpolated (from the gap masks), faint (stripes and gap borders that aren't exactly
-            nodata). These pixels stay as they are: a gap that crosses a cloud is filled with ground and shows as a
-            dark stripe in the cloud.
-        refill: Observed pixels to treat as missing; same flags. No other option replaces observations. Pixels in
-            holes wider than the largest gap stay, unless --holes every is given.
-        output: A file (.tif) for one GeoTIFF, otherwise a folder. Default: beside each input. Files from a folder go
-            to FOLDER_filled beside that folder (also for the current folder), in the same sub-folders.
+        distrust: Observed pixels that a fill must not use: cloud, dilated-cloud, shadow, saturated (from the quality
+            bands), interpolated (from the gap masks), faint (stripes and gap borders that aren't exactly nodata).
+            These pixels stay as they are. A gap that crosses a cloud is filled with land and shows as a dark stripe in
+            the cloud.
+        refill: Observed pixels to replace, by the same flags. Parts of holes wider than the largest gap stay as they
+            are, unless --holes every is given.
+        output: A file (.tif) for one GeoTIFF, otherwise a folder. Default: beside each input. Scenes from a folder are
+            written to FOLDER_filled beside it (also for the current folder), in the same sub-folders.
         name: Name of each output; {name} stands for the name of the input.
-        stack: Write one GeoTIFF per grid of a product, not a folder of bands.
-        bands_only: Leave out the other files of a product (MTL, quality bands, angles), which otherwise come along
-            unchanged.
-        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (one layer per band), source (one layer
-            that names the reference of the largest weight) or none.
+        stack: Write one GeoTIFF for each grid of a product instead of a folder of bands.
+        bands_only: Don't copy the other files of a product (MTL, quality bands, angles).
+        fill_layer: Record of the filled pixels (…_fill.tif): scene (one layer), bands (a layer for each band), source
+            (one layer with a code for each reference) or none.
         uncertainty: Write the standard deviation (…_std.tif). Default: if the method has one.
-        realizations: Write N realizations (…_draw1.tif and so on), if the method gives realizations.
+        realizations: Write N realizations (…_draw1.tif and so on), that is plausible fills, if the method gives them.
         preview: Write a picture of the scene before and after (….png).
         creation_option: GDAL creation option that replaces the input's.
         cog: Write cloud-optimised GeoTIFFs.
-        jobs: Scenes filled at once, each in a process of its own. They take turns on the GPUs.
+        jobs: Scenes filled at once, each in its own process. They take turns on the GPUs.
         threads: CPU threads for each scene. Default: the cores that this process may use, divided by --jobs.
-        memory: Memory for all --jobs together, for example 16G; scenes wait until there is enough. Default: 90 % of
+        memory: Memory for all --jobs together, for example 16G; a scene waits until there is enough. Default: 90 % of
             the free memory.
     """
 
@@ -263,7 +262,7 @@ def memory_bytes(text: str | None) -> int | None:
 EPILOG = f"""\
 Examples:
 landsat-fill scene.tif                              writes scene_filled.tif
-landsat-fill scene.tif -o out.tif --preview         and a picture of it
+landsat-fill scene.tif -o out.tif --preview         also a picture of it
 landsat-fill scenes/ more/*.tar -o filled/ -j 2     a batch with a report
 landsat-fill scene.tif -m inverse-distance --smoothing 0    a method's option
 landsat-fill scene.tif -m unet --weights best.safetensors   your own weights
@@ -290,14 +289,14 @@ def fill(
 ) -> None:
     """Fill the gaps of scenes and write the results beside the inputs (folders to FOLDER_filled) or to -o.
 
-    Observed pixels stay bit-identical, georeferencing and metadata are kept, nothing is invented outside the
-    footprint, and a fill layer records every pixel that was filled.
+    Observed pixels stay bit-identical. Georeferencing and metadata are kept. Nothing is invented outside the
+    footprint. A fill layer records every pixel that was filled.
 
     Args:
-        report: File that gets one JSON line per scene. Default: report.jsonl beside the outputs.
-        shard: Fill only the I-th of N shares of the scenes, I from 1: for several machines that each take one.
-        manifest: Scenes and their outputs, instead of SCENE… and -o; `cluster submit` writes such a file.
-        grace: After SIGUSR1 no scene is started; those that run have this long to finish.
+        report: File to which one JSON line for each scene is appended. Default: report.jsonl beside the outputs.
+        shard: Fill only the I-th of N shares of the scenes, from 1, so that several machines can share them.
+        manifest: A list of scenes and outputs, instead of SCENE… and -o; `cluster submit` writes it.
+        grace: Time that running scenes have to finish after SIGUSR1, which stops the batch from starting others.
         dry_run: Print what would be done, and do nothing.
     """
     from landsat_fill.pipeline.workers import WorkerPool

@@ -1,4 +1,4 @@
-"""`landsat-fill guide` and `landsat-fill cite`: what users read, and what they cite."""
+"""`landsat-fill guide` shows the guides, and `landsat-fill cite` prints what to cite."""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ def methods(
         console.print(
             "\nError: RMSE of hidden pixels of the sample scene relative to GDAL's fillnodata, smaller is better. "
             "Full scene: 8,000 × 7,000 pixels and six bands on two cores, ≈ where computed from a smaller one. "
-            "σ: gives a standard deviation. `landsat-fill methods NAME` shows the options of one."
+            "–: not measured there; methods that need references are compared in `landsat-fill guide references`. "
+            "σ: gives a standard deviation. References: other dates of the place. "
+            "`landsat-fill methods NAME` shows the options of one."
         )
         return
     (cls,) = classes.values()

@@ -1,4 +1,4 @@
-"""How commands declare their options, the options that several commands share, and what their text means."""
+"""How commands declare their options, the options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
@@ -226,8 +226,8 @@ ReferenceScenes = Annotated[
     opt(
         "--reference SCENE",
         REFERENCES,
-        "Another acquisition of the place that helps to fill: a GeoTIFF or product on any grid, of any of the sensors. "
-        "It must be usable.",
+        "Another acquisition of the place to fill from: a GeoTIFF or product of Landsat, Sentinel-2 or HLS, on any grid. "
+        "It is an error if it can't be used.",
     ),
 ]
 ReferenceFolders = Annotated[
@@ -235,8 +235,8 @@ ReferenceFolders = Annotated[
     opt(
         "--references FOLDER",
         REFERENCES,
-        "A folder, list, glob or index in which references are looked for; those that serve a scene best are used. "
-        "`landsat-fill references` shows which, and why.",
+        "A folder, list, glob or index; the best references for each scene are chosen from it. "
+        "`landsat-fill references` shows which ones, and why.",
     ),
 ]
 Within = Annotated[
@@ -244,10 +244,10 @@ Within = Annotated[
 ]
 SameSeason = Annotated[
     bool,
-    opt("--same-season", REFERENCES, "Use only references whose day of the year lies within 45 days of the scene's."),
+    opt("--same-season", REFERENCES, "Use only references whose day of the year is within 45 days of the scene's."),
 ]
 MaxReferences = Annotated[
-    int, opt("--max-references N", REFERENCES, "Largest number of references of a scene.", min=1, max=8)
+    int, opt("--max-references N", REFERENCES, "Largest number of references for a scene.", min=1, max=8)
 ]
 Align = Annotated[
     bool,
@@ -264,8 +264,8 @@ Nodata = Annotated[
     opt(
         "--nodata NUMBERS",
         INPUT,
-        "Stored numbers that mean 'no observation', besides the file's own: 0,255 or -9999 or 250:255 or nan. "
-        "With `only` among them, the file's own number doesn't count.",
+        "Numbers of missing pixels, in addition to the file's own: 0,255 or -9999 or 250:255 (a range) or nan. "
+        "With 0,only the file's own number doesn't count.",
     ),
 ]
 Bands = Annotated[str | None, opt("--bands LIST", INPUT, "Bands to work on: B3,B4 or 1,2.")]
@@ -274,13 +274,14 @@ Masks = Annotated[
     opt(
         "--mask FILE",
         INPUT,
-        "A raster on any grid that says what is missing, besides nodata: all numbers but 0. One band counts for all "
-        "bands. Also gap_mask files (0 is missing) or their folder, BAND=FILE for one band, and several of them.",
+        "A raster on any grid that marks further missing pixels by any number but 0; observed pixels there are replaced. "
+        "One band applies to all bands, BAND=FILE to one. Also gap_mask files of USGS (0 is missing), or their folder. "
+        "{name} stands for the name of the input. May be repeated.",
     ),
 ]
 Extent = Annotated[
     str | None,
-    opt("--extent FILE", INPUT, "A polygon (GeoJSON) that the footprint ends at, of a scene that was clipped with it."),
+    opt("--extent FILE", INPUT, "The polygon (GeoJSON) that a scene was clipped with: gaps are filled up to its edge."),
 ]
 Target = Annotated[Path, opt("-o, --output PATH", OUTPUT, "The file to write.")]
 Folder = Annotated[Path, opt("-o, --output FOLDER", OUTPUT, "The folder to write.")]

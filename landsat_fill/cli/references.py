@@ -38,14 +38,15 @@ def references(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show which acquisitions of an archive would help to fill a scene, and why; or index an archive.
+    """Show which acquisitions of an archive help to fill a scene, and why; or write an index of an archive.
 
-    For each: days apart, the clear share of its pixels, the share of the gaps it covers, its shift in pixels, and how
-    well it agrees with the scene (squared correlation).
+    The table shows for each: days apart, the clear share of its pixels, the share of the gaps that it covers, its
+    shift in pixels, and its agreement with the scene (squared correlation).
 
     Args:
-        inputs: A scene, and folders, lists, globs or indexes with other acquisitions; with --index folders only.
-        index: Write an index of the folders (STAC items) to -o; `--references FILE.json` then reads no header again.
+        inputs: A scene, then folders, lists, globs or indexes with other acquisitions; with --index, only folders.
+        index: Write an index of the folders (STAC items) to -o. With `--references FILE.json`, the files of a large
+            archive needn't be opened again.
         output: The index to write.
     """
     from landsat_fill.io import one_input, write_bytes_atomically

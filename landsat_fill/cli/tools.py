@@ -53,9 +53,9 @@ def info(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a scene is: sensor, date, bands, scan line corrector, and its gaps.
+    """Show sensor, date, bands, scan line corrector and gaps of a scene.
 
-    For the gaps: the share of the footprint that is missing, and the period, tilt and width of the stripes.
+    The gaps are described by the missing share of the footprint, and by the period, tilt and width of the stripes.
     """
     from rich.console import Console
 
@@ -141,12 +141,12 @@ def mask(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write where a scene has gaps, one layer per band: 0 outside the footprint, 1 observed, 2 missing.
+    """Write the gaps of a scene, one layer for each band: 0 outside the footprint, 1 observed, 2 missing.
 
-    Thermal and panchromatic bands of a product have grids of their own, and so files of their own.
+    Thermal and panchromatic bands of a product have their own grids, and so their own files.
 
     Args:
-        any_band: Write a single layer, missing where any band is missing.
+        any_band: Write a single layer, which is missing where any band is missing.
     """
     from landsat_fill.pipeline.gap_files import write_gap_layer
     from landsat_fill.pipeline.outputs import scene_suffixes
@@ -171,7 +171,7 @@ def tile(
 ) -> None:
     """Cut a scene into patches: GeoTIFFs with its georeferencing and metadata, and a manifest.
 
-    Thermal and panchromatic bands of a product have grids of their own, and so sub-folders of their own.
+    Thermal and panchromatic bands of a product have their own grids, and so their own sub-folders.
 
     Args:
         size: Side of a patch: 64, 128, 256.
@@ -227,15 +227,15 @@ def simulate(
 ) -> None:
     """Lay SLC-off stripes over a clean scene: simulated ones, or those of a real scene.
 
-    Without --width and --missing, the gaps are those of a whole swath: none at nadir, widest at its edges.
+    Without --width and --missing, the gaps are those of a whole swath: closed at nadir, widest at its edges.
 
     Args:
         clean: A GeoTIFF without gaps.
         gaps_from: Use the gaps of a real SLC-off scene.
         width: Width of all gaps.
-        missing: Share of the image to lose: 22%.
+        missing: Share of the image that the gaps cover: 22%.
         period: Rows from one gap to the next.
-        tilt: How steeply gaps fall to the right.
+        tilt: Angle at which gaps descend to the right.
         seed: Seed of the positions of the gaps.
     """
     import numpy as np

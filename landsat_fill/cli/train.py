@@ -52,16 +52,16 @@ def dataset(
 ) -> None:
     """Cut patches from clean scenes and gaps from real SLC-off scenes, and write a dataset for training.
 
-    Folds are geographic: scenes within 50 km of each other share a fold; without coordinates, scenes whose names
-    agree up to the date do. Nothing is random: the same scenes give the same dataset.
+    Folds are geographic: scenes within 50 km of each other share a fold. Scenes without coordinates share a fold if
+    their names agree up to the date. The same scenes always give the same dataset.
 
     Args:
         clean: Scenes without gaps.
-        gaps_from: A real SLC-off scene whose gaps are stored; may be given several times.
+        gaps_from: A real SLC-off scene whose gaps are stored; may be repeated.
         size: Side of a patch, a multiple of 8.
-        stride: Distance between patches; less than the size makes them overlap. Default: the size.
+        stride: Distance between patches; patches overlap if it is less than the size. Default: the size.
         max_missing: Largest unobserved share of a patch in any band.
-        folds: Number of parts that the scenes are divided into. There are no more parts than places.
+        folds: Number of folds. There are no more folds than places.
     """
     from landsat_fill.cli.console import print_error, progress_bar
     from landsat_fill.cli.options import share
@@ -187,7 +187,7 @@ def train(
         minutes: Time to train, including earlier parts of a resumed run.
         patience: Validations without improvement before training stops; 0 never stops.
         validation: Scenes to validate on, or a folder of them. Default: one fold of the data.
-        gaps_from: An SLC-off scene whose gaps are also laid over samples; may be given several times.
+        gaps_from: An SLC-off scene whose gaps are also laid over samples; may be repeated.
         fold: The fold to validate on.
         size: Side of a sample.
         batch: Samples per step.
@@ -230,7 +230,7 @@ def train(
         raise typer.Exit(EXIT_INTERRUPTED)
     screen.noted(
         f"{result.ending.value} after {result.progress.step} steps and {result.progress.minutes:.1f} minutes; "
-        f"best error {result.progress.best:.4f} of the classical fill's: {folder.best}"
+        f"best error {result.progress.best:.4f} relative to the classical fill: {folder.best}"
     )
 
 

@@ -1,7 +1,7 @@
 """Lists the files of a product in a folder or an archive, and copies some of them.
 
-Each file has the path by which GDAL opens it, in an archive through a virtual file system. GDAL has none for
-bzip2 and xz: these archives are unpacked into the folder for temporary files.
+Each file has the path by which GDAL opens it. In an archive, that is a path of a virtual file system. GDAL has none
+for bzip2 and xz, so these archives are unpacked into the folder for temporary files.
 Source: GDAL documentation, "Virtual File Systems", /vsizip/, /vsitar/, /vsigzip/ and /vsisubfile/.
 """
 
@@ -41,7 +41,7 @@ _LONGEST_NAME = 100
 """Characters of a member's name that are kept where it is unpacked."""
 _LONG_NAME_BYTES = 100
 _LARGEST_TEXT_BYTES = 256 << 10
-"""Bytes read of an MTL file; they have up to 65,536, and an archive may hold hundreds."""
+"""Largest number of bytes read from an MTL file. Real ones have up to 65,536; an archive may hold hundreds of files."""
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError)
 """Errors of the standard library for a file that is truncated, encrypted or no archive."""
 
@@ -75,9 +75,9 @@ def archive_stem(path: Path) -> str:
 
 
 def list_members(source: Path, *, unpack: bool = True) -> list[Member]:
-    """Return the files of an archive, or of a folder and its gap_mask sub-folders, without those named .vrt.
+    """Return the files of an archive, or of a folder and its gap_mask sub-folders, except those named .vrt.
 
-    Without `unpack`, those of a bzip2 or xz archive have names only.
+    Without `unpack`, the files of a bzip2 or xz archive have only names.
 
     Raises:
         InputError: If the source is missing, unreadable or no archive.
@@ -158,8 +158,8 @@ def _in_tar(source: Path, *, unpack: bool) -> list[Member]:
 def _in_tar_for_gdal(source: Path, info: tarfile.TarInfo, is_gzipped: bool) -> str:
     """Return the path that GDAL opens for a member of a tar.
 
-    /vsitar/ needs an archive name with the right ending, and can't find members whose long or non-ASCII name
-    is in a pax header. GDAL opens such members as a range of bytes of the archive.
+    /vsitar/ needs an archive name with the right ending, and doesn't find members whose long or non-ASCII name is in
+    a pax header. These members are opened as a range of bytes of the archive.
     """
     path, name = str(source.absolute()), _without_dot(info.name)
     is_named_gzipped = path.lower().endswith((".tar.gz", ".tgz"))
@@ -169,7 +169,7 @@ def _in_tar_for_gdal(source: Path, info: tarfile.TarInfo, is_gzipped: bool) -> s
 
 
 _kept: dict[tuple[Path, int, int], tuple[tempfile.TemporaryDirectory[str], dict[str, Path]]] = {}
-"""The unpacked archives of this process, by path, size and time: their folder, and their files by stored path."""
+"""The archives that this process has unpacked, by path, size and time: the folder, and the files by stored path."""
 
 
 def _unpacked(source: Path) -> dict[str, Path]:
@@ -195,8 +195,8 @@ def _unpacked(source: Path) -> dict[str, Path]:
             folder.cleanup()
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise InputError(
-                    f"expected room to unpack {source} in {tempfile.gettempdir()}, but the disk is full",
-                    hint="Let TMPDIR name a folder on a larger disk, or unpack the archive yourself.",
+                    f"expected room to unpack {source} in {tempfile.gettempdir()}, but got a full disk",
+                    hint="Set TMPDIR to a folder on a larger disk, or unpack the archive yourself.",
                 ) from error
             raise
         _kept[key] = folder, files
@@ -210,7 +210,7 @@ def forget_unpacked(*, but: Path | None = None) -> None:
 
 
 def copy_members(source: Path, targets: Mapping[str, Path]) -> None:
-    """Copy files of a folder or an archive byte for byte; `targets` are the new files by stored path.
+    """Copy files of a folder or an archive byte for byte; `targets` maps stored paths to the new files.
 
     Raises:
         InputError: If a file can't be read.
@@ -244,7 +244,7 @@ def copy_members(source: Path, targets: Mapping[str, Path]) -> None:
 
 @contextmanager
 def _reported(source: Path) -> Iterator[None]:
-    """Turn errors of a broken archive into InputError."""
+    """Raise InputError for errors of a broken archive."""
     try:
         yield
     except _BROKEN as error:
@@ -265,7 +265,7 @@ def _copy_files(targets: Mapping[Path, Path]) -> None:
         except OSError as error:
             raise InputError(
                 f"expected to read {path}, but got: {error.strerror}",
-                hint="Check its permissions, or leave the product's other files out with --bands-only.",
+                hint="Check its permissions, or leave out the product's other files with --bands-only.",
             ) from error
         _copy(content, target, path.stat().st_size)
 
@@ -280,13 +280,13 @@ def _copy(content: IO[bytes], target: Path, size: int) -> None:
 
 
 def _read(content: IO[bytes], name: str) -> bytes:
-    """Return the next bytes of a file; raise InputError if that fails, to tell it from a failed write."""
+    """Return the next bytes of a file; raise InputError if that fails, unlike a failed write."""
     try:
         return content.read(1 << 20)
     except OSError as error:
         raise InputError(
             f"expected to read {name}, but got: {error.strerror or error}",
-            hint="Copy it again, or leave the product's other files out with --bands-only.",
+            hint="Copy it again, or leave out the product's other files with --bands-only.",
         ) from error
 
 

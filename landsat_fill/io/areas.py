@@ -41,9 +41,9 @@ class Areas:
     """Areas that the user gives, for any scene.
 
     Attributes:
-        masks: What says which pixels are missing: rasters, folders or archives with gap_mask files, `BAND=RASTER`.
-        extent: A file with the polygon in which the footprint lies, or None.
-        bbox: West, south, east and north end of the part to write, or None for the whole scene.
+        masks: Masks of missing pixels: rasters, folders or archives with gap_mask files, `BAND=RASTER`.
+        extent: A file with the polygon at which the footprint ends, or None.
+        bbox: West, south, east and north edge of the part to write, or None for the whole scene.
         bbox_crs: The coordinate reference system of `bbox`; None means the scene's.
         window: First column and row, width and height of the part to write, on the scene's first grid; or None.
     """
@@ -55,7 +55,7 @@ class Areas:
     window: tuple[int, int, int, int] | None = None
 
     def facts(self, name: str) -> dict[str, Any]:
-        """Return what determines the areas in a scene of a name, as JSON values: files with a checksum."""
+        """Return the areas for a scene called `name` as JSON values, each file with its checksum."""
         part = None if self.window is None else f"window {','.join(map(str, self.window))}"
         if self.bbox is not None:
             part = f"bbox {','.join(f'{side:.12g}' for side in self.bbox)}"
@@ -73,7 +73,7 @@ class Areas:
 
 
 NO_AREAS = Areas()
-"""What a user gives who gives no area."""
+"""No areas: whole scenes, without a mask or an extent."""
 
 
 def as_areas(
@@ -92,20 +92,29 @@ def as_areas(
     for one in (*masks, *([] if extent is None else [extent])):
         path = _file_of(one)[1]
         if NAME not in one and not is_remote(path) and not Path(path).exists():
-            raise UsageError(f"expected a file for --{'mask' if one in masks else 'extent'}, but there is no {path}")
+            raise UsageError(
+                f"expected a file for --{'mask' if one in masks else 'extent'}, but got nothing at {path}",
+                hint="Check the path.",
+            )
     box = _numbers("bbox W,S,E,N", bbox)
     pixels = _numbers("window COL,ROW,WIDTH,HEIGHT", window)
     if box is not None and not (box[0] < box[2] and box[1] < box[3]):
         raise UsageError(
-            f"expected --bbox as west, south, east, north with west < east and south < north, but got {box}"
+            "expected --bbox as west, south, east, north with west < east and south < north, but got "
+            + ", ".join(f"{side:.10g}" for side in box),
+            hint="Check the order of the numbers.",
         )
     if pixels is not None and not (all(one.is_integer() and one >= 0 for one in pixels) and min(pixels[2:]) >= 1):
-        raise UsageError(f"expected --window as column, row, width, height in whole pixels, but got {pixels}")
+        raise UsageError(
+            "expected --window as column, row, width, height in whole pixels, but got "
+            + ", ".join(f"{one:.10g}" for one in pixels),
+            hint="The first column and row are 0; width and height are at least 1.",
+        )
     if box is not None and pixels is not None:
-        raise UsageError("expected --bbox or --window, but got both")
+        raise UsageError("expected --bbox or --window, but got both", hint="Leave one of them out.")
     if bbox_crs is not None:
         if box is None:
-            raise UsageError("expected --bbox-crs together with --bbox, but got it alone")
+            raise UsageError("expected --bbox-crs together with --bbox, but got it alone", hint="Add --bbox W,S,E,N.")
         _crs(bbox_crs)
     whole = None if pixels is None else (int(pixels[0]), int(pixels[1]), int(pixels[2]), int(pixels[3]))
     return Areas(masks, extent, box, bbox_crs, whole)
@@ -121,7 +130,7 @@ def _numbers(name: str, given: str | Iterable[float] | None) -> tuple[float, flo
         first = second = third = fourth = math.nan
     found = first, second, third, fourth
     if not all(map(math.isfinite, found)):
-        raise UsageError(f"expected --{name}, four numbers, but got {given!r}")
+        raise UsageError(f"expected --{name}, four numbers, but got {given!r}", hint="Separate them with commas.")
     return found
 
 
@@ -157,7 +166,7 @@ def with_areas(scenes: Sequence[Scene], areas: Areas, name: str, rasters: Raster
         if not any(found):
             wanted = f"band {label}" if label else "the band of a gap_mask file"
             raise InputError(
-                f"expected {wanted} of {path} in {name}, which has "
+                f"expected {wanted} of {path} in {name}, but got only "
                 + ", ".join(band.name for scene in scenes for band in scene.bands),
                 hint="Check the names of bands and files.",
             )
@@ -184,7 +193,7 @@ def _file_of(text: str) -> tuple[str, str]:
 
 
 def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) -> list[MaskBand]:
-    """Return the bands of a mask that concern a scene."""
+    """Return the bands of a mask that apply to a scene."""
     place = Path(path)
     if place.is_dir() or is_archive(place):
         found = _gap_masks_in(place, scene.name)
@@ -218,8 +227,8 @@ def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) ->
         elif not whole:
             wanted = f"1 band or one for each of the {len(numbers)} bands of {scene.name}"
             raise InputError(
-                f"expected a mask with {wanted}, but {path} has {len(planes)}",
-                hint="Write a mask with one band; it counts for all bands of the scene.",
+                f"expected a mask with {wanted}, but got {len(planes)} in {path}",
+                hint="Write a mask with one band, which applies to all bands of the scene.",
             )
         return [MaskBand(path, planes[at - 1], (number,), kind) for number, at in zip(numbers, stored, strict=True)]
 
@@ -234,7 +243,7 @@ def _gap_masks_in(place: Path, name: str) -> list[tuple[str, Band | None]]:
     if not found:
         raise InputError(
             f"expected gap_mask files in {place}, but got none",
-            hint="Name the mask itself: only files with USGS names (…_GM_B1.TIF) are found in a folder.",
+            hint="Give the mask itself: in a folder, only files with USGS names (…_GM_B1.TIF) are found.",
         )
     named = read_name(f"{name}.tif")
     wanted = name.upper() if named is None else named.scene_id
@@ -267,7 +276,7 @@ def _require_fit(raster: StoredReader, scene: Scene, *, exactly: bool) -> None:
         why = "" if exactly else ", because one of them has no coordinate reference system"
         raise InputError(
             f"expected a mask with the {grid.width} × {grid.height} pixels of {scene.name}{why}, "
-            f"but {raster.source} has {dataset.width} × {dataset.height}",
+            f"but got {dataset.width} × {dataset.height} in {raster.source}",
             hint="Give a mask with georeferencing, or one of the scene's size.",
         )
     if not Regridding(raster.grid, grid).overlaps():
@@ -280,21 +289,21 @@ def _require_fit(raster: StoredReader, scene: Scene, *, exactly: bool) -> None:
 
 
 def _require_overlap(box: tuple[float, ...], grid: Grid, what: str, name: str, hint: str = CHECK_CRS) -> None:
-    """Raise InputError unless bounds in the grid's coordinates share ground with it."""
+    """Raise InputError unless bounds in the grid's coordinates overlap the grid."""
     corners = [grid.transform @ (col, row) for col in (0, grid.width) for row in (0, grid.height)]
     x, y = zip(*corners, strict=True)
     if box[0] < max(x) and box[2] > min(x) and box[1] < max(y) and box[3] > min(y):
         return
     ours = f"{min(x):.10g}, {min(y):.10g}, {max(x):.10g}, {max(y):.10g}"
     raise InputError(
-        f"expected {what} to overlap {name} (west, south, east, north: {ours}), but it lies at "
+        f"expected {what} to overlap {name} (west, south, east, north: {ours}), but got "
         + ", ".join(f"{side:.10g}" for side in box),
         hint=hint,
     )
 
 
 EDGE_PX = 1e-3
-"""A box that reaches into a pixel by less than this share of it leaves it out: coordinates are rounded."""
+"""A pixel is left out if the box covers less than this share of its side, because coordinates are rounded."""
 
 
 def _corners(scene: Scene, areas: Areas) -> list[tuple[float, float]] | None:
@@ -305,7 +314,7 @@ def _corners(scene: Scene, areas: Areas) -> list[tuple[float, float]] | None:
         if col + width > grid.width or row + height > grid.height:
             raise InputError(
                 f"expected --window within the {grid.width} × {grid.height} pixels of {scene.name}, "
-                f"but it ends at column {col + width} and row {row + height}",
+                f"but got one that ends at column {col + width} and row {row + height}",
                 hint="Give the first column, the first row, width and height.",
             )
         return [grid.transform @ (x, y) for x in (col, col + width) for y in (row, row + height)]
@@ -313,13 +322,13 @@ def _corners(scene: Scene, areas: Areas) -> list[tuple[float, float]] | None:
         return None
     if grid.transform.is_identity:
         raise InputError(
-            f"expected georeferencing in {scene.name} for --bbox, but it has none", hint="Give --window in pixels."
+            f"expected georeferencing in {scene.name} for --bbox, but got none", hint="Give --window in pixels."
         )
     box = areas.bbox
     if areas.bbox_crs is not None:
         if grid.crs is None:
             raise InputError(
-                f"expected a coordinate reference system in {scene.name} for --bbox-crs, but it has none",
+                f"expected a coordinate reference system in {scene.name} for --bbox-crs, but got none",
                 hint="Give --bbox in the scene's coordinates, or --window in pixels.",
             )
         box = _bounds_in(grid.crs, _crs(areas.bbox_crs), box)
@@ -349,15 +358,15 @@ def _window_of(corners: list[tuple[float, float]], scene: Scene) -> Window:
     bottom = min(math.ceil(max(rows) - EDGE_PX), grid.height)
     if right <= left or bottom <= top:
         raise InputError(
-            f"expected the part to hold a pixel of {scene.name}, but it holds none",
+            f"expected a part with at least one pixel of {scene.name}, but got none",
             hint="Give a larger --bbox or --window.",
         )
     return Window(top, left, bottom - top, right - left)
 
 
 LONGEST_EDGE = 1 / 500
-"""Longest edge of a polygon, as a share of its width or height, before it is transformed: straight lines in degrees
-are curves in a map projection."""
+"""Longest edge of a polygon before it is transformed, as a share of its width or height. Straight lines in degrees are
+curves in a map projection."""
 
 DEGREES = (180.0, 90.0)
 
@@ -397,7 +406,7 @@ def _polygons_in(value: Any, path: str) -> Iterator[Any]:
         yield from [value["coordinates"]] if kind == "Polygon" else value["coordinates"]
     else:
         raise InputError(
-            f"expected polygons in {path}, but got {kind}", hint="Give the area that the footprint lies in."
+            f"expected polygons in {path}, but got {kind}", hint="Give the polygon that the scene was clipped with."
         )
 
 
@@ -424,20 +433,20 @@ def _read_vectors(path: str) -> tuple[list[Any], CRS]:
         raise InputError(f"expected polygons in {path}, but got an error: {error}") from error
     if not crs:
         raise InputError(
-            f"expected a coordinate reference system in {path}, but it has none", hint="Convert it to GeoJSON."
+            f"expected a coordinate reference system in {path}, but got none", hint="Convert it to GeoJSON."
         )
     return [rings for shape in shapes for rings in _polygons_in(shape, path)], CRS.from_user_input(crs)
 
 
 def _on_grid(polygons: tuple[list[Any], CRS], scene: Scene) -> tuple[Any, ...]:
-    """Return polygons as GeoJSON geometries in the coordinates of a scene, or raise InputError if they don't fit."""
+    """Return polygons as GeoJSON geometries on the grid of a scene; raise InputError if they don't overlap it."""
     import numpy as np
     import rasterio.warp
 
     found, crs = polygons
     if scene.grid.crs is None:
         raise InputError(
-            f"expected a coordinate reference system in {scene.name} for --extent, but it has none",
+            f"expected a coordinate reference system in {scene.name} for --extent, but got none",
             hint="Assign one with gdal_edit, or give --mask.",
         )
     try:
@@ -449,7 +458,7 @@ def _on_grid(polygons: tuple[list[Any], CRS], scene: Scene) -> tuple[Any, ...]:
         raise InputError(
             "expected degrees of longitude and latitude in --extent, but got "
             + ", ".join(f"{one:.10g}" for one in places[0]),
-            hint="GeoJSON is in WGS 84 unless a member 'crs' says otherwise.",
+            hint="GeoJSON holds degrees (WGS 84) unless its member 'crs' says otherwise.",
         )
     step = float(np.ptp(places, axis=0).max()) * LONGEST_EDGE
     shapes = []
@@ -501,14 +510,14 @@ def beyond_extent(scene: Scene, window: Window) -> NDArray[np.bool_] | None:
 
 
 def _with_checksum(text: str) -> str:
-    """Return the name of a file, or of a band and its file, with the checksum of what the file holds."""
+    """Return the name of a file, or `BAND=NAME`, with the checksum of its content."""
     label, path = _file_of(text)
     place = Path(path)
     name = f"{label}={place.name}" if label else place.name
     try:
         files = sorted(one for one in place.iterdir() if one.is_file()) if place.is_dir() else [place]
         sums = [_checksum(one, one.stat().st_mtime_ns, one.stat().st_size) for one in files]
-    except OSError:  # a URL, or a file that isn't there, which is reported when it is opened
+    except OSError:  # a URL, or a missing file, which is reported when it is opened
         return name
     total = sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
     return f"{name} (sha256 {total[:12]})"
@@ -516,6 +525,6 @@ def _with_checksum(text: str) -> str:
 
 @cache
 def _checksum(path: Path, _mtime_ns: int, _size: int) -> str:
-    """Return the sha256 of a file; time and size tell changed files apart."""
+    """Return the sha256 of a file; time and size show whether it has changed since an earlier call."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -67,7 +67,7 @@ class Input:
         root: The folder that was searched, so that outputs can mirror its sub-folders; or None.
         product: The identifier of one product in a folder; None for an archive, whose products are all used.
         container: The local file that holds the variable or page `source`, or None.
-        member: The path of one image in the archive `source`, which is no product, or None.
+        member: The path of one image in the archive `source`, if that is no product; otherwise None.
     """
 
     source: str
@@ -80,17 +80,17 @@ class Input:
 
     @property
     def entry(self) -> str | None:
-        """The product of a folder or the image of an archive that is meant, or None for the whole source."""
+        """The product in a folder or the image in an archive, or None for the whole source."""
         return self.member or self.product
 
     @property
     def label(self) -> str:
-        """What messages and reports call the source."""
+        """The name of the source in messages and reports."""
         return self.source if self.member is None else f"{self.source}/{self.member}"
 
 
 Bad = list[tuple[str, InputError]]
-"""Arguments or paths without an input, with the reason."""
+"""Arguments or paths that give no input, with the reason."""
 
 
 def find_inputs(arguments: Sequence[str], lists: Sequence[Path] = ()) -> tuple[list[Input], Bad]:
@@ -138,7 +138,7 @@ def one_input(source: str | Path) -> Input:
     if len(found) != 1:
         raise UsageError(
             f"expected one scene, but got {len(found)} in {source}",
-            hint=f"Name one of them: {', '.join(one.source for one in found[:3])}.",
+            hint=f"Give one of them: {', '.join(one.source for one in found[:3])}.",
         )
     return found[0]
 
@@ -181,7 +181,7 @@ def _resolve(argument: str, bad: Bad) -> Iterator[Input]:
     elif glob.has_magic(argument) and not os.path.lexists(path):
         raise InputError(
             f"expected files that match {argument!r}, but got none",
-            hint="Check the pattern; in quotes, ** stands for any folders.",
+            hint="Check the pattern; in quotes, ** matches any folders.",
         )
     else:
         raise problem
@@ -220,7 +220,7 @@ def _named_for_gdal(argument: str) -> Input:
     if "://" in argument and is_archive(Path(name)):
         raise InputError(
             f"expected an archive on this machine, but got {argument}",
-            hint="Download it first, or name one GeoTIFF in it: /vsitar//vsicurl/https://…/product.tar/band.TIF",
+            hint="Download it first, or give one GeoTIFF in it: /vsitar//vsicurl/https://…/product.tar/band.TIF",
         )
     stem = PurePosixPath(without_gzip(name)).stem or argument
     return Input(argument, _NOT_IN_NAMES.sub("_", stem), InputKind.RASTER)
@@ -277,7 +277,7 @@ def _in_folder(folder: Path, bad: Bad) -> list[Input]:
         endings = ", ".join((*RASTER_SUFFIXES, *ARCHIVE_SUFFIXES))
         raise InputError(
             f"expected GeoTIFFs, archives or product folders in {folder}, but got none",
-            hint=f"Give the file itself if its name has none of the endings {endings}.",
+            hint=f"If a file's name has none of the endings {endings}, give the file itself.",
         )
     products = {Path(given.source) for given in found if given.product is not None}
     images = {Path(given.source).parent for given in found if given.kind is InputKind.RASTER and not given.member}
@@ -317,9 +317,9 @@ def _in_one_folder(here: Path, names: Sequence[str], root: Path, bad: Bad) -> It
 def _in_archive(path: Path, root: Path | None, bad: Bad) -> Iterator[Input]:
     """Yield an archive with products, or each image of any other archive; members that can't be used go to `bad`.
 
-    A compressed archive with the name of a product isn't read, because that takes seconds, and a broken one counts
-    as a product, so that it is reported where it is opened. An archive found in the folder `root` that holds
-    neither products nor images yields nothing.
+    A compressed archive with the name of a product isn't read, because that takes seconds. A broken archive counts as
+    a product, so that it is reported when it is opened. If an archive found in the folder `root` holds neither
+    products nor images, it yields nothing.
 
     Raises:
         InputError: If an archive that was named holds neither, or one holds archives.
@@ -343,14 +343,14 @@ def _in_archive(path: Path, root: Path | None, bad: Bad) -> Iterator[Input]:
         more = f" and {len(inner) - 1} more" if len(inner) > 1 else ""
         raise InputError(
             f"expected bands or GeoTIFFs in {path}, but got an archive in it: {inner[0]}{more}",
-            hint="Unpack the outer archive; those in it are read as they are.",
+            hint="Unpack the outer archive; the inner ones can be read.",
         )
     if not images and (root is None or is_landsat_name(path.name)):
         yield product
     for name in images:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             error = InputError(
-                f"expected paths inside the archive {path}, but got {name}", hint="Unpack it, and fill the files."
+                f"expected paths inside the archive {path}, but got {name}", hint="Unpack it and fill its files."
             )
             bad.append((f"{path}/{name}", error))
         else:
@@ -375,7 +375,7 @@ def _named_file(path: Path) -> Input:
         return Input(str(path.parent), facts.scene_id, InputKind.PRODUCT, None, facts.scene_id)
     raise InputError(
         f"expected a band to fill, but got the {facts.kind.value} file {path}",
-        hint="Name the product's folder: its bands are filled together, with the help of this file.",
+        hint="Give the product's folder: its bands are filled together, and this file is read.",
     )
 
 
@@ -427,7 +427,8 @@ def _member_dataset(given: Input) -> str:
         if member.name == given.member:
             return member.dataset
     raise InputError(
-        f"expected {given.member} in {given.source}, but got nothing there", hint="The archive has changed: run again."
+        f"expected {given.member} in {given.source}, but got nothing there",
+        hint="The archive has changed: run the command again.",
     )
 
 
@@ -487,7 +488,7 @@ def _stated_beside(path: Path) -> Quantity | None:
 
 
 def _with_facts(scene: Scene, source: str) -> Scene:
-    """Return the scene with what its name and the STAC item beside it say, unless the file says so itself."""
+    """Return the scene with facts from its name and the STAC item beside it, where the file itself has none."""
     if is_local(source) and any(band.quantity is None for band in scene.bands):
         stated = _stated_beside(Path(source))
         bands = tuple(replace(one, quantity=one.quantity or (stated and stated.of(one.band))) for one in scene.bands)

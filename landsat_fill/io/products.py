@@ -45,7 +45,7 @@ ESPA_REFLECTANCE_RANGE = (-2000.0, 16000.0)
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of a product, with what its name says."""
+    """A file of a product, with the facts in its name."""
 
     member: Member
     facts: FileFacts
@@ -58,7 +58,7 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Raster:
-    """A raster of a product, with what its header says."""
+    """A raster of a product, with the facts in its header."""
 
     file: _File
     grid: Grid
@@ -96,11 +96,11 @@ def open_products(
     if not products:
         raise InputError(
             f"expected Landsat bands in {place}, but got no file with such a name",
-            hint="Keep the band names of USGS and ESPA (…_B1.TIF, …_SR_B1.TIF, …_sr_band1.tif), or name the "
-            "GeoTIFFs themselves to fill each by itself.",
+            hint="Keep the band names of USGS and ESPA (…_B1.TIF, …_SR_B1.TIF, …_sr_band1.tif), or give the "
+            "GeoTIFFs themselves, which are filled one by one.",
         )
     given = missing_numbers(nodata)
-    # A folder may also hold what isn't the product's, so only names with its identifier are.
+    # A folder may also hold other files, so only names with the product's identifier belong to it.
     others = None if place.is_dir() else members
     return [
         scene
@@ -126,7 +126,7 @@ def open_band_file(path: Path, *, nodata: Nodata = None, rasters: Rasters | None
     if facts is None or facts.kind is not FileKind.BAND:
         return None
     files = _files_by_name(list_members(path.parent)).get(facts.scene_id, {})
-    # A .vrt is opened if it is named, but not listed.
+    # A .vrt isn't listed, but is opened if the user names it.
     own = files.get(without_gzip(path.name)) or _File(Member(path.name, str(path.absolute()), path.name), facts)
     if _header(own, rasters).count != 1:
         return None
@@ -163,11 +163,11 @@ def _files_by_name(members: Iterable[Member]) -> dict[str, dict[str, _File]]:
 def _companions(files: Sequence[_File], others: Sequence[Member] | None) -> dict[str, str]:
     """Return the other files of a product by their paths beside its bands, as in `Scene.companions`.
 
-    Side files of a band (statistics, overviews) would describe the band before it was filled, and are left out.
+    Side files of a band (statistics, overviews) are left out, because they describe the unfilled band.
 
     Args:
         files: The product's files.
-        others: All files of its archive, or None for those of the product only.
+        others: All files of its archive, or None to take only those of the product.
     """
     bands = _of_kind(files, FileKind.BAND)
     home = PurePosixPath(bands[0].member.name).parent
@@ -206,16 +206,16 @@ def _open_product(
     if wanted is not None:
         band_files = _chosen(band_files, wanted, facts.scene_id)
     gap_masks = {file.facts.band: file.member.dataset for file in _of_kind(files, FileKind.GAP_MASK)}
-    if (place / MARK_NAME).exists():  # the gap masks beside filled bands describe them before they were filled
+    if (place / MARK_NAME).exists():  # gap masks beside filled bands describe the unfilled bands
         gap_masks = {}
-    # Bands come before the quality bands in a .tar.gz, and going back there means reading it again.
+    # In a .tar.gz, bands come before the quality bands, and going back means reading it again.
     groups: list[list[_Raster]] = []
     for file in band_files:
         raster = _header(file, rasters)
         if raster.count > 1:
             raise InputError(
                 f"expected one band in {file.member.name}, but got {raster.count}",
-                hint="Name that file itself to fill all its bands.",
+                hint="Give that file itself to fill all its bands.",
             )
         like = next((group for group in groups if _kind(group[0]) == _kind(raster)), None)
         if like is None:
@@ -279,7 +279,7 @@ def _scene_band(
 
 
 def _quantity(facts: FileFacts, mtl: Mtl | None) -> Quantity:
-    """Return the quantity that the band's name states, the product's identifier or the MTL file."""
+    """Return the quantity stated by the band's name, the product's identifier or the MTL file."""
     if facts.quantity is not Quantity.DIGITAL_NUMBER:
         return facts.quantity
     return stated_quantity(facts.scene_id) or stated_quantity(mtl.level if mtl else None) or facts.quantity
@@ -290,8 +290,8 @@ def _stored_numbers(
 ) -> tuple[float | None, tuple[float, float]]:
     """Return a band's fill value, and the smallest and largest number of a filled pixel.
 
-    The fill value is the first number that the user gives if these count alone. The file's nodata tag never replaces
-    Landsat's fill value 0, because other software writes tags such as 255 or 65535 into files whose gaps are 0.
+    With `only`, the fill value is the first number that the user gives. The file's nodata tag never replaces Landsat's
+    fill value 0, because other software writes tags such as 255 or 65535 into files whose gaps are 0.
     """
     low, high = value_range(dtype)
     is_counted = facts.quantity is Quantity.DIGITAL_NUMBER

@@ -211,7 +211,7 @@ class DeepImagePrior:
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="deep-image-prior",
-        summary="untrained networks fitted to the scene itself; minutes a tile; estimates its error",
+        summary="untrained networks fitted to the scene itself, for crops; estimates its error",
         source="Petrovskaia et al. 2020, A single image deep learning approach to restoration of corrupted "
         "remote sensing products; Ulyanov et al. 2018, Deep image prior, doi:10.1109/CVPR.2018.00984",
         halo_px=32,

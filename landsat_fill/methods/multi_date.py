@@ -166,9 +166,7 @@ class FittedMultiDate:
         for tile in range(len(image)):
             place = context.place(tile)
             stack = stacked(context.references, tile)
-            expected, known, of_tile = expectation(
-                image[tile], gaps.usable[tile], stack, self.survey, place.corner, context.threads
-            )
+            expected, known, of_tile = expectation(image[tile], gaps.usable[tile], stack, self.survey, place.corner)
             sources[tile] = of_tile
             rest = np.where(gaps.usable[tile] & known, image[tile] - expected, 0).astype(image.dtype)
             own = Gaps(gaps.missing[tile] & known, gaps.usable[tile] & known)

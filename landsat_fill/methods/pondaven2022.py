@@ -47,7 +47,7 @@ class ConvCNPMethod(LearnedMethod):
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="convcnp",
-        summary="convolutional conditional neural process: a mean and standard deviation a pixel",
+        summary="convolutional conditional neural process: a mean and a standard deviation for each pixel",
         source="Gordon et al. 2020, Convolutional conditional neural processes, https://arxiv.org/abs/1910.13556",
         halo_px=96,
         align_px=8,

@@ -118,11 +118,17 @@ def _measured(method: MeasuresNodes, shape: tuple[int, int], read: ReadView, con
     side, margin = method.lattice_px, method.margin_px
     height, width = shape
     nodes: dict[tuple[int, int], object] = {}
-    with ThreadPoolExecutor(max(1, context.threads), thread_name_prefix="measure") as pool:
-        for row, strip in enumerate(strip_windows(height, width, side)):
-            top = max(strip.row - margin, 0)
-            outer = Window(top, 0, min(strip.row + strip.height + margin, height) - top, width)
-            view = read(outer)
+    strips = [strip.expanded(margin, height, width) for strip in strip_windows(height, width, side)]
+    outers = [Window(strip.row, 0, strip.height, width) for strip in strips]
+    with (
+        ThreadPoolExecutor(max(1, context.threads), thread_name_prefix="measure") as pool,
+        ThreadPoolExecutor(1, thread_name_prefix="read") as reading,
+    ):
+        following = reading.submit(read, outers[0])
+        for row, outer in enumerate(outers):
+            view = following.result()
+            if row + 1 < len(outers):
+                following = reading.submit(read, outers[row + 1])
 
             def measure(col: int, row: int = row, outer: Window = outer, view: View = view) -> None:
                 left = max(col * side - margin, 0)

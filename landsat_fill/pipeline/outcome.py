@@ -1,4 +1,4 @@
-"""The outcome of a fill, for the terminal and the report, and notes for the user."""
+"""The outcome of a fill for the terminal and the report, notes for the user, and the description of a scene."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class Outcome:
         hint: What to do about the error, or None.
         trace: The traceback of the error, or None.
         row: Its row of the report, or None if not written yet.
-        references: What is known of each reference that was looked at.
-        quantity: What the numbers are, such as `digital number` or `surface reflectance`, where something says so.
+        references: What is known of each reference that was examined.
+        quantity: What the numbers are, such as `digital number` or `surface reflectance`, if known.
     """
 
     name: str
@@ -143,13 +143,13 @@ def survey_notes(
 ) -> tuple[str, ...]:
     """Return notes on a scene before it is filled, one sentence each.
 
-    `can_mark_missing` says whether the file has any means to mark missing pixels, `refills_faint` whether stripes that
-    aren't exactly nodata are filled too.
+    `can_mark_missing` says whether the file has any means to mark missing pixels, and `refills_faint` whether stripes
+    that aren't exactly nodata are filled, too.
     """
     notes = list(scene.notes)
     empty = [scene.bands[number].name for number in sorted(survey.empty_bands)]
     if len(empty) == len(scene.bands):
-        notes.append("no pixel is observed: there is nothing to fill from, and it is copied as it is")
+        notes.append("no pixel is observed: there is nothing to fill from, and the scene is copied as it is")
     elif empty:
         which = ", ".join(empty) if len(empty) < 9 else f"{empty[0]} and {len(empty) - 1} other bands"
         notes.append(f"no pixel is observed in {which}: copied as it is; the other bands are filled")
@@ -161,27 +161,27 @@ def survey_notes(
     if survey.constant is not None:
         number, share = survey.constant
         notes.append(
-            f"warning: the number {number:g} makes stripes, {100 * share:.0f} % of the sampled pixels, which "
-            f"count as observed because it isn't declared as nodata; --nodata {number:g} fills them"
+            f"warning: the number {number:g} makes stripes ({100 * share:.0f} % of the sampled pixels); it isn't "
+            f"declared as nodata, so these pixels count as observed; --nodata {number:g} fills them"
         )
     elif survey.mixed_border_px and not refills_faint:
         notes.append(
-            f"warning: {survey.mixed_border_px} px beside each gap are mixed with nodata: the scene was "
-            "resampled without a declared nodata number; the fill ignores them, and they stay unchanged; "
-            "--refill faint fills them, too"
+            f"warning: {survey.mixed_border_px} px beside each gap are mixed with nodata, because the scene was "
+            "resampled without a declared nodata number; these pixels stay unchanged, and nothing is filled from "
+            "them; --refill faint fills them, too"
         )
     elif survey.has_faint_stripes and not refills_faint:
         notes.append(
             "warning: stripes that aren't exactly nodata: the scene was resampled or filled before, and "
-            "those pixels count as observed; --refill faint fills them, too"
+            "these pixels count as observed; --refill faint fills them, too"
         )
     if scene.slc_off is False and survey.geometry is not None:
         notes.append("stripes found although the scan line corrector was on that day")
     hidden = survey.has_faint_stripes or survey.constant is not None
     if scene.slc_off and survey.geometry is None and not hidden:
         notes.append(
-            "no stripes found although the scan line corrector was off that day: gaps may be missed, unless "
-            "the scene was filled before or lies in the middle of the swath"
+            "no stripes found although the scan line corrector was off that day: the scene was filled before, lies "
+            "in the middle of the swath, or has gaps that weren't recognised"
         )
     return tuple(notes)
 
@@ -204,35 +204,35 @@ def fill_notes(
     if kept_px:
         notes.append(
             f"{kept_px:,} observed pixels named by --refill stay as they are: parts of holes wider than "
-            f"{largest_px} px; --largest-gap or --holes every fills them"
+            f"{largest_px} px; a larger --largest-gap or --holes every fills them"
         )
     if not tally.left:
         return tuple(notes)
     share = 100 * tally.left / (tally.left + tally.filled)
     why = {
-        Holes.NARROW: f"parts of holes wider than {largest_px} px; --largest-gap or --holes every fills them",
-        Holes.STRIPES: "no SLC-off stripes; --holes narrow or every fills them",
+        Holes.NARROW: f"parts of holes wider than {largest_px} px; a larger --largest-gap or --holes every fills them",
+        Holes.STRIPES: "they aren't SLC-off stripes; --holes narrow or every fills them",
         Holes.EVERY: "too far from any usable pixel",
     }[request.holes]
     return (*notes, f"{share:.1f} % of the missing pixels left unfilled: {why}")
 
 
 LEAST_CUT_PX = 100
-"""Gap pixels at a cut edge that are worth a note. Edges that aren't cut have up to 50 by chance, in real scenes."""
+"""Fewest gap pixels at a cut edge for a note. In real scenes, edges that aren't cut have up to 50 by chance."""
 
 
 def cut_notes(cut_px: int) -> tuple[str, ...]:
-    """Return a note on a scene whose edges cut off `cut_px` gap pixels of a band or more."""
+    """Return a note if the edges of a scene cut off many gap pixels: at least `cut_px` of each band."""
     if cut_px < LEAST_CUT_PX:
         return ()
     return (
-        f"at least {cut_px:,} gap pixels of each band left unfilled where an edge of the scene cuts gaps off: it seems "
-        "to be clipped; --extent gives the polygon it was clipped with",
+        f"at least {cut_px:,} gap pixels of each band left unfilled where an edge cuts gaps off: the scene seems to be "
+        "clipped; give the polygon that it was clipped with by --extent",
     )
 
 
 def mask_notes(areas: Areas, masked_px: int) -> tuple[str, ...]:
-    """Return a note on the masks, if any, because of which `masked_px` observed pixels were filled."""
+    """Return a note on `masked_px`, the observed pixels that were replaced because of masks; none without masks."""
     if not areas.masks:
         return ()
     count = f"{masked_px:,} observed pixels were" if masked_px else "no observed pixel was"
@@ -327,7 +327,7 @@ def explained(error: Exception) -> tuple[str, str | None]:
     if isinstance(error, LandsatFillError):
         return error.message, error.hint
     if is_lack_of_memory(error):
-        return "expected more memory than there is", "Use fewer --jobs, or fewer bands with --bands."
+        return "expected enough memory, but got too little", "Use fewer --jobs, or fewer bands with --bands."
     if isinstance(error, gdal_errors()) and not getattr(error, "strerror", None):
         return (
             f"expected GDAL to read or write a file, but got an error: {error}",
@@ -336,7 +336,7 @@ def explained(error: Exception) -> tuple[str, str | None]:
     if isinstance(error, OSError):
         where = f" with {error.filename}" if error.filename else ""
         return (
-            f"expected a system call to succeed{where}, but got: {error.strerror}",
+            f"expected a system call{where} to succeed, but got: {error.strerror}",
             "Check permissions, free space and the length of names.",
         )
     return (

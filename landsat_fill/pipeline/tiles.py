@@ -31,6 +31,9 @@ BATCH_VALUES = 8_000_000
 MOST_SOURCES = 251
 """References with a number of their own in the fill layer, whose codes are bytes; later ones share the last."""
 
+SIZES = 5
+"""Different sizes of a tile that is cut to its gaps, along each side."""
+
 SMALLEST_TILE_PX = 64
 """Smallest side of tiles halved for lack of memory; below it, the halo needs most of the memory."""
 
@@ -146,11 +149,19 @@ def fill_tiles(
 
 
 def _around_gaps(missing: NDArray[np.bool_], window: Window, align_px: int) -> Window:
-    """Return the part of a window that holds its gaps; its corner stays on the method's cells."""
+    """Return the part of a window that holds its gaps, its sides a multiple of a fifth of the window's.
+
+    The corner stays on the method's cells. Few different sizes keep down what networks remember for each.
+    """
     here = missing[:, *window.slices]
-    rows, cols = np.flatnonzero(here.any(axis=(0, 2))), np.flatnonzero(here.any(axis=(0, 1)))
-    row, col = (int(found[0]) // align_px * align_px for found in (rows, cols))
-    return Window(window.row + row, window.col + col, int(rows[-1]) + 1 - row, int(cols[-1]) + 1 - col)
+    sides = []
+    for other, size in ((2, window.height), (1, window.width)):
+        found = np.flatnonzero(here.any(axis=(0, other)))
+        step = max(-(-size // (SIZES * align_px)), 1) * align_px
+        first = int(found[0]) // step * step
+        sides.append((first, min(-(-(int(found[-1]) + 1 - first) // step) * step, size - first)))
+    (row, height), (col, width) = sides
+    return Window(window.row + row, window.col + col, height, width)
 
 
 def cut_reference(reference: Reference, windows: Sequence[Window]) -> Reference:

@@ -257,7 +257,7 @@ def test_one_band_of_a_product_is_a_scene_too(product, run, tmp_path):
 def test_a_quality_band_is_not_filled(product, run, tmp_path):
     ended = run(product / f"{PRODUCT}_QA_PIXEL.TIF", "-o", tmp_path)
     assert ended.code == 1
-    assert "Name the product's folder" in ended.out
+    assert "Give the product's folder" in ended.out
 
 
 @pytest.mark.parametrize(
