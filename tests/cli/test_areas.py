@@ -68,12 +68,10 @@ def test_a_mask_on_any_grid_says_what_is_missing(painted, run, tmp_path, kind):
     assert row["masks"][0].startswith(mask.name)
 
 
-@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
-def test_a_mask_of_the_whole_world_holds_the_scene(make, crs, tmp_path):
-    world = rasterio.warp.transform_bounds("EPSG:4326", crs, -180, -85, 180, 85)
-    there = rasterio.transform.from_bounds(*world, 90, 60)
+def test_a_mask_of_the_whole_world_holds_the_scene(make, tmp_path):
+    there = rasterio.transform.from_bounds(-180, -90, 180, 90, 90, 60)
     nowhere = np.zeros((1, 60, 90), np.uint8)
-    mask = write_geotiff(tmp_path / "masks" / "water.tif", nowhere, crs=crs, transform=there)
+    mask = write_geotiff(tmp_path / "masks" / "water.tif", nowhere, crs="EPSG:4326", transform=there)
     outcome = landsat_fill.fill_file(make().path, method="nearest", mask=mask)
     assert "no observed pixel was replaced" in "".join(outcome.notes)
 
