@@ -187,8 +187,8 @@ def test_another_area_is_another_request(make, run, tmp_path):
         (["--window", "0,0,5,5", "--bbox", "1,2,3,4"], 2, "expected --bbox or --window, but got both"),
         (["--bbox-crs", "EPSG:4326"], 2, "together with --bbox"),
         (["--bbox", "1,2,3,4", "--bbox-crs", "EPSG:0"], 2, "expected a coordinate reference system"),
-        (["--mask", "nothing.tif"], 2, "there is no nothing.tif"),
-        (["--window", "90,0,20,20"], 1, "it ends at column 110 and row 20"),
+        (["--mask", "nothing.tif"], 2, "nothing at nothing.tif"),
+        (["--window", "90,0,20,20"], 1, "ends at column 110 and row 20"),
         (["--bbox", "38,10,39,11"], 1, "Give --bbox-crs EPSG:4326 if the box is in degrees"),
     ],
 )
