@@ -137,7 +137,7 @@ def open_scene(
     """
     given = one_input(source)
     scenes = open_input(given, nodata=nodata, bands=_names(bands))
-    scene = with_areas(scenes, as_areas(_sources(mask), extent and str(extent)), given.name)[0]
+    scene = with_areas(scenes, as_areas(_sources(mask), extent), given.name)[0]
     height, width = scene.grid.height, scene.grid.width
     with SceneReader(scene) as reader:
         whole = Window(0, 0, height, width)
@@ -410,7 +410,7 @@ def fill_file(
         is_choice=method != DEFAULT_METHOD,
         references=others,
         fallback=fallback_of(chosen),
-        areas=as_areas(_sources(mask), extent and str(extent), bbox, bbox_crs, window),
+        areas=as_areas(_sources(mask), extent, bbox, bbox_crs, window),
     )
     outputs = OutputRequest(
         target=None if target is None else Path(target),

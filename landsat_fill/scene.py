@@ -246,13 +246,9 @@ class MissingNumbers:
         """Return the ranges without NaN and the single `number`."""
         return tuple(span for span in self.spans if span[0] <= span[1] and span != (number, number))
 
-    def holds(self, number: float) -> bool:
-        """Return whether a number is among them."""
-        return any(low <= number <= high for low, high in self.spans)
-
     def __str__(self) -> str:
         """Return them as they are typed."""
-        texts = [f"{low:g}:{high:g}" if low < high else str(low) for low, high in self.spans]
+        texts = [f"{low:.15g}:{high:.15g}" if low < high else str(low) for low, high in self.spans]
         return ", ".join([*texts, *([ONLY] if self.alone else [])])
 
 

@@ -42,6 +42,8 @@ SKYLIGHT = np.array([0.55, 0.47, 0.40, 0.28, 0.22, 0.20], np.float32)
 HAZE = np.array([0.013, 0.010, 0.007, 0.003, 0.001, 0.0005], np.float32)
 """Reflectance that thick haze adds, by band."""
 
+EARLIER = np.array([0.97, 0.96, 0.97, 1.03, 0.95, 0.94], np.float32)
+"""How bright the ground was 16 days before, by band: greener, under a sun as high."""
 
 RIVERS = (
     (((1.05, -0.05), (0.82, 0.17), (0.68, 0.32), (0.56, 0.47), (0.46, 0.6), (0.3, 0.8), (0.22, 1.05)), 9.0, 3.2),
@@ -71,20 +73,21 @@ class Landscape:
     warmth: Image
 
 
-def paint_landscape(side_px: int, seed: int, *, oversampling: int = 1) -> Landscape:
+def paint_landscape(side_px: int, seed: int, *, oversampling: int = 1, is_earlier: bool = False) -> Landscape:
     """Return a square landscape.
 
     Args:
         side_px: Side of the landscape in pixels of 30 m.
         seed: Decides what it looks like.
         oversampling: How many painted pixels a pixel of 30 m has on a side.
+        is_earlier: Whether to paint it as it was 16 days before: other crops in some fields, other clouds, more haze.
     """
     generator = np.random.default_rng(seed)
     fine = side_px * oversampling
     y, x = (np.mgrid[:fine, :fine].astype(np.float32) + 0.5) / oversampling
     height, hills = _relief(x, y, side_px, generator)
 
-    ground = paint_fields(x, y, generator)
+    ground = paint_fields(x, y, generator, is_earlier=is_earlier)
     wildness = fractal(fine, generator, roughness=2.6)
     ground = _mix(ground, _wild(height, fine, generator), smooth_step(hills + 0.10 * wildness, 0.30, 0.34))
     woods = smooth_step(fractal(fine, generator, roughness=2.7), 1.25, 1.4) * (1 - hills)
@@ -101,7 +104,10 @@ def paint_landscape(side_px: int, seed: int, *, oversampling: int = 1) -> Landsc
     lake_water = _flat("water") + (_flat("silt") - _flat("water")) * 0.5 * silt**2
     ground = _mix(ground, lake_water.astype(np.float32), lake)
 
-    haze = 0.5 + 0.35 * fractal(fine, generator, roughness=3.8)
+    if is_earlier:
+        generator = np.random.default_rng([seed, 1])
+        ground *= EARLIER[:, None, None]
+    haze = (0.9 if is_earlier else 0.5) + 0.35 * fractal(fine, generator, roughness=3.8)
     ground += HAZE[:, None, None] * np.clip(haze, 0, 1.6)
     cloud, shadow = _clouds(x, y, side_px, oversampling, generator)
     water = np.maximum(lake, rivers)

@@ -40,6 +40,7 @@ TAGS = {
     "SPACECRAFT_ID": "LANDSAT_7",
     "SENSOR_ID": "ETM",
     "DATE_ACQUIRED": "2005-07-04",
+    "SENSOR_MODE_SLC": "OFF",
     "ORIGIN": "invented by landsat-fill (sample_data/make.py), not measured",
 }
 
@@ -99,19 +100,27 @@ def make_sample(side_px: int = SIDE_PX, seed: int = SEED) -> tuple[Sample, Acqui
 
 
 def write_samples(folder: Path) -> None:
-    """Write `slc_off.tif`, `clean.tif` and the product folder."""
+    """Write `slc_off.tif`, `clean.tif`, `slc_off_20050618.tif` and the product folder."""
     sample, acquisition = make_sample()
     colours = [band.colour for band in ETM_PLUS if band.role is BandRole.REFLECTIVE]
-    for name, image, corrector in (("slc_off", sample.gappy, "OFF"), ("clean", sample.clean, "ON")):
+    for name, image, changed in (
+        ("slc_off", sample.gappy, {}),
+        ("clean", sample.clean, {"SENSOR_MODE_SLC": "ON"}),
+        ("slc_off_20050618", make_earlier_date(), {"DATE_ACQUIRED": "2005-06-18"}),
+    ):
         write_geotiff(
-            folder / f"{name}.tif",
-            image,
-            grid_transform(),
-            descriptions=colours,
-            tags={**TAGS, "SENSOR_MODE_SLC": corrector},
-            nodata=0,
+            folder / f"{name}.tif", image, grid_transform(), descriptions=colours, tags={**TAGS, **changed}, nodata=0
         )
     write_product(folder, acquisition)
+
+
+def make_earlier_date(side_px: int = SIDE_PX, seed: int = SEED) -> NDArray[np.uint8]:
+    """Return the place of the sample scene 16 days before, `(band, row, col)`: its gaps lie elsewhere."""
+    landscape = paint_landscape(side_px, seed, oversampling=2, is_earlier=True)
+    generator = np.random.default_rng([seed, 1])
+    reflective = store_reflective(landscape, side_px, generator)
+    inside, missing = _geometry(len(reflective), side_px, generator)
+    return np.where(inside & ~missing, reflective, 0).astype(np.uint8)
 
 
 def _geometry(bands: int, side_px: int, generator: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

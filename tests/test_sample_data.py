@@ -31,7 +31,7 @@ def maker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_the_samples_stay_small() -> None:
-    stored = [FOLDER / "slc_off.tif", FOLDER / "clean.tif", *FOLDER.glob("LE07_*/**/*")]
+    stored = [*FOLDER.glob("*.tif"), *FOLDER.glob("LE07_*/**/*")]
     assert sum(path.stat().st_size for path in stored if path.is_file()) < 3_000_000
 
 
@@ -44,6 +44,16 @@ def test_the_gappy_scene_is_the_clean_one_with_stripes() -> None:
     assert 0.2 < hidden.sum() / (clean > 0).sum() < 0.35
     assert 0.05 < (clean == 0).mean() < 0.2
     assert any(not np.array_equal(observed[0], band) for band in observed[1:])
+
+
+def test_the_earlier_date_shows_most_of_what_is_missing() -> None:
+    gappy, clean, earlier = (read(FOLDER / name) for name in ("slc_off.tif", "clean.tif", "slc_off_20050618.tif"))
+    missing = (clean > 0) & (gappy == 0)
+    assert 0.6 < (earlier > 0)[missing].mean() < 0.9
+    both = (gappy > 0) & (earlier > 0)
+    agreement = [np.corrcoef(gappy[band][both[band]], earlier[band][both[band]])[0, 1] for band in range(6)]
+    assert agreement[0] > 0.4  # the clouds are others
+    assert 0.8 < agreement[3] < 0.97
 
 
 def test_the_scene_carries_what_a_reader_wants_to_know() -> None:
@@ -109,6 +119,7 @@ def test_the_generator_makes_the_samples_that_are_stored(maker: ModuleType) -> N
     # Another FFT may round another way here and there.
     assert (sample.clean != stored).mean() < 0.01
     assert (sample.gappy != read(FOLDER / "slc_off.tif")).mean() < 0.01
+    assert (maker.make_earlier_date() != read(FOLDER / "slc_off_20050618.tif")).mean() < 0.01
     assert (acquisition.bands["4"] == sample.clean[3, 176:432, 40:296])[acquisition.inside["4"]].all()
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from landsat_fill.errors import InputError, OutputError, UsageError, cannot_write
 from landsat_fill.io import InputKind, find_inputs, write_text_atomically
+from landsat_fill.io.gdal import is_local
 from landsat_fill.pipeline.plan import Job
 from landsat_fill.schema import from_json
 
@@ -47,9 +48,9 @@ def lines_of(jobs: Iterable[Job]) -> list[ManifestLine]:
     lines = []
     for job in jobs:
         source = job.input.source
-        if "://" not in source and not source.startswith("/vsi") and Path(source).exists():
+        if is_local(source):
             source = str(Path(source).absolute())
-        line = ManifestLine(source, job.target.absolute(), job.input.part)
+        line = ManifestLine(source, job.target.absolute(), job.input.entry)
         if any(mark in text for mark in "\t\n\r" for text in (line.source, str(line.target))):
             raise UsageError(f"expected paths without tabs and line breaks, but got {line.source!r}")
         lines.append(line)
@@ -94,7 +95,7 @@ def jobs_of(lines: Sequence[ManifestLine], *, stack: bool) -> tuple[list[Job], l
     jobs, bad = [], []
     for line in lines:
         found, errors = find_inputs([line.source])
-        matching = [one for one in found if line.product in (None, one.part)]
+        matching = [one for one in found if line.product in (None, one.entry)]
         if len(matching) != 1:
             what = line.product or "one scene"
             error = InputError(f"expected {what} in {line.source}, but got {len(matching)}")

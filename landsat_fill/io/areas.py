@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from landsat_fill.errors import InputError, MissingPackageError, UsageError
 from landsat_fill.io.archives import is_archive, list_members
-from landsat_fill.io.gdal import gdal_errors, gdal_session
+from landsat_fill.io.gdal import gdal_errors, gdal_session, is_remote
 from landsat_fill.io.reader import opened
+from landsat_fill.io.regridding import Regridding
 from landsat_fill.io.usgs_names import GZIP_SUFFIX, FileKind, read_name
 from landsat_fill.scene import Grid, MaskBand, MaskKind, Window
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
 
     from landsat_fill.io.reader import Rasters, StoredReader
-    from landsat_fill.scene import Scene
+    from landsat_fill.scene import Band, Scene
 
 
 CHECK_CRS = "Check its coordinate reference system."
@@ -65,6 +66,11 @@ class Areas:
             "part": part,
         }
 
+    def of_reference(self, name: str) -> Areas:
+        """Return the masks of a reference: those that have `{name}` in their names, where such a file exists."""
+        own = (one for one in self.masks if NAME in one and Path(_file_of(one.replace(NAME, name))[1]).exists())
+        return Areas(masks=tuple(own))
+
 
 NO_AREAS = Areas()
 """No areas: whole scenes, without a mask or an extent."""
@@ -85,7 +91,7 @@ def as_areas(
     masks, extent = tuple(masks), None if extent is None else str(extent)
     for one in (*masks, *([] if extent is None else [extent])):
         path = _file_of(one)[1]
-        if NAME not in one and not path.startswith("/vsi") and "://" not in path and not Path(path).exists():
+        if NAME not in one and not is_remote(path) and not Path(path).exists():
             raise UsageError(
                 f"expected a file for --{'mask' if one in masks else 'extent'}, but got nothing at {path}",
                 hint="Check the path.",
@@ -120,11 +126,12 @@ def _numbers(name: str, given: str | Iterable[float] | None) -> tuple[float, flo
         return None
     try:
         first, second, third, fourth = map(float, given.split(",") if isinstance(given, str) else given)
-    except ValueError:
-        first = math.nan
-    if not math.isfinite(first):
+    except (TypeError, ValueError):
+        first = second = third = fourth = math.nan
+    found = first, second, third, fourth
+    if not all(map(math.isfinite, found)):
         raise UsageError(f"expected --{name}, four numbers, but got {given!r}", hint="Separate them with commas.")
-    return first, second, third, fourth
+    return found
 
 
 def _crs(text: str) -> CRS:
@@ -165,7 +172,7 @@ def with_areas(scenes: Sequence[Scene], areas: Areas, name: str, rasters: Raster
             )
         for known, more in zip(masks, found, strict=True):
             known += more
-    polygons = None if areas.extent is None else _read_polygons(Path(areas.extent.replace(NAME, name)))
+    polygons = None if areas.extent is None else _read_polygons(areas.extent.replace(NAME, name))
     corners = _corners(scenes[0], areas)
     return tuple(
         replace(
@@ -188,22 +195,14 @@ def _file_of(text: str) -> tuple[str, str]:
 def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) -> list[MaskBand]:
     """Return the bands of a mask that apply to a scene."""
     place = Path(path)
-    if place.is_file() and path.lower().endswith(GZIP_SUFFIX) and not is_archive(place):
-        path = f"/vsigzip/{place.absolute()}"
     if place.is_dir() or is_archive(place):
-        files = [(member.name, member.dataset) for member in list_members(place)]
-        facts = {dataset: read_name(name) for name, dataset in files}
-        gaps = {one: known for one, known in facts.items() if known is not None and known.kind is FileKind.GAP_MASK}
-        if not gaps:
-            raise InputError(
-                f"expected gap_mask files in {path}, but got none",
-                hint="Give the mask itself: in a folder, only files with USGS names (…_GM_B1.TIF) are found.",
-            )
-        own = {one: known for one, known in gaps.items() if known.scene_id.upper() == scene.name.upper()}
-        every = (own or gaps).items()
-        return [one for dataset, known in every for one in _gap_mask(scene, dataset, known.band, rasters)]
+        found = _gap_masks_in(place, scene.name)
+        return [one for dataset, band in found for one in _gap_mask(scene, dataset, band, rasters)]
+    if place.is_file() and path.lower().endswith(GZIP_SUFFIX):
+        path = f"/vsigzip/{place.absolute()}"
     known = read_name(place.name)
-    if known is not None and known.kind is FileKind.GAP_MASK and not label:
+    is_gap_mask = known is not None and known.kind is FileKind.GAP_MASK
+    if known is not None and is_gap_mask and not label:
         return _gap_mask(scene, path, known.band, rasters)
     numbers = tuple(
         number
@@ -214,7 +213,8 @@ def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) ->
         return []
     with opened(path, rasters) as raster, raster.in_gdal("the mask"):
         _require_fit(raster, scene, exactly=False)
-        kind = MaskKind.CODES if "missing" in raster.dataset.tags().get("CODE_2", "") else MaskKind.NONZERO
+        is_of_codes = "missing" in raster.dataset.tags().get("CODE_2", "")
+        kind = MaskKind.ZERO if is_gap_mask else MaskKind.CODES if is_of_codes else MaskKind.NONZERO
         planes = [index for index in raster.dataset.indexes if index != raster.alpha]
         if len(planes) == 1:
             return [MaskBand(path, planes[0], numbers, kind)]
@@ -233,12 +233,33 @@ def _mask_bands(scene: Scene, path: str, label: str, rasters: Rasters | None) ->
         return [MaskBand(path, planes[at - 1], (number,), kind) for number, at in zip(numbers, stored, strict=True)]
 
 
-def _gap_mask(scene: Scene, dataset: str, band: Any, rasters: Rasters | None) -> list[MaskBand]:
-    """Return a gap_mask file of USGS, in which 0 is missing, if it belongs to one of the scene's bands."""
-    names = {"" if band is None else band.name}
-    numbers = tuple(
-        number for number, one in enumerate(scene.bands) if (one.band.name if one.band else one.name) in names
-    )
+def _gap_masks_in(place: Path, name: str) -> list[tuple[str, Band | None]]:
+    """Return the gap_mask files of a scene in a folder or an archive, each with its band.
+
+    Those of another name count if they are of one scene.
+    """
+    known = [(member.dataset, read_name(member.name)) for member in list_members(place)]
+    found = [(dataset, facts) for dataset, facts in known if facts is not None and facts.kind is FileKind.GAP_MASK]
+    if not found:
+        raise InputError(
+            f"expected gap_mask files in {place}, but got none",
+            hint="Give the mask itself: in a folder, only files with USGS names (…_GM_B1.TIF) are found.",
+        )
+    named = read_name(f"{name}.tif")
+    wanted = name.upper() if named is None else named.scene_id
+    scenes = {facts.scene_id for _, facts in found}
+    if wanted not in scenes and len(scenes) > 1:
+        raise InputError(
+            f"expected gap_mask files of {name} in {place}, but got those of {len(scenes)} other scenes",
+            hint="Put those of the scene into a folder of their own.",
+        )
+    return [(dataset, facts.band) for dataset, facts in found if wanted not in scenes or facts.scene_id == wanted]
+
+
+def _gap_mask(scene: Scene, dataset: str, band: Band | None, rasters: Rasters | None) -> list[MaskBand]:
+    """Return a gap_mask file of USGS, whose zeros are missing, if it is of one of the scene's bands."""
+    names = [one.band.name if one.band else one.name for one in scene.bands]
+    numbers = tuple(number for number, name in enumerate(names) if band is not None and name == band.name)
     if not numbers:
         return []
     with opened(dataset, rasters) as raster:
@@ -258,8 +279,13 @@ def _require_fit(raster: StoredReader, scene: Scene, *, exactly: bool) -> None:
             f"but got {dataset.width} × {dataset.height} in {raster.source}",
             hint="Give a mask with georeferencing, or one of the scene's size.",
         )
-    box = _bounds_in(grid.crs, dataset.crs, tuple(dataset.bounds))
-    _require_overlap(box, grid, f"the mask {raster.source}", scene.name)
+    if not Regridding(raster.grid, grid).overlaps():
+        lies = ", ".join(f"{side:.10g}" for side in dataset.bounds)
+        raise InputError(
+            f"expected the mask {raster.source} to overlap {scene.name}, but it lies at {lies} in "
+            f"{dataset.crs.to_string()}",
+            hint=CHECK_CRS,
+        )
 
 
 def _require_overlap(box: tuple[float, ...], grid: Grid, what: str, name: str, hint: str = CHECK_CRS) -> None:
@@ -345,12 +371,12 @@ curves in a map projection."""
 DEGREES = (180.0, 90.0)
 
 
-def _read_polygons(path: Path) -> tuple[list[Any], CRS]:
+def _read_polygons(path: str) -> tuple[list[Any], CRS]:
     """Return the rings of all polygons in a file, and their coordinate reference system."""
     from rasterio.crs import CRS
 
     try:
-        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+        text = "" if is_remote(path) or Path(path).is_dir() else Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         text = ""
     except OSError as error:
@@ -367,7 +393,7 @@ def _read_polygons(path: Path) -> tuple[list[Any], CRS]:
     return polygons, crs
 
 
-def _polygons_in(value: Any, path: Path) -> Iterator[Any]:
+def _polygons_in(value: Any, path: str) -> Iterator[Any]:
     """Yield the coordinates of each polygon of a GeoJSON object."""
     kind = value.get("type")
     parts = value.get("features") if kind == "FeatureCollection" else value.get("geometries")
@@ -384,8 +410,8 @@ def _polygons_in(value: Any, path: Path) -> Iterator[Any]:
         )
 
 
-def _read_vectors(path: Path) -> tuple[list[Any], CRS]:
-    """Return the same as `_read_polygons`, read by fiona, or by pyogrio with shapely."""
+def _read_vectors(path: str) -> tuple[list[Any], CRS]:
+    """Return what `_read_polygons` does from a file that fiona, or pyogrio with shapely, reads."""
     from rasterio.crs import CRS
 
     try:
@@ -424,7 +450,7 @@ def _on_grid(polygons: tuple[list[Any], CRS], scene: Scene) -> tuple[Any, ...]:
             hint="Assign one with gdal_edit, or give --mask.",
         )
     try:
-        rings = [[np.asarray(ring, dtype=np.float64)[:, :2] for ring in polygon] for polygon in found]
+        rings = [[_closed(np.asarray(ring, dtype=np.float64)[:, :2]) for ring in polygon] for polygon in found]
         places = np.concatenate([ring for polygon in rings for ring in polygon])
     except (ValueError, IndexError) as error:
         raise InputError(f"expected polygons in --extent, but got other coordinates: {error}") from error
@@ -451,15 +477,24 @@ def _on_grid(polygons: tuple[list[Any], CRS], scene: Scene) -> tuple[Any, ...]:
     return tuple(shapes)
 
 
+def _closed(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a ring that ends where it begins, or raise ValueError if it has fewer than three corners."""
+    import numpy as np
+
+    closed = ring if (ring[0] == ring[-1]).all() else np.concatenate([ring, ring[:1]])
+    if len(closed) < 4 or not np.isfinite(closed).all():
+        raise ValueError("a ring needs three corners, all of them finite")
+    return closed
+
+
 def _with_short_edges(ring: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """Return a closed ring with further points on edges longer than `step`."""
     import numpy as np
 
-    closed = ring if (ring[0] == ring[-1]).all() else np.concatenate([ring, ring[:1]])
-    counts = np.ceil(np.abs(np.diff(closed, axis=0)).max(axis=1) / step).clip(1).astype(int) if step > 0 else 1
-    ends = np.concatenate([[0], np.cumsum(np.broadcast_to(counts, len(closed) - 1))])
+    counts = np.ceil(np.abs(np.diff(ring, axis=0)).max(axis=1) / step).clip(1).astype(int) if step > 0 else 1
+    ends = np.concatenate([[0], np.cumsum(np.broadcast_to(counts, len(ring) - 1))])
     at = np.arange(ends[-1] + 1)
-    return np.stack([np.interp(at, ends, closed[:, axis]) for axis in (0, 1)], axis=1)
+    return np.stack([np.interp(at, ends, ring[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def beyond_extent(scene: Scene, window: Window) -> NDArray[np.bool_] | None:

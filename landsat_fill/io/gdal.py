@@ -128,9 +128,14 @@ def drivers_for(source: str) -> list[str] | None:
     return [*PIXEL_FORMATS, "VRT"] if source.lower().endswith(".vrt") else [*PIXEL_FORMATS]
 
 
+def is_remote(source: str) -> bool:
+    """Return whether `source` is a URL or a `/vsi…` path."""
+    return "://" in source or source.startswith("/vsi")
+
+
 def is_local(source: str) -> bool:
-    """Return whether `source` is a path on this machine, rather than a URL or a `/vsi…` path."""
-    return "://" not in source and not source.startswith("/vsi") and Path(source).exists()
+    """Return whether `source` is the path of something on this machine."""
+    return not is_remote(source) and Path(source).exists()
 
 
 def not_permitted(path: Path) -> InputError:
@@ -200,7 +205,7 @@ def _check_is_file(source: str) -> None:
         raise InputError(
             f"expected a name in UTF-8, but got {source}", hint="Rename it: GDAL opens no other names."
         ) from None
-    if "://" in source or source.startswith("/vsi"):
+    if is_remote(source):
         return
     path = Path(source)
     if path.is_dir():

@@ -83,7 +83,7 @@ def open_geotiff(
         sensor = _sensor(source)
         if landsat is None:
             landsat = sensor is not None or _tags_say_landsat(dataset)
-        grid = Grid(dataset.height, dataset.width, dataset.transform, dataset.crs or None)
+        grid = raster.grid
         found = tuple(_scene_band(raster, index, given, landsat, sensor) for index in indexes)
         found, notes = _with_meaning(raster, found, grid, is_quality_name(source), given is None)
         return Scene(

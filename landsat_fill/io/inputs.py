@@ -79,7 +79,7 @@ class Input:
     member: str | None = None
 
     @property
-    def part(self) -> str | None:
+    def entry(self) -> str | None:
         """The product in a folder or the image in an archive, or None for the whole source."""
         return self.member or self.product
 
@@ -112,7 +112,7 @@ def find_inputs(arguments: Sequence[str], lists: Sequence[Path] = ()) -> tuple[l
         for name in _expanded(argument):
             try:
                 for given in _resolve(name, bad):
-                    found.setdefault((_identity(given.source), given.part), given)
+                    found.setdefault((_identity(given.source), given.entry), given)
             except InputError as error:
                 bad.append((name, error))
     inputs = list(found.values())

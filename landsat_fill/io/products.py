@@ -6,6 +6,7 @@ headers and the MTL text are read here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -306,14 +307,15 @@ def _stored_numbers(
         if is_counted and quantized is not None:
             low, high = max(low, quantized[0]), min(high, quantized[1])
     missing = given.first if given is not None and given.alone else fill
-
-    def is_taken(number: float) -> bool:  # a filled pixel must not equal a number for missing pixels
-        return number in (missing, tag) or (given is not None and given.holds(number))
-
-    while is_taken(low) and low < high:
-        low += 1.0
-    while is_taken(high) and low < high:
-        high -= 1.0
+    # A filled pixel must not equal a number for missing pixels.
+    numbers = [(number, number) for number in (missing, tag) if number is not None]
+    taken = [span for span in (*numbers, *(() if given is None else given.spans)) if span[0] <= span[1]]  # not NaN
+    for first, last in sorted(taken):
+        if first <= low <= last:
+            low = min(math.floor(last) + 1.0, high) if last < high else high
+    for first, last in sorted(taken, key=lambda span: -span[1]):
+        if first <= high <= last:
+            high = max(math.ceil(first) - 1.0, low) if first > low else low
     return missing, (low, high)
 
 
@@ -325,8 +327,7 @@ def _header(file: _File, rasters: Rasters | None) -> _Raster:
     """Return a raster with its header, or raise InputError if its data type can't be filled."""
     with opened(file.member.dataset, rasters) as stored:
         raster = stored.dataset
-        grid = Grid(raster.height, raster.width, raster.transform, raster.crs or None)
-        header = _Raster(file, grid, raster.dtypes[0], raster.nodata, raster.count)
+        header = _Raster(file, stored.grid, raster.dtypes[0], raster.nodata, raster.count)
     if header.dtype not in DTYPES:
         raise InputError(
             f"expected numbers of {', '.join(DTYPES)}, but {file.member.name} holds {header.dtype}",

@@ -15,8 +15,9 @@ import numpy as np
 from landsat_fill.errors import InputError
 from landsat_fill.io.gdal import gdal_errors, gdal_session, open_dataset
 from landsat_fill.io.profile_files import TIFF_DRIVERS, has_dataset_mask, opacity_band, profile_of
+from landsat_fill.io.regridding import Regridding
 from landsat_fill.io.tiff_structure import TiffBlocks, tiff_blocks
-from landsat_fill.scene import MaskKind
+from landsat_fill.scene import Grid, MaskKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from landsat_fill.io.raster_profile import RasterProfile
     from landsat_fill.scene import Scene, SceneBand, Window
 
-
-SAME_PX = 0.01
-"""Grids that differ by less than this share of a pixel count as equal."""
 
 LARGEST_EXACT = 2**53 - 1
 """Largest whole number that, like all smaller ones, float64 distinguishes from its neighbours. Methods work in it."""
@@ -71,7 +69,7 @@ class SceneReader:
             for quality in self._scene.quality:
                 self._open(quality.dataset, quality.kind)
             for mask in self._scene.masks:
-                self._masks.append(self._on_grid(self._rasters[mask.dataset].dataset))
+                self._masks.append(self._on_grid(self._rasters[mask.dataset]))
         except BaseException:
             self.__exit__()
             raise
@@ -180,20 +178,19 @@ class SceneReader:
             missing[list(mask.bands)] |= marked
         return missing
 
-    def _on_grid(self, mask: DatasetReader) -> DatasetReader:
+    def _on_grid(self, mask: StoredReader) -> DatasetReader:
         """Return a mask on the scene's grid: as it is, or warped to the nearest pixel."""
         from rasterio.enums import Resampling
         from rasterio.vrt import WarpedVRT
 
         grid = self._scene.grid
-        if mask.shape == (grid.height, grid.width):
-            ends = np.array([[t @ (0, 0), t @ mask.shape[::-1]] for t in (mask.transform, grid.transform)])
-            apart = np.abs(ends[0] - ends[1]).max() / abs(grid.transform.determinant) ** 0.5
-            if not (mask.crs and grid.crs) or (mask.crs == grid.crs and apart <= SAME_PX):
-                return mask
+        if mask.dataset.shape == (grid.height, grid.width):
+            is_placed = mask.grid.crs is not None and grid.crs is not None
+            if not is_placed or Regridding(mask.grid, grid).offset_px == (0, 0):
+                return mask.dataset
         with gdal_session():
             return WarpedVRT(
-                mask,
+                mask.dataset,
                 crs=grid.crs,
                 transform=grid.transform,
                 height=grid.height,
@@ -365,6 +362,11 @@ class StoredReader(AbstractContextManager["StoredReader", None]):
     def __exit__(self, *_error: object) -> None:
         with gdal_session():
             self.dataset.close()
+
+    @property
+    def grid(self) -> Grid:
+        """The raster's grid."""
+        return Grid(self.dataset.height, self.dataset.width, self.dataset.transform, self.dataset.crs or None)
 
     @cached_property
     def alpha(self) -> int | None:

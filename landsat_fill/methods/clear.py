@@ -193,7 +193,7 @@ class FittedClear:
         part = wanted or Window(0, 0, *mean.shape[1:])
         left = np.zeros_like(missing)
         left[:, *part.slices] = missing[:, *part.slices]
-        pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))
+        pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1), np.float64)
         for fit, where in self._fits_of(stack.valid[0], left.any(axis=0)):
             there = left & where & fit.can_fill[:, None, None]
             if not there.any():

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from landsat_fill.errors import UsageError
 from landsat_fill.methods.land_classes import k_means, nearest_centres
-from landsat_fill.methods.method import in_threads
 from landsat_fill.methods.splines import first_fill
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Cube = NDArray[np.float32]
     Flags = NDArray[np.bool_]
+
+MOST_DATES = 8
+"""Most references: a bit of a byte says whether one is usable at a pixel."""
 
 LATTICE_PX = 256
 """Distance of the nodes at which regressions are fitted and judged."""
@@ -76,8 +79,8 @@ class Node(NamedTuple):
 
     Attributes:
         scales: Standard deviation of each reference band, `(band,)`.
-        centres: Centres of the classes in standard deviations, `(class, band)`; infinite for a class that isn't there.
-        coefficients: `(pattern, class, image band, band + 1)`.
+        centres: Centres of the classes, `(band, class)`; infinite for a class that isn't there.
+        coefficients: `(pattern, class, band + 1, image band)`.
         fitted: Whether there is a regression for each pattern of usable references, `(pattern,)`.
         leading: Number of the reference with the largest coefficients in a pattern, from 1, `(pattern,)`.
         level: Mean of each image band, 0 where unknown.
@@ -133,7 +136,16 @@ class Stack(NamedTuple):
 
 
 def stacked(references: tuple[Reference, ...], tile: int) -> Stack:
-    """Return the matched bands of the references of a tile; a reference counts where all of them are usable."""
+    """Return the matched bands of the references of a tile; a reference counts where all of them are usable.
+
+    Raises:
+        UsageError: If there are more references than a pattern has bits.
+    """
+    if len(references) > MOST_DATES:
+        raise UsageError(
+            f"expected at most {MOST_DATES} references for multi-date, but got {len(references)}",
+            hint="Give the best ones only.",
+        )
     values, first, patterns = [], [0], None
     for number, reference in enumerate(references):
         used = sorted({band for band in reference.matches if band is not None})
@@ -167,7 +179,7 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
     found = k_means(sample, count)
     centres = np.full((count, total), np.inf)
     centres[: len(found)] = found + shifts / scales
-    coefficients = np.zeros((kinds, count, bands, total + 1))
+    coefficients = np.zeros((kinds, count, total + 1, bands))
     fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
     alone = {1 << number for number in range(len(first) - 1)}
     for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
@@ -183,15 +195,15 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
             classes = nearest_centres(features[on[:, None], places].T / scales[on], centres[:, on])
             slopes = class_slopes(design, image[band].reshape(-1)[places], classes, count)
             raw = slopes[:, :-1] / scales[on]
-            coefficients[pattern, :, band, on] = raw.T
-            coefficients[pattern, :, band, -1] = slopes[:, -1] - raw @ shifts[on]
+            coefficients[pattern, :, on, band] = raw.T
+            coefficients[pattern, :, -1, band] = slopes[:, -1] - raw @ shifts[on]
             fitted[pattern] = True
-        strength = (np.abs(coefficients[pattern, :, :, :-1]) * scales).sum(axis=(0, 1))
+        strength = np.abs(coefficients[pattern, :, :-1]).sum(axis=(0, 2)) * scales
         leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))
     observed = [image[band].reshape(-1)[known[band]] for band in range(bands)]
     return Node(
         scales,
-        centres,
+        np.ascontiguousarray((centres * scales).T),
         coefficients,
         fitted,
         leading,
@@ -208,13 +220,15 @@ def judged_node(image: NDArray[np.floating], usable: Flags, hidden: Flags, stack
     """Return the node with the sums of products of gains on hidden pixels."""
     survey = survey_of({(0, 0): node}, (1, 1))
     image = np.where(usable | hidden, image, 0)
-    found = predictions(image, usable, stack, survey, (0, 0), 1)
+    found = predictions(image, usable, stack, survey, (0, 0))
     known = found.known
-    alone = np.eye(CANDIDATES)[:, None, None, :, None] * np.ones(len(image))  # the weights of one candidate each
-    candidates = [weighted(found, survey.nodes, weights, (0, 0))[0] for weights in alone]
+    level, spread, lowest, highest = (
+        numbers[:, None, None] for numbers in (node.level, node.spread, node.lowest, node.highest)
+    )
+    corrections = (0.0, found.on_the_band, found.jointly)
+    candidates = [np.clip(found.by_class + spread * correction, lowest, highest) for correction in corrections]
     # A surface is linear in the values it goes through. What it leaves of a difference is the difference of what it
     # leaves, and a candidate gains over the surface alone what the surface leaves of the candidate.
-    level = node.level[:, None, None]
     gains = np.stack([values - level - surface(values - level, usable & known) for values in (*candidates, image)])
     products = np.zeros((len(image), CANDIDATES + 1, CANDIDATES + 1))
     for band in range(len(image)):
@@ -222,8 +236,9 @@ def judged_node(image: NDArray[np.floating], usable: Flags, hidden: Flags, stack
         products[band] = judged @ judged.T
     survey = survey_of({(0, 0): node._replace(products=products)}, (1, 1))
     weights = survey.weights[0, 0]  # (candidate, band)
-    rest = image - weighted(found, survey.nodes, survey.weights, (0, 0))[0]
-    perfect = gains[CANDIDATES] - sum(weights[number, :, None, None] * gains[number] for number in range(CANDIDATES))
+    shares = weights[..., None, None]
+    rest = image - level - sum(shares[number] * (candidates[number] - level) for number in range(CANDIDATES))
+    perfect = gains[CANDIDATES] - sum(shares[number] * gains[number] for number in range(CANDIDATES))
     smooth = rest - perfect
     gain = residuals_of_alike(rest, usable, hidden, known, stack, survey, (0, 0)) - smooth
     alike = np.zeros((len(image), 3))
@@ -235,14 +250,14 @@ def judged_node(image: NDArray[np.floating], usable: Flags, hidden: Flags, stack
 
 
 def expectation(
-    image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int], threads: int
+    image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int]
 ) -> tuple[NDArray[np.floating], Flags, NDArray[np.uint8]]:
     """Return the weighted prediction of the references, `(band, row, col)`, and where there is one, `(row, col)`.
 
     The third value is the number of the reference that weighs most, 0 where references weigh less than half.
     """
-    found = predictions(image, usable, stack, survey, place, threads)
-    expected, total_weight = weighted(found, survey.nodes, survey.weights, place)
+    found = predictions(image, usable, stack, survey, place)
+    expected, total_weight = weighted(found, survey, place)
     rows, cols = (
         np.minimum((start + np.arange(size)) // LATTICE_PX, count - 1)
         for start, size, count in zip(place, image.shape[1:], survey.stand_ins.shape[:2], strict=True)
@@ -253,7 +268,7 @@ def expectation(
 
 
 def weighted(
-    found: Predictions, nodes: Node, weights: NDArray[np.float64], place: tuple[int, int]
+    found: Predictions, survey: Survey, place: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the candidates' weighted sum around the level of the image, and the sum of the weights.
 
@@ -263,16 +278,8 @@ def weighted(
 
     expected, total_weight = np.empty(found.by_class.shape), np.empty(found.by_class.shape, np.float32)
     candidates = (found.by_class, found.on_the_band, found.jointly)
-    weigh(
-        candidates,
-        found.known,
-        np.array(place),
-        LATTICE_PX,
-        _ranges(nodes),
-        np.ascontiguousarray(weights),
-        expected,
-        total_weight,
-    )
+    nodes = np.concatenate([_ranges(survey.nodes), survey.weights], axis=-2)
+    weigh(candidates, found.known, np.array(place), LATTICE_PX, nodes, expected, total_weight)
     return expected, total_weight
 
 
@@ -339,7 +346,7 @@ class Predictions(NamedTuple):
 
 
 def predictions(
-    image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int], threads: int
+    image: NDArray[np.floating], usable: Flags, stack: Stack, survey: Survey, place: tuple[int, int]
 ) -> Predictions:
     """Return the candidates of a tile.
 
@@ -349,9 +356,13 @@ def predictions(
         stack: The references.
         survey: The nodes.
         place: Row and column of the tile in the scene.
-        threads: Bands worked on at once.
     """
-    from landsat_fill.methods.kernels.node_loops import fit_around, predict_by_class, standardise_around
+    from landsat_fill.methods.kernels.node_loops import (
+        fit_around,
+        fit_each_around,
+        predict_by_class,
+        standardise_around,
+    )
 
     nodes, corner, ranges = survey.nodes, np.array(place), _ranges(survey.nodes)
     by_class, known = np.empty(image.shape), np.empty(image.shape[1:], np.bool_)
@@ -362,9 +373,9 @@ def predictions(
         LATTICE_PX,
         survey.stand_ins,
         1 / nodes.scales**2,
-        np.ascontiguousarray(np.swapaxes(nodes.centres * nodes.scales[..., None, :], -1, -2)),
+        nodes.centres,
         stack.first_bands,
-        np.ascontiguousarray(np.swapaxes(nodes.coefficients, -1, -2)),
+        nodes.coefficients,
         ranges,
         by_class,
         known,
@@ -373,17 +384,10 @@ def predictions(
     standardise_around(image, usable, known, by_class, corner, LATTICE_PX, ranges, STEP, LARGEST, features, residuals)
     fitted, first = usable & known, corner % BLOCK_PX
     on_the_band, jointly = np.zeros(image.shape, np.float32), np.zeros(image.shape, np.float32)
-
-    def fit(bands: slice, penalty: float, corrected: Cube) -> None:
-        observed = np.asarray(fitted[bands].all(axis=0))
-        given, left = features[bands], residuals[bands]
-        fit_around(given, left, observed, known, first, BLOCK_PX, REACH_BLOCKS, penalty, LEAST_PIXELS, corrected)
-
-    def fit_band(band: int) -> None:
-        fit(slice(band, band + 1), 1.0, on_the_band[band : band + 1])
-
-    in_threads(fit_band, range(len(image)), threads)
-    fit(slice(None), PENALTY, jointly)
+    blocks = (first, BLOCK_PX, REACH_BLOCKS)
+    fit_each_around(features, residuals, fitted, known, *blocks, 1.0, LEAST_PIXELS, on_the_band)
+    together = np.asarray(fitted.all(axis=0))
+    fit_around(features, residuals, together, known, *blocks, PENALTY, LEAST_PIXELS, jointly)
     return Predictions(by_class, on_the_band, jointly, known)
 
 

@@ -179,7 +179,7 @@ class FittedGnspi:
         part = wanted or Window(0, 0, *mean.shape[1:])
         left = np.zeros_like(missing)
         left[:, *part.slices] = missing[:, *part.slices]
-        pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))
+        pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1), np.float64)
         for number, fit in enumerate(self.fits):
             valid = stack.valid[0, ..., number]
             there = left & valid & fit.can_fill[:, None, None]

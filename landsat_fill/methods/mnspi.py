@@ -81,7 +81,9 @@ class ModifiedSimilarPixels:
                 left = missing[both.bands] & both.reference_usable & np.isnan(mean[tile, both.bands])
                 if left.any():
                     hole = np.logical_or.reduce(gaps.missing[tile, both.bands])
-                    mean[tile, both.bands] = self._filled(mean[tile, both.bands], left, both, hole, context.threads)
+                    mean[tile, both.bands] = self._filled(
+                        mean[tile, both.bands].astype(np.float64), left, both, hole, context.threads
+                    )
         return Filled(mean)
 
     def _filled(self, filled: Image, asked: Flags, both: MatchedTile, missing: Flags, threads: int) -> Image:

@@ -25,7 +25,7 @@ from landsat_fill.methods.date_predictions import (
     stripes,
     survey_of,
 )
-from landsat_fill.methods.method import MethodInfo
+from landsat_fill.methods.method import MethodInfo, fill_unprepared
 from landsat_fill.methods.registry import BEST_METHOD, create_method
 from landsat_fill.scene import Filled, Gaps, Window
 from landsat_fill.schema import option, require_allowed
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.methods.method import Context, FillMethod, TilePlace
-    from landsat_fill.scene import Reference
 
     Cube = NDArray[np.float32]
     Flags = NDArray[np.bool_]
@@ -133,18 +132,12 @@ class MultiDate:
 
     def fill(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> Filled:
         """Return the filled image, each tile with regressions of its own; see `FillMethod.fill`."""
-        mean, std = np.full(image.shape, np.nan, image.dtype), np.zeros(image.shape, np.float32)
-        sources = np.zeros(image.shape, np.uint8)
-        for tile in range(len(image)):
-            one = slice(tile, tile + 1)
-            own = Gaps(gaps.missing[one], gaps.usable[one])
-            place = context.place(tile)
-            here = context.for_tiles((replace(place, corner=(0, 0)),), references=_cut(context.references, one))
-            fitted = self.fitted({(0, 0): self.measure(image[one], own, here)}, (1, 1))
-            filled = fitted.fill(image[one], own, here)
-            mean[tile], std[tile] = filled.mean[0], 0 if filled.std is None else filled.std[0]
-            sources[tile] = 0 if filled.sources is None else filled.sources[0]
-        return Filled(mean, std, sources=sources)
+
+        def measured(image: NDArray[np.floating], gaps: Gaps, context: Context) -> FittedMultiDate:
+            return self.fitted({(0, 0): self.measure(image, gaps, context)}, (1, 1))
+
+        at_node = tuple(replace(context.place(tile), corner=(0, 0)) for tile in range(len(image)))
+        return fill_unprepared(measured, image, gaps, replace(context, tiles=at_node))
 
 
 @dataclass(frozen=True)
@@ -173,9 +166,7 @@ class FittedMultiDate:
         for tile in range(len(image)):
             place = context.place(tile)
             stack = stacked(context.references, tile)
-            expected, known, of_tile = expectation(
-                image[tile], gaps.usable[tile], stack, self.survey, place.corner, context.threads
-            )
+            expected, known, of_tile = expectation(image[tile], gaps.usable[tile], stack, self.survey, place.corner)
             sources[tile] = of_tile
             rest = np.where(gaps.usable[tile] & known, image[tile] - expected, 0).astype(image.dtype)
             own = Gaps(gaps.missing[tile] & known, gaps.usable[tile] & known)
@@ -205,7 +196,3 @@ class FittedMultiDate:
         if filled.std is not None:
             std[part] = filled.std[0]
         return mean, std
-
-
-def _cut(references: tuple[Reference, ...], tiles: slice) -> tuple[Reference, ...]:
-    return tuple(replace(one, values=one.values[tiles], usable=one.usable[tiles]) for one in references)

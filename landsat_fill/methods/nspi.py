@@ -99,7 +99,7 @@ class NeighbourhoodSimilarPixels:
         for reference, spread in zip(context.references, spreads_of, strict=True):
             both = matched_tile(image, gaps, reference, tile)
             threshold = 2 * float(np.mean([spread[match] for match in both.matches] or [0])) / self.classes
-            filled = mean[tile, both.bands]
+            filled = mean[tile, both.bands].astype(np.float64)
             asked = missing[both.bands] & both.reference_usable & np.isnan(filled)
             if threshold == 0:  # a constant reference, or one without a band of the image
                 continue

@@ -46,15 +46,14 @@ def fill_in_order(fill_from: FillFrom, image: Image, gaps: Gaps, asked: Flags, c
         asked: The missing pixels to fill, of the same shape.
         context: The references; as many bands are filled at once as it has threads.
     """
-    filled = image.copy()
-    filled[gaps.missing] = np.nan
+    filled = np.where(gaps.missing, np.nan, image).astype(np.float64, copy=False)
 
     def fill(place: tuple[int, int]) -> None:
         tile, band = place
         usable = np.ascontiguousarray(gaps.usable[place])
         if not usable.any():
             return
-        values = np.ascontiguousarray(image[place])
+        values = np.ascontiguousarray(image[place], np.float64)
         for reference in context.references:
             match = reference.matches[band]
             if match is None:
@@ -66,7 +65,7 @@ def fill_in_order(fill_from: FillFrom, image: Image, gaps: Gaps, asked: Flags, c
                 fill_from(filled[place], left, values, usable, there, np.ascontiguousarray(theirs))
 
     in_threads(fill, np.ndindex(*image.shape[:2]), context.threads)
-    return filled
+    return filled.astype(image.dtype, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class MatchedTile:
     Attributes:
         bands: Numbers of these bands in the image.
         matches: Their numbers in the reference.
-        values: The image, `(band, row, col)`.
+        values: The image in float64, `(band, row, col)`.
         usable: Pixels of the image that may be used.
         reference: The reference.
         reference_usable: Pixels of the reference that may be used.
@@ -97,7 +96,7 @@ def matched_tile(image: Image, gaps: Gaps, reference: Reference, tile: int) -> M
     return MatchedTile(
         bands,
         matches,
-        image[tile, bands],
+        image[tile, bands].astype(np.float64),
         gaps.usable[tile, bands],
         reference.values[tile, matches],
         reference.usable[tile, matches],

@@ -3,11 +3,11 @@
 The steps, with the names to look for below:
 
 1. `Transaction` locks the target, and `with_action` checks again whether the outputs exist.
-2. `open_input` opens each file once, and `wait_for_memory` returns when there is enough memory.
+2. `opened_scenes` opens each file once, and `wait_for_memory` returns when there is enough memory.
 3. `JobOutputs` prepares the outputs. Steps 4 to 11 follow for each scene of the input.
 4. `survey_scene` reads all pixels to find the footprint, the stripes and the bands without a valid pixel.
 5. `suited_method` chooses the method.
-6. `prepared_for_scene` prepares the method for the scene.
+6. `prepared` prepares the method for the scene.
 7. `read_blocks` reads strips with a halo, one strip ahead.
 8. `GapFinder` finds the missing and the valid pixels of each strip.
 9. `fill_tiles` fills the tiles with gaps. `Backdrop` fills the inside of wide holes.
@@ -306,14 +306,14 @@ def _references(scene: Scene, finder: GapFinder, request: FillRequest, result: _
         view = finder.view(window)
         return view.values, view.gaps
 
-    found, refused = find_references(scene, request.references)
+    found, refused = find_references(scene, request.references, request.areas)
     every = request.method.info.takes_every_reference
     chosen, facts = choose_references(scene, read, found, request.references, every=every)
     result.candidates = (*facts, *refused)
     result.references = tuple(one.facts for one in chosen)
     if not chosen:
         reasons = "; ".join(dict.fromkeys(one.reason for one in result.candidates)) or "none was found"
-        result.notes += (f"no reference serves this scene ({reasons}): filled by a method for single images",)
+        result.notes += (f"no reference serves this scene ({reasons}): filled from the scene alone",)
     else:
         used = ", ".join(one.label for one in result.references)
         result.notes += (f"filled with the help of {len(chosen)} of {len(result.candidates)} references: {used}",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from landsat_fill.methods import TilePlace
 from landsat_fill.methods.method import MeasuresNodes, Prepares
 from landsat_fill.pipeline.tiles import cut_reference, float_type
-from landsat_fill.scene import Gaps, Reference, Window, strip_windows
+from landsat_fill.scene import Gaps, Window, strip_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.methods import Context, FillMethod
+    from landsat_fill.scene import Reference
 
     ReadView = Callable[[Window], "View"]
 
@@ -97,12 +99,10 @@ def _prepared(method: Prepares, shape: tuple[int, int], read: ReadView, context:
         parts.append(read(strip).cut([window.within(strip) for window in windows]))
     images, gaps, references = zip(*parts, strict=True)
     together = tuple(
-        Reference(
-            np.concatenate([part.values for part in of_one]),
-            np.concatenate([part.usable for part in of_one]),
-            of_one[0].matches,
-            of_one[0].date,
-            of_one[0].name,
+        replace(
+            of_one[0],
+            values=np.concatenate([part.values for part in of_one]),
+            usable=np.concatenate([part.usable for part in of_one]),
         )
         for of_one in zip(*references, strict=True)
     )
@@ -118,11 +118,17 @@ def _measured(method: MeasuresNodes, shape: tuple[int, int], read: ReadView, con
     side, margin = method.lattice_px, method.margin_px
     height, width = shape
     nodes: dict[tuple[int, int], object] = {}
-    with ThreadPoolExecutor(max(1, context.threads), thread_name_prefix="measure") as pool:
-        for row, strip in enumerate(strip_windows(height, width, side)):
-            top = max(strip.row - margin, 0)
-            outer = Window(top, 0, min(strip.row + strip.height + margin, height) - top, width)
-            view = read(outer)
+    strips = [strip.expanded(margin, height, width) for strip in strip_windows(height, width, side)]
+    outers = [Window(strip.row, 0, strip.height, width) for strip in strips]
+    with (
+        ThreadPoolExecutor(max(1, context.threads), thread_name_prefix="measure") as pool,
+        ThreadPoolExecutor(1, thread_name_prefix="read") as reading,
+    ):
+        following = reading.submit(read, outers[0])
+        for row, outer in enumerate(outers):
+            view = following.result()
+            if row + 1 < len(outers):
+                following = reading.submit(read, outers[row + 1])
 
             def measure(col: int, row: int = row, outer: Window = outer, view: View = view) -> None:
                 left = max(col * side - margin, 0)

@@ -344,13 +344,14 @@ class JobOutputs:
         if job.action is Action.FILL:
             self._replace({*self._names, *others})
         facts = request_facts(job.input, self._request, self._outputs)
-        if self._before is not None and transaction.adds:
-            facts[OTHER_FILES] = self._before.facts["request"].get(OTHER_FILES)
         layers = set(job.layer_names(self._outputs, self._suffixes))
         if self._before is not None and transaction.adds:
             layers.update(self._before.facts["layers"])
-            if self._outputs.fill_layer is FillLayer.NONE:
-                facts["fill layer"] = self._before.facts["request"].get("fill layer")
+            kept = (OTHER_FILES, *(["fill layer"] if self._outputs.fill_layer is FillLayer.NONE else []))
+            made = self._before.facts["request"]
+            facts = {name: made.get(name) if name in kept else value for name, value in facts.items()}
+            if OTHER_FILES not in made:  # by an earlier version
+                del facts[OTHER_FILES]
         transaction.facts = {
             "request": facts,
             "scenes": self._suffixes,

@@ -14,6 +14,7 @@ from landsat_fill.errors import InputError, OutputError, UsageError, cannot_writ
 from landsat_fill.io import Input, InputKind
 from landsat_fill.io.archives import archive_stem
 from landsat_fill.io.atomic import Mark, read_mark, settle, staging_path, unreadable_mark
+from landsat_fill.io.gdal import is_remote
 from landsat_fill.io.output_names import is_ours, output_stem
 from landsat_fill.pipeline.provenance import COPIED, OTHER_FILES, differences, request_facts
 
@@ -304,10 +305,6 @@ def _action_without_mark(target: Path, outputs: OutputRequest) -> Action:
     return Action.SKIP if is_ours(target) else Action.REFUSE
 
 
-def _is_local(one: Input) -> bool:
-    return not one.source.startswith("/vsi") and "://" not in one.source
-
-
 def _job(one: Input, request: OutputRequest, *, alone: bool) -> Job:
     is_folder = one.kind is InputKind.PRODUCT and not request.stack
     return Job(one, _target(one, request, is_folder=is_folder, alone=alone), is_folder)
@@ -349,7 +346,7 @@ def _target(one: Input, request: OutputRequest, *, is_folder: bool, alone: bool)
         return given / name
     if one.container is not None:
         return one.container.parent / name
-    if not _is_local(one):
+    if is_remote(one.source):
         return Path(name)
     return (source.parent if source.name else source.resolve().parent) / name
 

@@ -99,7 +99,7 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
     """Return all facts that determine the content of an output, as JSON values by readable names."""
     source = Path(given.source)
     return {
-        "source": given.part or source.name,
+        "source": given.entry or source.name,
         "bytes of the source": source.stat().st_size if source.is_file() else None,
         "bands": None if request.bands is None else sorted(request.bands),
         "nodata": None if request.nodata is None else str(request.nodata),

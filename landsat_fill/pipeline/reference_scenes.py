@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Self, cast
 from landsat_fill.errors import InputError, LandsatFillError
 from landsat_fill.gaps.quality import BITS, CODES, flagged_pixels
 from landsat_fill.io import SceneReader, find_inputs, open_input
+from landsat_fill.io.archives import forget_unpacked
+from landsat_fill.io.areas import NO_AREAS, with_areas
 from landsat_fill.io.output_names import FILL, FillCode, is_ours, output_stem
 from landsat_fill.io.reference_index import SUFFIX, IndexedScene, degree_bounds, index_text, may_overlap, read_index
 from landsat_fill.io.regridding import Regridding
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.io import Input
+    from landsat_fill.io.areas import Areas
     from landsat_fill.pipeline.request import ReferenceRequest
     from landsat_fill.scene import Scene, SceneBand
 
@@ -218,12 +221,15 @@ def _colours(bands: Sequence[SceneBand]) -> list[str | None]:
     return [colour(*pair) for pair in zip(bands, names, strict=True)]
 
 
-def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenReference], list[Suitability]]:
+def find_references(
+    scene: Scene, request: ReferenceRequest, areas: Areas = NO_AREAS
+) -> tuple[list[OpenReference], list[Suitability]]:
     """Return the references that may serve a scene, unmeasured, and what is known of those that can't.
 
     Args:
         scene: The scene.
         request: Where to look, and the limits of time.
+        areas: What the user gives for scenes; masks with `{name}` in their names count for references, too.
 
     Raises:
         InputError: If a reference that the user named can't be used.
@@ -232,16 +238,16 @@ def find_references(scene: Scene, request: ReferenceRequest) -> tuple[list[OpenR
     refused: list[Suitability] = []
     for given, is_named in _inputs(request, scene):
         try:
-            opened = _opened(given, scene, request, is_named=is_named)
+            opened = _opened(given, scene, request, areas, is_named=is_named)
         except LandsatFillError as error:
             if is_named:
                 raise
-            refused.append(Suitability(given.name, str(given.source), reason=str(error)))
+            refused.append(Suitability(given.name, given.label, reason=str(error)))
             continue
         if isinstance(opened, Suitability):
             if is_named:
                 raise InputError(
-                    f"expected {given.source} to serve as a reference of {scene.name}, but {opened.reason}",
+                    f"expected {given.label} to serve as a reference of {scene.name}, but {opened.reason}",
                     hint="Leave it out; `landsat-fill references` shows what a reference is worth.",
                 )
             if opened.reason:
@@ -270,8 +276,8 @@ def _inputs(request: ReferenceRequest, scene: Scene) -> Iterator[tuple[Input, bo
             if is_named or argument in folders:
                 raise error
         for given in inputs:
-            if (str(given.source), given.part) not in seen:
-                seen.add((str(given.source), given.part))
+            if (given.source, given.entry) not in seen:
+                seen.add((given.source, given.entry))
                 yield given, is_named
 
 
@@ -290,7 +296,7 @@ def candidate_names(request: ReferenceRequest) -> list[str]:
     """
     folders, indexed = _listed(request)
     found = find_inputs(folders)[0] if folders else []
-    names = {one.part or Path(str(one.source)).name for one in found}
+    names = {one.entry or Path(one.source).name for one in found}
     return sorted(names | {Path(one.source).name for one in indexed})
 
 
@@ -312,20 +318,24 @@ def index_of(sources: Sequence[str]) -> tuple[str, list[str]]:
     for given in inputs:
         try:
             first, *_ = open_input(given)
-            scenes.append(
-                IndexedScene(str(Path(str(given.source)).absolute()), degree_bounds(first.grid), day_of(first))
-            )
+            scenes.append(IndexedScene(str(Path(given.source).absolute()), degree_bounds(first.grid), day_of(first)))
         except LandsatFillError as error:
             problems.append(f"{given.name}: {error.message}")
+        forget_unpacked()
     return index_text(scenes), problems
 
 
-def _opened(given: Input, scene: Scene, request: ReferenceRequest, *, is_named: bool) -> OpenReference | Suitability:
+def _opened(
+    given: Input, scene: Scene, request: ReferenceRequest, areas: Areas, *, is_named: bool
+) -> OpenReference | Suitability:
     """Return a reference, or the reason why it can't serve; an empty reason for the scene itself."""
-    facts = Suitability(given.name, str(given.source))
-    if _same_file(given.source, scene.source):
-        return replace(facts, reason="it is the scene itself" if is_named else "")
-    candidates = open_input(given)
+    facts = Suitability(given.name, given.label)
+    itself = replace(facts, reason="it is the scene itself" if is_named else "")
+    if given.entry is None and _same_file(given.source, scene.source):
+        return itself
+    candidates = with_areas(open_input(given), areas.of_reference(given.name), given.name)
+    if {band.dataset for one in candidates for band in one.bands} & {band.dataset for band in scene.bands}:
+        return itself
     matched = [(other, *match_bands(scene.bands, other.bands)) for other in candidates]
     other, matches, warning = max(matched, key=lambda row: sum(match is not None for match in row[1]))
     ours, theirs = day_of(scene), day_of(other)
@@ -343,7 +353,7 @@ def _opened(given: Input, scene: Scene, request: ReferenceRequest, *, is_named: 
     if not regridding.overlaps():
         return replace(facts, reason="it doesn't overlap the scene")
     layer = None
-    source = Path(str(given.source))
+    source = Path(given.source)
     if source.exists() and is_ours(source):
         layer = source.with_name(output_stem(source.name) + FILL)
         if not layer.exists():

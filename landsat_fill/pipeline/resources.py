@@ -67,11 +67,10 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: in
         request: How to fill them.
         realizations: Number of realizations to write.
     """
-    info = request.method.info
     widest_px = max((scene.grid.width for scene in scenes), default=0)
     network = 0
-    if info.weights is not None:
-        tiles_per_strip = -(-widest_px // info.tile_px)
+    if any(one is not None and one.info.weights is not None for one in (request.method, request.fallback)):
+        tiles_per_strip = -(-widest_px // request.method.info.tile_px)
         network = TORCH_BYTES + TILE_BYTES * min(request.threads, tiles_per_strip)
     return PROCESS_BYTES + strip_bytes(scenes, request, realizations) + network
 

@@ -31,6 +31,9 @@ BATCH_VALUES = 8_000_000
 MOST_SOURCES = 251
 """References with a number of their own in the fill layer, whose codes are bytes; later ones share the last."""
 
+SIZES = 5
+"""Different sizes of a tile that is cut to its gaps, along each side."""
+
 SMALLEST_TILE_PX = 64
 """Smallest side of tiles halved for lack of memory; below it, the halo needs most of the memory."""
 
@@ -57,8 +60,8 @@ def fill_tiles(
         origin: Row and column of the image's corner in the scene. Places and random generators of the tiles
             depend on it, so that results don't depend on the strips of a scene.
         references: Other acquisitions, one tile of the image's shape each.
-        part: The part of the area to fill at least; the batches of tiles are those of the whole area, so that it comes
-            out the same.
+        part: The part of the area to fill at least. On a GPU, the batches of tiles are those of the whole area, so
+            that it comes out the same.
 
     Raises:
         LackOfMemoryError: If even a tile of `SMALLEST_TILE_PX` doesn't fit into the device's memory.
@@ -72,21 +75,28 @@ def fill_tiles(
     sources = np.zeros(shape, np.uint8) if references else None
 
     touched = [w for w in tile_windows(area, method.info.tile_px) if gaps.missing[:, *w.slices].any()]
-    parallel = method.info.tile_a_thread and context.device == "cpu"
+    on_cpu = context.device == "cpu"
+    parallel = method.info.tile_a_thread and on_cpu
     if parallel:  # networks compute every pixel of a tile
         touched = [_around_gaps(gaps.missing, window, method.info.align_px) for window in touched]
-    at_once = max(1, min(context.threads, len(touched))) if parallel else 1
+    needed = touched if part is None else [tile for tile in touched if tile.shared(part).area_px]
+    if parallel:
+        batches = [[tile] for tile in needed]
+    else:
+        batches = list(_batches(needed if on_cpu else touched, method.info.halo_px, height, width, bands))
+        batches = [batch for batch in batches if any(tile in needed for tile in batch)]
+    at_once = max(1, min(context.threads, len(batches))) if parallel else 1
     threads = max(1, context.threads // at_once)
 
     def fill_batch(batch: Sequence[Window], progress: Progress) -> None:
         # A list instead of recursion, because a recursive closure would keep the image alive.
         left = [batch]
         while left:
-            part = left.pop()
-            longest_px = max(part[0].height, part[0].width)
+            some = left.pop()
+            longest_px = max(some[0].height, some[0].width)
             half_px = half_side_px(longest_px, method.info.align_px)
             try:
-                fill_at_once(part, progress)
+                fill_at_once(some, progress)
                 continue
             except LackOfMemoryError:
                 if not SMALLEST_TILE_PX <= half_px < longest_px:
@@ -95,7 +105,7 @@ def fill_tiles(
             context.notify(
                 f"warning: tiles exceed the memory of {context.device}: continuing with tiles of {half_px} px"
             )
-            smaller = [window for tile in part for window in tile_windows(tile, half_px)]
+            smaller = [window for tile in some for window in tile_windows(tile, half_px)]
             left += [[window] for window in smaller if gaps.missing[:, *window.slices].any()]
 
     def fill_at_once(batch: Sequence[Window], progress: Progress) -> None:
@@ -131,10 +141,6 @@ def fill_tiles(
             if several is not None and filled.realizations is not None:
                 several[:, :, *target][:, missing] = filled.realizations[:, number][:, :, *inner][:, missing]
 
-    single = [[tile] for tile in touched]
-    batches = single if parallel else list(_batches(touched, method.info.halo_px, height, width, bands))
-    if part is not None:
-        batches = [batch for batch in batches if any(tile.shared(part).area_px for tile in batch)]
     if at_once > 1:
         _in_parallel(batches, fill_batch, at_once, context.progress)
     else:
@@ -143,11 +149,19 @@ def fill_tiles(
 
 
 def _around_gaps(missing: NDArray[np.bool_], window: Window, align_px: int) -> Window:
-    """Return the part of a window that holds its gaps; its corner stays on the method's cells."""
+    """Return the part of a window that holds its gaps, its sides a multiple of a fifth of the window's.
+
+    The corner stays on the method's cells. Few different sizes keep down what networks remember for each.
+    """
     here = missing[:, *window.slices]
-    rows, cols = np.flatnonzero(here.any(axis=(0, 2))), np.flatnonzero(here.any(axis=(0, 1)))
-    row, col = (int(found[0]) // align_px * align_px for found in (rows, cols))
-    return Window(window.row + row, window.col + col, int(rows[-1]) + 1 - row, int(cols[-1]) + 1 - col)
+    sides = []
+    for other, size in ((2, window.height), (1, window.width)):
+        found = np.flatnonzero(here.any(axis=(0, other)))
+        step = max(-(-size // (SIZES * align_px)), 1) * align_px
+        first = int(found[0]) // step * step
+        sides.append((first, min(-(-(int(found[-1]) + 1 - first) // step) * step, size - first)))
+    (row, height), (col, width) = sides
+    return Window(window.row + row, window.col + col, height, width)
 
 
 def cut_reference(reference: Reference, windows: Sequence[Window]) -> Reference:
@@ -184,8 +198,11 @@ def fill_with_references(
     origin: tuple[int, int] = (0, 0),
     part: Window | None = None,
 ) -> Filled:
-    """Return the fill of `area` by a method with references; the fallback fills what it leaves. See `fill_tiles`."""
-    filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references, part=part)
+    """Return the fill of `area` by a method with references; the fallback fills what it leaves. See `fill_tiles`.
+
+    The method fills the whole area, also for a part, because tiles of the fallback reach beyond it.
+    """
+    filled = fill_tiles(image, gaps, area, method, context, origin=origin, references=references)
     left = np.zeros_like(gaps.missing)
     left[:, *area.slices] = gaps.missing[:, *area.slices] & np.isnan(filled.mean)
     if not left.any():

@@ -68,6 +68,16 @@ def test_a_mask_on_any_grid_says_what_is_missing(painted, run, tmp_path, kind):
     assert row["masks"][0].startswith(mask.name)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
+def test_a_mask_of_the_whole_world_holds_the_scene(make, crs, tmp_path):
+    world = rasterio.warp.transform_bounds("EPSG:4326", crs, -180, -85, 180, 85)
+    there = rasterio.transform.from_bounds(*world, 90, 60)
+    nowhere = np.zeros((1, 60, 90), np.uint8)
+    mask = write_geotiff(tmp_path / "masks" / "water.tif", nowhere, crs=crs, transform=there)
+    outcome = landsat_fill.fill_file(make().path, method="nearest", mask=mask)
+    assert "no observed pixel was replaced" in "".join(outcome.notes)
+
+
 def test_a_mask_adds_to_nodata_and_may_concern_one_band(make, run, tmp_path):
     made = make()
     block = np.zeros((1, 80, 100), np.uint8)
@@ -111,6 +121,37 @@ def test_gap_masks_of_usgs_are_given_by_hand(samples, run, tmp_path):
     )
     assert ended.code == 1
     assert "expected the band of a gap_mask file" in ended.said
+    named = f"B3={tmp_path / 'gap_mask' / f'{PRODUCT}_GM_B5.TIF'}"
+    assert run(samples / PRODUCT, "-o", tmp_path / "c", "--mask", named, *more).code == 0
+    with rasterio.open(tmp_path / "c" / f"{PRODUCT}_filled" / f"{PRODUCT}_fill.tif") as layer:
+        assert [(codes == 3).any(axis=1).nonzero()[0].tolist() for codes in layer.read()] == [[100, 101, 102, 103], []]
+
+
+def test_gap_masks_of_other_scenes_are_no_mask_of_this_one(make, run, tmp_path):
+    for day in ("20050704", "20050720"):
+        name = f"{PRODUCT.replace('20050704', day)}_GM_B1.TIF"
+        write_geotiff(tmp_path / "gap_mask" / name, np.zeros((1, 80, 100), np.uint8))
+    ended = run(make().path, "--mask", tmp_path / "gap_mask")
+    assert ended.code == 1
+    assert "expected gap_mask files of scene in" in ended.said
+    assert "but got those of 2 other scenes" in ended.said
+
+
+def test_masks_with_the_name_of_the_scene_count_for_references_too(painted, tmp_path):
+    lost = painted.missing.any(axis=0)
+    for name in ("scene", "other_20040820"):
+        write_geotiff(tmp_path / "masks" / f"{name}.tif", lost[None].astype(np.uint8))
+    darker = np.where(painted.missing, 90, 0.8 * painted.clean).astype(np.uint8)
+    other = write_geotiff(tmp_path / "other_20040820.tif", darker)
+    outcome = landsat_fill.fill_file(
+        painted.path, method="llhm", references=other, mask=tmp_path / "masks" / "{name}.tif", nodata=0
+    )
+    assert "it covers none of the gaps" in "".join(outcome.notes)
+    (tmp_path / "masks" / "other_20040820.tif").unlink()
+    outcome = landsat_fill.fill_file(
+        painted.path, method="llhm", references=other, mask=tmp_path / "masks" / "{name}.tif", nodata=0, overwrite=True
+    )
+    assert "with the help of 1 of 1 references" in "".join(outcome.notes)
 
 
 PARTS = {
@@ -150,6 +191,30 @@ def test_a_part_has_the_pixels_of_the_whole_fill(large, run, tmp_path, kind):
         assert "part" in json.loads(cut.tags()["LANDSAT_FILL_OPTIONS"])
 
 
+@pytest.mark.parametrize("kind", ["realizations", "references", "a mask"])
+def test_all_outputs_of_a_part_are_cut_from_those_of_the_whole(make, run, tmp_path, kind):
+    made = make()
+    other = write_geotiff(tmp_path / "other_20040820.tif", (0.8 * made.clean).astype(np.uint8), nodata=0)
+    block = np.zeros((1, 80, 100), np.uint8)
+    block[0, 30:36, 40:60] = 1
+    mask = write_geotiff(tmp_path / "mask.tif", block)
+    options = {
+        "realizations": ("-m", "direct-sampling", "--ensemble", "2", "--realizations", "1"),
+        "references": ("-m", "llhm", "--reference", other, "--fill-layer", "source"),
+        "a mask": ("-m", "harmonic", "--mask", mask, "--fill-layer", "bands"),
+    }[kind]
+    assert run(made.path, "-o", tmp_path / "out" / "whole.tif", "-q", *options).code == 0
+    assert run(made.path, "-o", tmp_path / "out" / "part.tif", "-q", *options, "--window", "35,25,30,20").code == 0
+    endings = {path.name.removeprefix("whole") for path in (tmp_path / "out").glob("whole*.tif")}
+    assert len(endings) == {"realizations": 4, "references": 2, "a mask": 2}[kind]
+    for ending in endings:
+        with (
+            rasterio.open(tmp_path / "out" / f"whole{ending}") as whole,
+            rasterio.open(tmp_path / "out" / f"part{ending}") as part,
+        ):
+            np.testing.assert_array_equal(part.read(), whole.read()[:, 25:45, 35:65])
+
+
 def test_a_part_of_a_product_is_the_same_ground_in_all_grids(samples, run, tmp_path):
     more = ("-m", "nearest", "-q", "--window", "40,50,60,30", "--bands", "B4,B8")
     assert run(samples / PRODUCT, "-o", tmp_path, *more).code == 0
@@ -183,6 +248,7 @@ def test_another_area_is_another_request(make, run, tmp_path):
     [
         (["--bbox", "1,2,3"], 2, "expected --bbox W,S,E,N, four numbers"),
         (["--bbox", "5,2,3,4"], 2, "west < east"),
+        (["--bbox", "0,-inf,10,inf"], 2, "expected --bbox W,S,E,N, four numbers"),
         (["--window", "0,0,10.5,5"], 2, "whole pixels"),
         (["--window", "0,0,5,5", "--bbox", "1,2,3,4"], 2, "expected --bbox or --window, but got both"),
         (["--bbox-crs", "EPSG:4326"], 2, "together with --bbox"),
@@ -250,6 +316,7 @@ def test_the_extent_of_a_scene_with_steep_stripes(clipped, run, tmp_path):
         ('{"type": "LineString", "coordinates": [[39, 10], [40, 11]]}', "expected polygons in"),
         ('{"type": "Polygon", "coordinates": [[[1, 2], [2, 2], [2, 3]]]}', "expected --extent to overlap scene"),
         ('{"type": "Polygon", "coordinates": [[[5e5, 1e6], [6e5, 1e6], [6e5, 2e6]]]}', "expected degrees of longitude"),
+        ('{"type": "Polygon", "coordinates": [[[39, 10], [40, 11]]]}', "a ring needs three corners"),
         ('{"type": "Polygon"', "expected polygons as GeoJSON"),
         ("no GeoJSON", "needs another package"),
     ],
@@ -264,6 +331,12 @@ def test_an_extent_that_does_not_fit(make, run, tmp_path, monkeypatch, content, 
     ended = run(make().path, "--extent", extent)
     assert ended.code == 1
     assert said in ended.out
+
+
+def test_a_scene_without_a_file_of_its_own_for_the_extent(make, run, tmp_path):
+    ended = run(make().path, "--extent", tmp_path / "{name}.geojson")
+    assert ended.code == 1
+    assert f"expected to read the polygon in {tmp_path / 'scene.geojson'}, but got: No such file" in ended.said
 
 
 def test_files_of_areas_may_hold_the_name_of_the_scene(painted, tmp_path):

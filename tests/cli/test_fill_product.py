@@ -127,8 +127,9 @@ def test_outputs_of_earlier_versions_are_done_without_the_other_files(small_prod
     content = json.loads(mark.read_text())
     del content["facts"]["request"]["the product's other files"]
     mark.write_text(json.dumps(content))
-    ended = run(*arguments)
-    assert (ended.code, "--overwrite adds them" in ended.out) == (0, True)
+    for layers in ((), ("--preview",), ()):  # also after a layer was added
+        ended = run(*arguments, *layers)
+        assert (ended.code, "--overwrite adds them" in ended.out) == (0, True)
 
 
 def test_other_files_that_cannot_be_read_leave_no_folder(small_product, run, tmp_path):

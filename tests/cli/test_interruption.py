@@ -76,6 +76,7 @@ def test_a_killed_run_leaves_no_output_and_the_next_one_cleans_up(large, run, tm
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_the_old_file(large, run, tmp_path):
     assert run(large.path, "-m", "nearest").code == 0
     before = (tmp_path / "large_filled.tif").read_bytes()
@@ -108,6 +109,7 @@ def test_termination_ends_with_143_and_leaves_nothing(large, tmp_path):
     assert names(tmp_path) == ["large.tif"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_signal_lets_the_running_scenes_be_finished_and_begins_no_other(make, tmp_path, jobs):
     for name in MANY:
@@ -129,6 +131,7 @@ def test_a_signal_lets_the_running_scenes_be_finished_and_begins_no_other(make, 
     assert f"{left} filled · {len(done)} skipped" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_scene_that_is_not_finished_in_time_is_given_up(make, tmp_path, jobs):
     for name in ("a.tif", "b.tif"):
@@ -144,6 +147,7 @@ def test_a_scene_that_is_not_finished_in_time_is_given_up(make, tmp_path, jobs):
     assert names(tmp_path / "out") == ["report.jsonl"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the processes of a batch in /proc")
 def test_the_processes_of_a_killed_batch_end_cleanly(make, tmp_path):
     """Nobody tells them; their line to it breaks off."""
@@ -169,7 +173,9 @@ def lives(pid):
         return False
 
 
-@pytest.mark.parametrize("whom", ["all, as a terminal does", "the first, as kill does"])
+@pytest.mark.parametrize(
+    "whom", ["all, as a terminal does", pytest.param("the first, as kill does", marks=pytest.mark.slow)]
+)
 def test_ctrl_c_stops_the_processes_of_a_batch_quietly(make, tmp_path, whom):
     for name in ("a.tif", "b.tif", "c.tif"):
         make(f"in/{name}", count=2, height=1200, width=1000)
@@ -205,6 +211,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(make, tmp_path):
     assert names(tmp_path) == ["large.tif", "report.jsonl"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_product_folder(samples, tmp_path):
     product = samples / "LE07_L1TP_299299_20050704_20200914_02_T1"
     result = subprocess.run(
@@ -217,6 +224,7 @@ def test_a_full_disk_leaves_no_product_folder(samples, tmp_path):
     assert names(tmp_path / "out") == ["report.jsonl"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the processes of a batch in /proc")
 def test_a_killed_process_of_a_batch_costs_its_scenes_and_no_others(make, tmp_path):
     for name in ("a.tif", "b.tif", "c.tif"):

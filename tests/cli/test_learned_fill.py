@@ -47,6 +47,7 @@ def test_the_same_scene_gives_the_same_file_again(make, run, opened):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_other_processes_write_the_same_pixels(make, run, spawn, opened, tiny_models):
     made = make(count=2, height=150)
     weights = tiny_models / "convlnp-64.safetensors"

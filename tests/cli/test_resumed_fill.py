@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import pytest
 
 SECONDS = 120
 TINY = (
@@ -17,6 +18,7 @@ LONG = ("--iterations", "90")
 """A state is kept after 50."""
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_gives_what_it_would_have(make, run, opened, tmp_path):
     made = make("scene.tif", count=1, height=64, width=64)
     whole = tmp_path / "whole" / "out.tif"

@@ -106,6 +106,7 @@ def test_either_signal_asks_training_to_stop(number: signal.Signals) -> None:
         assert is_asked()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 def test_an_interrupt_keeps_what_was_learned(tmp_path: Path, clean_scenes: list[str]) -> None:
     run = tmp_path / "run"

@@ -11,7 +11,7 @@ from rasterio.warp import Resampling, reproject
 
 from landsat_fill.io.geotiff import open_geotiff
 from landsat_fill.io.reader import SceneReader
-from landsat_fill.scene import Window
+from landsat_fill.scene import Window, missing_numbers
 
 HEIGHT, WIDTH = 220, 260
 PLACE = Affine(30, 0, 5e5, 0, -30, 1.2e6)
@@ -104,3 +104,7 @@ def test_numbers_that_mean_missing_in_all_bands_together(tmp_path):
     with rasterio.open(source, "r+") as file:
         file.update_tags(NODATA_VALUES="1 2 3")
     np.testing.assert_array_equal(observed(source)[0], ~STRIPES)
+
+
+def test_ranges_of_missing_numbers_keep_their_digits():
+    assert str(missing_numbers("1234567:1234568,0,only")) == "1234567:1234568, 0.0, only"

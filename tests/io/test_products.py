@@ -316,3 +316,18 @@ def test_real_products(real_data: Path, name: str):
 def test_every_real_product_is_in_the_table(real_data: Path):
     there = {path.name for path in (real_data / "products").iterdir() if path.suffix != ".properties"}
     assert there == set(REAL)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "given", "valid"),
+    [
+        ("float32", float(np.finfo("f4").min), None, (float(np.finfo("f4").min), float(np.finfo("f4").max))),
+        ("int32", None, "-3e9:0", (1, 2**31 - 1)),
+        ("uint16", 65535, "65000:70000, 0", (1, 64999)),
+        ("uint8", None, "0:255", (255, 255)),
+    ],
+)
+def test_filled_pixels_lie_outside_wide_ranges_of_missing_numbers(tmp_path: Path, dtype, nodata, given, valid):
+    write_band(tmp_path / f"{L1}_B1.TIF", dtype, nodata=nodata)
+    (scene,) = open_products(tmp_path, nodata=given)
+    assert scene.bands[0].valid_range == valid

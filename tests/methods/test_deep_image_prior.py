@@ -141,7 +141,8 @@ def test_all_gaps_stay_unfilled():
 def fits_of(method, count=2):
     image, gaps = scene()
     values = np.where(gaps.usable, (image - 90) / 40, 0).astype(np.float32)
-    one = PriorImage(values, gaps, (32, 64), method.fit_settings, seed=0, percent=7)
+    nothing = (np.empty((0, *values.shape[1:]), np.float32), np.empty((0, *values.shape[1:]), bool))
+    one = PriorImage(values, gaps, (32, 64), method.fit_settings, seed=0, percent=7, beside=nothing)
     return [one.fit(run) for run in range(count)]
 
 

@@ -110,6 +110,7 @@ def test_mean_and_deviation_are_those_of_the_draws_however_many_are_asked_for() 
 class KnownErrors:
     """Draws that all err by the same, of deviation 3, beside what they differ by, of deviation 2."""
 
+    bands = 1
     limits = np.array([[0.0, 10.0]])
     quanta = np.array([0.5])
 

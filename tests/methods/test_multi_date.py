@@ -11,6 +11,7 @@ import rasterio
 from making import landscape, stripes
 
 import landsat_fill
+from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.date_predictions import stacked
 from landsat_fill.methods.multi_date import MultiDate
@@ -174,6 +175,8 @@ def test_a_stack_counts_a_reference_where_all_its_matched_bands_are_usable():
     assert set(np.unique(stack.patterns[:5])) == {1}
     assert set(np.unique(stack.patterns[5:])) == {3}
     assert not stack.values[2:, :5].any()
+    with pytest.raises(UsageError, match="at most 8 references for multi-date, but got 9"):
+        stacked(two[:1] * 9, 0)
 
 
 WASHINGTON = "etm_washington_usa_046028_20010811.tif", "tm_washington_usa_047027_20010810.tif"

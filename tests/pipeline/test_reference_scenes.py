@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from making import NORTH_UP, landscape, stripes, write_geotiff
+from making import NORTH_UP, landscape, packed, stripes, write_geotiff
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from landsat_fill.errors import InputError
-from landsat_fill.io import one_input, open_input
+from landsat_fill.io import archives, find_inputs, one_input, open_input
 from landsat_fill.pipeline.reference_scenes import (
     candidate_names,
     day_of,
@@ -140,6 +140,23 @@ def test_limits_of_days_and_season(scene, tmp_path):
         "a_20030820": "",
         "a_20040219": "it is of another season",
     }
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar"])
+def test_images_of_one_archive_serve_each_other(tmp_path, ending):
+    for name in ("a_20040819", "b_20040820"):
+        write(tmp_path / "in" / f"{name}.tif")
+    source = str(packed(tmp_path / "in", tmp_path / f"images{ending}"))
+    for given, other in zip(find_inputs([source])[0], ("b_20040820", "a_20040819"), strict=True):
+        found, refused = find_references(open_input(given)[0], ReferenceRequest(archives=(source,)))
+        assert ([one.facts.name for one in found], refused) == ([other], [])
+
+
+def test_an_index_leaves_no_unpacked_archive_behind(tmp_path):
+    write(tmp_path / "refs" / "near_20040820.tif")
+    packed(tmp_path / "refs", tmp_path / "archive" / "refs.tar.bz2")
+    assert index_of([str(tmp_path / "archive")])[1] == []
+    assert not archives._kept
 
 
 def test_an_index_holds_outline_and_day_and_spares_the_headers(scene, tmp_path):

@@ -11,7 +11,15 @@ from affine import Affine
 from landsat_fill.errors import MethodError, MissingPackageError, UsageError
 from landsat_fill.methods import MethodInfo, create_method
 from landsat_fill.pipeline.request import FillRequest
-from landsat_fill.pipeline.resources import MIB, available_bytes, choose_device, needed_bytes, usable_cores
+from landsat_fill.pipeline.resources import (
+    MIB,
+    TILE_BYTES,
+    TORCH_BYTES,
+    available_bytes,
+    choose_device,
+    needed_bytes,
+    usable_cores,
+)
 from landsat_fill.scene import Grid, Scene, SceneBand
 
 CLASSICAL = MethodInfo("classical", "", "", halo_px=0)
@@ -144,3 +152,11 @@ def test_draws_take_memory_in_proportion(dtype, bytes_a_value):
     plain = needed_bytes([scene], request)
     values = request.method.info.tile_px * 7000 * len(bands)
     assert needed_bytes([scene], request, realizations=20) - plain == 20 * values * bytes_a_value
+
+
+def test_memory_counts_the_network_that_fills_what_references_leave():
+    bands = (SceneBand("s.tif", 1, "B1", "uint8", 0, (1, 255)),)
+    scene = Scene("s", "s.tif", bands, Grid(8000, 7000, Affine.identity(), None))
+    alone = FillRequest(create_method("llhm"))
+    both = FillRequest(create_method("llhm"), fallback=create_method("band-unet"))
+    assert needed_bytes([scene], both) - needed_bytes([scene], alone) >= (TORCH_BYTES + TILE_BYTES)

@@ -19,8 +19,8 @@ from landsat_fill.methods import Context, MethodInfo, create_method, method_clas
 from landsat_fill.pipeline import tiles as tiles_module
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.strips import LEAST_STRIP_PX, read_blocks, strip_rows
-from landsat_fill.pipeline.tiles import fill_tiles
-from landsat_fill.scene import Filled, Gaps, Window
+from landsat_fill.pipeline.tiles import fill_tiles, fill_with_references
+from landsat_fill.scene import Filled, Gaps, Reference, Window
 
 
 @dataclass(frozen=True)
@@ -264,6 +264,42 @@ def test_a_seed_decides_what_is_drawn():
     assert not np.array_equal(first, other, equal_nan=True)
 
 
+@dataclass(frozen=True)
+class HalfOfAReference:
+    """A method that takes every other column from a reference."""
+
+    info: ClassVar[MethodInfo] = MethodInfo("half", "", "", halo_px=0, tile_px=24, needs_references=True)
+
+    def fill(self, image, _gaps, context):
+        filled = context.references[0].values.astype(image.dtype)
+        filled[..., ::2] = np.nan
+        return Filled(filled)
+
+
+@dataclass(frozen=True)
+class CountOfMissing:
+    """A method whose fill depends on what is missing in its tile."""
+
+    info: ClassVar[MethodInfo] = MethodInfo("count", "", "", halo_px=4, tile_px=16)
+
+    def fill(self, image, gaps, _context):
+        return Filled(np.ones_like(image) * gaps.missing.sum(axis=(1, 2, 3))[:, None, None, None])
+
+
+def test_a_part_gets_what_the_whole_gets_where_references_leave_pixels():
+    image, gaps = scene(1, 2, 48, 48)
+    reference = Reference(image[None], np.ones((1, *image.shape), bool), (0, 1))
+    part = Window(20, 17, 5, 3)
+    every, some = (
+        fill_with_references(
+            image, gaps, whole(image), HalfOfAReference(), CountOfMissing(), Context(), [reference], part=asked
+        ).mean[:, *part.slices]
+        for asked in (None, part)
+    )
+    assert np.isfinite(every).any()
+    np.testing.assert_array_equal(some, every)
+
+
 def test_tiles_without_a_gap_are_not_filled():
     image, gaps = scene(1, 1, 64, 64)
     gaps.missing[:] = False
@@ -277,6 +313,9 @@ def test_tiles_without_a_gap_are_not_filled():
 
     fill_tiles(image, gaps, whole(image), Counting(), Context())
     assert asked == [1]
+    gaps.missing[:] = True
+    fill_tiles(image, gaps, whole(image), Counting(), Context(), part=Window(18, 18, 1, 1))
+    assert asked == [1, 1]
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint32", "float64"])

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def compiled(loop: Loop) -> Loop:
     """Return the loop as machine code, which releases the interpreter lock.
 
-    The code is cached next to the module or in the user's cache folder. If neither is writable, each process
-    compiles it again.
+    A division by 0 gives an infinite number or NaN, as in numpy. The code is cached next to the module or in the
+    user's cache folder. If neither is writable, each process compiles it again.
     """
     try:
-        return cast("Loop", njit(cache=True, nogil=True)(loop))
+        return cast("Loop", njit(cache=True, nogil=True, error_model="numpy")(loop))
     except RuntimeError:  # numba found no writable folder
-        return cast("Loop", njit(nogil=True)(loop))
+        return cast("Loop", njit(nogil=True, error_model="numpy")(loop))

@@ -53,6 +53,8 @@ def predict_by_class(
     references = len(first_bands) - 1
     here, apart, value = np.empty(bands), np.empty(classes), np.empty(outputs)
     total, lowest, highest = np.empty(outputs), np.empty(outputs), np.empty(outputs)
+    above, below, down = _between(place[0], values.shape[1], spacing_px, rows)
+    left, right, across = _between(place[1], values.shape[2], spacing_px, cols)
     for row in range(values.shape[1]):
         for col in range(values.shape[2]):
             pattern = patterns[row, col]
@@ -61,7 +63,9 @@ def predict_by_class(
             for band in range(bands):
                 here[band] = values[band, row, col]
             for corner in range(4):
-                i, j, share = _node(place, row, col, spacing_px, corner, rows, cols)
+                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
+                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
+                share = share_down * share_across
                 for output in range(outputs):
                     lowest[output] += share * ranges[i, j, 2, output]
                     highest[output] += share * ranges[i, j, 3, output]
@@ -125,11 +129,15 @@ def standardise_around(
     bands, height, width = image.shape
     rows, cols = ranges.shape[:2]
     level, spread = np.empty(bands), np.empty(bands)
+    above, below, down = _between(place[0], height, spacing_px, rows)
+    left, right, across = _between(place[1], width, spacing_px, cols)
     for row in range(height):
         for col in range(width):
             level[:], spread[:] = 0.0, 0.0
             for corner in range(4):
-                i, j, share = _node(place, row, col, spacing_px, corner, rows, cols)
+                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
+                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
+                share = share_down * share_across
                 for band in range(bands):
                     level[band] += share * ranges[i, j, 0, band]
                     spread[band] += share * ranges[i, j, 1, band]
@@ -148,8 +156,7 @@ def weigh(
     known: Flags,
     place: NDArray[np.int64],
     spacing_px: int,
-    ranges: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    nodes: NDArray[np.float64],
     expected: NDArray[np.float64],
     total_weight: NDArray[np.float32],
 ) -> None:
@@ -160,47 +167,49 @@ def weigh(
         known: Pixels with a prediction, `(row, col)`.
         place: Row and column of the array's corner in the scene.
         spacing_px: Distance of the nodes.
-        ranges: Level, spread, smallest and largest value around a node, `(row, col, 4, band)`.
-        weights: Weight of each candidate, `(row, col, candidate, band)`.
+        nodes: Level, spread, smallest and largest value around a node, and the weight of each candidate,
+            `(row, col, 7, band)`.
         expected: `(band, row, col)`; written to, 0 where unknown.
         total_weight: Sum of the weights, `(band, row, col)`; written to.
     """
     by_class, on_the_band, jointly = candidates
     bands, height, width = expected.shape
-    rows, cols = ranges.shape[:2]
-    around, own = np.empty((4, bands)), np.empty((3, bands))
+    rows, cols = nodes.shape[:2]
+    blended = np.empty((7, bands))
+    above, below, down = _between(place[0], height, spacing_px, rows)
+    left, right, across = _between(place[1], width, spacing_px, cols)
     for row in range(height):
         for col in range(width):
-            around[:], own[:] = 0.0, 0.0
+            blended[:] = 0.0
             for corner in range(4):
-                i, j, share = _node(place, row, col, spacing_px, corner, rows, cols)
-                for number in range(4):
+                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
+                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
+                for number in range(7):
                     for band in range(bands):
-                        around[number, band] += share * ranges[i, j, number, band]
-                for number in range(3):
-                    for band in range(bands):
-                        own[number, band] += share * weights[i, j, number, band]
+                        blended[number, band] += share_down * share_across * nodes[i, j, number, band]
             for band in range(bands):
-                level, spread, lowest, highest = around[0, band], around[1, band], around[2, band], around[3, band]
+                level, spread, lowest, highest = blended[0, band], blended[1, band], blended[2, band], blended[3, band]
                 first = by_class[band, row, col]
                 second = min(max(first + spread * on_the_band[band, row, col], lowest), highest)
                 third = min(max(first + spread * jointly[band, row, col], lowest), highest)
-                value = level + own[0, band] * (first - level)
-                value += own[1, band] * (second - level) + own[2, band] * (third - level)
+                value = level + blended[4, band] * (first - level)
+                value += blended[5, band] * (second - level) + blended[6, band] * (third - level)
                 expected[band, row, col] = value if known[row, col] else 0.0
-                total_weight[band, row, col] = own[0, band] + own[1, band] + own[2, band]
+                total_weight[band, row, col] = blended[4, band] + blended[5, band] + blended[6, band]
 
 
 @compiled
-def _node(
-    place: NDArray[np.int64], row: int, col: int, spacing_px: int, corner: int, rows: int, cols: int
-) -> tuple[int, int, float]:
-    """Return row, column and bilinear weight of one of the four nodes around a pixel."""
-    down = (place[0] + row + 0.5) / spacing_px - 0.5
-    right = (place[1] + col + 0.5) / spacing_px - 0.5
-    i, j = int(np.floor(down)) + corner // 2, int(np.floor(right)) + corner % 2
-    share = (1.0 - abs(down - i)) * (1.0 - abs(right - j))
-    return min(max(i, 0), rows - 1), min(max(j, 0), cols - 1), share
+def _between(
+    start: int, size: int, spacing_px: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the nodes before and after each pixel along an axis, and the bilinear weight of the second one."""
+    before, after, share = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
+    for pixel in range(size):
+        at = (start + pixel + 0.5) / spacing_px - 0.5
+        first = int(np.floor(at))
+        share[pixel] = at - first
+        before[pixel], after[pixel] = min(max(first, 0), count - 1), min(max(first + 1, 0), count - 1)
+    return before, after, share
 
 
 @compiled
@@ -263,6 +272,8 @@ def fit_around(
                     level -= sides[feature, band] * window[1 + feature]
                 lines[row, col, count, band] = level / window[0]
     value, total = np.empty(bands), np.empty(bands)
+    above, below, down = _between(first[0], height, block_px, rows)
+    left, right, across = _between(first[1], width, block_px, cols)
     for row in range(height):
         for col in range(width):
             if not wanted[row, col]:
@@ -272,7 +283,9 @@ def fit_around(
             for feature in range(count):
                 here[feature] = features[feature, row, col]
             for corner in range(4):
-                i, j, share = _node(first, row, col, block_px, corner, rows, cols)
+                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
+                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
+                share = share_down * share_across
                 if sums[i, j, 0] < least or share <= 0.0:
                     continue
                 weight += share
@@ -285,6 +298,77 @@ def fit_around(
                     total[band] += share * value[band]
             for band in range(bands):
                 corrected[band, row, col] = total[band] / weight if weight > 0.0 else 0.0
+
+
+@compiled
+def fit_each_around(
+    features: NDArray[np.float32],
+    residuals: NDArray[np.float32],
+    known: Flags,
+    wanted: Flags,
+    first: NDArray[np.int64],
+    block_px: int,
+    reach: int,
+    penalty: float,
+    least: int,
+    corrected: NDArray[np.float32],
+) -> None:
+    """Predict the residuals of each band by a ridge regression on its own feature; otherwise as `fit_around`.
+
+    Args:
+        features: `(band, row, col)`.
+        residuals: `(band, row, col)`.
+        known: Pixels to fit to, `(band, row, col)`.
+        wanted: Pixels to predict, `(row, col)`.
+        first: Row and column of the first pixel within its block.
+        block_px: Side of a block.
+        reach: A regression is fitted to the square of blocks up to this many away.
+        penalty: Added to a feature's sum of squares.
+        least: Fewest known pixels of a fit.
+        corrected: `(band, row, col)`; written to at the wanted pixels.
+    """
+    bands, height, width = features.shape
+    rows, cols = (first[0] + height - 1) // block_px + 1, (first[1] + width - 1) // block_px + 1
+    sums = np.zeros((rows, cols, 5, bands))
+    for row in range(height):
+        for col in range(width):
+            block = sums[(first[0] + row) // block_px, (first[1] + col) // block_px]
+            for band in range(bands):
+                if known[band, row, col]:
+                    feature, residual = np.float64(features[band, row, col]), np.float64(residuals[band, row, col])
+                    block[0, band] += 1.0
+                    block[1, band] += feature
+                    block[2, band] += residual
+                    block[3, band] += feature * feature
+                    block[4, band] += feature * residual
+    sums = _summed_along(_summed_along(sums, reach).transpose(1, 0, 2, 3), reach).transpose(1, 0, 2, 3)
+    lines = np.zeros((rows, cols, 3, bands))  # slope, constant, and whether there is a fit
+    for row in range(rows):
+        for col in range(cols):
+            for band in range(bands):
+                count, feature, residual, square, product = sums[row, col, :, band]
+                if count >= least:
+                    slope = (product - feature * residual / count) / max(square - feature**2 / count + penalty, penalty)
+                    lines[row, col, 0, band] = slope
+                    lines[row, col, 1, band] = (residual - slope * feature) / count
+                    lines[row, col, 2, band] = 1.0
+    blended = np.empty((3, bands))
+    above, below, down = _between(first[0], height, block_px, rows)
+    left, right, across = _between(first[1], width, block_px, cols)
+    for row in range(height):
+        for col in range(width):
+            if not wanted[row, col]:
+                continue
+            blended[:] = 0.0
+            for corner in range(4):
+                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
+                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
+                for number in range(3):
+                    for band in range(bands):
+                        blended[number, band] += share_down * share_across * lines[i, j, number, band]
+            for band in range(bands):
+                value = blended[0, band] * features[band, row, col] + blended[1, band]
+                corrected[band, row, col] = value / blended[2, band] if blended[2, band] > 0.0 else 0.0
 
 
 @compiled
