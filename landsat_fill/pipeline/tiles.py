@@ -31,7 +31,7 @@ BATCH_VALUES = 8_000_000
 MOST_SOURCES = 251
 """References with a number of their own in the fill layer, whose codes are bytes; later ones share the last."""
 
-SIZES = 5
+SIZES = 2
 """Different sizes of a tile that is cut to its gaps, along each side."""
 
 SMALLEST_TILE_PX = 64
@@ -149,7 +149,7 @@ def fill_tiles(
 
 
 def _around_gaps(missing: NDArray[np.bool_], window: Window, align_px: int) -> Window:
-    """Return the part of a window that holds its gaps, its sides a multiple of a fifth of the window's.
+    """Return the part of a window that holds its gaps, its sides whole or half of the window's.
 
     The corner stays on the method's cells. Few different sizes keep down what networks remember for each.
     """
