@@ -53,8 +53,8 @@ def predict_by_class(
     references = len(first_bands) - 1
     here, apart, value = np.empty(bands), np.empty(classes), np.empty(outputs)
     total, lowest, highest = np.empty(outputs), np.empty(outputs), np.empty(outputs)
-    above, below, down = _between(place[0], values.shape[1], spacing_px, rows)
-    left, right, across = _between(place[1], values.shape[2], spacing_px, cols)
+    down = _between(place[0], values.shape[1], spacing_px, rows)
+    across = _between(place[1], values.shape[2], spacing_px, cols)
     for row in range(values.shape[1]):
         for col in range(values.shape[2]):
             pattern = patterns[row, col]
@@ -63,9 +63,7 @@ def predict_by_class(
             for band in range(bands):
                 here[band] = values[band, row, col]
             for corner in range(4):
-                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
-                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
-                share = share_down * share_across
+                i, j, share = _corner(down, across, row, col, corner)
                 for output in range(outputs):
                     lowest[output] += share * ranges[i, j, 2, output]
                     highest[output] += share * ranges[i, j, 3, output]
@@ -129,15 +127,13 @@ def standardise_around(
     bands, height, width = image.shape
     rows, cols = ranges.shape[:2]
     level, spread = np.empty(bands), np.empty(bands)
-    above, below, down = _between(place[0], height, spacing_px, rows)
-    left, right, across = _between(place[1], width, spacing_px, cols)
+    down = _between(place[0], height, spacing_px, rows)
+    across = _between(place[1], width, spacing_px, cols)
     for row in range(height):
         for col in range(width):
             level[:], spread[:] = 0.0, 0.0
             for corner in range(4):
-                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
-                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
-                share = share_down * share_across
+                i, j, share = _corner(down, across, row, col, corner)
                 for band in range(bands):
                     level[band] += share * ranges[i, j, 0, band]
                     spread[band] += share * ranges[i, j, 1, band]
@@ -176,17 +172,16 @@ def weigh(
     bands, height, width = expected.shape
     rows, cols = nodes.shape[:2]
     blended = np.empty((7, bands))
-    above, below, down = _between(place[0], height, spacing_px, rows)
-    left, right, across = _between(place[1], width, spacing_px, cols)
+    down = _between(place[0], height, spacing_px, rows)
+    across = _between(place[1], width, spacing_px, cols)
     for row in range(height):
         for col in range(width):
             blended[:] = 0.0
             for corner in range(4):
-                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
-                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
+                i, j, share = _corner(down, across, row, col, corner)
                 for number in range(7):
                     for band in range(bands):
-                        blended[number, band] += share_down * share_across * nodes[i, j, number, band]
+                        blended[number, band] += share * nodes[i, j, number, band]
             for band in range(bands):
                 level, spread, lowest, highest = blended[0, band], blended[1, band], blended[2, band], blended[3, band]
                 first = by_class[band, row, col]
@@ -210,6 +205,22 @@ def _between(
         share[pixel] = at - first
         before[pixel], after[pixel] = min(max(first, 0), count - 1), min(max(first + 1, 0), count - 1)
     return before, after, share
+
+
+@compiled
+def _corner(
+    down: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+    across: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+    row: int,
+    col: int,
+    corner: int,
+) -> tuple[int, int, float]:
+    """Return row, column and bilinear weight of one of the four nodes around a pixel, from `_between` of both axes."""
+    above, below, share_below = down
+    left, right, share_right = across
+    i, vertical = (above[row], 1.0 - share_below[row]) if corner < 2 else (below[row], share_below[row])
+    j, horizontal = (left[col], 1.0 - share_right[col]) if corner % 2 == 0 else (right[col], share_right[col])
+    return i, j, vertical * horizontal
 
 
 @compiled
@@ -272,8 +283,8 @@ def fit_around(
                     level -= sides[feature, band] * window[1 + feature]
                 lines[row, col, count, band] = level / window[0]
     value, total = np.empty(bands), np.empty(bands)
-    above, below, down = _between(first[0], height, block_px, rows)
-    left, right, across = _between(first[1], width, block_px, cols)
+    down = _between(first[0], height, block_px, rows)
+    across = _between(first[1], width, block_px, cols)
     for row in range(height):
         for col in range(width):
             if not wanted[row, col]:
@@ -283,9 +294,7 @@ def fit_around(
             for feature in range(count):
                 here[feature] = features[feature, row, col]
             for corner in range(4):
-                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
-                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
-                share = share_down * share_across
+                i, j, share = _corner(down, across, row, col, corner)
                 if sums[i, j, 0] < least or share <= 0.0:
                     continue
                 weight += share
@@ -353,19 +362,18 @@ def fit_each_around(
                     lines[row, col, 1, band] = (residual - slope * feature) / count
                     lines[row, col, 2, band] = 1.0
     blended = np.empty((3, bands))
-    above, below, down = _between(first[0], height, block_px, rows)
-    left, right, across = _between(first[1], width, block_px, cols)
+    down = _between(first[0], height, block_px, rows)
+    across = _between(first[1], width, block_px, cols)
     for row in range(height):
         for col in range(width):
             if not wanted[row, col]:
                 continue
             blended[:] = 0.0
             for corner in range(4):
-                i, share_down = (above[row], 1.0 - down[row]) if corner < 2 else (below[row], down[row])
-                j, share_across = (left[col], 1.0 - across[col]) if corner % 2 == 0 else (right[col], across[col])
+                i, j, share = _corner(down, across, row, col, corner)
                 for number in range(3):
                     for band in range(bands):
-                        blended[number, band] += share_down * share_across * lines[i, j, number, band]
+                        blended[number, band] += share * lines[i, j, number, band]
             for band in range(bands):
                 value = blended[0, band] * features[band, row, col] + blended[1, band]
                 corrected[band, row, col] = value / blended[2, band] if blended[2, band] > 0.0 else 0.0
