@@ -1,4 +1,4 @@
-"""How a scene is cut for a fill: into strips, which are read one ahead, and these into tiles, which are filled in batches."""
+"""How a scene is cut for a fill: into strips, read one ahead, and these into tiles, filled in batches."""
 
 from __future__ import annotations
 
