@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from landsat_fill.cli.fill import FillOptions
-from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import CommandGroup, Json, Verbose, add, arg, command, command_line, opt
+from landsat_fill.cli.options import CommandGroup, Json, MethodFlags, Verbose, add, arg, command, command_line, opt
 from landsat_fill.errors import EXIT_FAILED, printable
 
 if TYPE_CHECKING:
