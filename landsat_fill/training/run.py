@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from landsat_fill.errors import UsageError
-from landsat_fill.methods.inference import bfloat16_is_fast
+from landsat_fill.methods.learned import bfloat16_is_fast
 from landsat_fill.networks.catalogue import build_network, prefer_large_pages, settings_of
 from landsat_fill.networks.normalisation import CELL_PX
 from landsat_fill.networks.weights import WeightsFile, load_network, read_weights_file
