@@ -113,7 +113,8 @@ class Survey(NamedTuple):
     Attributes:
         stand_ins: Pattern whose regression serves a pattern, `(row, col, pattern)`; 0 for none.
         weights: Weight of each candidate, `(row, col, candidate, image band)`: not negative, at most 1 in sum.
-        alike: Share of the rest that is taken from pixels that look alike, `(row, col, image band)`.
+        alike: Share of the rest that is taken from pixels that look alike, `(row, col, image band)`: at most the sum of
+            the candidates' weights, because the mean of any pixels gains something over a surface.
     """
 
     nodes: Node
@@ -458,7 +459,8 @@ def survey_of(nodes: Mapping[tuple[int, int], Node], shape: tuple[int, int]) -> 
                 stand_ins[..., pattern] = np.where(arrays.fitted[..., part] & there, part, stand_ins[..., pattern])
     products = np.where(there[..., None, None, None], arrays.products, 0)
     alike = np.where(there[..., None, None], arrays.alike, 0)
-    return Survey(arrays, stand_ins, np.swapaxes(_weights(products), -1, -2), _shares(alike))
+    weights = np.swapaxes(_weights(products), -1, -2)
+    return Survey(arrays, stand_ins, weights, _shares(alike) * weights.sum(axis=2))
 
 
 def _weights(products: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -175,8 +175,8 @@ def test_a_slow_change_does_not_disturb_the_local_regression():
     residuals = (np.rint((detail / 2 - 3 * haze) * 1024) / 1024).astype(np.float32)
     known, corrected = ~stripes(shape, 8, apart_px=0)[0], np.zeros(shape, np.float32)
     fit_around(features, residuals, known, np.ones_like(known), np.array([0, 0]), 8, 1, 1.0, 30, corrected)
-    slope = np.diff(corrected[0], axis=0) / np.diff(features[0], axis=0)
-    assert np.median(slope[:-1][~known[1:-1]]) == pytest.approx(0.5, abs=0.1)
+    slope = np.polyfit(detail[0][~known], corrected[0][~known], 1)[0]
+    assert slope == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_stack_counts_a_reference_where_all_its_matched_bands_are_usable():

@@ -237,8 +237,9 @@ def fit_around(
 ) -> None:
     """Predict residuals by a ridge regression on all features in the surroundings of each wanted pixel.
 
-    The slopes are fitted to differences of adjacent pixels. Levels that change over kilometres don't count, and what
-    they leave is filled as an image afterwards. The line goes through the mean of the surroundings.
+    The slopes are fitted to differences of adjacent pixels, so changes over kilometres don't disturb them. The
+    prediction is 0 where the features have the mean of the surroundings: the level of the residuals is left to a
+    method that fills images.
 
     The image is divided into blocks. Each block has a regression, fitted to the pixels of the blocks around it, and
     a pixel gets the mean of the four nearest ones, weighted bilinearly. Features and residuals must be multiples of a
@@ -259,7 +260,7 @@ def fit_around(
     count, height, width = features.shape
     bands = len(residuals)
     rows, cols = (first[0] + height - 1) // block_px + 1, (first[1] + width - 1) // block_px + 1
-    sums = np.zeros((rows, cols, 1 + count + bands + count * (count + 1) // 2 + count * bands))
+    sums = np.zeros((rows, cols, 1 + count + count * (count + 1) // 2 + count * bands))
     step, change = np.empty(count), np.empty(bands)
     for row in range(height):
         for col in range(width):
@@ -269,8 +270,6 @@ def fit_around(
             block[0] += 1.0
             for feature in range(count):
                 block[1 + feature] += features[feature, row, col]
-            for band in range(bands):
-                block[1 + count + band] += residuals[band, row, col]
             for down in range(2):
                 y, x = row + down, col + 1 - down
                 if y < height and x < width and known[y, x]:
@@ -278,7 +277,7 @@ def fit_around(
                         step[feature] = features[feature, y, x] - features[feature, row, col]
                     for band in range(bands):
                         change[band] = residuals[band, y, x] - residuals[band, row, col]
-                    _add_products(step, change, block[1 + count + bands :])
+                    _add_products(step, change, block[1 + count :])
     sums = _summed_along(_summed_along(sums, reach).transpose(1, 0, 2), reach).transpose(1, 0, 2)
     lines = np.zeros((rows, cols, count + 1, bands))
     matrix, sides = np.empty((count, count)), np.empty((count, bands))
@@ -287,13 +286,12 @@ def fit_around(
             window = sums[row, col]
             if window[0] < least:
                 continue
-            _solve(window[1 + count + bands :], penalty, matrix, sides)
+            _solve(window[1 + count :], penalty, matrix, sides)
             for band in range(bands):
-                level = window[1 + count + band]
                 for feature in range(count):
-                    lines[row, col, feature, band] = sides[feature, band]
-                    level -= sides[feature, band] * window[1 + feature]
-                lines[row, col, count, band] = level / window[0]
+                    slope = sides[feature, band]
+                    lines[row, col, feature, band] = slope
+                    lines[row, col, count, band] -= slope * window[1 + feature] / window[0]
     here, value, total = np.empty(count), np.empty(bands), np.empty(bands)
     down_nodes = _between(first[0], height, block_px, rows)
     across_nodes = _between(first[1], width, block_px, cols)
