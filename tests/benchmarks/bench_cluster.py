@@ -1,7 +1,8 @@
 """Fills 200 small scenes through a real Slurm while things go wrong; compares with a serial run bit by bit.
 
 One scene is corrupt. One task is killed (SIGKILL), one cancelled, and one gets the signal that Slurm sends before
-the time limit. Then the missing scenes are submitted again. As root, this can install Slurm; otherwise, Slurm must be there.
+the time limit. Then the missing scenes are submitted again. Root may have Slurm installed
+for this; otherwise, it must be there.
 
 python tests/benchmarks/bench_cluster.py
 """
