@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.plan import Job, Plan
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.pipeline.workers import WorkerPool
-    from landsat_fill.training.checkpoints import Progress
+    from landsat_fill.training.run_folder import Progress
 
 
 MARKS = {

@@ -371,7 +371,7 @@ def print_scores(results: Results) -> None:
     from rich.console import Console
 
     from landsat_fill.evaluation import ALL_PATTERNS, summarise, summarise_groups
-    from landsat_fill.evaluation.report import group_columns
+    from landsat_fill.evaluation.results import group_columns
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -406,7 +406,7 @@ def _table(title: str, rows: pd.DataFrame) -> Table:
     """Return a table of numbers whose index is the methods."""
     from rich.table import Table
 
-    from landsat_fill.evaluation.report import three_digits
+    from landsat_fill.evaluation.results import three_digits
 
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="bold")
     table.add_column("method", overflow="fold")

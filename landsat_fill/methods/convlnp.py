@@ -15,8 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from landsat_fill.methods.inference import noise_at
-from landsat_fill.methods.learned import Answer, LearnedMethod
+from landsat_fill.methods.learned import Answer, LearnedMethod, noise_at
 from landsat_fill.methods.method import Context, MethodInfo
 from landsat_fill.networks.catalogue import import_torch
 from landsat_fill.schema import option

@@ -13,8 +13,7 @@ import numpy as np
 
 from landsat_fill.errors import LackOfMemoryError, MethodError, UsageError
 from landsat_fill.networks.catalogue import import_torch
-from landsat_fill.pipeline.strips import strip_rows
-from landsat_fill.pipeline.tiles import float_type
+from landsat_fill.pipeline.tiles import float_type, strip_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

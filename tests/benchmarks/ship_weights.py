@@ -44,8 +44,7 @@ def ship(options: argparse.Namespace) -> list[str]:
     """
     from landsat_fill.io.atomic import write_text_atomically
     from landsat_fill.networks.weights import SUFFIX, load_network, read_weights_file
-    from landsat_fill.training.checkpoints import save_network
-    from landsat_fill.training.run_folder import RunFolder
+    from landsat_fill.training.run_folder import RunFolder, save_network
 
     record = read_run(options.run)
     network, best = load_network(RunFolder(options.run).best)

@@ -17,9 +17,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import landsat_fill
+from landsat_fill.cli.about import markdown_table, method_references, references
 from landsat_fill.cli.app import LazyCommand, app
-from landsat_fill.cli.guides import method_references, references
-from landsat_fill.cli.methods_and_models import markdown_table
 from landsat_fill.methods import MethodInfo, method_classes, method_options
 
 ROOT = Path(__file__).resolve().parents[2]

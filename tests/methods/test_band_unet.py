@@ -17,7 +17,7 @@ from landsat_fill.networks.weights import shipped_folder
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
-from landsat_fill.training.checkpoints import save_network
+from landsat_fill.training.run_folder import save_network
 
 if TYPE_CHECKING:
     from pathlib import Path
