@@ -90,7 +90,7 @@ class SlurmOptions:
         from landsat_fill.errors import UsageError
 
         if self.array_size is not None and self.scenes_per_task is not None:
-            raise UsageError("expected --array-size or --scenes-per-task, but got both")
+            raise UsageError("expected --array-size or --scenes-per-task, but got both", hint="Give one of them only.")
         if self.array_size is not None:
             return min(self.array_size, scenes)
         return -(-scenes // (self.scenes_per_task or 16))
@@ -254,7 +254,10 @@ def submit(
 
     request, outputs = fill_requests(options)
     if outputs.target is None or outputs.target.suffix.lower() in (".tif", ".tiff"):
-        raise UsageError(f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}")
+        raise UsageError(
+            f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}",
+            hint="For example: -o filled/.",
+        )
     settings = ArraySettings(
         directives={"chdir": str(Path.cwd())} | slurm.directives(),
         extra=tuple(slurm.sbatch_arg or ()),

@@ -205,7 +205,7 @@ def evaluate(
     (inverse-distance), which is always scored. Figures need matplotlib, which the extra 'evaluate' installs.
 
     With --reference or --references, methods that fill from other dates are compared, too. References are chosen for
-    each scene as `fill` does, from the pixels that aren't hidden.
+    each scene as in `fill`; hidden pixels have no influence on the choice.
 
     Args:
         clean: Scenes with observed pixels to hide.
@@ -333,7 +333,9 @@ def _grouped(clean: list[str], texts: list[str]) -> dict[str, list[str]]:
     for text in texts:
         name, _, argument = text.partition("=")
         if not name or not argument:
-            raise UsageError(f"expected --group NAME=SCENE, but got --group {text!r}")
+            raise UsageError(
+                f"expected --group NAME=SCENE, but got --group {text!r}", hint="For example: --group seen=train/a.tif."
+            )
         groups.setdefault(name.strip(), []).append(argument)
     if clean:
         groups.setdefault("others", []).extend(clean)

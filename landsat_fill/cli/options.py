@@ -276,9 +276,9 @@ Masks = Annotated[
     opt(
         "--mask FILE",
         INPUT,
-        "A raster on any grid that marks further missing pixels by any number but 0; observed pixels there are replaced. "
+        "A raster on any grid: pixels other than 0 (and the mask's nodata) are missing, too. Observed pixels there are replaced. "
         "One band applies to all bands, BAND=FILE to one. Also gap_mask files of USGS (0 is missing), or their folder. "
-        "{name} stands for the name of the input. May be repeated.",
+        "{name} stands for the name of the input. The option may be repeated.",
     ),
 ]
 Extent = Annotated[
@@ -310,7 +310,10 @@ def pairs(flag: str, texts: Sequence[str] | None) -> dict[str, str]:
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise UsageError(f"expected {flag} NAME=VALUE, but got {flag} {text!r}")
+            raise UsageError(
+                f"expected {flag} NAME=VALUE, but got {flag} {text!r}",
+                hint="Put an equals sign between name and value, without spaces.",
+            )
         if name.strip() in found:
             raise UsageError(
                 f"expected one value of {name.strip()}, but got {found[name.strip()]} and {value.strip()}",
@@ -331,7 +334,9 @@ def share(flag: str, text: str) -> float:
     except ValueError:
         percent = -1.0
     if not 0 < percent < 100:
-        raise UsageError(f"expected {flag} to be a percentage between 0 and 100, but got {text!r}")
+        raise UsageError(
+            f"expected {flag} to be a percentage between 0 and 100, but got {text!r}", hint=f"For example: {flag} 22."
+        )
     return percent / 100
 
 
@@ -344,7 +349,9 @@ def numbers(flag: str, text: str | None) -> list[float]:
     try:
         return [float(item.removesuffix("%")) for item in named(text)]
     except ValueError:
-        raise UsageError(f"expected {flag} to be numbers separated by commas, but got {text!r}") from None
+        raise UsageError(
+            f"expected {flag} to be numbers separated by commas, but got {text!r}", hint=f"For example: {flag} 4,8,14."
+        ) from None
 
 
 def numbers_of(nodata: Sequence[str] | None) -> MissingNumbers | None:
@@ -394,7 +401,10 @@ def refuse_targets(targets: Sequence[Path | None], scenes: Sequence[Scene], *, o
 
     wanted = [target for target in targets if target is not None]
     if len({target.resolve() for target in wanted}) < len(wanted):
-        raise UsageError(f"expected files of different names, but got {', '.join(str(target) for target in wanted)}")
+        raise UsageError(
+            f"expected files of different names, but got {', '.join(str(target) for target in wanted)}",
+            hint="Give each output a name of its own.",
+        )
     protected = [path for scene in scenes for path in input_files(scene)]
     for target in wanted:
         refuse_target(target, overwrite=overwrite, protected=protected)

@@ -347,7 +347,10 @@ def _run(command: list[str]) -> str:
         raise SlurmError(f"expected {command[0]} to answer within {PATIENCE_S} s, but it didn't") from error
     if ended.returncode:
         reason = ended.stderr.strip() or f"exit code {ended.returncode}"
-        raise SlurmError(f"expected {command[0]} to succeed, but got: {reason}")
+        raise SlurmError(
+            f"expected {command[0]} to succeed, but got: {reason}",
+            hint="Check that this machine belongs to the cluster and that `sinfo` works.",
+        )
     return ended.stdout
 
 

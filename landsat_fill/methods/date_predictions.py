@@ -274,7 +274,7 @@ def weighted(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the candidates' weighted sum around the level of the image, and the sum of the weights.
 
-    Both are `(band, row, col)`. The sum is 0 where there is no prediction.
+    Both are `(band, row, col)`. The sum of the weights is 0 where there is no prediction.
     """
     from landsat_fill.methods.kernels.node_loops import weigh
 

@@ -360,7 +360,7 @@ class LearnedMethod:
             write(given.restored(answer.realizations), filled.realizations)
 
     def _needed(self, wanted: Window | None, tile: Window) -> Window:
-        """Return the part of a tile that the network needs for the wanted part; None wants the whole tile."""
+        """Return the part of a tile that the network needs to fill `wanted`; None stands for the whole tile."""
         if wanted is None:
             return tile
         align_px = self.info.align_px

@@ -60,7 +60,7 @@ class MultiDate:
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="multi-date",
-        summary="regressions on other dates, trusted as far as they prove right, and band-unet for the rest",
+        summary="regressions on other dates, weighted by their error on hidden pixels, and band-unet for the rest",
         source="landsat-fill 2026; Zhu, Liu and Chen 2012, doi:10.1016/j.rse.2012.04.019",
         halo_px=104,
         tile_px=480,

@@ -185,7 +185,7 @@ def without_unavailable_flags(
     flags = ", ".join(sorted(flag.value for flag in wanted))
     return (
         replace(request, distrusted=request.distrusted - wanted, refilled=request.refilled - wanted),
-        (f"no quality band on the grid of {names}: {flags} has no effect there",),
+        (f"no quality band on the grid of {names}; without it, these flags have no effect: {flags}",),
     )
 
 

@@ -75,7 +75,7 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: in
 
 
 def strip_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: int = 0) -> int:
-    """Return approximately how many bytes the strips of the scenes need; arguments as of `needed_bytes`."""
+    """Return approximately how many bytes the strips of the scenes need; the arguments are those of `needed_bytes`."""
     info = request.method.info
     most = 0
     for scene in scenes:

@@ -68,7 +68,7 @@ def _pairs(pixels: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def _counted_pairs(hidden: Tensor, known: Tensor, axis: int) -> Tensor:
-    """Return 1 for adjacent pairs of known pixels of which at least one is hidden, and 0 for other pairs."""
+    """Return 1 for adjacent pairs of known pixels if at least one is hidden, and 0 for other pairs."""
     return torch.maximum(*_pairs(hidden, axis)) * torch.minimum(*_pairs(known, axis))
 
 

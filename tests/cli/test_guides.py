@@ -124,6 +124,7 @@ def test_each_source_of_a_method_has_its_entry(info):
     entries = method_references(info)
     shown = run("cite", info.name).output
     assert all(entry in shown for entry in entries)
+    assert set(entries) <= set(references().values())
     assert "landsat-fill developers" in shown
     assert "10.5066/P9TU80IG" in shown
     for identity in re.findall(r"doi:(\S+?)[,;]?(?:\s|$)|(https://arxiv\S+?)[,;.]?(?:\s|$)", info.source):

@@ -110,7 +110,7 @@ def test_hidden_values_change_nothing(loud, garbage, dtype, precision) -> None:
 
 
 def test_the_network_has_its_say(loud) -> None:
-    """Else the tests here would be of the spline."""
+    """Otherwise, the tests here would test only the spline."""
     image, gaps = landscape(), gaps_of(stripes())
     spline = fill_array(image, gaps, create_method("tension-spline"), context=ONE).mean
     assert rms(fill_array(image, gaps, loud, context=ONE).mean, spline, gaps.missing) > 3

@@ -55,7 +55,7 @@ def test_a_seed_decides_the_draws_and_the_same_seed_the_same() -> None:
 
 
 class Echo:
-    """A network of which the mean is its noise, so that samples tell what they were drawn with."""
+    """A network that returns its noise as the mean, so that samples show the noise they were drawn with."""
 
     latent_channels = 2
 

@@ -80,7 +80,7 @@ def test_strips_of_aligned_height_give_the_whole(name, tmp_path) -> None:
     part = Gaps(gaps.missing[:, *outer.slices], gaps.usable[:, *outer.slices])
     inner = Window(top, 0, rows, 64).within(outer)
     found = fill_tiles(image[:, *outer.slices], part, inner, method, Context(), origin=(outer.row, 0))
-    # The deviations of the normalising look a little farther than its declared reach: hence not exactly.
+    # The standard deviations in the normalisation reach a little beyond the declared halo, so the match isn't exact.
     np.testing.assert_allclose(found.mean, whole.mean[:, top : top + rows], atol=0.5)
 
 

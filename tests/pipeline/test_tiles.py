@@ -350,7 +350,7 @@ def _rows(strip, halo_px, height):
 
 
 def test_nobody_reads_any_more_when_the_blocks_are_left_early():
-    """Else the file would be closed while it is being read."""
+    """Otherwise, the file would be closed while it is being read."""
 
     class Slow(Memory):
         reading = False

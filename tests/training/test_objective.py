@@ -408,7 +408,7 @@ def test_at_full_variance_power_the_mean_learns_as_by_squared_errors(batch: Batc
 
 
 def test_the_samples_of_a_latent_model_share_their_weights(batch: Batch) -> None:
-    """Else the mixture of whole tiles would favour samples that are unsure."""
+    """Otherwise, the mixture of whole tiles would favour samples with a large standard deviation."""
     plain = batch._replace(filled=None)
     target = normalise_batch(plain).target
     std = torch.linspace(0.5, 2.0, 3)[:, None, None, None, None].expand(3, *target.shape)

@@ -96,7 +96,7 @@ def test_the_same_generator_gives_the_same_sample(make_source, write):
 def test_bands_are_subsets_in_any_order(make_source, write):
     flat = np.zeros((4, 80, 80), bool)
     made = write(shape=flat.shape, dtype="int16")
-    # Each band tells itself by its error scale: give each another contrast.
+    # Bands are recognised by their error scale, so each one gets another contrast.
     source = make_source(made.scene, augmentation=replace(WITHOUT_LOSS, shuffled_share=1.0))
     assert drawn(source, bands=None).values.shape[0] == 4
     orders = {tuple(np.argsort(drawn(source, number, 4).scale)) for number in range(8)}

@@ -350,7 +350,7 @@ def average_alike(
         radius_px: Largest distance along rows and columns.
         step_px: Every so many rows and columns are looked at.
         most: Number of pixels in a mean.
-        averaged: `(band, row, col)`; written to at the wanted pixels, NaN without a known pixel around.
+        averaged: Output, `(band, row, col)`: changed at the wanted pixels; NaN if no pixel around is known.
     """
     bands, height, width = residuals.shape
     references, channels = len(first_bands) - 1, len(values)
