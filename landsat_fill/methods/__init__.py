@@ -10,6 +10,7 @@ from landsat_fill.methods.registry import (
     method_class,
     method_classes,
     method_options,
+    methods_by_band,
     suited_method,
 )
 from landsat_fill.schema import Option, option
@@ -28,6 +29,7 @@ __all__ = [
     "method_class",
     "method_classes",
     "method_options",
+    "methods_by_band",
     "option",
     "suited_method",
 ]

@@ -190,6 +190,13 @@ def suited_method(
     return BandByBand(parts, replace(method.info, halo_px=halo_px)), tuple(notes)
 
 
+def methods_by_band(method: FillMethod, count: int) -> tuple[FillMethod, ...]:
+    """Return the method that fills each of `count` bands; `method` is one from `suited_method` or any other."""
+    parts = method.parts if isinstance(method, BandByBand) else ((range(count), method),)
+    chosen = {band: one for bands, one in parts for band in bands}
+    return tuple(chosen.get(band, parts[0][1]) for band in range(count))  # a band that isn't filled counts as the first
+
+
 @dataclass(frozen=True)
 class BandByBand:
     """Several methods that each fill some bands of a scene. It has no name, so users can't choose it.

@@ -34,7 +34,7 @@ import numpy as np
 from landsat_fill.io import Rasters, SceneReader, TakenError, Transaction, open_input
 from landsat_fill.io.archives import forget_unpacked
 from landsat_fill.io.areas import with_areas
-from landsat_fill.methods import Context, suited_method
+from landsat_fill.methods import Context, methods_by_band, suited_method
 from landsat_fill.pipeline.compose import Backdrop, compose, fill_codes, make_backdrop, rounded_std
 from landsat_fill.pipeline.gap_finder import GapFinder, without_unavailable_flags
 from landsat_fill.pipeline.lattice import prepared
@@ -256,14 +256,14 @@ def _fill_scene(
     view = partial(finder.view, references=references)
     fitted = prepared(method, (height, width), view, context)
     single = fitted if single is method else prepared(single, (height, width), view, context)
-    method = fitted
+    methods, method = methods_by_band(method, len(scene.bands)), fitted
     backdrop = _backdrop(scene, reader, finder, survey.period_px) if finder.fills_wide_holes else None
     info = method.info
     halo_px = max(info.halo_px, finder.halo_px)
     strip_px = strip_rows(scene, info.tile_px, info.align_px)
     with (
         stack,
-        outputs.open(number, result.references) as files,
+        outputs.open(number, methods, result.references) as files,
         ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
         read_blocks(reader, height, width, strip_px, halo_px, references, part) as blocks,
     ):

@@ -21,6 +21,7 @@ from landsat_fill.pipeline.plan import Action, missing_layers
 from landsat_fill.pipeline.provenance import (
     OTHER_FILES,
     REALIZATION_TAG,
+    method_tags,
     provenance_tags,
     quantity_tags,
     reference_tags,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.io.atomic import Transaction
+    from landsat_fill.methods import FillMethod
     from landsat_fill.pipeline.plan import Job
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest
@@ -127,16 +129,18 @@ class SceneOutputs:
         stem: str,
         outputs: OutputRequest,
         tags: Mapping[str, str],
+        methods: Sequence[FillMethod],
         places: Mapping[str, Path],
         references: Sequence[str] = (),
     ) -> None:
         """Prepare, without opening a file.
 
         `files` are those of the bands and the realizations; the names of the layers and the preview begin with
-        `stem`. `places` says where to write each file, by name: files without a place exist and stay as they are.
+        `stem`. `methods` fill the bands of the scene. `places` says where to write each file, by name: files without
+        a place exist and stay as they are.
         """
         self._scene, self._rasters, self._outputs = scene, rasters, outputs
-        self._tags, self._stem, self._places = tags, stem, places
+        self._tags, self._methods, self._stem, self._places = tags, methods, stem, places
         self._profile, self._references = files[0].profile, references
         self._files = [file for file in files if file.name in places]
         self._stack = ExitStack()
@@ -164,17 +168,17 @@ class SceneOutputs:
         """Open the files."""
         with ExitStack() as self._stack:
             for file in self._files:
-                tags = {REALIZATION_TAG: f"{file.realization} of {self._outputs.realizations}"}
-                self._writers.append(
-                    self._open(file.name, file.profile.without_statistics(), tags if file.realization else {})
-                )
-            names = [band.name for band in self._scene.bands]
+                tags = method_tags([self._methods[band] for band in file.bands])
+                if file.realization:
+                    tags[REALIZATION_TAG] = f"{file.realization} of {self._outputs.realizations}"
+                self._writers.append(self._open(file.name, file.profile.without_statistics(), tags))
+            names, tags = [band.name for band in self._scene.bands], method_tags(self._methods)
             if self._stem + FILL in self._places:
-                self._layers[FILL] = self._open(self._stem + FILL, self._fill_profile(names))
+                self._layers[FILL] = self._open(self._stem + FILL, self._fill_profile(names), tags)
             if self.wants_std:
                 described = [f"{name} std" for name in names]
                 std = self._profile.layer("float32", nodata=float("nan"), descriptions=described)
-                self._layers[STD] = self._open(self._stem + STD, std)
+                self._layers[STD] = self._open(self._stem + STD, std, tags)
             self._stack = self._stack.pop_all()  # after an error above, all files are closed
         return self
 
@@ -205,13 +209,13 @@ class SceneOutputs:
         if self._preview is not None:
             self._preview.add(window, strip.stored, strip.observed, strip.values, strip.observed | strip.done)
 
-    def _open(self, name: str, profile: RasterProfile, tags: Mapping[str, str] | None = None) -> RasterWriter:
+    def _open(self, name: str, profile: RasterProfile, tags: Mapping[str, str]) -> RasterWriter:
         writer = RasterWriter(
             self._places[name],
             profile,
             creation_options=self._outputs.creation_options,
             cog=self._outputs.cog or None,
-            tags={**self._tags, **(tags or {})},
+            tags={**self._tags, **tags},
         )
         return self._stack.enter_context(writer)
 
@@ -307,12 +311,13 @@ class JobOutputs:
 
     def realizations(self, number: int) -> int:
         """Return how many realizations of a scene are needed."""
-        return self.open(number).realizations
+        return self.open(number, ()).realizations
 
-    def open(self, number: int, references: Sequence[Suitability] = ()) -> SceneOutputs:
+    def open(self, number: int, methods: Sequence[FillMethod], references: Sequence[Suitability] = ()) -> SceneOutputs:
         """Return the outputs of a scene of the job, counted from 0, for a `with` statement.
 
-        The tags and the fill layer name the references.
+        The tags of each file name the methods that fill its bands; `methods` has one for each band of the scene. The
+        tags and the fill layer name the references.
         """
         return SceneOutputs(
             self._scenes[number],
@@ -320,7 +325,8 @@ class JobOutputs:
             self._files[number],
             self._job.stem + self._suffixes[number],
             self._outputs,
-            {**self._tags, **reference_tags(references), **quantity_tags(self._scenes[number])},
+            self._tags | reference_tags(references) | quantity_tags(self._scenes[number]),
+            methods,
             self._places,
             tuple(one.label for one in references),
         )

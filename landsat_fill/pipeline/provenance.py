@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from landsat_fill.io import Input
+    from landsat_fill.methods import FillMethod
     from landsat_fill.pipeline.outcome import Outcome
     from landsat_fill.pipeline.reference_scenes import Suitability
     from landsat_fill.pipeline.request import FillRequest, OutputRequest
@@ -33,7 +34,7 @@ COPIED, LEFT_OUT = "copied", "left out"
 
 
 def provenance_tags(request: FillRequest, given: Input) -> dict[str, str]:
-    """Return the provenance tags of the outputs of an input."""
+    """Return the tags that all outputs of an input have; `method_tags` adds those of a scene."""
     options = {
         "holes": request.holes.value,
         "largest_gap_px": request.largest_gap_px,
@@ -43,16 +44,25 @@ def provenance_tags(request: FillRequest, given: Input) -> dict[str, str]:
         "seed": request.seed,
         **given_areas(request, given.name),
     }
-    tags = {
+    return {
         VERSION_TAG: __version__,
-        "LANDSAT_FILL_METHOD": request.method.info.name,
-        "LANDSAT_FILL_METHOD_OPTIONS": json.dumps(method_options_of(request), sort_keys=True),
         "LANDSAT_FILL_OPTIONS": json.dumps(options, sort_keys=True),
         "LANDSAT_FILL_SOURCE": Path(given.source).name,
     }
-    if request.method.info.weights is not None:
-        tags["LANDSAT_FILL_WEIGHTS"] = request.method.info.weights
-    return tags
+
+
+def method_tags(methods: Sequence[FillMethod]) -> dict[str, str]:
+    """Return the tags that name the methods that fill the bands of a file, their options and their weights."""
+    by_name = {method.info.name: method for method in methods}
+    options = {name: option_values(method) for name, method in by_name.items()}
+    weights = dict.fromkeys(method.info.weights for method in methods if method.info.weights is not None)
+    tags = {
+        "LANDSAT_FILL_METHOD": ", ".join(by_name),
+        "LANDSAT_FILL_METHOD_OPTIONS": json.dumps(
+            options if len(options) > 1 else options[methods[0].info.name], sort_keys=True
+        ),
+    }
+    return tags | ({"LANDSAT_FILL_WEIGHTS": ", ".join(weights)} if weights else {})
 
 
 def given_areas(request: FillRequest, name: str) -> dict[str, object]:
@@ -78,16 +88,16 @@ def quantity_tags(scene: Scene) -> dict[str, str]:
     return {"LANDSAT_FILL_QUANTITY": "; ".join(words)} if words else {}
 
 
-def method_options_of(request: FillRequest) -> dict[str, object]:
-    """Return the options of the request's method by name."""
-    return asdict(request.method)  # type: ignore[call-overload, no-any-return]
+def option_values(method: FillMethod) -> dict[str, object]:
+    """Return the options of a method by name."""
+    return asdict(method)  # type: ignore[call-overload, no-any-return]
 
 
 def report_row(outcome: Outcome, request: FillRequest) -> dict[str, object]:
     """Return the row of the report for a job that has just ended."""
     return outcome.as_dict() | {
         **given_areas(request, outcome.name),
-        "options": method_options_of(request),
+        "options": option_values(request.method),
         "weights": request.method.info.weights,
         "device": request.device,
         "version": __version__,
@@ -109,7 +119,7 @@ def request_facts(given: Input, request: FillRequest, outputs: OutputRequest) ->
         "distrusted": sorted(flag.value for flag in request.distrusted),
         "refilled": sorted(flag.value for flag in request.refilled),
         "method": request.method.info.name,
-        "options": {name: value for name, value in method_options_of(request).items() if name != "weights"},
+        "options": {name: value for name, value in option_values(request.method).items() if name != "weights"},
         "weights": request.method.info.weights,
         "seed": request.seed,
         **_reference_facts(request.references),

@@ -71,3 +71,9 @@ def test_the_default_fills_the_panchromatic_band_with_a_spline(run, opened, tmp_
     np.testing.assert_array_equal(band("auto", "B8"), band("spline", "B8"))
     np.testing.assert_array_equal(band("auto", "B1"), band("named", "B1"))
     assert (band("auto", "B8") != band("named", "B8")).any()
+
+    for name, method in (("B1", "band-unet"), ("B8", "tension-spline")):
+        (path,) = (tmp_path / "auto").rglob(f"{PRODUCT}_{name}.TIF")
+        tags = opened(path).tags()
+        assert tags["LANDSAT_FILL_METHOD"] == method
+        assert ("LANDSAT_FILL_WEIGHTS" in tags) == (method == "band-unet")

@@ -77,6 +77,15 @@ def test_a_named_reference_is_used_and_recorded(run, scene, archive, tmp_path):
     assert (std[~GAPS] == 0).all()
 
 
+def test_the_tags_name_the_method_that_fills_where_no_reference_serves(run, scene, archive, tmp_path):
+    out = tmp_path / "out.tif"
+    ended = run(scene, "--references", archive, "--within", "0", "-o", out)
+    assert ended.code == 0, ended.said
+    assert "filled from the scene alone" in ended.said
+    with rasterio.open(out) as dataset:
+        assert dataset.tags()["LANDSAT_FILL_METHOD"] == "band-unet"
+
+
 def test_a_method_for_further_bands_uses_references(run, scene, archive, tmp_path):
     out = tmp_path / "out.tif"
     near = archive / "near_20040820.tif"
