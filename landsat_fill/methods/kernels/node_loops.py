@@ -267,7 +267,7 @@ def fit_around(
                 for band in range(bands):
                     residual[band] = residuals[band, row, col]
                 _add_products(here, residual, sums[(first[0] + row) // block_px, (first[1] + col) // block_px])
-    sums = _summed_along(_summed_along(sums, reach).transpose(1, 0, 2), reach).transpose(1, 0, 2)
+    sums = _summed_around(sums, reach)
     lines = np.zeros((rows, cols, count + 1, bands))
     matrix, sides = np.empty((count, count)), np.empty((count, bands))
     for row in range(rows):
@@ -338,24 +338,26 @@ def fit_each_around(
     """
     bands, height, width = features.shape
     rows, cols = (first[0] + height - 1) // block_px + 1, (first[1] + width - 1) // block_px + 1
-    sums = np.zeros((rows, cols, 5, bands))
+    sums = np.zeros((rows, cols, 5 * bands))  # number, feature, residual, square, product of each band
     for row in range(height):
         for col in range(width):
             block = sums[(first[0] + row) // block_px, (first[1] + col) // block_px]
             for band in range(bands):
                 if known[band, row, col]:
                     feature, residual = np.float64(features[band, row, col]), np.float64(residuals[band, row, col])
-                    block[0, band] += 1.0
-                    block[1, band] += feature
-                    block[2, band] += residual
-                    block[3, band] += feature * feature
-                    block[4, band] += feature * residual
-    sums = _summed_along(_summed_along(sums, reach).transpose(1, 0, 2, 3), reach).transpose(1, 0, 2, 3)
+                    block[band] += 1.0
+                    block[bands + band] += feature
+                    block[2 * bands + band] += residual
+                    block[3 * bands + band] += feature * feature
+                    block[4 * bands + band] += feature * residual
+    sums = _summed_around(sums, reach)
     lines = np.zeros((rows, cols, 3, bands))  # slope, constant, and whether there is a fit
     for row in range(rows):
         for col in range(cols):
+            window = sums[row, col]
             for band in range(bands):
-                count, feature, residual, square, product = sums[row, col, :, band]
+                count, feature, residual = window[band], window[bands + band], window[2 * bands + band]
+                square, product = window[3 * bands + band], window[4 * bands + band]
                 if count >= least:
                     slope = (product - feature * residual / count) / max(square - feature**2 / count + penalty, penalty)
                     lines[row, col, 0, band] = slope
@@ -416,8 +418,10 @@ def average_alike(
     references, channels = len(first_bands) - 1, len(values)
     rows, cols = scales.shape[:2]
     looks = np.empty((height, width, channels), np.float32)  # the bands of a pixel lie side by side
-    for band in range(channels):
-        looks[:, :, band] = values[band]
+    for row in range(height):
+        for col in range(width):
+            for band in range(channels):
+                looks[row, col, band] = values[band, row, col]
     importance, here = np.empty(channels), np.empty(channels)
     score, found_row, found_col = np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
     for row in range(height):
@@ -470,19 +474,31 @@ def average_alike(
 
 
 @compiled
-def _summed_along(sums: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Return sums over `2·reach + 1` neighbours along the first axis; the sums must be exact."""
-    summed = np.zeros(sums.shape)
-    total = np.zeros(sums.shape[1:])
-    count = len(sums)
-    for row in range(-reach, count):
-        if row + reach < count:
-            total += sums[row + reach]
-        if row - reach - 1 >= 0:
-            total -= sums[row - reach - 1]
-        if row >= 0:
-            summed[row] = total
-    return summed
+def _summed_around(sums: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Return sums over `2·reach + 1` neighbours along the first and the second axis; the sums must be exact."""
+    rows, cols, numbers = sums.shape
+    down, around, total = np.empty(sums.shape), np.empty(sums.shape), np.empty(numbers)
+    for col in range(cols):
+        total[:] = 0.0
+        for row in range(-reach, rows):
+            for number in range(numbers):
+                if row + reach < rows:
+                    total[number] += sums[row + reach, col, number]
+                if row - reach - 1 >= 0:
+                    total[number] -= sums[row - reach - 1, col, number]
+                if row >= 0:
+                    down[row, col, number] = total[number]
+    for row in range(rows):
+        total[:] = 0.0
+        for col in range(-reach, cols):
+            for number in range(numbers):
+                if col + reach < cols:
+                    total[number] += down[row, col + reach, number]
+                if col - reach - 1 >= 0:
+                    total[number] -= down[row, col - reach - 1, number]
+                if col >= 0:
+                    around[row, col, number] = total[number]
+    return around
 
 
 @compiled
