@@ -17,7 +17,7 @@ def check_fuzz(monkeypatch):
     del sys.modules["check_fuzz"]
 
 
-@pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_damaged_files_are_reported(check_fuzz, share):
     counts = {"geotiff": 110, "archive": 20, "patches": 15, "round": 20, "mark": 10, "dataset": 15, "checkpoint": 10}
 
