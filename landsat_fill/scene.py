@@ -155,7 +155,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """Two boolean cubes of one shape, `(band, row, col)`, or `(tile, band, row, col)` for a batch.
+    """The missing and the usable pixels: boolean arrays `(band, row, col)`, or `(tile, band, row, col)` for a batch.
 
     Attributes:
         missing: Pixels inside the footprint without an observation, to be filled.
@@ -243,7 +243,7 @@ class MissingNumbers:
         return next((low for low, high in self.spans if not low < high), None)
 
     def besides(self, number: float | None) -> tuple[tuple[float, float], ...]:
-        """Return the ranges without NaN and the single `number`."""
+        """Return the ranges, leaving out NaN and the single `number`."""
         return tuple(span for span in self.spans if span[0] <= span[1] and span != (number, number))
 
     def __str__(self) -> str:

@@ -117,7 +117,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from landsat_fill.networks.catalogue import build_network
-    from landsat_fill.training.checkpoints import save_network
+    from landsat_fill.training.run_folder import save_network
 
     folder = tmp_path_factory.mktemp("models")
     lines = []

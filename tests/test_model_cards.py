@@ -15,7 +15,7 @@ import pytest
 from landsat_fill.networks import weights
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.weights import load_network
-from landsat_fill.training.checkpoints import save_network
+from landsat_fill.training.run_folder import save_network
 from landsat_fill.training.settings import changed, parse_assignments, recipe, run_file_text
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "ship_weights.py"

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.main import get_command
 
-from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import CommandGroup, QuotedCommand, add
+from landsat_fill.cli.options import CommandGroup, MethodFlags, QuotedCommand, add
 from landsat_fill.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, did_you_mean
 
 if TYPE_CHECKING:
@@ -102,16 +101,14 @@ COMMANDS = (
     LazyCommand("stitch", "tools", "Join the patches of a scene again."),
     LazyCommand("simulate", "tools", "Lay SLC-off stripes over a clean scene."),
     LazyCommand("evaluate", "evaluate", "Score methods on pixels hidden from them."),
-    LazyCommand("methods", "methods_and_models", "List the methods, or the options of one.", no_args_is_help=False),
+    LazyCommand("methods", "about", "List the methods, or the options of one.", no_args_is_help=False),
     LazyCommand("variogram", "tools", "Print or plot the variograms that kriging fits."),
-    LazyCommand(
-        "models", "methods_and_models", "List the trained weights, or show the card of one.", no_args_is_help=False
-    ),
+    LazyCommand("models", "about", "List the trained weights, or show the card of one.", no_args_is_help=False),
     LazyCommand("dataset", "train", "Make a dataset for training."),
     LazyCommand("train", "train", "Train a network."),
     LazyCommand("cluster", "cluster", "Fill archives on a Slurm cluster: submit, status, resubmit, merge."),
-    LazyCommand("guide", "guides", "Read a guide: first steps, outputs, clusters, training, …", no_args_is_help=False),
-    LazyCommand("cite", "guides", "Print BibTeX of this software, the data and a method.", no_args_is_help=False),
+    LazyCommand("guide", "about", "Read a guide: first steps, outputs, clusters, training, …", no_args_is_help=False),
+    LazyCommand("cite", "about", "Print BibTeX of this software, the data and a method.", no_args_is_help=False),
 )
 """All commands, in the order in which they are used."""
 

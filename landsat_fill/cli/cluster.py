@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from landsat_fill.cli.fill import FillOptions
-from landsat_fill.cli.method_flags import MethodFlags
-from landsat_fill.cli.options import CommandGroup, Json, Verbose, add, arg, command, command_line, opt
+from landsat_fill.cli.options import CommandGroup, Json, MethodFlags, Verbose, add, arg, command, command_line, opt
 from landsat_fill.errors import EXIT_FAILED, printable
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from typer import Context
 
     from landsat_fill.cluster.archive import Archive, RoundFacts
-    from landsat_fill.cluster.status import SceneState
+    from landsat_fill.cluster.reports import SceneState
     from landsat_fill.io import Input
     from landsat_fill.methods import MethodInfo
 
@@ -91,7 +90,7 @@ class SlurmOptions:
         from landsat_fill.errors import UsageError
 
         if self.array_size is not None and self.scenes_per_task is not None:
-            raise UsageError("expected --array-size or --scenes-per-task, but got both")
+            raise UsageError("expected --array-size or --scenes-per-task, but got both", hint="Give one of them only.")
         if self.array_size is not None:
             return min(self.array_size, scenes)
         return -(-scenes // (self.scenes_per_task or 16))
@@ -166,7 +165,6 @@ def hand_in(
         scenes: Number of scenes to fill.
     """
     from landsat_fill.cluster import slurm
-    from landsat_fill.cluster.script import counted
 
     scheduler = slurm.Slurm()
     try:
@@ -188,7 +186,7 @@ def hand_in(
     arrays, merge_job = slurm.submit_round(one, parts, scheduler, merge=merge)
     jobs = ", ".join(array.job for array in arrays)
     plural = "s" * (len(arrays) != 1)
-    typer.echo(f"{counted(scenes, 'scene')} in {counted(facts.tasks, 'task')}: job{plural} {jobs}")
+    typer.echo(f"{slurm.counted(scenes, 'scene')} in {slurm.counted(facts.tasks, 'task')}: job{plural} {jobs}")
     if merge_job is not None:
         typer.echo(f"merging job, once they end: {merge_job}")
     typer.echo(f"scripts, manifest and logs: {one.folder}")
@@ -197,8 +195,8 @@ def hand_in(
 
 def state_lines(states: Sequence[SceneState], *, verbose: bool) -> Iterator[str]:
     """Yield the status of an archive: a line of counts, and lines on the scenes that aren't done or waiting."""
-    from landsat_fill.cluster.script import counted
-    from landsat_fill.cluster.status import State
+    from landsat_fill.cluster.reports import State
+    from landsat_fill.cluster.slurm import counted
 
     counts = {state: sum(one.state is state for one in states) for state in State}
     numbers = " · ".join(f"{number} {state.value}" for state, number in counts.items() if number)
@@ -248,16 +246,18 @@ def submit(
     from landsat_fill.cli.fill import fill_requests
     from landsat_fill.cli.options import pairs
     from landsat_fill.cluster.archive import Archive, RoundFacts, lines_of, manifest_text
-    from landsat_fill.cluster.script import ArraySettings, array_script, merge_script
-    from landsat_fill.cluster.slurm import Slurm
-    from landsat_fill.cluster.status import busy_targets
+    from landsat_fill.cluster.reports import busy_targets
+    from landsat_fill.cluster.slurm import ArraySettings, Slurm, array_script, merge_script
     from landsat_fill.errors import UsageError
     from landsat_fill.pipeline.plan import Action, plan_jobs
     from landsat_fill.version import __version__
 
     request, outputs = fill_requests(options)
     if outputs.target is None or outputs.target.suffix.lower() in (".tif", ".tiff"):
-        raise UsageError(f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}")
+        raise UsageError(
+            f"expected -o to be a folder for the outputs, but got {outputs.target or 'none'}",
+            hint="For example: -o filled/.",
+        )
     settings = ArraySettings(
         directives={"chdir": str(Path.cwd())} | slurm.directives(),
         extra=tuple(slurm.sbatch_arg or ()),
@@ -343,7 +343,7 @@ def status(folder: ArchiveFolder, verbose: Verbose = False, as_json: Json = Fals
     the status covers only scenes that a run has begun.
     """
     from landsat_fill.cluster.archive import Archive
-    from landsat_fill.cluster.status import State
+    from landsat_fill.cluster.reports import State
 
     states = _states(Archive(folder))
     if as_json:
@@ -372,9 +372,8 @@ def resubmit(
         dry_run: Print what would be submitted.
     """
     from landsat_fill.cluster.archive import Archive, RoundFacts, manifest_text
-    from landsat_fill.cluster.script import throttle_of, with_arguments
-    from landsat_fill.cluster.slurm import Slurm
-    from landsat_fill.cluster.status import State, scene_states
+    from landsat_fill.cluster.reports import State, scene_states
+    from landsat_fill.cluster.slurm import Slurm, throttle_of, with_arguments
     from landsat_fill.version import __version__
 
     archive = Archive(folder)
@@ -401,8 +400,8 @@ def resubmit(
 
 def _states(archive: Archive, reports: Sequence[Path] = ()) -> list[SceneState]:
     """Return the status of each scene of a submitted archive, or of one that runs without Slurm have filled."""
+    from landsat_fill.cluster.reports import scene_states, shard_states
     from landsat_fill.cluster.slurm import Slurm
-    from landsat_fill.cluster.status import scene_states, shard_states
 
     return scene_states(archive, Slurm()) if archive.has_rounds else shard_states(archive, reports)
 
@@ -418,8 +417,7 @@ def merge(folder: ArchiveFolder, report: Annotated[list[Path] | None, opt("--rep
         report: A report that a run without Slurm wrote to another folder; may be repeated.
     """
     from landsat_fill.cluster.archive import Archive
-    from landsat_fill.cluster.merging import merge
-    from landsat_fill.cluster.status import State
+    from landsat_fill.cluster.reports import State, merge
 
     archive = Archive(folder)
     states = _states(archive, report or ())

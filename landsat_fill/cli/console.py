@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from landsat_fill.pipeline.plan import Job, Plan
     from landsat_fill.pipeline.request import FillRequest
     from landsat_fill.pipeline.workers import WorkerPool
-    from landsat_fill.training.checkpoints import Progress
+    from landsat_fill.training.run_folder import Progress
 
 
 MARKS = {
@@ -318,7 +318,9 @@ def run_batch(
     with screen, stopping_on_signals(grace_s, screen.say) as stop:
         info = request.method.info
         device = ", ".join(resources.devices)
-        screen.say(f"landsat-fill {__version__} · {info.name} · {device} · {request.threads} threads")
+        screen.say(
+            f"landsat-fill {__version__} · {info.name} · {device} · {request.threads} thread{'s' * (request.threads > 1)}"
+        )
         screen.say(plan_line(jobs, scenes.bad))
         for source, error in scenes.bad:
             end(failed_input(source, error, scenes.targets.get(source)))

@@ -205,7 +205,7 @@ def evaluate(
     (inverse-distance), which is always scored. Figures need matplotlib, which the extra 'evaluate' installs.
 
     With --reference or --references, methods that fill from other dates are compared, too. References are chosen for
-    each scene as `fill` does, from the pixels that aren't hidden.
+    each scene as in `fill`; hidden pixels have no influence on the choice.
 
     Args:
         clean: Scenes with observed pixels to hide.
@@ -333,7 +333,9 @@ def _grouped(clean: list[str], texts: list[str]) -> dict[str, list[str]]:
     for text in texts:
         name, _, argument = text.partition("=")
         if not name or not argument:
-            raise UsageError(f"expected --group NAME=SCENE, but got --group {text!r}")
+            raise UsageError(
+                f"expected --group NAME=SCENE, but got --group {text!r}", hint="For example: --group seen=train/a.tif."
+            )
         groups.setdefault(name.strip(), []).append(argument)
     if clean:
         groups.setdefault("others", []).extend(clean)
@@ -369,7 +371,7 @@ def print_scores(results: Results) -> None:
     from rich.console import Console
 
     from landsat_fill.evaluation import ALL_PATTERNS, summarise, summarise_groups
-    from landsat_fill.evaluation.report import group_columns
+    from landsat_fill.evaluation.results import group_columns
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -404,7 +406,7 @@ def _table(title: str, rows: pd.DataFrame) -> Table:
     """Return a table of numbers whose index is the methods."""
     from rich.table import Table
 
-    from landsat_fill.evaluation.report import three_digits
+    from landsat_fill.evaluation.results import three_digits
 
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="bold")
     table.add_column("method", overflow="fold")

@@ -156,7 +156,10 @@ def planned_scenes(
     share = read_shard(shard)
     if manifest is not None:
         if inputs or lists or outputs.target is not None:
-            raise UsageError("expected --manifest without scenes and -o, but got them together")
+            raise UsageError(
+                "expected --manifest without scenes and -o, but got them together",
+                hint="The manifest names the scenes and the outputs.",
+            )
         return _of_manifest(manifest, share, request, outputs)
     if not inputs and not lists:
         raise UsageError("expected at least one scene, but got none", hint="See `landsat-fill fill --help`.")
@@ -255,7 +258,7 @@ def memory_bytes(text: str | None) -> int | None:
     match = re.fullmatch(r"(\d*\.?\d+)\s*([KMGT]?)I?B?", text.strip().upper())
     size = float(match[1]) * 1024 ** " KMGT".index(match[2] or " ") if match else 0.0
     if not 1 <= size < float("inf"):
-        raise UsageError(f"expected --memory to be a size such as 8G, but got {text!r}")
+        raise UsageError(f"expected --memory to be a size, but got {text!r}", hint="For example: --memory 8G.")
     return int(size)
 
 

@@ -245,7 +245,10 @@ def simulate(
     from landsat_fill.pipeline.gap_files import missing_pixels, simulate_scene
 
     if gaps_from is not None and (width is not None or missing is not None):
-        raise UsageError("expected --gaps-from, or --width or --missing, but got both")
+        raise UsageError(
+            "expected --gaps-from, or --width or --missing, but got both",
+            hint="Leave out --gaps-from for simulated stripes.",
+        )
     scene = open_one(clean, nodata, bands)[0]
     shape = (len(scene.bands), scene.grid.height, scene.grid.width)
     generator = np.random.default_rng(seed)

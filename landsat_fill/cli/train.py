@@ -65,8 +65,8 @@ def dataset(
     """
     from landsat_fill.cli.console import print_error, progress_bar
     from landsat_fill.cli.options import share
+    from landsat_fill.training.dataset import NEAR_KM
     from landsat_fill.training.dataset_writing import Cutting, write_dataset
-    from landsat_fill.training.folds import NEAR_KM
 
     missing = 0.0 if max_missing.strip() in ("0", "0%") else share("--max-missing", max_missing)
     scenes, all_clean = open_all(clean, nodata, bands)

@@ -3,8 +3,16 @@
 from landsat_fill.evaluation.figures import draw_figure, save_figure
 from landsat_fill.evaluation.petrovskaia2020 import PRESETS, Preset, as_paper_page, draw_paper_figure, preset_called
 from landsat_fill.evaluation.protocol import REFERENCE, evaluate, method_label
-from landsat_fill.evaluation.report import as_json, write_csv, write_json, write_markdown
-from landsat_fill.evaluation.results import ALL_PATTERNS, Results, summarise, summarise_groups
+from landsat_fill.evaluation.results import (
+    ALL_PATTERNS,
+    Results,
+    as_json,
+    summarise,
+    summarise_groups,
+    write_csv,
+    write_json,
+    write_markdown,
+)
 from landsat_fill.evaluation.trials import Pattern, RealStripes, Sampling, SimulatedStripes, Trial, hide
 
 __all__ = [

@@ -15,8 +15,7 @@ import numpy as np
 from landsat_fill.errors import UsageError, not_one_of
 from landsat_fill.evaluation.figures import GAP_COLOUR, Stretch, empty_figure, in_lines
 from landsat_fill.evaluation.protocol import ENDING, BandsAlone
-from landsat_fill.evaluation.report import markdown_table, method_means, relative_error, three_digits
-from landsat_fill.evaluation.results import ALL_BANDS
+from landsat_fill.evaluation.results import ALL_BANDS, markdown_table, method_means, relative_error, three_digits
 from landsat_fill.evaluation.trials import PAPER_PERCENTAGES, Sampling, SimulatedStripes
 
 if TYPE_CHECKING:

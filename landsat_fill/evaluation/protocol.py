@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landsat_fill.errors import InputError, LandsatFillError, UsageError
+from landsat_fill.evaluation.metrics import score_bands, score_together
 from landsat_fill.evaluation.results import ALL_BANDS, Failure, Results, crop_example, record_table
-from landsat_fill.evaluation.scoring import score_bands, score_together
 from landsat_fill.evaluation.trials import Sampling, hide, read_images
 from landsat_fill.methods import Context, fallback_of
 from landsat_fill.methods.interpolation import InverseDistance
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from landsat_fill.evaluation.metrics import Scores
     from landsat_fill.evaluation.results import Example
-    from landsat_fill.evaluation.scoring import Scores
     from landsat_fill.evaluation.trials import ObservedImage, Pattern, Trial
     from landsat_fill.methods import FillMethod, MethodInfo
     from landsat_fill.pipeline.reference_scenes import OpenReference

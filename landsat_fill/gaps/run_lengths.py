@@ -114,7 +114,7 @@ def joined(parts: Sequence[Runs]) -> Runs:
 
 
 def runs_holding(outer: Runs, inner: Runs, width: int) -> NDArray[np.bool_]:
-    """Return which runs of `outer` contain a run of `inner`, each of which must lie in one of `outer`."""
+    """Return which runs of `outer` contain a run of `inner`; each run of `inner` must lie in one of `outer`."""
     pitch = width + 2
     holds = np.zeros(len(outer), dtype=bool)
     places = np.searchsorted(outer.row * pitch + outer.start, inner.row * pitch + inner.start, side="right")

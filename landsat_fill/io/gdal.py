@@ -108,7 +108,7 @@ _NAMES_FORMAT = re.compile(r"[A-Za-z][A-Za-z0-9_]+:(?!//)")
 
 
 def gdal_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Return GDAL's exceptions, some of which aren't RasterioErrors, and others to catch with them.
+    """Return the exceptions of GDAL (some aren't RasterioErrors) and others to catch with them.
 
     rasterio decodes all texts of a file as UTF-8.
     """

@@ -18,9 +18,8 @@ from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io.archives import ARCHIVE_SUFFIXES, COMPRESSED_SUFFIXES, archive_stem, is_archive, list_members
 from landsat_fill.io.gdal import is_local, not_permitted
 from landsat_fill.io.geotiff import open_geotiff
-from landsat_fill.io.mtl import slc_was_off
 from landsat_fill.io.output_names import is_ours, is_output_name
-from landsat_fill.io.products import open_band_file, open_products, product_names
+from landsat_fill.io.products import open_band_file, open_products, product_names, slc_was_off
 from landsat_fill.io.usgs_names import (
     RASTER_SUFFIXES,
     FileKind,

@@ -163,7 +163,7 @@ class RasterProfile:
 
     @property
     def alpha(self) -> int | None:
-        """Number of the opacity band, from 1, or None."""
+        """Number of the alpha band, counted from 1, or None."""
         if self.misnamed_alpha:
             return None
         return next((i for i, band in enumerate(self.bands, 1) if band.colour == "alpha"), None)

@@ -44,7 +44,7 @@ class Quantity(Enum):
     SURFACE = "surface"
 
     def of(self, band: Band | None) -> str:
-        """Return the quantity of a band in words."""
+        """Return the name of the quantity that a band holds, such as "surface reflectance"."""
         is_thermal = band is not None and band.role is BandRole.THERMAL
         return {
             Quantity.DIGITAL_NUMBER: "digital number",

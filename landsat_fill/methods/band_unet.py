@@ -34,6 +34,6 @@ class BandUNetMethod(LearnedMethod):
     network: ClassVar[str] = "band-unet"
 
     def predict(self, network: Any, signal: Tensor, observed: Tensor, context: Context) -> Answer:
-        """Return the prediction, for the wanted part only."""
+        """Return the prediction for the part of each tile that is to be filled."""
         prediction = network(signal, observed, wanted=context.place(0).wanted)
         return Answer(prediction.mean, prediction.std)

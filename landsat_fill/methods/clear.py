@@ -45,26 +45,26 @@ class Clear:
     """Class-based linear regression and residual compensation.
 
     All references together are divided into classes by k-means. A linear regression for each class and band
-    predicts the image from that band on all dates. To the prediction, the residuals of similar pixels are
-    added: of the nearest usable pixels of the class, those that differ least on the other dates, where
-    differences count by the size of the regression's coefficients. Their weights fall with the difference and
-    with the squared distance. The authors scale distances to 1 to 2, which hardly favours the near side of a
-    gap unless residuals spread from its border inwards, as in their slower form.
+    predicts the image from that band on all dates. Then a weighted mean of the residuals of similar pixels is
+    added to the prediction. Similar pixels are the nearest usable pixels of the class that differ least on the
+    other dates; a date counts more if its regression coefficient is larger. Weights decrease with the
+    difference and with the squared distance. The authors scale distances to 1 to 2. This hardly favours the
+    near side of a gap, unless residuals are filled from the border of the gap inwards, as in their slower form.
 
     The authors fill gaps in the references by interpolation in time. Here each pixel uses the references
     that are usable there, with classes and regressions of its own for each combination of references. A
     combination with few common pixels loses its last references.
 
-    Source: Guo et al. 2026, CLEAR: a novel gap-filling method for optical remote sensing images combining
-    class-based linear regression and iterative residual compensation, and the authors' code
-    (https://github.com/HoucaiGuo/CLEAR-code, CC0), in its form with a k-d tree.
+    Source: Guo et al. 2026, CLEAR: a fast cloud removal method for optical remote sensing images combining
+    class-based linear regression and iterative residual compensation, doi:10.1109/TGRS.2026.3651961, and the
+    authors' code (https://github.com/HoucaiGuo/CLEAR-code, CC0), in its form with a k-d tree.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="clear",
         summary="class regressions on all other dates, and the residuals of similar pixels",
-        source="Guo et al. 2026, CLEAR: a novel gap-filling method for optical remote sensing images combining "
-        "class-based linear regression and iterative residual compensation",
+        source="Guo et al. 2026, CLEAR: a fast cloud removal method for optical remote sensing images combining "
+        "class-based linear regression and iterative residual compensation, doi:10.1109/TGRS.2026.3651961",
         halo_px=RADIUS_PX,
         needs_references=True,
     )

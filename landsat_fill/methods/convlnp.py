@@ -15,8 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from landsat_fill.methods.inference import noise_at
-from landsat_fill.methods.learned import Answer, LearnedMethod
+from landsat_fill.methods.learned import Answer, LearnedMethod, noise_at
 from landsat_fill.methods.method import Context, MethodInfo
 from landsat_fill.networks.catalogue import import_torch
 from landsat_fill.schema import option
@@ -88,7 +87,7 @@ def _in_cells(pixels: Tensor) -> Tensor:
 
 
 def mixed(fields: Tensor, correlations: Tensor) -> Tensor:
-    """Return fields whose bands have these correlations, with unchanged variance at each pixel.
+    """Return the fields mixed so that their bands have these correlations; the variance at each pixel is unchanged.
 
     The mixing matrix is the symmetric square root, which changes the fields least, interpolated between the
     cells around a pixel.
@@ -96,7 +95,7 @@ def mixed(fields: Tensor, correlations: Tensor) -> Tensor:
     Args:
         fields: `(draw, tile, band, row, col)`; the bands are independent and have the same statistics.
         correlations: `(tile, band, band, cell row, cell col)`. A matrix may be slightly indefinite, because
-            each of its elements comes from other pixels.
+            each element is computed from different pixels.
     """
     torch = import_torch()
     values, vectors = torch.linalg.eigh(correlations.permute(0, 3, 4, 1, 2))

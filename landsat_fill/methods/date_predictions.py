@@ -29,9 +29,9 @@ LATTICE_PX = 256
 MARGIN_PX = 64
 """The window of a node reaches this far beyond its cell, so that the windows of neighbours overlap."""
 
-BLOCK_PX, REACH_BLOCKS = 4, 3
-"""A local regression belongs to a block of this side and is fitted to the square of blocks up to this many away: 28
-pixels, about as many as the 31 that Scaramuzza et al. 2004 use at most."""
+BLOCK_PX, REACH_BLOCKS = 8, 1
+"""A local regression belongs to a block of this side and is fitted to the square of blocks up to this many away: 24
+pixels across. Squares of up to 40 pixels have the same error within one percent."""
 
 RADIUS_PX = BLOCK_PX * (REACH_BLOCKS + 2)
 """Largest distance at which a pixel influences a local regression."""
@@ -39,8 +39,9 @@ RADIUS_PX = BLOCK_PX * (REACH_BLOCKS + 2)
 JUDGED_PX = 160
 """Side of the part of a node's window in which predictions are judged."""
 
-PENALTY = 30.0
-"""Ridge penalty of the local regression on all bands, in squared standard deviations: as much as 30 pixels weigh."""
+PENALTY = 3.0
+"""Ridge penalty of the local regression, in squared standard deviations of the band: about as much as the differences
+of 20 pairs of adjacent pixels weigh."""
 
 LEAST_PIXELS = 30
 """Fewest pixels of a local regression."""
@@ -66,8 +67,8 @@ HIDDEN_PERIOD_PX, HIDDEN_WIDTH_PX = 40, 8
 ALIKE_PIXELS, ALIKE_RADIUS_PX, ALIKE_STEP_PX = 20, 14, 2
 """Pixels that look alike in the references: as many as Chen et al. 2011 take, among every second one around."""
 
-CANDIDATES = 3
-"""Predictions that are weighed: by class, by local regression on the band, by local regression on all bands."""
+CANDIDATES = 2
+"""Predictions that are weighed: by class, and corrected by a local regression on all bands."""
 
 
 LEAST_GAIN = 0.01
@@ -87,7 +88,7 @@ class Node(NamedTuple):
         spread: Standard deviation of each image band, 1 where unknown.
         lowest: Smallest value of each image band, 0 where unknown.
         highest: Largest value of each image band, 0 where unknown.
-        products: Sums of products of the candidates' gains over the single image, `(image band, 4, 4)`; the last
+        products: Sums of products of the candidates' gains over the single image, `(image band, 3, 3)`; the last
             row is the gain that would be perfect.
         alike: For the rest, of the pixels that look alike and a surface: sums of the squared gain, of its product with
             the perfect gain, and of the squared perfect gain, `(image band, 3)`.
@@ -112,7 +113,8 @@ class Survey(NamedTuple):
     Attributes:
         stand_ins: Pattern whose regression serves a pattern, `(row, col, pattern)`; 0 for none.
         weights: Weight of each candidate, `(row, col, candidate, image band)`: not negative, at most 1 in sum.
-        alike: Share of the rest that is taken from pixels that look alike, `(row, col, image band)`.
+        alike: Share of the rest that is taken from pixels that look alike, `(row, col, image band)`: at most the sum of
+            the candidates' weights, because the mean of any pixels gains something over a surface.
     """
 
     nodes: Node
@@ -226,8 +228,8 @@ def judged_node(image: NDArray[np.floating], usable: Flags, hidden: Flags, stack
     level, spread, lowest, highest = (
         numbers[:, None, None] for numbers in (node.level, node.spread, node.lowest, node.highest)
     )
-    corrections = (0.0, found.on_the_band, found.jointly)
-    candidates = [np.clip(found.by_class + spread * correction, lowest, highest) for correction in corrections]
+    corrected = np.clip(found.by_class + spread * found.corrections, lowest, highest)
+    candidates = [np.clip(found.by_class, lowest, highest), corrected]
     # A surface is linear in the values it goes through. What it leaves of a difference is the difference of what it
     # leaves, and a candidate gains over the surface alone what the surface leaves of the candidate.
     gains = np.stack([values - level - surface(values - level, usable & known) for values in (*candidates, image)])
@@ -273,14 +275,13 @@ def weighted(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the candidates' weighted sum around the level of the image, and the sum of the weights.
 
-    Both are `(band, row, col)`. The sum is 0 where there is no prediction.
+    Both are `(band, row, col)`. The sum of the weights is 0 where there is no prediction.
     """
     from landsat_fill.methods.kernels.node_loops import weigh
 
     expected, total_weight = np.empty(found.by_class.shape), np.empty(found.by_class.shape, np.float32)
-    candidates = (found.by_class, found.on_the_band, found.jointly)
     nodes = np.concatenate([_ranges(survey.nodes), survey.weights], axis=-2)
-    weigh(candidates, found.known, np.array(place), LATTICE_PX, nodes, expected, total_weight)
+    weigh(found.by_class, found.corrections, found.known, np.array(place), LATTICE_PX, nodes, expected, total_weight)
     return expected, total_weight
 
 
@@ -335,14 +336,12 @@ class Predictions(NamedTuple):
 
     Attributes:
         by_class: Prediction by class, `(band, row, col)`.
-        on_the_band: What a local regression on the band itself adds, in standard deviations around the nodes.
-        jointly: What a local regression on all bands adds.
+        corrections: What a local regression on all bands adds, in standard deviations around the nodes.
         known: Where there is a prediction, `(row, col)`.
     """
 
     by_class: NDArray[np.float64]
-    on_the_band: NDArray[np.float32]
-    jointly: NDArray[np.float32]
+    corrections: NDArray[np.float32]
     known: Flags
 
 
@@ -358,12 +357,7 @@ def predictions(
         survey: The nodes.
         place: Row and column of the tile in the scene.
     """
-    from landsat_fill.methods.kernels.node_loops import (
-        fit_around,
-        fit_each_around,
-        predict_by_class,
-        standardise_around,
-    )
+    from landsat_fill.methods.kernels.node_loops import fit_around, predict_by_class, standardise_around
 
     nodes, corner, ranges = survey.nodes, np.array(place), _ranges(survey.nodes)
     by_class, known = np.empty(image.shape), np.empty(image.shape[1:], np.bool_)
@@ -383,13 +377,10 @@ def predictions(
     )
     features, residuals = np.empty(image.shape, np.float32), np.empty(image.shape, np.float32)
     standardise_around(image, usable, known, by_class, corner, LATTICE_PX, ranges, STEP, LARGEST, features, residuals)
-    fitted, first = usable & known, corner % BLOCK_PX
-    on_the_band, jointly = np.zeros(image.shape, np.float32), np.zeros(image.shape, np.float32)
-    blocks = (first, BLOCK_PX, REACH_BLOCKS)
-    fit_each_around(features, residuals, fitted, known, *blocks, 1.0, LEAST_PIXELS, on_the_band)
-    together = np.asarray(fitted.all(axis=0))
-    fit_around(features, residuals, together, known, *blocks, PENALTY, LEAST_PIXELS, jointly)
-    return Predictions(by_class, on_the_band, jointly, known)
+    corrections, together = np.zeros(image.shape, np.float32), np.asarray(usable.all(axis=0)) & known
+    blocks = (corner % BLOCK_PX, BLOCK_PX, REACH_BLOCKS)
+    fit_around(features, residuals, together, known, *blocks, PENALTY, LEAST_PIXELS, corrections)
+    return Predictions(by_class, corrections, known)
 
 
 def surface(values: NDArray[np.floating], usable: Flags) -> NDArray[np.floating]:
@@ -469,7 +460,8 @@ def survey_of(nodes: Mapping[tuple[int, int], Node], shape: tuple[int, int]) -> 
                 stand_ins[..., pattern] = np.where(arrays.fitted[..., part] & there, part, stand_ins[..., pattern])
     products = np.where(there[..., None, None, None], arrays.products, 0)
     alike = np.where(there[..., None, None], arrays.alike, 0)
-    return Survey(arrays, stand_ins, np.swapaxes(_weights(products), -1, -2), _shares(alike))
+    weights = np.swapaxes(_weights(products), -1, -2)
+    return Survey(arrays, stand_ins, weights, _shares(alike) * weights.sum(axis=2))
 
 
 def _weights(products: NDArray[np.float64]) -> NDArray[np.float64]:

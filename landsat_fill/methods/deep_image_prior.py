@@ -15,7 +15,7 @@ import numpy as np
 from landsat_fill.errors import MethodError
 from landsat_fill.methods.dip_blend import PriorImage
 from landsat_fill.methods.dip_fit import Fit, FitSettings, FitsInProgress
-from landsat_fill.methods.inference import PRECISIONS, bfloat16_is_fast, is_lack_of_memory
+from landsat_fill.methods.learned import PRECISIONS, bfloat16_is_fast, is_lack_of_memory
 from landsat_fill.methods.method import Context, MethodInfo
 from landsat_fill.methods.reference_order import further_bands
 from landsat_fill.networks.catalogue import import_torch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landsat_fill.methods.inference import noise_at
+from landsat_fill.methods.learned import noise_at
 from landsat_fill.networks.catalogue import import_torch
 
 if TYPE_CHECKING:

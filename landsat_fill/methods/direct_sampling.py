@@ -122,7 +122,7 @@ class Sampler:
 
     @property
     def groups(self) -> list[list[int]]:
-        """Groups of bands that are drawn together."""
+        """Groups of bands that are copied from the same pixel."""
         bands = range(self.bands)
         return [list(bands)] if self.options.multivariate else [[band] for band in bands]
 
@@ -247,7 +247,7 @@ USUAL_PIXELS = 500
 def error_ratio(sampler: Sampler, image: NDArray[np.floating], gaps: Gaps, threads: int) -> float:
     """Return the mean squared error of the mean of infinitely many draws, divided by the variance of the draws.
 
-    The ratio would be 1 if the truth were one more draw. It is larger because draws take the most similar
+    The ratio would be 1 if the truth were another draw. It is larger because draws copy the most similar
     pixels, which are more similar than the truth. It is measured at held-out pieces of stripes, combined with
     the usual ratio, and at least 1. It doesn't depend on the seed of a fill. The image has windows of a scene,
     `(window, band, row, col)`.

@@ -166,11 +166,11 @@ class FittedGnspi:
         """Fill a tile in place.
 
         Args:
-            mean: The tile, `(band, row, col)`; its missing pixels are written to.
-            std: Standard deviation, of the same shape; written to.
-            image: The tile, as it was.
+            mean: The filled tile, `(band, row, col)`; missing pixels are changed in place.
+            std: Standard deviations, same shape; changed in place.
+            image: The tile before filling.
             gaps: `(1, band, row, col)`.
-            stack: The references, of one tile.
+            stack: The references for this tile.
             context: As in `fill`.
             wanted: The part to fill, or None for the whole tile.
         """

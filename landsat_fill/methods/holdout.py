@@ -61,7 +61,7 @@ def held_out(gaps: Gaps, corner: tuple[int, int], *, fold: int, seed: int, perce
 
 
 def _shifted_on_to(wanted: NDArray[np.bool_], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the gaps shifted down by the smallest distance that puts most of them on wanted pixels."""
+    """Return the gaps shifted down by the smallest distance at which most of them lie on wanted pixels."""
     height = missing.shape[1]
     any_missing: NDArray[np.bool_] = np.logical_or.reduce(missing)
     any_wanted: NDArray[np.bool_] = np.logical_or.reduce(wanted)

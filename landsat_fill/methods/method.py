@@ -151,7 +151,7 @@ class Context:
         progress: Callable[[float, str], None] | None = None,
         references: tuple[Reference, ...] = (),
     ) -> Context:
-        """Return the context of a batch of tiles, with the same threads and progress if not given."""
+        """Return the context of a batch of tiles; threads and progress stay the same unless given."""
         return replace(
             self,
             tiles=tiles,
@@ -219,7 +219,10 @@ class MeasuresNodes(Protocol):
     """The window of a node is its square with this margin, as far as the scene reaches."""
 
     def measure(self, image: NDArray[np.floating], gaps: Gaps, context: Context) -> object | None:
-        """Return what the window of one node shows, or None if that is nothing; as `fill`, with one tile."""
+        """Return the measurements in the window of one node, or None if there are none.
+
+        The arguments are those of `fill`, with one tile.
+        """
         ...
 
     def fitted(self, nodes: Mapping[tuple[int, int], Any], shape: tuple[int, int]) -> FillMethod:

@@ -49,18 +49,18 @@ class MultiDate:
     """Regressions on other dates, each trusted as far as it proves right on hidden pixels, and a network for the rest.
 
     A reference's pixels are divided into classes. A linear regression for each class predicts the image from all
-    bands of all references that are usable at a pixel. Two local regressions, on the band alone and on all bands,
-    correct the prediction within 31 pixels. Stripes of observed pixels are hidden to find how much each of the
-    three is worth: their weights are not negative and sum to 1 at most. The rest of the image, what the weighted
-    prediction leaves, is filled by `band-unet`. Where references prove useless, the weights are 0 and the fill is
-    that of `band-unet`.
+    bands of all references that are usable at a pixel. A local regression on all bands corrects the prediction. It is
+    fitted to differences of adjacent pixels within a square of 24 pixels. Stripes of observed pixels are hidden to find
+    how much the prediction and the corrected prediction are worth. Their weights are not negative and sum to 1 at most.
+    The rest of the image, what the weighted prediction leaves, is filled by `band-unet`. Where references prove
+    useless, the weights are 0 and the fill is that of `band-unet`.
 
     Source: this project; see the guide. Classes and residuals: Zhu, Liu and Chen 2012, doi:10.1016/j.rse.2012.04.019.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="multi-date",
-        summary="regressions on other dates, trusted as far as they prove right, and band-unet for the rest",
+        summary="regressions on other dates, weighted by their error on hidden pixels, and band-unet for the rest",
         source="landsat-fill 2026; Zhu, Liu and Chen 2012, doi:10.1016/j.rse.2012.04.019",
         halo_px=104,
         tile_px=480,

@@ -33,7 +33,7 @@ SAMPLED_PIXELS = 20_000
 """Largest number of pixels from which the image's place in the season is estimated."""
 
 LEAST_DATES = 8
-"""With fewer dates at a pixel, three coefficients can't be told from noise and outliers."""
+"""With fewer dates at a pixel, three coefficients can't be distinguished from noise and outliers."""
 
 DAYS_A_YEAR = 365.2425
 

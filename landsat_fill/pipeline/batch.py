@@ -132,7 +132,7 @@ def failed_input(source: str, error: InputError, target: Path | None = None) -> 
 def report_path(outcome: Outcome, outputs: OutputRequest, jobs: Mapping[Path, Job]) -> Path | None:
     """Return the report for an outcome: the requested one, or one at the top of the folder of the outputs.
 
-    Without jobs there is no such folder, and the result is None.
+    The result is None if there are no jobs and no report is requested.
     """
     if outputs.report is not None:
         return outputs.report

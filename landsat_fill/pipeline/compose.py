@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.pipeline.gap_finder import BlockGaps
-    from landsat_fill.pipeline.strips import Block
+    from landsat_fill.pipeline.tiles import Block
     from landsat_fill.scene import SceneBand, Window
 
 

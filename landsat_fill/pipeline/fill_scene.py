@@ -57,9 +57,8 @@ from landsat_fill.pipeline.reference_choice import choose_references
 from landsat_fill.pipeline.reference_scenes import OpenReference, Suitability, candidate_names, find_references
 from landsat_fill.pipeline.request import Flag
 from landsat_fill.pipeline.resources import keep_large_blocks_apart, return_freed_memory
-from landsat_fill.pipeline.strips import Block, read_blocks, strip_rows
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
-from landsat_fill.pipeline.tiles import fill_tiles, fill_with_references
+from landsat_fill.pipeline.tiles import Block, fill_tiles, fill_with_references, read_blocks, strip_rows
 from landsat_fill.scene import Filled, Window
 
 if TYPE_CHECKING:

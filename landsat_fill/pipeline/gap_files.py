@@ -12,8 +12,8 @@ from landsat_fill.errors import InputError, UsageError
 from landsat_fill.io import RasterProfile, SceneReader, new_raster, read_profile
 from landsat_fill.pipeline.outputs import input_files
 from landsat_fill.pipeline.resources import usable_cores
-from landsat_fill.pipeline.strips import read_blocks
 from landsat_fill.pipeline.survey import STRIP_PX, survey_scene
+from landsat_fill.pipeline.tiles import read_blocks
 from landsat_fill.scene import Window
 
 if TYPE_CHECKING:

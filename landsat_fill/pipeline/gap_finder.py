@@ -17,8 +17,8 @@ from landsat_fill.io import SceneReader
 from landsat_fill.methods import Context
 from landsat_fill.pipeline.lattice import View, prepared
 from landsat_fill.pipeline.request import FillRequest, Flag
-from landsat_fill.pipeline.strips import Block
 from landsat_fill.pipeline.survey import fill_value, survey_scene
+from landsat_fill.pipeline.tiles import Block
 from landsat_fill.scene import Gaps, Window
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def without_unavailable_flags(
     flags = ", ".join(sorted(flag.value for flag in wanted))
     return (
         replace(request, distrusted=request.distrusted - wanted, refilled=request.refilled - wanted),
-        (f"no quality band on the grid of {names}: {flags} has no effect there",),
+        (f"no quality band on the grid of {names}; without it, these flags have no effect: {flags}",),
     )
 
 

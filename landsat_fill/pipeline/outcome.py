@@ -235,13 +235,14 @@ def mask_notes(areas: Areas, masked_px: int) -> tuple[str, ...]:
     """Return a note on `masked_px`, the observed pixels that were replaced because of masks; none without masks."""
     if not areas.masks:
         return ()
-    count = f"{masked_px:,} observed pixels were" if masked_px else "no observed pixel was"
-    return (f"{count} replaced because the mask says that they are missing",)
+    if not masked_px:
+        return ("no observed pixel was replaced: all pixels that the mask marks are missing already",)
+    return (f"{masked_px:,} observed pixels were replaced because the mask says that they are missing",)
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A scene and its survey.
+    """A scene, and the gaps and stripes found in it.
 
     Attributes:
         scene: The scene.

@@ -21,7 +21,7 @@ from landsat_fill.io import (
 )
 from landsat_fill.io.atomic import refuse_target
 from landsat_fill.pipeline.outputs import input_files, stacked_profile
-from landsat_fill.pipeline.strips import read_blocks
+from landsat_fill.pipeline.tiles import read_blocks
 from landsat_fill.scene import Window, strip_windows, tile_windows
 from landsat_fill.schema import from_json, require_inside
 from landsat_fill.version import __version__

@@ -389,6 +389,6 @@ def _is_same_acquisition(scene: Scene, other: Scene) -> bool:
 
 
 def season_apart(one: date, other: date) -> int:
-    """Return how many days of the year two days lie apart, at most half a year."""
+    """Return the number of days between two days of the year, at most half a year."""
     days = abs(one.timetuple().tm_yday - other.timetuple().tm_yday)
     return min(days, 365 - days)

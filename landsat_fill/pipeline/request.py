@@ -50,7 +50,7 @@ class ReferenceRequest:
     """Which other acquisitions may help to fill a scene.
 
     Attributes:
-        named: Files, folders of a product or archives, each of which must be usable.
+        named: Files, product folders or archives; each one must be usable.
         archives: Folders, lists and indexes in which references are looked for.
         within_days: Largest number of days between scene and reference; None for any.
         same_season: Whether the days of the year must lie within one season.
@@ -225,7 +225,7 @@ def reference_request(
 def require_references(setting: str, info: MethodInfo, *, given: bool) -> None:
     """Raise UsageError if a method needs references and gets none, or can't use those it gets.
 
-    `setting` is what gives references.
+    `setting` names the option or argument that gives references.
     """
     if info.needs_references and not given:
         raise UsageError(

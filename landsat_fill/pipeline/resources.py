@@ -13,8 +13,7 @@ import numpy as np
 
 from landsat_fill.errors import LackOfMemoryError, MethodError, UsageError
 from landsat_fill.networks.catalogue import import_torch
-from landsat_fill.pipeline.strips import strip_rows
-from landsat_fill.pipeline.tiles import float_type
+from landsat_fill.pipeline.tiles import float_type, strip_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +75,7 @@ def needed_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: in
 
 
 def strip_bytes(scenes: Sequence[Scene], request: FillRequest, realizations: int = 0) -> int:
-    """Return approximately how many bytes the strips of the scenes need; arguments as of `needed_bytes`."""
+    """Return approximately how many bytes the strips of the scenes need; the arguments are those of `needed_bytes`."""
     info = request.method.info
     most = 0
     for scene in scenes:

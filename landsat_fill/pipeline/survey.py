@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landsat_fill.gaps.footprint import Footprint, FootprintSurvey, reach_for_period
+from landsat_fill.gaps.footprint import (
+    STEEP_DEG,
+    BitImage,
+    Footprint,
+    FootprintSurvey,
+    reach_for_period,
+    turned_footprint,
+)
 from landsat_fill.gaps.residual_stripes import find_faint_stripes, mixed_border_px
 from landsat_fill.gaps.stripes import StripeGeometry, constant_stripes, estimate_stripes, stripe_windows
-from landsat_fill.gaps.turned import STEEP_DEG, BitImage, turned_footprint
 from landsat_fill.io.areas import beyond_extent
-from landsat_fill.pipeline.strips import read_blocks, strip_rows
+from landsat_fill.pipeline.tiles import read_blocks, strip_rows
 from landsat_fill.scene import SCAN_PERIOD_M, Scene, strip_windows
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from landsat_fill.io import SceneReader
-    from landsat_fill.pipeline.strips import Block
+    from landsat_fill.pipeline.tiles import Block
     from landsat_fill.scene import Window
 
 

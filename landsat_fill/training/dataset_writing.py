@@ -12,11 +12,9 @@ import numpy as np
 from landsat_fill.errors import InputError, LandsatFillError, OutputError, UsageError
 from landsat_fill.io import SceneReader, Transaction
 from landsat_fill.scene import Window
-from landsat_fill.training.dataset import DEFAULT_FOLDS, require_size
+from landsat_fill.training.dataset import DEFAULT_FOLDS, balanced_folds, place_of, require_size
 from landsat_fill.training.dataset_manifest import MANIFEST_NAME, BandFacts, GapFacts, Manifest, SceneFacts
-from landsat_fill.training.folds import balanced_folds, place_of
-from landsat_fill.training.gap_bank import cut_gaps, grid_starts, packed, require_room, unpacked
-from landsat_fill.training.pixel_sources import squared_steps
+from landsat_fill.training.pixels_and_gaps import cut_gaps, grid_starts, packed, require_room, squared_steps, unpacked
 from landsat_fill.version import __version__
 
 if TYPE_CHECKING:

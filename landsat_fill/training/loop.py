@@ -15,18 +15,17 @@ from torch.nn.utils import clip_grad_norm_
 
 from landsat_fill.errors import LandsatFillError, MissingPackageError
 from landsat_fill.training.batches import batches_from
-from landsat_fill.training.checkpoints import save_checkpoint, save_network, update_average
-from landsat_fill.training.run_folder import draw_curve
+from landsat_fill.training.run_folder import draw_curve, save_checkpoint, save_network
 from landsat_fill.training.validation import GAP_WIDTHS_PX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from landsat_fill.networks.network import Network
     from landsat_fill.training.batches import Batch, StepBatches
-    from landsat_fill.training.checkpoints import Parts, Progress
     from landsat_fill.training.objective import Objective
-    from landsat_fill.training.run_folder import Journal, RunFolder
+    from landsat_fill.training.run_folder import Journal, Parts, Progress, RunFolder
     from landsat_fill.training.settings import BudgetSettings, OptimiserSettings, TrainingSettings
     from landsat_fill.training.validation import Score, ValidationSet
 
@@ -304,3 +303,27 @@ def _diverged(found: str) -> LandsatFillError:
         f"expected a loss that falls, but {found}",
         hint="Lower optimiser.learning_rate, or set machine.precision to float32.",
     )
+
+
+_WARM_UP_STEPS = 10
+"""After n steps the memory is at most (n + 1) / (n + 10), as in TensorFlow's ExponentialMovingAverage with
+`num_updates`."""
+
+
+@torch.no_grad()
+def update_average(average: Network, network: Network, memory: float, step: int) -> None:
+    """Update the moving average of a network's weights; values that aren't floats are copied.
+
+    Args:
+        average: The network with averaged weights.
+        network: The trained network.
+        memory: Weight of the past in each step.
+        step: Number of earlier steps.
+    """
+    memory = min(memory, (step + 1) / (step + _WARM_UP_STEPS))
+    means = [*average.parameters(), *average.buffers()]
+    for mean, value in zip(means, [*network.parameters(), *network.buffers()], strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - memory)
+        else:
+            mean.copy_(value)

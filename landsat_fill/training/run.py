@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from landsat_fill.errors import UsageError
-from landsat_fill.methods.inference import bfloat16_is_fast
+from landsat_fill.methods.learned import bfloat16_is_fast
 from landsat_fill.networks.catalogue import build_network, prefer_large_pages, settings_of
 from landsat_fill.networks.normalisation import CELL_PX
 from landsat_fill.networks.weights import WeightsFile, load_network, read_weights_file
 from landsat_fill.training import USUAL_STEPS
 from landsat_fill.training.batches import StepBatches
-from landsat_fill.training.checkpoints import Parts, Progress, load_checkpoint
 from landsat_fill.training.dataset import largest_sample_px, open_sources
 from landsat_fill.training.loop import Loop, join_processes
-from landsat_fill.training.losses import ms_ssim_window_px
-from landsat_fill.training.objective import Objective
-from landsat_fill.training.run_folder import Journal
+from landsat_fill.training.objective import Objective, ms_ssim_window_px
+from landsat_fill.training.run_folder import Journal, Parts, Progress, load_checkpoint
 from landsat_fill.training.settings import (
     USUAL_SIZE_PX,
     NetworkSettings,

@@ -14,15 +14,14 @@ import numpy as np
 
 from landsat_fill.errors import InputError, UsageError
 from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
-from landsat_fill.training.pixel_sources import error_scale, mean_squared_step
+from landsat_fill.training.pixels_and_gaps import error_scale, mean_squared_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from landsat_fill.training.gap_bank import GapBank
-    from landsat_fill.training.pixel_sources import Images
+    from landsat_fill.training.pixels_and_gaps import GapBank, Images
 
 
 TURNS = 8

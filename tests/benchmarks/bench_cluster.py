@@ -1,7 +1,8 @@
 """Fills 200 small scenes through a real Slurm while things go wrong; compares with a serial run bit by bit.
 
-One scene is corrupt. One task is killed (SIGKILL), one cancelled, and one told to stop, as before its time
-limit. Then what is missing is handed in again. Root may have Slurm installed for this; else it must be there.
+One scene is corrupt. One task is killed (SIGKILL), one cancelled, and one gets the signal that Slurm sends before
+the time limit. Then the missing scenes are submitted again. Root may have Slurm installed
+for this; otherwise, it must be there.
 
 python tests/benchmarks/bench_cluster.py
 """

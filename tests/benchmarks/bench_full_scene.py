@@ -60,7 +60,7 @@ def main() -> None:
             for name, (commands, written) in contenders.items():
                 costs.setdefault(name, []).append(measure(commands))
                 sizes_mb[name] = written.stat().st_size / 1e6
-                # Else the tools would find files to overwrite.
+                # Otherwise, the tools would find files to overwrite.
                 for file in folder.iterdir():
                     file.unlink()
     show(_table(costs, sizes_mb))

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import landsat_fill
-from landsat_fill.cli.methods_and_models import MEASURED, markdown_table
+from landsat_fill.cli.about import MEASURED, markdown_table
 from landsat_fill.scene import Window, tile_windows
 
 ROOT = Path(__file__).resolve().parents[2]

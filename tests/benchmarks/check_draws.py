@@ -20,7 +20,7 @@ from landsat_fill.methods import Context, create_method
 from landsat_fill.pipeline.arrays import fill_array
 
 if TYPE_CHECKING:
-    from landsat_fill.methods import Filled
+    from landsat_fill.scene import Filled
 
 METHODS = (("convlnp", {}), ("convlnp", {"variant": "128"}), ("direct-sampling", {}))
 

@@ -193,7 +193,7 @@ def checkpoint_parts() -> Any:
     import torch
 
     from landsat_fill.networks.catalogue import build_network
-    from landsat_fill.training.checkpoints import Parts, Progress
+    from landsat_fill.training.run_folder import Parts, Progress
 
     network, average = (build_network("unet", {"channels": 8, "halvings": 1}) for _ in range(2))
     return Parts(network, average, torch.optim.AdamW(network.parameters()), Progress())
@@ -201,7 +201,7 @@ def checkpoint_parts() -> Any:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Write the checkpoint of a run."""
-    from landsat_fill.training.checkpoints import save_checkpoint
+    from landsat_fill.training.run_folder import save_checkpoint
 
     parts = checkpoint_parts()
     for parameter in parts.network.parameters():
@@ -309,7 +309,7 @@ def _samples(file: Path) -> None:
 
 def _resume(file: Path) -> None:
     from landsat_fill.cli.options import errors_reported
-    from landsat_fill.training.checkpoints import load_checkpoint
+    from landsat_fill.training.run_folder import load_checkpoint
 
     parts = checkpoint_parts()
     with errors_reported(debug=False):

@@ -372,12 +372,12 @@ def _inputs(code: Code, folder: Path) -> list[tuple[str, str]]:
 
 
 def _is_scene(path: Path) -> bool:
-    """Return whether an input is one raster file; else it is a product, as folder or archive."""
+    """Return whether an input is one raster file. If not, it is a product, as folder or archive."""
     return path.is_file() and path.suffix.lower() in RASTER_SUFFIXES
 
 
 def _info(code: Code, paths: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield the inputs that can be read, and what the tool tells of each of their grids."""
+    """Yield the inputs that can be read, and what the tool reports about each of their grids."""
     told: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for start in range(0, len(paths), PATHS_A_CALL):
         printed = code.call("info", "--json", *paths[start : start + PATHS_A_CALL]).stdout
@@ -504,7 +504,7 @@ def _number_for_lost(path: str) -> list[str]:
             return []
         taken = set(np.unique(dataset.read()).tolist())
     limits = np.iinfo(dtype)
-    # 0 is what Landsat has; else the lowest number that no pixel has.
+    # 0, as in Landsat files; or the lowest number that no pixel has.
     numbers = (0, *range(int(limits.min), min(int(limits.max), int(limits.min) + len(taken)) + 1))
     return ["--nodata", str(next((number for number in numbers if number not in taken), 0))]
 
@@ -644,7 +644,7 @@ def _judge(verdict: Verdict, totals: Mapping[str, Pixels], changed: Sequence[tup
         if kind in ("whole", "real"):
             verdict.differing += pixels.differing + pixels.elsewhere
             verdict.largest = max(verdict.largest, pixels.largest)
-        # A fill layer tells of a pixel, and not of its bands. So the report knows better, where it tells.
+        # A fill layer describes a pixel, not its bands. So the report is preferred where it has the number.
         pixels.filled = min(pixels.filled, verdict.filled)
     learned = verdict.method in LEARNED
     refused = [told for kind, told in changed if not (learned and totals[kind].tolerated(kind))]

@@ -52,9 +52,12 @@ def make_date(scene: Path, target: Path, number: int) -> None:
 
 
 def _without_gaps(values: np.ndarray) -> np.ndarray:
-    """Return values `(band, row, col)` with each 0 replaced by what is observed above it, within a strip."""
-    rows = np.where(values > 0, np.arange(values.shape[1])[None, :, None], 0)
-    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=1), axis=1)
+    """Return values `(band, row, col)`, each 0 replaced by what is observed above it, or below, within a strip."""
+    rows = np.arange(values.shape[1])[None, :, None]
+    above = np.maximum.accumulate(np.where(values > 0, rows, -1), axis=1)
+    below = np.minimum.accumulate(np.where(values > 0, rows, len(rows[0]))[:, ::-1], axis=1)[:, ::-1]
+    nearest = np.where(above >= 0, above, np.minimum(below, len(rows[0]) - 1))
+    return np.take_along_axis(values, nearest, axis=1)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def _measure_one(command: list[str]) -> Cost:
     began = time.perf_counter()
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
-        # Unlike `process.wait`, this tells what that one process used.
+        # Unlike `process.wait`, this gives the resources that this one process used.
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)

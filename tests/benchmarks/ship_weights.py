@@ -4,7 +4,7 @@
     landsat-fill evaluate ../shared/data/validation/*.tif -m tension-spline,unet --json-file scores.json
     python tests/benchmarks/ship_weights.py ../runs/unet --half --hardware "2 CPU cores" --scores scores.json
 
-The scores are those of the weights as shipped, hence the two passes; the second changes no weight, only what
+The scores are those of the weights as shipped, so there are two passes; the second changes no weight, only what
 the file says of itself.
 """
 
@@ -40,12 +40,11 @@ def ship(options: argparse.Namespace) -> list[str]:
 
     Raises:
         LandsatFillError: If the run or its weights can't be read, or a file can't be written.
-        SystemExit: If the numbers don't fit half precision, or the scores are those of something else.
+        SystemExit: If the numbers don't fit half precision, or the scores are those of other weights.
     """
     from landsat_fill.io.atomic import write_text_atomically
     from landsat_fill.networks.weights import SUFFIX, load_network, read_weights_file
-    from landsat_fill.training.checkpoints import save_network
-    from landsat_fill.training.run_folder import RunFolder
+    from landsat_fill.training.run_folder import RunFolder, save_network
 
     record = read_run(options.run)
     network, best = load_network(RunFolder(options.run).best)

@@ -8,7 +8,7 @@ import rasterio
 
 PRODUCT = "LE07_L1TP_299299_20050704_20200914_02_T1"
 SURFACE = ("-m", "tension-spline")
-"""What a surface through the evidence does with a cloud can be told beforehand."""
+"""It is known beforehand what a surface through the observed pixels does with a cloud."""
 
 
 @pytest.fixture

@@ -256,6 +256,8 @@ def test_an_unknown_method(make, run, tmp_path):
         (["--jobs", "0"], "--jobs"),
         (["-m", "tension-spline", "--device", "cuda"], "expected a device that tension-spline runs on (cpu)"),
         (["--co", "COMPRESS"], "expected --co NAME=VALUE"),
+        (["--co", "COMPRESS"], "hint:  Put an equals sign"),
+        (["--memory", "much"], "hint:  For example: --memory 8G"),
         (["-O", "smoothing"], "expected -O NAME=VALUE"),
         (["-m", "harmonic", "--uncertainty"], "has none"),
         (["--nodata", "none"], "--nodata"),

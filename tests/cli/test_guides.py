@@ -17,9 +17,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import landsat_fill
+from landsat_fill.cli.about import markdown_table, method_references, references
 from landsat_fill.cli.app import LazyCommand, app
-from landsat_fill.cli.guides import method_references, references
-from landsat_fill.cli.methods_and_models import markdown_table
 from landsat_fill.methods import MethodInfo, method_classes, method_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +124,7 @@ def test_each_source_of_a_method_has_its_entry(info):
     entries = method_references(info)
     shown = run("cite", info.name).output
     assert all(entry in shown for entry in entries)
+    assert set(entries) <= set(references().values())
     assert "landsat-fill developers" in shown
     assert "10.5066/P9TU80IG" in shown
     for identity in re.findall(r"doi:(\S+?)[,;]?(?:\s|$)|(https://arxiv\S+?)[,;.]?(?:\s|$)", info.source):

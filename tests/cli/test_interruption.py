@@ -1,4 +1,4 @@
-"""A run that is stopped, by whom or what ever, leaves the old file or the new one and nothing else."""
+"""However a run is stopped, it leaves either the old file or the new one, and no other files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SLOW = ("-m", "diffusion", "--rounds", "120")
 CUT_OFF = ("-m", "diffusion", "--rounds", "400")
 """For scenes that are never finished: slow enough to be caught on the way by any machine."""
 MANY = "abcdefgh"
-"""Scenes of a batch that is told to stop: more than can be done before it hears of it."""
+"""Scenes of a batch that gets a signal to stop: more than it can fill before the signal arrives."""
 FILLING_SECONDS = 0.1
 
 
@@ -150,7 +150,7 @@ def test_a_scene_that_is_not_finished_in_time_is_given_up(make, tmp_path, jobs):
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the processes of a batch in /proc")
 def test_the_processes_of_a_killed_batch_end_cleanly(make, tmp_path):
-    """Nobody tells them; their line to it breaks off."""
+    """They get no signal; they notice that their connection to the batch is closed."""
     for name in ("a.tif", "b.tif", "c.tif"):
         make(f"in/{name}", count=2, height=1200, width=1000)
     (tmp_path / "out").mkdir()

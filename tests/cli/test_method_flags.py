@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from landsat_fill.cli.method_flags import asked_method, rewritten
+from landsat_fill.cli.options import asked_method, rewritten
 from landsat_fill.methods import Option
 
 

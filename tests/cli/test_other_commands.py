@@ -156,12 +156,18 @@ class TestSimulate:
         assert np.abs(error).max() < 40
 
     @pytest.mark.parametrize(
-        ("options", "code"),
-        [(["--missing", "120%"], 2), (["--missing", "much"], 2), (["--width", "6", "--gaps-from", "x.tif"], 2)],
+        ("options", "hint"),
+        [
+            (["--missing", "120%"], "For example: --missing 22."),
+            (["--missing", "much"], "For example: --missing 22."),
+            (["--width", "6", "--gaps-from", "x.tif"], "Leave out --gaps-from"),
+        ],
     )
-    def test_what_makes_no_sense_is_refused(self, make, run, tmp_path, options, code):
+    def test_what_makes_no_sense_is_refused(self, make, run, tmp_path, options, hint):
         made = make(gaps=False)
-        assert run("simulate", made.path, "-o", tmp_path / "out.tif", *options).code == code
+        ended = run("simulate", made.path, "-o", tmp_path / "out.tif", *options)
+        assert ended.code == 2
+        assert hint in ended.err_in_a_line
         assert not (tmp_path / "out.tif").exists()
 
     def test_a_number_for_lost_pixels_is_needed(self, make, run, tmp_path):
@@ -259,7 +265,9 @@ class TestEvaluate:
         assert "Did you mean 'harmonic'?" in ended.err
 
     def test_a_bad_list_of_widths(self, samples, run):
-        assert run("evaluate", samples / "clean.tif", "-m", "nearest", "--width", "4;8").code == 2
+        ended = run("evaluate", samples / "clean.tif", "-m", "nearest", "--width", "4;8")
+        assert ended.code == 2
+        assert "For example: --width 4,8,14." in ended.err_in_a_line
 
     def test_nothing_to_evaluate(self, run, tmp_path):
         assert run("evaluate", tmp_path / "nowhere.tif", "-m", "nearest").code == 1

@@ -10,7 +10,7 @@ import pytest
 
 from landsat_fill.cli import console
 from landsat_fill.cli.console import TrainingScreen, progress_bar
-from landsat_fill.training.checkpoints import Progress
+from landsat_fill.training.run_folder import Progress
 
 
 class Terminal(io.StringIO):

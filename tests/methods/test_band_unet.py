@@ -17,7 +17,7 @@ from landsat_fill.networks.weights import shipped_folder
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Filled, Gaps, Window
-from landsat_fill.training.checkpoints import save_network
+from landsat_fill.training.run_folder import save_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +110,7 @@ def test_hidden_values_change_nothing(loud, garbage, dtype, precision) -> None:
 
 
 def test_the_network_has_its_say(loud) -> None:
-    """Else the tests here would be of the spline."""
+    """Otherwise, the tests here would test only the spline."""
     image, gaps = landscape(), gaps_of(stripes())
     spline = fill_array(image, gaps, create_method("tension-spline"), context=ONE).mean
     assert rms(fill_array(image, gaps, loud, context=ONE).mean, spline, gaps.missing) > 3

@@ -173,7 +173,7 @@ def test_input_is_not_written_to(name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_values_outside_usable_never_influence_the_result(name: str) -> None:
-    """NaN, of which the answer is made, or anything that may lie there."""
+    """The expected result is made with NaN there; other values give the same result."""
     image, gaps, expected = answer(name)
     garbage = np.random.default_rng(5).choice(np.float32([0, 130, 1e30, -np.inf]), image.shape)
     spoilt = np.where(gaps.usable, image, garbage)
@@ -347,7 +347,7 @@ WITH_FURTHER_BANDS = [name for name in METHODS if method_classes()[name].info.us
 
 @cache
 def case_of_two_dates() -> tuple[np.ndarray, Gaps, np.ndarray]:
-    """The truth, of which stripes are lost, and another date of it with other gains and noise."""
+    """The truth, its gaps in stripes, and another date with other gains and noise."""
     shape = (1, 2, 64, 60)
     truth = landscape(shape, 1, 255)
     missing = np.broadcast_to((np.arange(64)[:, None] + np.arange(60) // 6) % 20 < 7, shape)

@@ -9,7 +9,7 @@ import torch
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context, convlnp, create_method
 from landsat_fill.methods.convlnp import CELL_PX, STEP_PX, STEPS_IN_DOUBT, local_correlations, mixed
-from landsat_fill.methods.inference import noise_at
+from landsat_fill.methods.learned import noise_at
 from landsat_fill.networks.network import Prediction
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.scene import Gaps
@@ -55,7 +55,7 @@ def test_a_seed_decides_the_draws_and_the_same_seed_the_same() -> None:
 
 
 class Echo:
-    """A network of which the mean is its noise, so that samples tell what they were drawn with."""
+    """A network that returns its noise as the mean, so that samples show the noise they were drawn with."""
 
     latent_channels = 2
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from landsat_fill.errors import InputError, MethodError, UsageError
-from landsat_fill.methods import Context, MethodInfo, TilePlace, create_method, inference, learned, method_classes
+from landsat_fill.methods import Context, MethodInfo, TilePlace, create_method, learned, method_classes
 from landsat_fill.methods.learned import LearnedMethod
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.normalisation import standardise
@@ -19,7 +19,7 @@ from landsat_fill.networks.unet import UNet
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.tiles import fill_tiles
 from landsat_fill.scene import Gaps, Window
-from landsat_fill.training.checkpoints import save_network
+from landsat_fill.training.run_folder import save_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def test_strips_of_aligned_height_give_the_whole(name, tmp_path) -> None:
     part = Gaps(gaps.missing[:, *outer.slices], gaps.usable[:, *outer.slices])
     inner = Window(top, 0, rows, 64).within(outer)
     found = fill_tiles(image[:, *outer.slices], part, inner, method, Context(), origin=(outer.row, 0))
-    # The deviations of the normalising look a little farther than its declared reach: hence not exactly.
+    # The standard deviations in the normalisation reach a little beyond the declared halo, so the match isn't exact.
     np.testing.assert_allclose(found.mean, whole.mean[:, top : top + rows], atol=0.5)
 
 
@@ -154,15 +154,15 @@ def test_a_method_travels_to_another_process_without_its_network() -> None:
 
 
 def test_weights_are_loaded_once(monkeypatch) -> None:
-    monkeypatch.setattr(inference, "_RUNNERS", {})
+    monkeypatch.setattr(learned, "_RUNNERS", {})
     loaded = []
-    load = inference.load_network
+    load = learned.load_network
 
     def counting(*given, **named):
         loaded.append(given)
         return load(*given, **named)
 
-    monkeypatch.setattr(inference, "load_network", counting)
+    monkeypatch.setattr(learned, "load_network", counting)
     image, gaps = scene(1, 32, 32)
     for _ in range(3):
         fill_array(image, gaps, exact("unet"))
@@ -205,8 +205,8 @@ class Greedy:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def runner(device: str = "cuda:0") -> inference.Runner:
-    return inference.Runner(torch.nn.Identity(), device, bfloat16=False)
+def runner(device: str = "cuda:0") -> learned.Runner:
+    return learned.Runner(torch.nn.Identity(), device, bfloat16=False)
 
 
 def test_memory_that_runs_out_halves_the_batch_aloud() -> None:

@@ -14,6 +14,7 @@ import landsat_fill
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context, create_method
 from landsat_fill.methods.date_predictions import stacked
+from landsat_fill.methods.kernels.node_loops import fit_around
 from landsat_fill.methods.multi_date import MultiDate
 from landsat_fill.pipeline.arrays import fill_array
 from landsat_fill.pipeline.lattice import View, prepared
@@ -164,6 +165,18 @@ def test_tiles_and_strips_give_the_same_pixels():
     np.testing.assert_allclose(mean[missing], whole.mean[missing], atol=1e-4 * truth.std())
     sources = np.concatenate([one.sources for one in found], axis=1)
     np.testing.assert_array_equal(sources, whole.sources)
+
+
+def test_a_slow_change_does_not_disturb_the_local_regression():
+    shape = (1, 48, 48)
+    detail = np.random.default_rng(0).normal(size=shape)
+    haze = np.broadcast_to(np.arange(48) / 16, shape)
+    features = (np.rint((detail + haze) * 1024) / 1024).astype(np.float32)
+    residuals = (np.rint((detail / 2 - 3 * haze) * 1024) / 1024).astype(np.float32)
+    known, corrected = ~stripes(shape, 8, apart_px=0)[0], np.zeros(shape, np.float32)
+    fit_around(features, residuals, known, np.ones_like(known), np.array([0, 0]), 8, 1, 1.0, 30, corrected)
+    slope = np.polyfit(detail[0][~known], corrected[0][~known], 1)[0]
+    assert slope == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_stack_counts_a_reference_where_all_its_matched_bands_are_usable():

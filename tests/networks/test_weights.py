@@ -13,7 +13,7 @@ from landsat_fill.networks import weights
 from landsat_fill.networks.catalogue import build_network, network_classes, settings_of
 from landsat_fill.networks.weights import load_network, read_weights_file, shipped_file, shipped_names
 from landsat_fill.schema import options_of
-from landsat_fill.training.checkpoints import save_network
+from landsat_fill.training.run_folder import save_network
 
 if TYPE_CHECKING:
     from pathlib import Path

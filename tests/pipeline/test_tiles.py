@@ -18,8 +18,7 @@ from landsat_fill.errors import LackOfMemoryError
 from landsat_fill.methods import Context, MethodInfo, create_method, method_classes
 from landsat_fill.pipeline import tiles as tiles_module
 from landsat_fill.pipeline.arrays import fill_array
-from landsat_fill.pipeline.strips import LEAST_STRIP_PX, read_blocks, strip_rows
-from landsat_fill.pipeline.tiles import fill_tiles, fill_with_references
+from landsat_fill.pipeline.tiles import LEAST_STRIP_PX, fill_tiles, fill_with_references, read_blocks, strip_rows
 from landsat_fill.scene import Filled, Gaps, Reference, Window
 
 
@@ -351,7 +350,7 @@ def _rows(strip, halo_px, height):
 
 
 def test_nobody_reads_any_more_when_the_blocks_are_left_early():
-    """Else the file would be closed while it is being read."""
+    """Otherwise, the file would be closed while it is being read."""
 
     class Slow(Memory):
         reading = False

@@ -15,7 +15,7 @@ from landsat_fill.training.settings import TrainingSettings, changed, recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from landsat_fill.training.checkpoints import Progress
+    from landsat_fill.training.run_folder import Progress
 
 
 TINY = {

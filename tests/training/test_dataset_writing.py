@@ -11,7 +11,7 @@ from landsat_fill.errors import InputError, OutputError, UsageError
 from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.dataset_manifest import read_manifest
 from landsat_fill.training.dataset_writing import Cutting, write_dataset
-from landsat_fill.training.gap_bank import grid_starts, unpacked
+from landsat_fill.training.pixels_and_gaps import grid_starts, unpacked
 
 SMALL = Cutting(size_px=64, stride_px=64, max_missing=0.1)
 

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from landsat_fill.networks.weights import read_weights_file
-from landsat_fill.training.checkpoints import update_average
-from landsat_fill.training.loop import learning_rate, share_done
+from landsat_fill.training.loop import learning_rate, share_done, update_average
 from landsat_fill.training.settings import BudgetSettings, OptimiserSettings
 
 if TYPE_CHECKING:

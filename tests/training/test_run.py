@@ -16,11 +16,10 @@ from landsat_fill.io.locks import TakenError
 from landsat_fill.networks.catalogue import build_network
 from landsat_fill.networks.weights import load_network, read_weights_file
 from landsat_fill.training import USUAL_STEPS
-from landsat_fill.training.checkpoints import save_network
 from landsat_fill.training.dataset_writing import Cutting, write_dataset
 from landsat_fill.training.loop import Ending
 from landsat_fill.training.run import train
-from landsat_fill.training.run_folder import RunFolder
+from landsat_fill.training.run_folder import RunFolder, save_network
 from landsat_fill.training.settings import TrainingSettings, changed, read_run_file
 
 if TYPE_CHECKING:

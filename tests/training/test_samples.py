@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from landsat_fill.errors import InputError, UsageError
-from landsat_fill.training import pixel_sources
+from landsat_fill.training import pixels_and_gaps
 from landsat_fill.training.dataset import open_samples
 from landsat_fill.training.dataset_writing import Cutting, write_dataset
-from landsat_fill.training.pixel_sources import STEP_PX
+from landsat_fill.training.pixels_and_gaps import STEP_PX
 from landsat_fill.training.samples import PLAIN, Augmentation, draw_bands, draw_holes, draw_stripes, turned
 
 WITHOUT_LOSS = Augmentation(lost_band_share=0.0)
@@ -37,7 +37,7 @@ def make_source(request, write, slc_off, tmp_path, monkeypatch):
             write_dataset(scenes, [slc_off.scene], tmp_path / "data", Cutting(72, 72, 0.4))
             return open_samples(tmp_path / "data", size_px=size_px, **options)
         if request.param == "windows":
-            monkeypatch.setattr(pixel_sources, "HELD_BYTES", 0)
+            monkeypatch.setattr(pixels_and_gaps, "HELD_BYTES", 0)
         return open_samples(scenes, size_px=size_px, gaps_from=[slc_off.scene], **options)
 
     return make
@@ -96,7 +96,7 @@ def test_the_same_generator_gives_the_same_sample(make_source, write):
 def test_bands_are_subsets_in_any_order(make_source, write):
     flat = np.zeros((4, 80, 80), bool)
     made = write(shape=flat.shape, dtype="int16")
-    # Each band tells itself by its error scale: give each another contrast.
+    # Bands are recognised by their error scale, so each one gets another contrast.
     source = make_source(made.scene, augmentation=replace(WITHOUT_LOSS, shuffled_share=1.0))
     assert drawn(source, bands=None).values.shape[0] == 4
     orders = {tuple(np.argsort(drawn(source, number, 4).scale)) for number in range(8)}
@@ -136,7 +136,7 @@ def test_validation_samples_keep_the_orientation_of_the_scene(write):
 
 def test_large_offsets_keep_small_differences(write):
     made = write(dtype="float64")
-    raised = pixel_sources.SceneImages(made.scene, 64)
+    raised = pixels_and_gaps.SceneImages(made.scene, 64)
     values, observed = raised._held
     raised._held = (values + 1e7, observed)
     source = open_samples([made.scene], size_px=64)
@@ -149,7 +149,7 @@ def test_the_scale_follows_the_contrast(write):
     made = write(shape=(2, 200, 200), dtype="float64")
     weak = open_samples([made.scene], size_px=64)
     sample = drawn(weak, 1)
-    strong = pixel_sources.SceneImages(made.scene, 64)
+    strong = pixels_and_gaps.SceneImages(made.scene, 64)
     values, observed = strong._held
     strong._held = (50 * values, observed)
     strong.squared_step = strong.squared_step * 2500
@@ -161,7 +161,7 @@ def test_the_scale_follows_the_contrast(write):
 
 def test_a_scene_without_any_difference_has_a_scale(write):
     made = write()
-    flat = pixel_sources.SceneImages(made.scene, 64)
+    flat = pixels_and_gaps.SceneImages(made.scene, 64)
     flat._held[0][:] = 7
     flat.squared_step[:] = 0
     source = open_samples([made.scene], size_px=64)

@@ -45,9 +45,9 @@ def compensate_residuals(
         offsets: Rows and columns to other pixels, the nearest first, `(offset, 2)`.
         bands: Bands of the image to fill.
         channels: The channels that match each of them, `(band, date)`; -1 for none.
-        slopes: Of the regression, `(band, class, date)`; 0 where there is no channel.
-        intercepts: `(band, class)`.
-        together: Channels that are compared.
+        slopes: Slopes of the regression, `(band, class, date)`; 0 where there is no channel.
+        intercepts: Intercepts of the regression, `(band, class)`.
+        together: Channels in which pixels are compared.
         importance: Factors of their differences, `(class, channel)`.
         most_near: Largest number of pixels of the class to compare.
         most: Largest number of similar pixels among them.

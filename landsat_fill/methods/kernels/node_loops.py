@@ -148,7 +148,8 @@ def standardise_around(
 
 @compiled
 def weigh(
-    candidates: tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]],
+    predicted: NDArray[np.float64],
+    corrections: NDArray[np.float32],
     known: Flags,
     place: NDArray[np.int64],
     spacing_px: int,
@@ -159,19 +160,19 @@ def weigh(
     """Write the weighted sum of the candidates around the level of the image.
 
     Args:
-        candidates: The prediction by class, and the two local corrections in standard deviations, `(band, row, col)`.
+        predicted: The prediction by class, `(band, row, col)`.
+        corrections: What the local regression adds, in standard deviations around the nodes, `(band, row, col)`.
         known: Pixels with a prediction, `(row, col)`.
         place: Row and column of the array's corner in the scene.
         spacing_px: Distance of the nodes.
         nodes: Level, spread, smallest and largest value around a node, and the weight of each candidate,
-            `(row, col, 7, band)`.
+            `(row, col, 6, band)`.
         expected: `(band, row, col)`; written to, 0 where unknown.
         total_weight: Sum of the weights, `(band, row, col)`; written to.
     """
-    by_class, on_the_band, jointly = candidates
     bands, height, width = expected.shape
     rows, cols = nodes.shape[:2]
-    blended = np.empty((7, bands))
+    blended = np.empty((6, bands))
     down = _between(place[0], height, spacing_px, rows)
     across = _between(place[1], width, spacing_px, cols)
     for row in range(height):
@@ -179,18 +180,16 @@ def weigh(
             blended[:] = 0.0
             for corner in range(4):
                 i, j, share = _corner(down, across, row, col, corner)
-                for number in range(7):
+                for number in range(6):
                     for band in range(bands):
                         blended[number, band] += share * nodes[i, j, number, band]
             for band in range(bands):
                 level, spread, lowest, highest = blended[0, band], blended[1, band], blended[2, band], blended[3, band]
-                first = by_class[band, row, col]
-                second = min(max(first + spread * on_the_band[band, row, col], lowest), highest)
-                third = min(max(first + spread * jointly[band, row, col], lowest), highest)
-                value = level + blended[4, band] * (first - level)
-                value += blended[5, band] * (second - level) + blended[6, band] * (third - level)
+                first = predicted[band, row, col]
+                second = min(max(first + spread * corrections[band, row, col], lowest), highest)
+                value = level + blended[4, band] * (first - level) + blended[5, band] * (second - level)
                 expected[band, row, col] = value if known[row, col] else 0.0
-                total_weight[band, row, col] = blended[4, band] + blended[5, band] + blended[6, band]
+                total_weight[band, row, col] = blended[4, band] + blended[5, band]
 
 
 @compiled
@@ -238,6 +237,10 @@ def fit_around(
 ) -> None:
     """Predict residuals by a ridge regression on all features in the surroundings of each wanted pixel.
 
+    The slopes are fitted to differences of adjacent pixels, so changes over kilometres don't disturb them. The
+    prediction is 0 where the features have the mean of the surroundings: the level of the residuals is left to a
+    method that fills images.
+
     The image is divided into blocks. Each block has a regression, fitted to the pixels of the blocks around it, and
     a pixel gets the mean of the four nearest ones, weighted bilinearly. Features and residuals must be multiples of a
     power of two, small enough for sums of their products to be exact. Then no result depends on where an array begins.
@@ -250,23 +253,31 @@ def fit_around(
         first: Row and column of the first pixel within its block.
         block_px: Side of a block.
         reach: A regression is fitted to the square of blocks up to this many away.
-        penalty: Added to the features' sums of squares.
+        penalty: Added to the sums of squared differences of each feature.
         least: Fewest known pixels of a fit.
         corrected: `(band, row, col)`: the prediction; written to at the wanted pixels with enough known ones.
     """
     count, height, width = features.shape
     bands = len(residuals)
     rows, cols = (first[0] + height - 1) // block_px + 1, (first[1] + width - 1) // block_px + 1
-    sums = np.zeros((rows, cols, 1 + count + bands + count * (count + 1) // 2 + count * bands))
-    here, residual = np.empty(count), np.empty(bands)
+    sums = np.zeros((rows, cols, 1 + count + count * (count + 1) // 2 + count * bands))
+    step, change = np.empty(count), np.empty(bands)
     for row in range(height):
         for col in range(width):
-            if known[row, col]:
-                for feature in range(count):
-                    here[feature] = features[feature, row, col]
-                for band in range(bands):
-                    residual[band] = residuals[band, row, col]
-                _add_products(here, residual, sums[(first[0] + row) // block_px, (first[1] + col) // block_px])
+            if not known[row, col]:
+                continue
+            block = sums[(first[0] + row) // block_px, (first[1] + col) // block_px]
+            block[0] += 1.0
+            for feature in range(count):
+                block[1 + feature] += features[feature, row, col]
+            for down in range(2):
+                y, x = row + down, col + 1 - down
+                if y < height and x < width and known[y, x]:
+                    for feature in range(count):
+                        step[feature] = features[feature, y, x] - features[feature, row, col]
+                    for band in range(bands):
+                        change[band] = residuals[band, y, x] - residuals[band, row, col]
+                    _add_products(step, change, block[1 + count :])
     sums = _summed_around(sums, reach)
     lines = np.zeros((rows, cols, count + 1, bands))
     matrix, sides = np.empty((count, count)), np.empty((count, bands))
@@ -275,16 +286,15 @@ def fit_around(
             window = sums[row, col]
             if window[0] < least:
                 continue
-            _solve_window(window, penalty, matrix, sides)
+            _solve(window[1 + count :], penalty, matrix, sides)
             for band in range(bands):
-                level = window[1 + count + band]
                 for feature in range(count):
-                    lines[row, col, feature, band] = sides[feature, band]
-                    level -= sides[feature, band] * window[1 + feature]
-                lines[row, col, count, band] = level / window[0]
-    value, total = np.empty(bands), np.empty(bands)
-    down = _between(first[0], height, block_px, rows)
-    across = _between(first[1], width, block_px, cols)
+                    slope = sides[feature, band]
+                    lines[row, col, feature, band] = slope
+                    lines[row, col, count, band] -= slope * window[1 + feature] / window[0]
+    here, value, total = np.empty(count), np.empty(bands), np.empty(bands)
+    down_nodes = _between(first[0], height, block_px, rows)
+    across_nodes = _between(first[1], width, block_px, cols)
     for row in range(height):
         for col in range(width):
             if not wanted[row, col]:
@@ -294,7 +304,7 @@ def fit_around(
             for feature in range(count):
                 here[feature] = features[feature, row, col]
             for corner in range(4):
-                i, j, share = _corner(down, across, row, col, corner)
+                i, j, share = _corner(down_nodes, across_nodes, row, col, corner)
                 if sums[i, j, 0] < least or share <= 0.0:
                     continue
                 weight += share
@@ -307,78 +317,6 @@ def fit_around(
                     total[band] += share * value[band]
             for band in range(bands):
                 corrected[band, row, col] = total[band] / weight if weight > 0.0 else 0.0
-
-
-@compiled
-def fit_each_around(
-    features: NDArray[np.float32],
-    residuals: NDArray[np.float32],
-    known: Flags,
-    wanted: Flags,
-    first: NDArray[np.int64],
-    block_px: int,
-    reach: int,
-    penalty: float,
-    least: int,
-    corrected: NDArray[np.float32],
-) -> None:
-    """Predict the residuals of each band by a ridge regression on its own feature; otherwise as `fit_around`.
-
-    Args:
-        features: `(band, row, col)`.
-        residuals: `(band, row, col)`.
-        known: Pixels to fit to, `(band, row, col)`.
-        wanted: Pixels to predict, `(row, col)`.
-        first: Row and column of the first pixel within its block.
-        block_px: Side of a block.
-        reach: A regression is fitted to the square of blocks up to this many away.
-        penalty: Added to a feature's sum of squares.
-        least: Fewest known pixels of a fit.
-        corrected: `(band, row, col)`; written to at the wanted pixels.
-    """
-    bands, height, width = features.shape
-    rows, cols = (first[0] + height - 1) // block_px + 1, (first[1] + width - 1) // block_px + 1
-    sums = np.zeros((rows, cols, 5 * bands))  # number, feature, residual, square, product of each band
-    for row in range(height):
-        for col in range(width):
-            block = sums[(first[0] + row) // block_px, (first[1] + col) // block_px]
-            for band in range(bands):
-                if known[band, row, col]:
-                    feature, residual = np.float64(features[band, row, col]), np.float64(residuals[band, row, col])
-                    block[band] += 1.0
-                    block[bands + band] += feature
-                    block[2 * bands + band] += residual
-                    block[3 * bands + band] += feature * feature
-                    block[4 * bands + band] += feature * residual
-    sums = _summed_around(sums, reach)
-    lines = np.zeros((rows, cols, 3, bands))  # slope, constant, and whether there is a fit
-    for row in range(rows):
-        for col in range(cols):
-            window = sums[row, col]
-            for band in range(bands):
-                count, feature, residual = window[band], window[bands + band], window[2 * bands + band]
-                square, product = window[3 * bands + band], window[4 * bands + band]
-                if count >= least:
-                    slope = (product - feature * residual / count) / max(square - feature**2 / count + penalty, penalty)
-                    lines[row, col, 0, band] = slope
-                    lines[row, col, 1, band] = (residual - slope * feature) / count
-                    lines[row, col, 2, band] = 1.0
-    blended = np.empty((3, bands))
-    down = _between(first[0], height, block_px, rows)
-    across = _between(first[1], width, block_px, cols)
-    for row in range(height):
-        for col in range(width):
-            if not wanted[row, col]:
-                continue
-            blended[:] = 0.0
-            for corner in range(4):
-                i, j, share = _corner(down, across, row, col, corner)
-                for number in range(3):
-                    for band in range(bands):
-                        blended[number, band] += share * lines[i, j, number, band]
-            for band in range(bands):
-                value = blended[0, band] * features[band, row, col] + blended[1, band]
-                corrected[band, row, col] = value / blended[2, band] if blended[2, band] > 0.0 else 0.0
 
 
 @compiled
@@ -412,7 +350,7 @@ def average_alike(
         radius_px: Largest distance along rows and columns.
         step_px: Every so many rows and columns are looked at.
         most: Number of pixels in a mean.
-        averaged: `(band, row, col)`; written to at the wanted pixels, NaN without a known pixel around.
+        averaged: Output, `(band, row, col)`: changed at the wanted pixels; NaN if no pixel around is known.
     """
     bands, height, width = residuals.shape
     references, channels = len(first_bands) - 1, len(values)
@@ -503,15 +441,11 @@ def _summed_around(sums: NDArray[np.float64], reach: int) -> NDArray[np.float64]
 
 @compiled
 def _add_products(features: NDArray[np.float64], residuals: NDArray[np.float64], sums: NDArray[np.float64]) -> None:
-    """Add 1, the features and residuals of a pixel, and all products that a regression needs."""
+    """Add all products of features, and of features and residuals, that a regression needs."""
     count, bands = len(features), len(residuals)
-    sums[0] += 1.0
-    for band in range(bands):
-        sums[1 + count + band] += residuals[band]
-    at = 1 + count + bands
+    at = 0
     for one in range(count):
         value = features[one]
-        sums[1 + one] += value
         for other in range(one, count):
             sums[at + other - one] += value * features[other]
         at += count - one
@@ -521,19 +455,19 @@ def _add_products(features: NDArray[np.float64], residuals: NDArray[np.float64],
 
 
 @compiled
-def _solve_window(
-    window: NDArray[np.float64], penalty: float, matrix: NDArray[np.float64], sides: NDArray[np.float64]
+def _solve(
+    products: NDArray[np.float64], penalty: float, matrix: NDArray[np.float64], sides: NDArray[np.float64]
 ) -> None:
-    """Solve the normal equations of a window by Cholesky's method; the slopes replace the right sides."""
+    """Solve normal equations, summed by `_add_products`, by Cholesky's method; the slopes replace the right sides."""
     count, bands = sides.shape
-    at = 1 + count + bands
+    at = 0
     for one in range(count):
         for other in range(one, count):
-            matrix[other, one] = window[at] - window[1 + one] * window[1 + other] / window[0]
+            matrix[other, one] = products[at]
             at += 1
         matrix[one, one] += penalty
         for band in range(bands):
-            sides[one, band] = window[at] - window[1 + one] * window[1 + count + band] / window[0]
+            sides[one, band] = products[at]
             at += 1
     for one in range(count):
         for before in range(one):

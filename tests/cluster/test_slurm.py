@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from landsat_fill.cluster.archive import Round, RoundFacts
-from landsat_fill.cluster.script import (
+from landsat_fill.cluster.slurm import (
     ArraySettings,
+    Part,
+    array_call,
     array_script,
     merge_script,
+    parts_of,
     seconds_of,
     throttle_of,
     with_arguments,
 )
-from landsat_fill.cluster.slurm import Part, array_call, parts_of
 from landsat_fill.errors import UsageError
 from landsat_fill.version import __version__
 

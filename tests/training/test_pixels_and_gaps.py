@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from landsat_fill.errors import InputError
-from landsat_fill.training.gap_bank import GapBank, cut_gaps, packed, unpacked
+from landsat_fill.training.pixels_and_gaps import GapBank, cut_gaps, packed, unpacked
 
 
 def test_bits_come_back():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from landsat_fill.training.folds import Place, balanced_folds, near_groups, place_of, place_stem
+from landsat_fill.training.dataset import Place, balanced_folds, near_groups, place_of, place_stem
 
 
 @pytest.mark.parametrize(
