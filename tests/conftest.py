@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
@@ -49,8 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not among tests and modules, which are many and stay."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Keep what libraries write beside the tests in a folder of its own, which the test processes share."""
+    gc.disable()  # until the tests are collected
     if hasattr(config, "workerinput"):  # a test process of pytest-xdist, which has inherited the environment
         set_hypothesis_home_dir(os.environ["HYPOTHESIS_STORAGE_DIRECTORY"])
         sys.dont_write_bytecode = True

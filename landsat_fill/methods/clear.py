@@ -202,9 +202,10 @@ class FittedClear:
             classes = class_map(stack.values[0][..., fit.together], valid, fit.centres)
             for group in bands_that_lose_the_same(there, usable):
                 bands = np.array(group)
-                targets = np.argwhere(there[group[0]])
+                targets = np.ascontiguousarray(np.argwhere(there[group[0]]))
                 chunks = [targets[start : start + TARGETS_AT_ONCE] for start in range(0, len(targets), TARGETS_AT_ONCE)]
-                work = partial(self._compensate, pixels, usable[group[0]], stack, classes, fit, bands)
+                usable_there = np.ascontiguousarray(usable[group[0]])
+                work = partial(self._compensate, pixels, usable_there, stack, classes, fit, bands)
                 for some, found in zip(chunks, in_threads(work, chunks, context.threads), strict=True):
                     mean[bands[:, None], *some.T] = found.T
 

@@ -155,7 +155,8 @@ def stacked(references: tuple[Reference, ...], tile: int) -> Stack:
         values.append(np.where(usable, reference.values[tile, used], np.float32(0)))
         first.append(first[-1] + len(used))
         patterns = (0 if patterns is None else patterns) | usable.astype(np.uint8) << number
-    return Stack(np.concatenate(values), np.asarray(patterns, np.uint8), np.array(first))
+    # In one order of axes, which compiled loops need not be compiled for twice.
+    return Stack(np.concatenate(values), np.ascontiguousarray(patterns, np.uint8), np.array(first))
 
 
 def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count: int) -> Node | None:
@@ -286,7 +287,7 @@ def weighted(
 
 def _ranges(nodes: Node) -> NDArray[np.float64]:
     """Return level, spread, smallest and largest value of the nodes, `(row, col, 4, band)`."""
-    return np.stack([nodes.level, nodes.spread, nodes.lowest, nodes.highest], axis=-2)
+    return np.stack([nodes.level, nodes.spread, nodes.lowest, nodes.highest], axis=-2, dtype=np.float64)
 
 
 def residuals_of_alike(

@@ -187,9 +187,10 @@ class FittedGnspi:
                 continue
             classes = class_map(stack.values[0][..., stack.channels_of(number)], valid, fit.centres)
             for bands in bands_that_lose_the_same(there, usable):
-                targets = np.argwhere(there[bands[0]])
+                targets = np.ascontiguousarray(np.argwhere(there[bands[0]]))
                 chunks = [targets[start : start + TARGETS_AT_ONCE] for start in range(0, len(targets), TARGETS_AT_ONCE)]
-                work = partial(self._krige, pixels, usable[bands[0]], stack, number, classes, np.array(bands))
+                usable_there = np.ascontiguousarray(usable[bands[0]])
+                work = partial(self._krige, pixels, usable_there, stack, number, classes, np.array(bands))
                 for some, (found, error) in zip(chunks, in_threads(work, chunks, context.threads), strict=True):
                     rows, cols = some.T
                     mean[np.array(bands)[:, None], rows, cols] = found.T

@@ -116,7 +116,8 @@ class MultiDate:
         if node is None:
             return node
         part = np.s_[..., *middle(*usable.shape[1:])]
-        stack = Stack(stack.values[part], stack.patterns[part], stack.first_bands)
+        values, patterns = np.ascontiguousarray(stack.values[part]), np.ascontiguousarray(stack.patterns[part])
+        stack = Stack(values, patterns, stack.first_bands)
         known = gaps.usable[0][part] & ~hidden[part]
         return judged_node(image[0][part], known, hidden[part], stack, node)
 

@@ -63,7 +63,7 @@ def find_neighbourhoods(
     """
     from landsat_fill.methods.kernels.pixel_loops import nearest_usable
 
-    offsets = disc(radius_px)
+    offsets, targets = disc(radius_px), np.ascontiguousarray(targets)
     found, hashes = nearest_usable(usable, targets, offsets, _quadrants(radius_px), most, most_a_quadrant)
     lonely = found[:, 0] < 0
     groups = []

@@ -216,7 +216,7 @@ def _fill_band(
         return
     part = wanted or Window(0, 0, *band.shape)
     enough = series.enough(dates)[0]
-    targets = np.argwhere((missing & enough)[part.slices]) + np.array([part.row, part.col])
+    targets = np.ascontiguousarray(np.argwhere((missing & enough)[part.slices]) + np.array([part.row, part.col]))
     offsets = disc(RADIUS_PX)
     found, _ = nearest_usable(
         usable & enough, targets, offsets, np.zeros(len(offsets), np.int64), NEIGHBOURS, NEIGHBOURS

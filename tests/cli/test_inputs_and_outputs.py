@@ -232,13 +232,13 @@ def test_the_report_may_lie_elsewhere(make, run, tmp_path):
     assert not (tmp_path / "report.jsonl").exists()
 
 
-def test_several_processes_write_the_same_files(make, spawn, tmp_path, opened):
+def test_several_processes_write_the_same_files(make, run, spawn, tmp_path, opened):
     for name in ("a.tif", "b.tif", "c.tif"):
         make(f"scenes/{name}", count=2, height=150)
     folders = {}
-    for jobs in ("1", "2"):
+    for jobs, call in (("1", run), ("2", spawn)):
         folders[jobs] = tmp_path / f"jobs{jobs}"
-        ended = spawn(tmp_path / "scenes", "-o", folders[jobs], "-m", "tension-spline", "--jobs", jobs)
+        ended = call(tmp_path / "scenes", "-o", folders[jobs], "-m", "tension-spline", "--jobs", jobs)
         assert ended.code == 0, ended.said
         assert "3 filled" in ended.out
     assert tree(folders["1"]) == tree(folders["2"])

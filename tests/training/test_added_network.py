@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -65,6 +66,7 @@ distance = "squared"
 """
 
 ADDED = """
+import json
 import sys
 from pathlib import Path
 
@@ -75,9 +77,15 @@ landsat_fill.networks.__path__.append(str(folder / "networks"))
 landsat_fill.methods.__path__.append(str(folder / "methods"))
 landsat_fill.training.RECIPES = folder / "recipes"
 
-from landsat_fill.__main__ import main
+from typer.testing import CliRunner
 
-main()
+from landsat_fill.cli.app import app
+
+for arguments in json.loads(sys.stdin.read()):
+    result = CliRunner().invoke(app, arguments)
+    print(result.output, "ENDED", sep="")
+    if result.exit_code:
+        sys.exit(result.exit_code)
 """
 
 
@@ -88,31 +96,31 @@ def test_a_network_that_was_added_trains_and_fills(tmp_path: Path, clean_scenes:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(text)
     (tmp_path / "added.py").write_text(ADDED)
-
-    def run(*arguments: object) -> str:
-        command = [sys.executable, str(tmp_path / "added.py"), str(tmp_path), *map(str, arguments)]
-        paths = os.pathsep.join(path for path in sys.path if path)
-        environment = {**os.environ, "PYTHONPATH": paths, "COLUMNS": "200"}
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        return ended.stdout
-
-    assert "toy" in run("train", "--help")
-    folder = tmp_path / "run"
-    run(
-        "train", "toy", clean_scenes[0], "--validation", clean_scenes[1], "-o", folder, "--steps", 4,
-        *("--size", 40, "--batch", 1, "--workers", 0, "--threads", 1, "--device", "cpu"),
-        *("-O", "network.kernel_px=5", "-O", "validation.every_steps=4", "-O", "validation.samples=1"),
-    )  # fmt: skip
-    assert 'distance = "squared"' in (folder / "run.toml").read_text()
-
     with rasterio.open(clean_scenes[1]) as file:
         cube, profile = file.read(), {**file.profile, "nodata": 0}
     cube[:, 20:26] = 0
-    gappy, filled = tmp_path / "gappy.tif", tmp_path / "filled.tif"
+    gappy, filled, trained = tmp_path / "gappy.tif", tmp_path / "filled.tif", tmp_path / "run"
     with rasterio.open(gappy, "w", **profile) as file:
         file.write(cube)
-    run(gappy, "-m", "toy", "--weights", folder / "best.safetensors", "-o", filled, "--device", "cpu")
+
+    commands = [
+        ["train", "--help"],
+        [
+            "train", "toy", clean_scenes[0], "--validation", clean_scenes[1], "-o", trained, "--steps", 4,
+            *("--size", 40, "--batch", 1, "--workers", 0, "--threads", 1, "--device", "cpu"),
+            *("-O", "network.kernel_px=5", "-O", "validation.every_steps=4", "-O", "validation.samples=1"),
+        ],
+        [gappy, "-m", "toy", "--weights", trained / "best.safetensors", "-o", filled, "--device", "cpu"],
+    ]  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, str(tmp_path / "added.py"), str(tmp_path)],
+        input=json.dumps([[str(word) for word in words] for words in commands]),
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "COLUMNS": "200"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "toy" in ended.stdout.partition("ENDED")[0]  # the help
+    assert 'distance = "squared"' in (trained / "run.toml").read_text()
     with rasterio.open(filled) as file:
         result = file.read()
     assert result.all()

@@ -278,7 +278,7 @@ def fit_around(
                     for band in range(bands):
                         change[band] = residuals[band, y, x] - residuals[band, row, col]
                     _add_products(step, change, block[1 + count :])
-    sums = _summed_along(_summed_along(sums, reach).transpose(1, 0, 2), reach).transpose(1, 0, 2)
+    sums = _summed_around(sums, reach)
     lines = np.zeros((rows, cols, count + 1, bands))
     matrix, sides = np.empty((count, count)), np.empty((count, bands))
     for row in range(rows):
@@ -356,8 +356,10 @@ def average_alike(
     references, channels = len(first_bands) - 1, len(values)
     rows, cols = scales.shape[:2]
     looks = np.empty((height, width, channels), np.float32)  # the bands of a pixel lie side by side
-    for band in range(channels):
-        looks[:, :, band] = values[band]
+    for row in range(height):
+        for col in range(width):
+            for band in range(channels):
+                looks[row, col, band] = values[band, row, col]
     importance, here = np.empty(channels), np.empty(channels)
     score, found_row, found_col = np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
     for row in range(height):
@@ -410,19 +412,31 @@ def average_alike(
 
 
 @compiled
-def _summed_along(sums: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Return sums over `2·reach + 1` neighbours along the first axis; the sums must be exact."""
-    summed = np.zeros(sums.shape)
-    total = np.zeros(sums.shape[1:])
-    count = len(sums)
-    for row in range(-reach, count):
-        if row + reach < count:
-            total += sums[row + reach]
-        if row - reach - 1 >= 0:
-            total -= sums[row - reach - 1]
-        if row >= 0:
-            summed[row] = total
-    return summed
+def _summed_around(sums: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Return sums over `2·reach + 1` neighbours along the first and the second axis; the sums must be exact."""
+    rows, cols, numbers = sums.shape
+    down, around, total = np.empty(sums.shape), np.empty(sums.shape), np.empty(numbers)
+    for col in range(cols):
+        total[:] = 0.0
+        for row in range(-reach, rows):
+            for number in range(numbers):
+                if row + reach < rows:
+                    total[number] += sums[row + reach, col, number]
+                if row - reach - 1 >= 0:
+                    total[number] -= sums[row - reach - 1, col, number]
+                if row >= 0:
+                    down[row, col, number] = total[number]
+    for row in range(rows):
+        total[:] = 0.0
+        for col in range(-reach, cols):
+            for number in range(numbers):
+                if col + reach < cols:
+                    total[number] += down[row, col + reach, number]
+                if col - reach - 1 >= 0:
+                    total[number] -= down[row, col - reach - 1, number]
+                if col >= 0:
+                    around[row, col, number] = total[number]
+    return around
 
 
 @compiled
