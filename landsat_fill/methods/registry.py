@@ -187,14 +187,18 @@ def suited_method(
         for name, chosen in methods.items()
     )
     parts = tuple(part for part in parts if part[0])
-    return BandByBand(parts, replace(method.info, halo_px=halo_px)), tuple(notes)
+    return BandByBand(parts, method, replace(method.info, halo_px=halo_px)), tuple(notes)
 
 
 def methods_by_band(method: FillMethod, count: int) -> tuple[FillMethod, ...]:
-    """Return the method that fills each of `count` bands; `method` is one from `suited_method` or any other."""
-    parts = method.parts if isinstance(method, BandByBand) else ((range(count), method),)
-    chosen = {band: one for bands, one in parts for band in bands}
-    return tuple(chosen.get(band, parts[0][1]) for band in range(count))  # a band that isn't filled counts as the first
+    """Return the method that fills each of `count` bands; `method` is one from `suited_method` or any other.
+
+    A band that isn't filled has the requested method.
+    """
+    if not isinstance(method, BandByBand):
+        return (method,) * count
+    chosen = {band: one for bands, one in method.parts for band in bands}
+    return tuple(chosen.get(band, method.requested) for band in range(count))
 
 
 @dataclass(frozen=True)
@@ -203,12 +207,14 @@ class BandByBand:
 
     Attributes:
         parts: Numbers of bands, from 0, and the method that fills them. Each band is in one part.
+        requested: The requested method.
         facts: The `info` of this method: the requested method's, with the widest halo.
     """
 
     info: ClassVar[MethodInfo]
 
     parts: tuple[tuple[tuple[int, ...], FillMethod], ...]
+    requested: FillMethod
     facts: MethodInfo
 
     def __post_init__(self) -> None:
