@@ -164,8 +164,8 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
     patterns, bands, first = stack.patterns, len(image), stack.first_bands
     features = stack.values.reshape(len(stack.values), -1)
     total, kinds = int(first[-1]), 1 << (len(first) - 1)
-    known = [np.flatnonzero(usable[band] & (patterns > 0)) for band in range(bands)]
-    if not any(places.size > total + 1 for places in known):
+    known = (usable & (patterns > 0)).reshape(bands, -1)
+    if known.sum(axis=1).max() <= total + 1:
         return None
     own_bands = [slice(first[number], first[number + 1]) for number in range(len(first) - 1)]
     scales, shifts = np.ones(total), np.zeros(total)
@@ -185,21 +185,23 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
     coefficients = np.zeros((kinds, count, total + 1, bands))
     fitted, leading = np.zeros(kinds, np.bool_), np.zeros(kinds, np.uint8)
     alone = {1 << number for number in range(len(first) - 1)}
+    groups = bands_fitted_together(known)
     for pattern in sorted(alone | set(np.unique(patterns).tolist()) - {0}):
         members = [number for number in range(len(first) - 1) if pattern >> number & 1]
         on = np.concatenate([np.arange(total)[own_bands[number]] for number in members])
         full = (patterns & pattern).reshape(-1) == pattern
-        for band in range(bands):
-            places = thinned(known[band][full[known[band]]])
+        for group, shared in groups:
+            places = thinned(np.flatnonzero(shared & full))
             if places.size <= 2 * (on.size + 1):
                 continue
             design = np.ones((places.size, on.size + 1))
             design[:, :-1] = ((features[on[:, None], places] - shifts[on, None]) / scales[on, None]).T
             classes = nearest_centres(features[on[:, None], places].T / scales[on], centres[:, on])
-            slopes = class_slopes(design, image[band].reshape(-1)[places], classes, count)
-            raw = slopes[:, :-1] / scales[on]
-            coefficients[pattern, :, on, band] = raw.T
-            coefficients[pattern, :, -1, band] = slopes[:, -1] - raw @ shifts[on]
+            slopes = class_slopes(design, image.reshape(bands, -1)[group][:, places].T, classes, count)
+            found = np.zeros((count, total + 1, len(group)))
+            found[:, on] = slopes[:, :-1] / scales[on, None]
+            found[:, -1] = slopes[:, -1] - np.einsum("cob,o->cb", found[:, on], shifts[on])
+            coefficients[pattern][..., group] = found
             fitted[pattern] = True
         strength = np.abs(coefficients[pattern, :, :-1]).sum(axis=(0, 2)) * scales
         leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))
@@ -407,18 +409,40 @@ def thinned(places: NDArray[np.intp]) -> NDArray[np.intp]:
     return places[:: max(1, -(-places.size // SAMPLE))]
 
 
+def bands_fitted_together(known: Flags) -> list[tuple[list[int], Flags]]:
+    """Return groups of bands, each with the pixels that their regressions are fitted to.
+
+    All bands are fitted at once to the pixels that are known in all of them, if these are at least half of the known
+    pixels of each band. Otherwise each band is fitted alone. A band without a known pixel is left out.
+
+    Args:
+        known: Known pixels, `(band, pixel)`.
+    """
+    some = [int(band) for band in np.flatnonzero(known.any(axis=1))]
+    shared = np.asarray(known[some].all(axis=0))
+    if 2 * shared.sum() >= known.sum(axis=1).max():
+        return [(some, shared)]
+    return [([band], known[band]) for band in some]
+
+
 def class_slopes(
     design: NDArray[np.float64], values: NDArray[np.floating], classes: NDArray[np.intp], count: int
 ) -> NDArray[np.float64]:
-    """Return the coefficients of each class, `(class, coefficient)`; a small class shares those of all pixels."""
+    """Return the coefficients of each class, `(class, coefficient, band)`; a small class shares those of all pixels.
+
+    Args:
+        design: `(pixel, coefficient)`.
+        values: `(pixel, band)`.
+        classes: Class of each pixel, from 0 to `count`, which is excluded.
+        count: Number of classes.
+    """
 
     def fit(design: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
         gram = design.T @ design
         gram[np.diag_indices(len(gram) - 1)] += SHRINKAGE * len(values)
         return np.asarray(np.linalg.solve(gram, design.T @ values), np.float64)
 
-    overall = fit(design, values)
-    slopes = np.tile(overall, (count, 1))
+    slopes = np.repeat(fit(design, values)[None], count, axis=0)
     for number in range(count):
         own = classes == number
         if np.count_nonzero(own) > 20 * design.shape[1]:

@@ -13,7 +13,7 @@ from making import landscape, stripes
 import landsat_fill
 from landsat_fill.errors import UsageError
 from landsat_fill.methods import Context, create_method
-from landsat_fill.methods.date_predictions import stacked
+from landsat_fill.methods.date_predictions import bands_fitted_together, stacked
 from landsat_fill.methods.kernels.node_loops import fit_around
 from landsat_fill.methods.multi_date import MultiDate
 from landsat_fill.pipeline.arrays import fill_array
@@ -165,6 +165,18 @@ def test_tiles_and_strips_give_the_same_pixels():
     np.testing.assert_allclose(mean[missing], whole.mean[missing], atol=1e-4 * truth.std())
     sources = np.concatenate([one.sources for one in found], axis=1)
     np.testing.assert_array_equal(sources, whole.sources)
+
+
+def test_bands_are_fitted_together_where_most_of_their_pixels_are_shared():
+    known = np.zeros((3, 100), bool)
+    known[0, :80] = known[1, 10:] = True
+    ((bands, shared),) = bands_fitted_together(known)
+    assert bands == [0, 1]
+    np.testing.assert_array_equal(np.flatnonzero(shared), np.arange(10, 80))
+    known[1, :60] = False
+    alone = bands_fitted_together(known)
+    assert [bands for bands, _ in alone] == [[0], [1]]
+    np.testing.assert_array_equal([pixels for _, pixels in alone], known[:2])
 
 
 def test_a_slow_change_does_not_disturb_the_local_regression():
