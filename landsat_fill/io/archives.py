@@ -114,6 +114,8 @@ def _in_folder(folder: Path) -> Iterator[Member]:
 def _in_zip(source: Path) -> list[Member]:
     prefix = f"/vsizip/{_quoted(source, '.zip')}/"
     with zipfile.ZipFile(source) as archive:
+        if not all(info.filename for info in archive.infolist()):
+            raise zipfile.BadZipFile("a file in it has no name")
         return [
             _member(
                 _without_dot(info.filename),

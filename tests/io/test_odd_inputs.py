@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from affine import Affine
 
 from landsat_fill.errors import InputError
 from landsat_fill.io import find_inputs, inputs, open_input
+from landsat_fill.io.archives import list_members
 from landsat_fill.io.gdal import open_dataset
 
 
@@ -264,3 +266,12 @@ def test_the_second_page_of_a_tiff_is_named(tmp_path):
     (given,), _ = find_inputs([named])
     assert given.name == "pages_2"
     assert len(open_input(given)[0].bands) == 1
+
+
+def test_an_archive_with_a_nameless_file_is_refused(tmp_path):
+    path = tmp_path / "LE07_L1TP_029031_20050704_20200914_02_T1.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("@", b"")
+    path.write_bytes(path.read_bytes().replace(b"@", b"\0"))
+    with pytest.raises(InputError, match="a file in it has no name"):
+        list_members(path)
