@@ -74,7 +74,7 @@ def make_inputs() -> None:
     shutil.copytree(SAMPLES / PRODUCT, PRODUCT)
     with rasterio.open(SAMPLES / "slc_off.tif") as sample:
         for number, name in enumerate("abcd"):
-            window = Window(300, 300 + SIDE_PX * number, SIDE_PX, SIDE_PX)
+            window = Window(64 + SIDE_PX * number, 300, SIDE_PX, SIDE_PX)
             profile = sample.profile | {"height": SIDE_PX, "width": SIDE_PX, "tiled": False}
             profile["transform"] = sample.window_transform(window)
             del profile["blockxsize"], profile["blockysize"]
