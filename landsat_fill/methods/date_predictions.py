@@ -198,10 +198,9 @@ def fitted_node(image: NDArray[np.floating], usable: Flags, stack: Stack, count:
             design[:, :-1] = ((features[on[:, None], places] - shifts[on, None]) / scales[on, None]).T
             classes = nearest_centres(features[on[:, None], places].T / scales[on], centres[:, on])
             slopes = class_slopes(design, image.reshape(bands, -1)[group][:, places].T, classes, count)
-            found = np.zeros((count, total + 1, len(group)))
-            found[:, on] = slopes[:, :-1] / scales[on, None]
-            found[:, -1] = slopes[:, -1] - np.einsum("cob,o->cb", found[:, on], shifts[on])
-            coefficients[pattern][..., group] = found
+            raw = slopes[:, :-1] / scales[on, None]  # (class, reference band, image band)
+            coefficients[pattern][:, on[:, None], group] = raw
+            coefficients[pattern][:, -1, group] = slopes[:, -1] - np.einsum("crb,r->cb", raw, shifts[on])
             fitted[pattern] = True
         strength = np.abs(coefficients[pattern, :, :-1]).sum(axis=(0, 2)) * scales
         leading[pattern] = 1 + max(members, key=lambda number: float(strength[own_bands[number]].sum()))

@@ -62,7 +62,7 @@ class MultiDate:
         name="multi-date",
         summary="regressions on other dates, weighted by their error on hidden pixels, and band-unet for the rest",
         source="landsat-fill 2026; Zhu, Liu and Chen 2012, doi:10.1016/j.rse.2012.04.019",
-        halo_px=104,
+        halo_px=112,
         tile_px=480,
         align_px=8,
         gives_std=True,

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from tables import table_row
 
 from landsat_fill.gaps.simulation import StripeModel, simulate_gaps
 from landsat_fill.methods import Context, create_method, fallback_of
@@ -148,11 +149,6 @@ def main() -> None:
             cells.append(f"{np.mean(relative):.3f}")
         sys.stdout.write(table_row([name, *cells, f"{np.mean(held):.3f}" if held else ""]))
         sys.stdout.flush()
-
-
-def table_row(cells: list[str]) -> str:
-    """Return a row of a Markdown table."""
-    return f"| {' | '.join(cells)} |\n"
 
 
 def print_bad(name: str, found: list[Case]) -> None:

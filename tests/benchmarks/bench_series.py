@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from tables import table_row
 
 from landsat_fill.methods import method_class
 
@@ -80,11 +81,6 @@ def pixels(path: Path) -> np.ndarray:
     """Return the values of a file, `(band, row, col)`."""
     with rasterio.open(path) as dataset:
         return dataset.read().astype(np.float64)
-
-
-def table_row(cells: list[str]) -> str:
-    """Return a row of a Markdown table."""
-    return f"| {' | '.join(cells)} |\n"
 
 
 if __name__ == "__main__":

@@ -23,3 +23,8 @@ def show(*things: str | Table) -> None:
     for thing in things:
         console.print(thing)
     console.file.flush()
+
+
+def table_row(cells: list[str]) -> str:
+    """Return a row of a Markdown table."""
+    return f"| {' | '.join(cells)} |\n"
